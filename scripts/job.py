@@ -1,0 +1,64 @@
+"""One way to start every job: Hydra over `conf/<job>.yaml`, errors of the user's input as one line, an exit status."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
+
+
+def job(config_name: str) -> Callable[[Callable[[DictConfig], int | None]], Callable[[], None]]:
+    """Turn `main(cfg) -> exit status` into a command-line job.
+
+    `ValueError`, `OSError` and missing required values are the user's to mend: each is printed as one line on standard
+    error and the exit status is 1. Anything else is a fault of ours and keeps its traceback.
+
+    Args:
+        config_name: Name of a file in `conf/`, without `.yaml`; its keys are the job's arguments, and its comments are
+            what `--help` prints.
+
+    Returns:
+        A decorator; the decorated function takes no argument and reads `sys.argv`.
+    """
+
+    def decorate(main: Callable[[DictConfig], int | None]) -> Callable[[], None]:
+        def run(cfg: DictConfig) -> None:
+            missing = sorted(OmegaConf.missing_keys(cfg))
+            if missing:
+                _fail(f"missing {' '.join(f'{key}=…' for key in missing)} (see: python {sys.argv[0]} --help)")
+            try:
+                status = main(cfg)
+            except (ValueError, OSError) as error:
+                _fail(str(error))
+            sys.exit(status or 0)
+
+        def start() -> None:
+            if {"--help", "-h"} & set(sys.argv[1:]):
+                print_help(config_name, inspect.getmodule(main).__doc__ or "")
+            else:
+                hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(run)()
+
+        return start
+
+    return decorate
+
+
+def print_help(config_name: str, description: str) -> None:
+    """Print what a job does, how it is called, and its configuration file with every key's comment."""
+    keys = [line for line in _config_lines(config_name) if not line.startswith(("defaults:", "# @package"))]
+    print(f"{description.strip()}\n\nusage: python {sys.argv[0]} key=value …   (??? = required)\n")
+    print("\n".join(keys).strip())
+
+
+def _config_lines(config_name: str) -> list[str]:
+    return (CONF_DIR / f"{config_name}.yaml").read_text(encoding="utf-8").splitlines()
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(1)
