@@ -1,0 +1,1 @@
+"""Turning Hindi corpora into NeMo manifests: text, audio, checks, splits. Imports neither torch nor NeMo."""

@@ -1,0 +1,134 @@
+"""Reading and writing NeMo manifests and other JSON: a file is complete or not there at all, and always UTF-8."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+MANIFEST_KEYS = ("audio_filepath", "duration", "text")
+_TYPES: dict[str, tuple[Any, str]] = {
+    "audio_filepath": (str, "a path"),
+    "duration": ((int, float), "a number of seconds"),
+    "text": (str, "a text"),
+}
+
+
+def read_manifest(path: str | Path, required_keys: Sequence[str] = MANIFEST_KEYS) -> list[dict[str, Any]]:
+    """Read a NeMo manifest: one JSON object a line, empty lines ignored.
+
+    Args:
+        path: The manifest.
+        required_keys: Keys that every row must have.
+
+    Returns:
+        The rows, in order, all keys kept. `audio_filepath` is as written; see `resolve_audio_path`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A line is not a JSON object, lacks a required key, or has a wrong type there (`path:line: …`).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such manifest")
+    rows = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                rows.append(_parse_row(line, f"{path}:{number}", required_keys))
+    return rows
+
+
+def resolve_audio_path(audio_filepath: str, manifest_path: str | Path) -> Path:
+    """Give the place of a row's audio: a relative path starts at the manifest's folder, as in NeMo."""
+    return Path(manifest_path).resolve().parent / Path(audio_filepath).expanduser()
+
+
+def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as JSON lines. The file appears complete or not at all; its folder is made if needed."""
+    with _open_atomic(Path(path)) as out:
+        for row in rows:
+            out.write(_encode(row) + b"\n")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write one indented JSON value. The file appears complete or not at all; its folder is made if needed."""
+    with _open_atomic(Path(path)) as out:
+        out.write(_encode(value, indent=2) + b"\n")
+
+
+def _parse_row(line: bytes, where: str, required_keys: Sequence[str]) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"{where}: not a line of JSON in UTF-8 ({error}); expected one object a line") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: found {type(row).__name__}, expected a JSON object with {', '.join(required_keys)}")
+    missing = [key for key in required_keys if key not in row]
+    if missing:
+        raise ValueError(f"{where}: no {', '.join(missing)}; found {', '.join(row) or 'no key'}")
+    for key in required_keys:
+        kind, name = _TYPES.get(key, (object, ""))
+        if not isinstance(row[key], kind) or (key in _TYPES and isinstance(row[key], bool)):
+            raise ValueError(f"{where}: {key} is {json.dumps(row[key], ensure_ascii=False)}, expected {name}")
+    return rows
+
+
+def resolve_audio_path(audio_filepath: str, manifest_path: str | Path) -> Path:
+    """Give the place of a row's audio: a relative path starts at the manifest's folder, as in NeMo."""
+    return Path(manifest_path).resolve().parent / Path(audio_filepath).expanduser()
+
+
+def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as JSON lines. The file appears complete or not at all; its folder is made if needed."""
+    with _open_atomic(Path(path)) as out:
+        for row in rows:
+            out.write(_encode(row) + b"\n")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write one indented JSON value. The file appears complete or not at all; its folder is made if needed."""
+    with _open_atomic(Path(path)) as out:
+        out.write(_encode(value, indent=2) + b"\n")
+
+
+def _parse_row(line: bytes, where: str, required_keys: Sequence[str]) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"{where}: not a line of JSON in UTF-8 ({error}); expected one object a line") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: found {type(row).__name__}, expected a JSON object with {', '.join(required_keys)}")
+    missing = [key for key in required_keys if key not in row]
+    if missing:
+        raise ValueError(f"{where}: no {', '.join(missing)}; found {', '.join(row) or 'no key'}")
+    for key, kind, name in (
+        ("audio_filepath", str, "a path"),
+        ("text", str, "a text"),
+        ("duration", (int, float), "seconds"),
+    ):
+        if key in required_keys and (not isinstance(row[key], kind) or isinstance(row[key], bool)):  # type: ignore[arg-type]
+            raise ValueError(f"{where}: {key} is {json.dumps(row[key], ensure_ascii=False)}, expected {name}")
+    return row
+
+
+def _encode(value: Any, indent: int | None = None) -> bytes:
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8")
+    except UnicodeEncodeError:  # a lone surrogate, e.g. from a file name that is not UTF-8: only an escape can hold it
+        return json.dumps(value, indent=indent).encode("ascii")
+
+
+@contextmanager
+def _open_atomic(path: Path) -> Iterator[IO[bytes]]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
