@@ -72,44 +72,6 @@ def _parse_row(line: bytes, where: str, required_keys: Sequence[str]) -> dict[st
         kind, name = _TYPES.get(key, (object, ""))
         if not isinstance(row[key], kind) or (key in _TYPES and isinstance(row[key], bool)):
             raise ValueError(f"{where}: {key} is {json.dumps(row[key], ensure_ascii=False)}, expected {name}")
-    return rows
-
-
-def resolve_audio_path(audio_filepath: str, manifest_path: str | Path) -> Path:
-    """Give the place of a row's audio: a relative path starts at the manifest's folder, as in NeMo."""
-    return Path(manifest_path).resolve().parent / Path(audio_filepath).expanduser()
-
-
-def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows as JSON lines. The file appears complete or not at all; its folder is made if needed."""
-    with _open_atomic(Path(path)) as out:
-        for row in rows:
-            out.write(_encode(row) + b"\n")
-
-
-def write_json(path: str | Path, value: Any) -> None:
-    """Write one indented JSON value. The file appears complete or not at all; its folder is made if needed."""
-    with _open_atomic(Path(path)) as out:
-        out.write(_encode(value, indent=2) + b"\n")
-
-
-def _parse_row(line: bytes, where: str, required_keys: Sequence[str]) -> dict[str, Any]:
-    try:
-        row = json.loads(line.decode("utf-8-sig"))
-    except ValueError as error:
-        raise ValueError(f"{where}: not a line of JSON in UTF-8 ({error}); expected one object a line") from error
-    if not isinstance(row, dict):
-        raise ValueError(f"{where}: found {type(row).__name__}, expected a JSON object with {', '.join(required_keys)}")
-    missing = [key for key in required_keys if key not in row]
-    if missing:
-        raise ValueError(f"{where}: no {', '.join(missing)}; found {', '.join(row) or 'no key'}")
-    for key, kind, name in (
-        ("audio_filepath", str, "a path"),
-        ("text", str, "a text"),
-        ("duration", (int, float), "seconds"),
-    ):
-        if key in required_keys and (not isinstance(row[key], kind) or isinstance(row[key], bool)):  # type: ignore[arg-type]
-            raise ValueError(f"{where}: {key} is {json.dumps(row[key], ensure_ascii=False)}, expected {name}")
     return row
 
 
