@@ -1,0 +1,94 @@
+"""The CTC model: NeMo's `EncDecCTCModel` where its stock behaviour is right, ours in the two places where it is not.
+
+NeMo lets decoders read the frames of padding (`beam_batch` with a language model then gives a text that depends on the
+batch), and parses transcripts as English unless told otherwise (which destroys Devanagari without a word).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from nemo.collections.asr.models import EncDecCTCModel
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from nemo_models.decoding import mask_log_probs
+
+
+class XLSRCTCModel(EncDecCTCModel):
+    """A wav2vec 2.0 encoder with a CTC head over characters, as a NeMo model.
+
+    Everything of NeMo's API works on it (`transcribe`, `change_decoding_strategy`, `save_to`, `restore_from`, …).
+    """
+
+    def forward(
+        self,
+        input_signal: torch.Tensor | None = None,
+        input_signal_length: torch.Tensor | None = None,
+        processed_signal: torch.Tensor | None = None,
+        processed_signal_length: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """As NeMo's, with every frame beyond an utterance's end certain to be blank.
+
+        Args:
+            input_signal: Waveforms at 16 kHz, float, (B, T).
+            input_signal_length: Valid samples of each, int64, (B,).
+            processed_signal: Normalised waveforms instead, float, (B, T).
+            processed_signal_length: Valid samples of each, int64, (B,).
+
+        Returns:
+            Log-probabilities, float, (B, T', labels + 1), blank last; valid frames of each, int64, (B,); and the best
+            label of each frame, int64, (B, T').
+        """
+        log_probs, lengths, _ = super().forward(
+            input_signal=input_signal,
+            input_signal_length=input_signal_length,
+            processed_signal=processed_signal,
+            processed_signal_length=processed_signal_length,
+        )
+        log_probs = mask_log_probs(log_probs, lengths, blank_id=log_probs.shape[-1] - 1)
+        return log_probs, lengths, log_probs.argmax(dim=-1)
+
+    def _setup_dataloader_from_config(self, config: DictConfig | None) -> Any:
+        """As NeMo's, with transcripts taken as they are unless the configuration names another parser."""
+        if config is not None and config.get("parser") is None:
+            config = OmegaConf.create(config)
+            with open_dict(config):
+                config.parser = "base"
+        return super()._setup_dataloader_from_config(config)
+
+
+def model_config(
+    architecture: Mapping[str, Any], labels: Sequence[str], normalize: bool, epsilon: float, sample_rate: int = 16000
+) -> DictConfig:
+    """The configuration of an `XLSRCTCModel` around a checkpoint, with nothing in it about training.
+
+    Args:
+        architecture: `xlsr_encoder.ARCHITECTURE_KEYS` of the checkpoint.
+        labels: Characters that the head can write, in order; the blank comes after them.
+        normalize: Whether the checkpoint reads normalised waveforms.
+        epsilon: Added to the variance there.
+        sample_rate: Of the checkpoint's audio, Hz.
+
+    Returns:
+        What `XLSRCTCModel(cfg=…)` takes.
+    """
+    return OmegaConf.create(
+        {
+            "sample_rate": sample_rate,
+            "labels": list(labels),
+            "preprocessor": {
+                "_target_": "nemo_models.waveform_normalizer.WaveformNormalizer",
+                "sample_rate": sample_rate,
+                "normalize": normalize,
+                "epsilon": epsilon,
+                "window_stride": 0.02,
+            },
+            "encoder": {"_target_": "nemo_models.xlsr_encoder.XLSREncoder", "architecture": dict(architecture)},
+            "decoder": {
+                "_target_": "nemo.collections.asr.modules.ConvASRDecoder",
+                "feat_in": None,
+                "num_classes": -1,
+                "vocabulary": list(labels),
+            },
+        }
+    )

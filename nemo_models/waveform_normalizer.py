@@ -1,0 +1,77 @@
+"""The model's preprocessor: wav2vec 2.0 reads the waveform itself, scaled to zero mean and unit variance.
+
+It stands where NeMo's other models have their spectrogram, so that normalisation travels inside the `.nemo` and every
+caller (training, transcription, export) gets the same one.
+"""
+
+import torch
+from nemo.core.classes import NeuralModule, typecheck
+from nemo.core.neural_types import AudioSignal, LengthsType, NeuralType
+
+FAIRSEQ_EPSILON = 1e-5
+"""What fairseq's `F.layer_norm(waveform, waveform.shape)` adds to the variance."""
+HUGGING_FACE_EPSILON = 1e-7
+"""What transformers' `Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm` adds to the variance."""
+
+
+class WaveformNormalizer(NeuralModule):
+    """Scale each waveform by the mean and variance of its own valid samples; padding becomes zero.
+
+    Args:
+        sample_rate: Samples per second that the encoder was pretrained on, Hz.
+        normalize: Whether the checkpoint was pretrained on normalised waveforms (XLSR-53 was, wav2vec2-base was not).
+        epsilon: Added to the variance. It belongs to the checkpoint: see `FAIRSEQ_EPSILON`, `HUGGING_FACE_EPSILON`.
+        window_stride: Seconds from one encoder frame to the next; NeMo scales timestamps by it.
+
+    Source: fairseq `data/audio/raw_audio_dataset.py`; transformers `feature_extraction_wav2vec2.py`.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        normalize: bool = True,
+        epsilon: float = FAIRSEQ_EPSILON,
+        window_stride: float = 0.02,
+    ) -> None:
+        super().__init__()
+        self._sample_rate = sample_rate  # the name under which NeMo's models look for it
+        self.normalize = normalize
+        self.epsilon = epsilon
+        self.window_stride = window_stride
+
+    @property
+    def input_types(self) -> dict[str, NeuralType]:
+        return {
+            "input_signal": NeuralType(("B", "T"), AudioSignal(freq=self._sample_rate)),
+            "length": NeuralType(tuple("B"), LengthsType()),
+        }
+
+    @property
+    def output_types(self) -> dict[str, NeuralType]:
+        return {
+            "processed_signal": NeuralType(("B", "T"), AudioSignal(freq=self._sample_rate)),
+            "processed_length": NeuralType(tuple("B"), LengthsType()),
+        }
+
+    @typecheck()
+    @torch.no_grad()
+    def forward(self, input_signal: torch.Tensor, length: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Normalise a padded batch.
+
+        Args:
+            input_signal: Waveforms, float, (B, T), any scale.
+            length: Valid samples of each, int64, (B,).
+
+        Returns:
+            The waveforms, float32, (B, T), zero beyond each length; and `length` as it came.
+        """
+        with torch.autocast(input_signal.device.type, enabled=False):
+            signal = input_signal.float()
+            valid = torch.arange(signal.shape[1], device=signal.device) < length[:, None]
+            signal = signal.masked_fill(~valid, 0.0)
+            if self.normalize:
+                count = length.clamp(min=1)[:, None]
+                centred = (signal - signal.sum(1, keepdim=True) / count).masked_fill(~valid, 0.0)
+                variance = centred.square().sum(1, keepdim=True) / count
+                signal = centred * torch.rsqrt(variance + self.epsilon)
+        return signal, length

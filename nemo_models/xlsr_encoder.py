@@ -1,0 +1,191 @@
+"""XLSR-53 and its wav2vec 2.0 relatives as a NeMo encoder.
+
+The network is `transformers.Wav2Vec2Model`, unchanged. What is ours is the contract around it: NeMo's argument names and
+types, exact frame counts, and the attention mask without which padded batches come out wrong. NeMo's own
+`wav2vec_modules` cannot hold these checkpoints: no convolution bias, another order of projection and normalisation.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from nemo.core.classes import NeuralModule, typecheck
+from nemo.core.neural_types import AcousticEncodedRepresentation, AudioSignal, LengthsType, NeuralType
+from omegaconf import DictConfig, OmegaConf
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+ARCHITECTURE_KEYS = (
+    "conv_dim",
+    "conv_kernel",
+    "conv_stride",
+    "conv_bias",
+    "feat_extract_norm",
+    "feat_extract_activation",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "layer_norm_eps",
+    "do_stable_layer_norm",
+    "num_conv_pos_embeddings",
+    "num_conv_pos_embedding_groups",
+)
+"""The fields of a `Wav2Vec2Config` that decide shapes and arithmetic: what a checkpoint fixes and training cannot."""
+
+
+class XLSREncoder(NeuralModule):
+    """A wav2vec 2.0 network behind NeMo's encoder contract.
+
+    Args:
+        architecture: Every one of `ARCHITECTURE_KEYS`, as in the checkpoint's Hugging Face `config.json`.
+        freeze_feature_encoder: Keep the convolutions as they are in the checkpoint while fine-tuning.
+        mask_time_prob: Share of frames at which a masked span starts, times `mask_time_length`; training only.
+        mask_time_length: Frames (20 ms each) in one masked span.
+        mask_feature_prob: The same over channels.
+        mask_feature_length: Channels in one masked span.
+        layerdrop: Chance that a transformer layer is skipped in a training step.
+        hidden_dropout: After attention, feed-forward and position embedding.
+        attention_dropout: On attention weights.
+        activation_dropout: Inside the feed-forward.
+        feat_proj_dropout: On the projected convolution features.
+        gradient_checkpointing: Recompute transformer layers in the backward pass: less memory, about a third slower.
+
+    Raises:
+        ValueError: `architecture` lacks a key, has an unknown one, or its values contradict each other.
+
+    Source: wav2vec 2.0 (Baevski et al., 2020), XLSR-53 (Conneau et al., 2020); transformers' `modeling_wav2vec2.py`.
+    """
+
+    subsampling_factor = 1
+    """Encoder frames per `WaveformNormalizer.window_stride`; NeMo scales timestamps by it."""
+
+    def __init__(
+        self,
+        architecture: Mapping[str, Any],
+        freeze_feature_encoder: bool = True,
+        mask_time_prob: float = 0.0,
+        mask_time_length: int = 10,
+        mask_feature_prob: float = 0.0,
+        mask_feature_length: int = 64,
+        layerdrop: float = 0.0,
+        hidden_dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        activation_dropout: float = 0.0,
+        feat_proj_dropout: float = 0.0,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        config = Wav2Vec2Config(
+            **check_architecture(architecture),
+            mask_time_prob=1.0,  # so that the mask vector exists whatever the training masks: it is part of a checkpoint
+            mask_time_length=mask_time_length,
+            mask_feature_prob=mask_feature_prob,
+            mask_feature_length=mask_feature_length,
+            layerdrop=layerdrop,
+            hidden_dropout=hidden_dropout,
+            attention_dropout=attention_dropout,
+            activation_dropout=activation_dropout,
+            feat_proj_dropout=feat_proj_dropout,
+            attn_implementation="sdpa",
+        )
+        self.wav2vec2 = Wav2Vec2Model(config)
+        self.wav2vec2.config.mask_time_prob = mask_time_prob
+        if gradient_checkpointing:
+            self.wav2vec2.gradient_checkpointing_enable()
+        self.freeze_feature_encoder = freeze_feature_encoder
+        self._hold_feature_encoder()
+        self._feat_out = config.hidden_size  # the name under which NeMo's decoders look for the width
+
+    @property
+    def input_types(self) -> dict[str, NeuralType]:
+        return {
+            "audio_signal": NeuralType(("B", "T"), AudioSignal()),
+            "length": NeuralType(tuple("B"), LengthsType()),
+        }
+
+    @property
+    def output_types(self) -> dict[str, NeuralType]:
+        return {
+            "outputs": NeuralType(("B", "D", "T"), AcousticEncodedRepresentation()),
+            "encoded_lengths": NeuralType(tuple("B"), LengthsType()),
+        }
+
+    @typecheck()
+    def forward(self, audio_signal: torch.Tensor, length: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode a padded batch of normalised waveforms.
+
+        Args:
+            audio_signal: Waveforms, float, (B, T), zero beyond each length.
+            length: Valid samples of each, int64, (B,).
+
+        Returns:
+            Frames, float, (B, D, T'), of which those beyond each length mean nothing; and the valid frames of each,
+            int64, (B,): `frame_count(length)`.
+        """
+        audio_signal = self._at_least_one_frame(audio_signal)
+        config = self.wav2vec2.config
+        # transformers refuses to mask spans longer than the batch; such short audio is trained on unmasked
+        config.apply_spec_augment = int(self.frame_count(audio_signal.shape[1])) > config.mask_time_length
+        frames = self.wav2vec2(audio_signal, attention_mask=self._attention_mask(audio_signal, length))
+        return frames.last_hidden_state.transpose(1, 2), self.frame_count(length)
+
+    def frame_count(self, samples: torch.Tensor | int) -> torch.Tensor:
+        """Frames that the convolutions make of so many samples: exact, 0 for less than the receptive field (400).
+
+        Args:
+            samples: Samples at the encoder's rate, an int or int64 of any shape.
+
+        Returns:
+            int64 of the same shape.
+        """
+        config = self.wav2vec2.config
+        frames = torch.as_tensor(samples, dtype=torch.int64)
+        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+            frames = torch.div(frames - kernel, stride, rounding_mode="floor").add(1).clamp(min=0)
+        return frames
+
+    def receptive_field(self) -> int:
+        """Samples that one frame sees: the shortest audio that gives a frame."""
+        samples = 1
+        config = self.wav2vec2.config
+        for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
+            samples = (samples - 1) * stride + kernel
+        return samples
+
+    def unfreeze(self, partial: bool = False) -> None:
+        """As NeMo's, but the convolutions stay frozen where they are to stay so (NeMo's `freeze_updates` ends here)."""
+        super().unfreeze(partial=partial)
+        self._hold_feature_encoder()
+
+    def _hold_feature_encoder(self) -> None:
+        if self.freeze_feature_encoder:
+            self.wav2vec2.freeze_feature_encoder()
+
+    def _at_least_one_frame(self, signal: torch.Tensor) -> torch.Tensor:
+        missing = self.receptive_field() - signal.shape[1]
+        return torch.nn.functional.pad(signal, (0, missing)) if missing > 0 else signal
+
+    def _attention_mask(self, signal: torch.Tensor, length: torch.Tensor) -> torch.Tensor | None:
+        samples = torch.arange(signal.shape[1], device=signal.device)
+        if bool((length >= signal.shape[1]).all()):
+            return None  # nothing is padded: attention may take its fastest path
+        return samples < length.clamp(min=self.receptive_field())[:, None]  # a row without any frame would be all NaN
+
+
+def check_architecture(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `architecture` in plain containers (Hydra hands over its own, which transformers refuses).
+
+    Raises:
+        ValueError: A key of `ARCHITECTURE_KEYS` is missing, or one is not among them.
+    """
+    plain = OmegaConf.to_container(architecture) if isinstance(architecture, DictConfig) else dict(architecture)
+    assert isinstance(plain, dict)
+    missing = [key for key in ARCHITECTURE_KEYS if key not in plain]
+    unknown = [str(key) for key in plain if key not in ARCHITECTURE_KEYS]
+    if missing or unknown:
+        raise ValueError(
+            f"encoder.architecture: missing {missing}, unknown {unknown}; "
+            "it holds exactly the shape-giving fields of a wav2vec 2.0 config.json"
+        )
+    return {str(key): value for key, value in plain.items()}
