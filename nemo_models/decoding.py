@@ -1,8 +1,34 @@
-"""Decoding of CTC log-probabilities with NeMo's own decoders, made independent of the batch that an utterance is in."""
+"""Decoding of CTC log-probabilities with NeMo's own decoders, made independent of the batch that an utterance is in.
+
+NeMo does the searching. What is added here: the mask over padding, settings that are checked before anything is
+decoded, defaults that suit a character model (NeMo's own `beam_beta` of 1.0 writes vowel signs that nobody spoke where
+no language model holds it back), and one CPU thread for the beam search.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
+from nemo.collections.asr.parts.submodules.ctc_decoding import CTCDecodingConfig
+from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from data_prep.text import NORMALIZER_FINGERPRINT
+from nemo_models.ngram_lm import check_lm_matches
+
+if TYPE_CHECKING:  # the model itself imports `mask_log_probs` from here
+    from nemo.collections.asr.models import EncDecCTCModel
 
 PADDED_LOG_PROB = -1e4  # natural log; "impossible" for a beam search, and still a finite float16
+STRATEGIES = ("greedy_batch", "beam_batch")
+BEAM_SIZE = 16
+LM_ALPHA = 0.5  # weight of the language model's natural-log score
+LM_BETA = 1.5  # added for each character, against the language model's pull towards short texts
+NO_LM_BETA = 0.0
 
 
 def mask_log_probs(log_probs: torch.Tensor, lengths: torch.Tensor, blank_id: int) -> torch.Tensor:
@@ -25,3 +51,101 @@ def mask_log_probs(log_probs: torch.Tensor, lengths: torch.Tensor, blank_id: int
     certain_blank = torch.full_like(log_probs[:1, :1], PADDED_LOG_PROB)
     certain_blank[..., blank_id] = 0.0
     return torch.where(is_padding[..., None], certain_blank, log_probs)
+
+
+def configure_decoding(model: "EncDecCTCModel", ctc_decoding: Mapping[str, Any] | DictConfig | None = None) -> None:
+    """Set a model's decoder through NeMo's `change_decoding_strategy`, with checked settings.
+
+    Args:
+        model: A CTC model over characters.
+        ctc_decoding: NeMo's `CTCDecodingConfig`, any part of it. `strategy` is one of `STRATEGIES`; `None` for
+            `beam.beam_size`, `beam.ngram_lm_alpha` or `beam.beam_beta` takes this module's default (with a language
+            model `LM_ALPHA` and `LM_BETA`, without one 0 for each character).
+
+    Raises:
+        FileNotFoundError: The language model is not there.
+        ValueError: An unknown setting, a value that cannot be, or a language model that does not fit the model.
+    """
+    config = resolve_decoding_config(ctc_decoding)
+    lm_path = config.beam.ngram_lm_model
+    if config.strategy == "beam_batch" and lm_path is not None:
+        fingerprint = model.cfg.get("normalizer_fingerprint") or NORMALIZER_FINGERPRINT
+        check_lm_matches(Path(lm_path), list(model.decoder.vocabulary), fingerprint)
+    model.change_decoding_strategy(config, verbose=False)
+
+
+def resolve_decoding_config(ctc_decoding: Mapping[str, Any] | DictConfig | None) -> DictConfig:
+    """Complete NeMo's decoding settings with defaults and check them; see `configure_decoding`.
+
+    Raises:
+        ValueError: An unknown setting or a value that cannot be.
+    """
+    given = OmegaConf.create(ctc_decoding or {})
+    beam = OmegaConf.create(given.get("beam") or {})
+    has_lm = beam.get("ngram_lm_model") is not None
+    defaults = {
+        "beam_size": BEAM_SIZE,
+        "ngram_lm_alpha": LM_ALPHA,
+        "beam_beta": LM_BETA if has_lm else NO_LM_BETA,
+    }
+    given.beam = {**beam, **{key: value for key, value in defaults.items() if beam.get(key) is None}}
+    try:
+        config = OmegaConf.merge(OmegaConf.structured(CTCDecodingConfig), given)
+    except OmegaConfBaseException as error:
+        raise ValueError(f"ctc_decoding: {str(error).splitlines()[0]}") from error
+    assert isinstance(config, DictConfig)
+    _check_settings(config)
+    return config
+
+
+def decode_log_probs(model: "EncDecCTCModel", log_probs: torch.Tensor, lengths: torch.Tensor) -> list[Hypothesis]:
+    """Decode a batch with the model's present strategy.
+
+    Args:
+        model: A CTC model over characters.
+        log_probs: (B, T, V+1) float, natural log-probabilities, blank last.
+        lengths: (B,) integer, valid frames of each.
+
+    Returns:
+        B of NeMo's hypotheses (`text`, `score`, `y_sequence`), the best of each utterance. Each is the same whatever
+        else is in the batch.
+    """
+    log_probs = mask_log_probs(log_probs.float(), lengths, blank_id=log_probs.shape[-1] - 1)
+    search_on_cpu = model.cfg.decoding.strategy == "beam_batch" and log_probs.device.type == "cpu"
+    with torch.inference_mode(), one_cpu_thread(search_on_cpu):
+        return model.decoding.ctc_decoder_predictions_tensor(log_probs, lengths, return_hypotheses=True)
+
+
+@contextmanager
+def one_cpu_thread(enabled: bool = True) -> Iterator[None]:
+    """Let torch use one CPU thread inside the block.
+
+    The beam search is thousands of operations on tiny tensors. With several threads each of them waits for the others,
+    which made it 4 to 30 times slower than with one.
+    """
+    threads = torch.get_num_threads()
+    if enabled:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _check_settings(config: DictConfig) -> None:
+    if config.strategy not in STRATEGIES:
+        raise ValueError(
+            f"ctc_decoding.strategy is {config.strategy}, expected one of {', '.join(STRATEGIES)} "
+            "(NeMo's other strategies fail or go wrong with character models)"
+        )
+    beam = config.beam
+    if beam.beam_size < 1:
+        raise ValueError(f"ctc_decoding.beam.beam_size is {beam.beam_size}, expected 1 or more")
+    for key in ("ngram_lm_alpha", "beam_beta", "beam_threshold"):
+        if not math.isfinite(beam[key]):
+            raise ValueError(f"ctc_decoding.beam.{key} is {beam[key]}, expected a finite number")
+    if beam.ngram_lm_model is not None and Path(beam.ngram_lm_model).suffix != ".nemo":
+        raise ValueError(
+            f"ctc_decoding.beam.ngram_lm_model is {beam.ngram_lm_model}, expected a .nemo file "
+            "made by scripts/train_ngram_lm.py"
+        )
