@@ -5,12 +5,14 @@ batch), and parses transcripts as English unless told otherwise (which destroys 
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from nemo.collections.asr.models import EncDecCTCModel
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from nemo_models.checkpoint import EncoderCheckpoint, load_encoder_weights
 from nemo_models.decoding import mask_log_probs
 
 
@@ -56,6 +58,33 @@ class XLSRCTCModel(EncDecCTCModel):
                 config.parser = "base"
         return super()._setup_dataloader_from_config(config)
 
+    def save_to(self, save_path: str) -> None:
+        """As NeMo's, but complete or absent, and without the training machine's paths.
+
+        Args:
+            save_path: The `.nemo` to write; its folder is made if need be.
+        """
+        path = Path(save_path).absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        config: DictConfig = self.cfg
+        try:
+            self.cfg = without_local_paths(config)
+            super().save_to(str(partial))
+        finally:
+            self.cfg = config
+        if partial.exists():  # only the first of several processes writes
+            partial.replace(path)
+
+
+def without_local_paths(config: DictConfig) -> DictConfig:
+    """A copy of a model's configuration whose data sets no longer say where they lay."""
+    portable = DictConfig(OmegaConf.to_container(config, resolve=True))
+    for name in ("train_ds", "validation_ds", "test_ds"):
+        if portable.get(name) is not None:
+            portable[name].manifest_filepath = None
+    return portable
+
 
 def model_config(
     architecture: Mapping[str, Any], labels: Sequence[str], normalize: bool, epsilon: float, sample_rate: int = 16000
@@ -92,3 +121,25 @@ def model_config(
             },
         }
     )
+
+
+def model_from_checkpoint(checkpoint: EncoderCheckpoint, labels: Sequence[str], seed: int = 0) -> XLSRCTCModel:
+    """Build a model around a pretrained encoder; its head is new.
+
+    Args:
+        checkpoint: The encoder.
+        labels: Characters that the head is to write.
+        seed: For the head's random weights.
+
+    Returns:
+        The model on the CPU, in evaluation mode.
+
+    Raises:
+        ValueError: The weights do not fit the checkpoint's own configuration.
+    """
+    config = model_config(checkpoint.architecture, labels, checkpoint.normalize, checkpoint.epsilon)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = XLSRCTCModel(cfg=config)
+    load_encoder_weights(model.encoder, checkpoint)
+    return model.eval()

@@ -1,7 +1,7 @@
 """XLSR-53 and its wav2vec 2.0 relatives as a NeMo encoder.
 
-The network is `transformers.Wav2Vec2Model`, unchanged. What is ours is the contract around it: NeMo's argument names and
-types, exact frame counts, and the attention mask without which padded batches come out wrong. NeMo's own
+The network is `transformers.Wav2Vec2Model`, unchanged. What is ours is the contract around it: NeMo's argument names
+and types, exact frame counts, and the attention mask without which padded batches come out wrong. NeMo's own
 `wav2vec_modules` cannot hold these checkpoints: no convolution bias, another order of projection and normalisation.
 """
 
@@ -78,7 +78,7 @@ class XLSREncoder(NeuralModule):
         super().__init__()
         config = Wav2Vec2Config(
             **check_architecture(architecture),
-            mask_time_prob=1.0,  # so that the mask vector exists whatever the training masks: it is part of a checkpoint
+            mask_time_prob=1.0,  # so that the mask vector exists, whatever training masks: a checkpoint has one
             mask_time_length=mask_time_length,
             mask_feature_prob=mask_feature_prob,
             mask_feature_length=mask_feature_length,
@@ -87,9 +87,8 @@ class XLSREncoder(NeuralModule):
             attention_dropout=attention_dropout,
             activation_dropout=activation_dropout,
             feat_proj_dropout=feat_proj_dropout,
-            attn_implementation="sdpa",
         )
-        self.wav2vec2 = Wav2Vec2Model(config)
+        self.wav2vec2 = Wav2Vec2Model._from_config(config, attn_implementation="sdpa")
         self.wav2vec2.config.mask_time_prob = mask_time_prob
         if gradient_checkpointing:
             self.wav2vec2.gradient_checkpointing_enable()
