@@ -21,6 +21,8 @@ def load_alphabet(path: Path | None = None) -> list[str]:
         ValueError: A line is not `U+XXXX NAME`, names another character than its code point, or repeats one.
     """
     path = Path(path or HINDI_ALPHABET_PATH)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such alphabet file")
     alphabet: list[str] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip() or line.startswith("#"):

@@ -1,0 +1,30 @@
+"""Turn a corpus into 16 kHz audio and NeMo manifests: train_manifest.json, dev_manifest.json, test_manifest.json,
+rejected.jsonl (each row left out, and why) and report.json, in output_dir.
+
+A killed run goes on where it stopped when called again. Exit status: 0 all is well, though rows may have been left out
+by policy (too long, characters outside the alphabet); 3 some rows are broken (unreadable or missing audio, malformed
+row); 1 the job could not be done."""
+
+import sys
+
+from omegaconf import DictConfig, OmegaConf
+
+from data_prep.pipeline import prepare_corpus
+from data_prep.report import EXIT_STATUS_REJECTED_AS_ERROR, format_report
+from job import job
+
+
+@job("prepare_data")
+def main(cfg: DictConfig) -> int:
+    """Run the job and print its report; return the exit status."""
+    try:
+        report = prepare_corpus(**OmegaConf.to_container(cfg, resolve=True))
+    except KeyboardInterrupt:
+        print("interrupted; finished shards are kept, run again to go on", file=sys.stderr)
+        return 130
+    print(format_report(report))
+    return EXIT_STATUS_REJECTED_AS_ERROR if report["rejected_as_error"] else 0
+
+
+if __name__ == "__main__":
+    main()
