@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
 
-def job(config_name: str) -> Callable[[Callable[[DictConfig], int | None]], Callable[[], None]]:
+def job(config_name: str, nemo: bool = False) -> Callable[[Callable[[DictConfig], int | None]], Callable[[], None]]:
     """Turn `main(cfg) -> exit status` into a command-line job.
 
     `ValueError`, `OSError` and missing required values are the user's to mend: each is printed as one line on standard
@@ -20,7 +20,8 @@ def job(config_name: str) -> Callable[[Callable[[DictConfig], int | None]], Call
 
     Args:
         config_name: Name of a file in `conf/`, without `.yaml`; its keys are the job's arguments, and its comments are
-            what `--help` prints.
+            what `--help` prints. `--config-name` on the command line takes its place.
+        nemo: Start through NeMo's own `hydra_runner`, as NeMo's training scripts do.
 
     Returns:
         A decorator; the decorated function takes no argument and reads `sys.argv`.
@@ -39,7 +40,11 @@ def job(config_name: str) -> Callable[[Callable[[DictConfig], int | None]], Call
 
         def start() -> None:
             if {"--help", "-h"} & set(sys.argv[1:]):
-                print_help(config_name, inspect.getmodule(main).__doc__ or "")
+                print_help(_chosen_config(config_name), inspect.getmodule(main).__doc__ or "")
+            elif nemo:
+                from nemo.core.config import hydra_runner  # seconds to import: not for --help
+
+                hydra_runner(config_path=str(CONF_DIR), config_name=config_name)(run)()
             else:
                 hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(run)()
 
@@ -53,6 +58,14 @@ def print_help(config_name: str, description: str) -> None:
     keys = [line for line in _config_lines(config_name) if not line.startswith(("defaults:", "# @package"))]
     print(f"{description.strip()}\n\nusage: python {sys.argv[0]} key=value …   (??? = required)\n")
     print("\n".join(keys).strip())
+
+
+def _chosen_config(default: str) -> str:
+    for argument, following in zip(sys.argv[1:], [*sys.argv[2:], ""], strict=True):
+        name, _, value = argument.partition("=")
+        if name in ("--config-name", "-cn"):
+            return value or following
+    return default
 
 
 def _config_lines(config_name: str) -> list[str]:

@@ -1,0 +1,107 @@
+"""Fine-tuning: from a pretrained encoder and two manifests to one `.nemo`, by NeMo's trainer and experiment manager."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from nemo.utils.exp_manager import exp_manager
+from nemo.utils.trainer_utils import resolve_trainer_cfg
+from omegaconf import DictConfig, ListConfig, open_dict
+
+from data_prep.alphabet import find_outside_alphabet, load_alphabet
+from data_prep.manifest import read_manifest, resolve_audio_path
+from nemo_models.checkpoint import EncoderCheckpoint, load_checkpoint, load_encoder_weights
+from nemo_models.ctc_model import XLSRCTCModel
+
+logger = logging.getLogger(__name__)
+
+
+def fine_tune(cfg: DictConfig) -> Path:
+    """Train as a configuration such as `conf/xlsr_hi.yaml` says; a stopped run goes on where it was.
+
+    Args:
+        cfg: The whole configuration. Filled in here: `model.labels`, and from the checkpoint
+            `model.encoder.architecture` and the waveform normalisation.
+
+    Returns:
+        The `.nemo` with the best weights by the monitored value.
+
+    Raises:
+        FileNotFoundError: The checkpoint or a manifest is not there.
+        ValueError: The manifests cannot be trained on (every problem is named), or the checkpoint does not fit.
+    """
+    labels = load_alphabet(Path(cfg.alphabet) if cfg.alphabet else None)
+    check_manifests(cfg.model, labels)
+    checkpoint = load_checkpoint(str(cfg.init_from_xlsr)) if cfg.init_from_xlsr else None
+    _complete_config(cfg, labels, checkpoint)
+    seed_everything(cfg.seed, workers=True)
+    trainer = Trainer(**resolve_trainer_cfg(cfg.trainer))
+    run_folder = Path(exp_manager(trainer, cfg.exp_manager))
+    model = XLSRCTCModel(cfg=cfg.model, trainer=trainer)
+    if checkpoint is not None:
+        load_encoder_weights(model.encoder, checkpoint)
+    model.maybe_init_from_pretrained_checkpoint(cfg)
+    trainer.fit(model)
+    return run_folder / "checkpoints" / f"{cfg.name}.nemo"
+
+
+def check_manifests(model_cfg: DictConfig, labels: Sequence[str]) -> None:
+    """Look for what would spoil training without a word, before any of it is paid for.
+
+    NeMo drops characters without a label and zeroes the loss of utterances too short for their text, both silently.
+
+    Args:
+        model_cfg: `train_ds` and `validation_ds` with `manifest_filepath` (a path or a list) are looked at.
+        labels: What the model can write.
+
+    Raises:
+        FileNotFoundError: A manifest is not there.
+        ValueError: Something was found; the message counts every kind and names an example of each.
+    """
+    problems = []
+    for name in ("train_ds", "validation_ds"):
+        for path in _manifest_paths(model_cfg[name].manifest_filepath):
+            rows = read_manifest(path)
+            found = [problem for row in rows for problem in _row_problems(row, path, set(labels))]
+            kinds = Counter(kind for kind, _ in found)
+            examples = dict(reversed(found))
+            problems += [f"{path}: {count} × {kind}, e.g. {examples[kind]}" for kind, count in kinds.items()]
+            if not rows:
+                problems.append(f"{path}: no utterance in it")
+    if problems:
+        remedy = "scripts/prepare_data.py makes manifests without these"
+        raise ValueError(f"the data cannot be trained on: {'; '.join(problems)}; {remedy}")
+
+
+def _row_problems(row: Mapping[str, Any], manifest: str, labels: set[str]) -> list[tuple[str, str]]:
+    audio, text = resolve_audio_path(row["audio_filepath"], manifest), row["text"]
+    problems = []
+    if outside := find_outside_alphabet(text, labels):
+        problems.append(("text outside the alphabet", f"{row['audio_filepath']} ({', '.join(outside)})"))
+    if not text.strip():
+        problems.append(("empty text", row["audio_filepath"]))
+    if not audio.is_file():
+        problems.append(("missing audio", str(audio)))
+    return problems
+
+
+def _manifest_paths(value: Any) -> list[str]:
+    if isinstance(value, ListConfig | list | tuple):
+        return [path for item in value for path in _manifest_paths(item)]
+    return str(value).split(",")
+
+
+def _complete_config(cfg: DictConfig, labels: Sequence[str], checkpoint: EncoderCheckpoint | None) -> None:
+    with open_dict(cfg):
+        cfg.model.labels = list(labels)
+        if checkpoint is not None:
+            cfg.model.encoder.architecture = dict(checkpoint.architecture)
+            cfg.model.preprocessor.normalize = checkpoint.normalize
+            cfg.model.preprocessor.epsilon = checkpoint.epsilon
+        if not torch.cuda.is_available() and cfg.trainer.accelerator == "auto" and cfg.trainer.devices == -1:
+            logger.warning("no GPU here: training on one CPU process")
+            cfg.trainer.update({"accelerator": "cpu", "devices": 1})
