@@ -80,7 +80,7 @@ def resolve_decoding_config(ctc_decoding: Mapping[str, Any] | DictConfig | None)
     Raises:
         ValueError: An unknown setting or a value that cannot be.
     """
-    given = OmegaConf.create(ctc_decoding or {})
+    given = ctc_decoding.copy() if isinstance(ctc_decoding, DictConfig) else OmegaConf.create(dict(ctc_decoding or {}))
     beam = OmegaConf.create(given.get("beam") or {})
     has_lm = beam.get("ngram_lm_model") is not None
     defaults = {

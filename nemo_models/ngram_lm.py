@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO
 
 from nemo.collections.asr.parts.submodules.ngram_lm import DEFAULT_TOKEN_OFFSET, NGramGPULanguageModel
 from omegaconf import open_dict
@@ -270,7 +269,7 @@ def _token_lines(texts: Sequence[Path], labels: Sequence[str], counts: TextCount
 
 def _read_lines(path: Path) -> Iterator[bytes]:
     with path.open("rb") as raw, tqdm(desc=path.name, total=path.stat().st_size, unit="B", unit_scale=True) as bar:
-        stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+        stream: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
         try:
             for line in stream:
                 bar.update(raw.tell() - bar.n)

@@ -8,8 +8,9 @@ counted. The file that comes out carries what it was made for, and decoding refu
 
 from pathlib import Path
 
-from job import job
 from omegaconf import DictConfig
+
+from job import job
 
 
 @job("train_ngram_lm")
