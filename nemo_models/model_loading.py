@@ -43,9 +43,7 @@ def load_ctc_model(
         ValueError: Neither or both are given, the file cannot be restored, or the model is not a CTC model.
     """
     if (model_path is None) == (pretrained_name is None):
-        raise ValueError(
-            "give either model_path (a .nemo file) or pretrained_name (a name on NVIDIA's or Hugging Face's hub)"
-        )
+        raise ValueError("give either model_path (a .nemo file) or pretrained_name (a name on a model hub)")
     device = device or torch.device("cpu")
     if model_path is not None:
         read_nemo_config(model_path)  # tells a missing or foreign file in one line

@@ -38,7 +38,8 @@ class Scores:
 
     def __str__(self) -> str:
         return (
-            f"WER {100 * self.wer:.2f} %, CER {100 * self.cer:.2f} % ({self.utterances} utterances, {self.words} words: "
+            f"WER {100 * self.wer:.2f} %, CER {100 * self.cer:.2f} % "
+            f"({self.utterances} utterances, {self.words} words: "
             f"{self.substitutions} substituted, {self.deletions} deleted, {self.insertions} inserted)"
         )
 

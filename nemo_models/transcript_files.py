@@ -1,4 +1,4 @@
-"""What goes into a transcription and what comes out of it: manifests and folders in, JSON lines in the same order out."""
+"""What goes into a transcription and what comes out: manifests and folders in, JSON lines in the same order out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -51,7 +51,8 @@ def main(cfg: DictConfig) -> int:
     transcripts = []
     started = time.monotonic()
     total_s = sum(audio.duration_s or 0.0 for audio in inputs)
-    with tqdm(total=round(total_s, 1), unit="audio-s", desc="transcribing") as bar:
+    layout = "{desc} {percentage:3.0f} % |{bar}| {n:.0f}/{total:.0f} s of audio, {rate_fmt} [{elapsed}<{remaining}]"
+    with tqdm(total=total_s, desc="transcribing", unit=" s", bar_format=layout) as bar:
         options = (cfg.batch_size, cfg.num_workers, cfg.channel_selector, autocast_dtype, cfg.presort_manifest)
         for transcript in iter_transcripts(model, inputs, *options):
             transcripts.append(transcript)
@@ -61,9 +62,8 @@ def main(cfg: DictConfig) -> int:
 
     errors = Counter(transcript.error.split(":")[0] for transcript in transcripts if transcript.error)
     done_s = sum(transcript.duration_s for transcript in transcripts)
-    print(
-        f"{output}: {len(transcripts)} inputs, {done_s:.0f} s of audio in {seconds:.1f} s ({done_s / seconds:.1f} × real time)"
-    )
+    speed = f"{done_s:.0f} s of audio in {seconds:.1f} s ({done_s / seconds:.1f} × real time)"
+    print(f"{output}: {len(transcripts)} inputs, {speed}")
     if cfg.calculate_wer and (scores := score_transcripts(transcripts, cfg.gt_text_attr_name)):
         print(scores)
     if errors:
