@@ -1,6 +1,7 @@
 """Reading and writing NeMo manifests and other JSON: a file is complete or not there at all, and always UTF-8."""
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -70,9 +71,13 @@ def _parse_row(line: bytes, where: str, required_keys: Sequence[str]) -> dict[st
         raise ValueError(f"{where}: no {', '.join(missing)}; found {', '.join(row) or 'no key'}")
     for key in required_keys:
         kind, name = _TYPES.get(key, (object, ""))
-        if not isinstance(row[key], kind) or (key in _TYPES and isinstance(row[key], bool)):
+        if not isinstance(row[key], kind) or (key == "duration" and not _is_duration(row[key])):
             raise ValueError(f"{where}: {key} is {json.dumps(row[key], ensure_ascii=False)}, expected {name}")
     return row
+
+
+def _is_duration(value: Any) -> bool:
+    return not isinstance(value, bool) and math.isfinite(value) and value >= 0
 
 
 def _encode(value: Any, indent: int | None = None) -> bytes:

@@ -71,7 +71,7 @@ def process_shard(shard: Shard) -> tuple[int, bool]:
 
 
 def read_shard(path: Path) -> Iterator[dict[str, Any]]:
-    """Read a finished shard: one `{"kept": manifest row, "path", "split"}` or `{"rejected": rejected.jsonl row}` a row."""
+    """Yield a finished shard's results: `{"kept": manifest row, "path", "split"}` or `{"rejected": rejected.jsonl row}`."""
     with path.open(encoding="utf-8") as lines:
         next(lines)
         yield from map(json.loads, lines)
