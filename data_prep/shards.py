@@ -71,7 +71,7 @@ def process_shard(shard: Shard) -> tuple[int, bool]:
 
 
 def read_shard(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield a finished shard's results: `{"kept": manifest row, "path", "split"}` or `{"rejected": rejected.jsonl row}`."""
+    """Yield a shard's results: `{"kept": manifest row, "path", "split"}` or `{"rejected": …}`, in row order."""
     with path.open(encoding="utf-8") as lines:
         next(lines)
         yield from map(json.loads, lines)

@@ -22,8 +22,6 @@ NUKTA_LETTERS = {"\u0929": "न", "\u0931": "र", "\u0934": "ळ"} | dict(
 DEVANAGARI = [chr(code) for code in range(0x900, 0x980)]
 NEIGHBOURS = list("aZ09 \t\n.,:;|।॥'\"-–—…‘’“”%₹&()?!é\u0301<\u0338😀\x00\x7f\u00ad\u00a0\u034f")
 NEIGHBOURS += list("\u200b\u200c\u200d\u2028\u2060\ufe0f\ufeff\ufffe")
-    "aZ09 \t\n.,:;|।॥'\"-–—…‘’“”%₹&()?!\u200b\u200c\u200d\ufeff\u00ad\u2060\u00a0\u2028\u034f\ufe0f\ufffe\x00\x7fé\u0301<\u0338😀"
-)
 HINDI_TEXT = st.text(st.sampled_from(DEVANAGARI + NEIGHBOURS))
 
 
