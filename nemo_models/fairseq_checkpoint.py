@@ -225,7 +225,8 @@ def _read(path: Path) -> Any:
         reason = f"it names {blocked[1]}, which this reader does not admit" if blocked else "it is damaged or no pickle"
         raise ValueError(f"{path}: refused, {reason}") from error
     except (RuntimeError, EOFError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path}: not a readable PyTorch file ({str(error).splitlines()[0]})") from error
+        reason = next(iter(str(error).splitlines()), "it ends too early")
+        raise ValueError(f"{path}: not a readable PyTorch file ({reason})") from error
 
 
 def _configuration(path: Path, content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

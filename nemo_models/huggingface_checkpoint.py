@@ -131,4 +131,5 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path}: damaged, or not a file of tensors ({str(error).splitlines()[0]})") from error
+        reason = next(iter(str(error).splitlines()), "it ends too early")
+        raise ValueError(f"{path}: damaged, or not a file of tensors ({reason})") from error

@@ -91,7 +91,7 @@ class XLSREncoder(NeuralModule):
         self.wav2vec2 = Wav2Vec2Model._from_config(config, attn_implementation="sdpa")
         self.wav2vec2.config.mask_time_prob = mask_time_prob
         if gradient_checkpointing:
-            self.wav2vec2.gradient_checkpointing_enable()
+            self.wav2vec2.gradient_checkpointing_enable({"use_reentrant": False})
         self.freeze_feature_encoder = freeze_feature_encoder
         self._hold_feature_encoder()
         self._feat_out = config.hidden_size  # the name under which NeMo's decoders look for the width

@@ -1,0 +1,84 @@
+"""What tests share: where real data lies, and a model that is small, random and always the same."""
+
+import os
+from pathlib import Path
+
+import pytest
+from topology import architecture
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real speech, text and checkpoint oracles that are not part of the project."""
+    folder = Path(os.environ.get("HINDI_ASR_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set HINDI_ASR_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model():
+    """An `XLSRCTCModel` over the Hindi alphabet with random weights: its texts are noise, but reproducible noise."""
+    import torch
+
+    from data_prep.alphabet import load_alphabet
+    from nemo_models.ctc_model import XLSRCTCModel, model_config
+
+    torch.manual_seed(0)
+    model = XLSRCTCModel(cfg=model_config(architecture(), load_alphabet(), normalize=True, epsilon=1e-5)).eval()
+    torch.nn.init.normal_(model.decoder.decoder_layers[0].weight, std=0.5)  # log-probs that differ between frames
+    return model
+
+
+@pytest.fixture(scope="session")
+def speech(shared_data: Path) -> list:
+    """Four real utterances of unlike length, float32 at 16 kHz, longest 10 s."""
+    import soundfile
+
+    files = sorted((shared_data / "mucs_hindi" / "audio").glob("*.wav"))[:40]
+    waves = sorted((soundfile.read(file, dtype="float32")[0] for file in files), key=len)
+    return [waves[index] for index in (0, 12, 25, 39)]
+
+
+@pytest.fixture(scope="session")
+def lmplz() -> str:
+    """KenLM's estimator."""
+    from nemo_models.ngram_lm import find_lmplz
+
+    try:
+        return find_lmplz()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+
+
+LM_SENTENCES = (
+    "कल सुबह हम बाज़ार जाएँगे",
+    "कल शाम को बारिश हुई थी",
+    "वह कल अपने गाँव लौट आया",
+    "आज का दिन बहुत अच्छा है",
+    "मेरे पास एक नई किताब है",
+    "बच्चे मैदान में खेल रहे हैं",
+    "रात को आसमान में तारे चमकते हैं",
+    "दादी हमें पुरानी कहानियाँ सुनाती हैं",
+)
+
+
+def lm_lines() -> list[str]:
+    """`LM_SENTENCES`, and every letter once, so that no label is unknown to a language model of them."""
+    from data_prep.alphabet import load_alphabet
+
+    return [*LM_SENTENCES, " ".join(load_alphabet()[1:])]
+
+
+@pytest.fixture(scope="session")
+def hindi_lm(lmplz: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A character 4-gram of `lm_lines()`."""
+    from data_prep.alphabet import load_alphabet
+    from nemo_models.ngram_lm import train_ngram_lm
+
+    folder = tmp_path_factory.mktemp("lm")
+    (folder / "text.txt").write_text("\n".join(lm_lines()) + "\n", encoding="utf-8")
+    train_ngram_lm([folder / "text.txt"], load_alphabet(), folder / "lm.nemo", order=4)
+    return folder / "lm.nemo"

@@ -1,0 +1,113 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from nemo.core.classes.common import ALLOWED_TARGET_PREFIXES
+from omegaconf import OmegaConf
+
+from nemo_models import WaveformNormalizer, XLSRCTCModel, XLSREncoder
+from nemo_models.ctc_model import without_local_paths
+
+BATCH_INVARIANCE = 1e-4  # float32, attention over another number of keys
+
+
+def run_alone(model: XLSRCTCModel, wave: torch.Tensor) -> torch.Tensor:
+    return model.forward(input_signal=wave[None], input_signal_length=torch.tensor([len(wave)]))[0][0]
+
+
+@torch.inference_mode()
+def test_utterance_alone_equals_utterance_in_a_padded_batch(tiny_model: XLSRCTCModel, speech: list):
+    waves = [torch.from_numpy(wave) for wave in speech]
+    lengths = torch.tensor([len(wave) for wave in waves])
+    batch = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True)
+    log_probs, frames, best = tiny_model.forward(input_signal=batch, input_signal_length=lengths)
+    texts = tiny_model.decoding.ctc_decoder_predictions_tensor(log_probs, decoder_lengths=frames)
+    for row, count, labels, text, wave in zip(log_probs, frames, best, texts, waves, strict=True):
+        alone = run_alone(tiny_model, wave)
+        torch.testing.assert_close(row[:count], alone, rtol=0, atol=BATCH_INVARIANCE)
+        single = tiny_model.decoding.ctc_decoder_predictions_tensor(alone[None], decoder_lengths=count[None])
+        assert single[0].text == text.text
+        assert text.text
+        blank = log_probs.shape[-1] - 1
+        assert (labels[count:] == blank).all()
+        assert (row[count:, blank] == 0).all()
+        assert (row[count:, :blank] == -1e4).all()
+
+
+def test_padding_gets_no_gradient(tiny_model: XLSRCTCModel):
+    log_probs, frames, _ = tiny_model.forward(
+        input_signal=torch.randn(2, 16000), input_signal_length=torch.tensor([16000, 8000])
+    )
+    assert log_probs[1, int(frames[1]) :].sum().requires_grad
+    (gradient,) = torch.autograd.grad(log_probs[1, int(frames[1]) :].sum(), tiny_model.decoder.decoder_layers[0].bias)
+    assert not gradient.any()
+
+
+def test_import_admits_exactly_our_three_classes():
+    ours = {target for target in ALLOWED_TARGET_PREFIXES if target.startswith("nemo_models")}
+    assert ours == {f"{c.__module__}.{c.__qualname__}" for c in (WaveformNormalizer, XLSREncoder, XLSRCTCModel)}
+
+
+RESTORE = """
+import sys
+import {module}
+import torch
+from nemo.collections.asr.models import ASRModel
+model = ASRModel.restore_from(sys.argv[1], map_location="cpu").eval()
+with torch.inference_mode():
+    signal = torch.load(sys.argv[2], weights_only=True)
+    found = model.forward(input_signal=signal, input_signal_length=torch.tensor([16000]))
+torch.save(found[0], sys.argv[3])
+"""
+
+
+def restore_elsewhere(tmp_path: Path, module: str) -> subprocess.CompletedProcess:
+    paths = [str(tmp_path / name) for name in ("x.nemo", "signal.pt", "found.pt")]
+    command = [sys.executable, "-c", RESTORE.format(module=module), *paths]
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+
+@torch.inference_mode()
+def test_nemo_file_restores_in_a_fresh_process_with_identical_output(tiny_model: XLSRCTCModel, tmp_path: Path):
+    signal = torch.randn(1, 16000)
+    torch.save(signal, tmp_path / "signal.pt")
+    tiny_model.save_to(str(tmp_path / "x.nemo"))
+    expected = tiny_model.forward(input_signal=signal, input_signal_length=torch.tensor([16000]))[0]
+    done = restore_elsewhere(tmp_path, "nemo_models")
+    assert done.returncode == 0, done.stderr
+    assert torch.equal(torch.load(tmp_path / "found.pt", weights_only=True), expected)
+    refused = restore_elsewhere(tmp_path, "json")
+    assert refused.returncode != 0
+    assert "nemo_models.ctc_model.XLSRCTCModel" in refused.stderr  # the error that the README explains
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_saved_configuration_holds_no_path_of_the_training_machine(tiny_model: XLSRCTCModel):
+    config = OmegaConf.create(OmegaConf.to_container(tiny_model.cfg))
+    config.train_ds = {"manifest_filepath": "/data/secret.json", "batch_size": 3}
+    portable = without_local_paths(config)
+    assert "secret" not in OmegaConf.to_yaml(portable)
+    assert portable.train_ds.batch_size == 3
+    assert config.train_ds.manifest_filepath == "/data/secret.json"
+
+
+@pytest.mark.parametrize("use_lhotse", [False, True])
+def test_devanagari_reaches_the_loss_as_it_is(tiny_model: XLSRCTCModel, tmp_path: Path, use_lhotse: bool):
+    text = "क\u093cलम ज\u093cरूर ऑफ\u093cिस में है"
+    soundfile.write(tmp_path / "a.wav", np.zeros(16000), 16000)
+    row = {"audio_filepath": str(tmp_path / "a.wav"), "duration": 1.0, "text": text}
+    (tmp_path / "m.json").write_text(json.dumps(row), encoding="utf-8")
+    settings = {
+        "manifest_filepath": str(tmp_path / "m.json"),
+        "batch_size": 1,
+        "shuffle": False,
+        "use_lhotse": use_lhotse,
+    }
+    loader = tiny_model._setup_dataloader_from_config(OmegaConf.create(settings))
+    *_, labels, length = next(iter(loader))
+    assert "".join(tiny_model.cfg.labels[index] for index in labels[0][: length[0]].tolist()) == text
