@@ -1,6 +1,5 @@
-"""What the data-prep tests share: small corpora made on the spot, and the way to real recordings and texts."""
+"""What the data-prep tests share: small corpora, made on the spot, and the job's command line."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,15 +9,6 @@ import pytest
 import soundfile
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    """The folder of real Hindi recordings and texts; the test skips where it is absent."""
-    folder = Path(os.environ.get("HINDI_ASR_DATA") or REPOSITORY.parent / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip(f"no real data: {folder} is absent (set HINDI_ASR_DATA)")
-    return folder
 
 
 @pytest.fixture

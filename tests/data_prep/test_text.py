@@ -117,16 +117,16 @@ def test_colon_and_bar_never_reach_indic_nlp(text: str):
     assert normalize_text("|".join(words)) == normalize_text(" ".join(words))
 
 
-def read_lines(real_data: Path) -> Iterator[str]:
-    paths = [*sorted(real_data.glob("text/*.txt")), *sorted(real_data.glob("*/transcripts.tsv"))]
+def read_lines(shared_data: Path) -> Iterator[str]:
+    paths = [*sorted(shared_data.glob("text/*.txt")), *sorted(shared_data.glob("*/transcripts.tsv"))]
     assert paths
     for path in paths:
         yield from path.read_text(encoding="utf-8").split("\n")
 
 
-def test_all_real_lines_are_idempotent_and_lose_no_letter(real_data: Path):
+def test_all_real_lines_are_idempotent_and_lose_no_letter(shared_data: Path):
     restored = 0
-    for line in read_lines(real_data):
+    for line in read_lines(shared_data):
         once = normalize_text(line)
         assert normalize_text(once) == once
         letters, expected = list_letters(once), list_letters(line)
@@ -138,9 +138,9 @@ def test_all_real_lines_are_idempotent_and_lose_no_letter(real_data: Path):
     assert restored > 0
 
 
-def test_all_real_lines_agree_with_indic_nlp_but_for_punctuation(real_data: Path):
+def test_all_real_lines_agree_with_indic_nlp_but_for_punctuation(shared_data: Path):
     compared = 0
-    for line in read_lines(real_data):
+    for line in read_lines(shared_data):
         if ":" not in line and "|" not in line:
             expected = re.sub(
                 r"[^\w\s%&@#+=°₹$\u0300-\u036f\u0900-\u0963\ufffd]", " ", INDIC.normalize(remove_invisible(line))
