@@ -81,7 +81,9 @@ def resolve_decoding_config(ctc_decoding: Mapping[str, Any] | DictConfig | None)
         ValueError: An unknown setting or a value that cannot be.
     """
     given = ctc_decoding.copy() if isinstance(ctc_decoding, DictConfig) else OmegaConf.create(dict(ctc_decoding or {}))
-    beam = OmegaConf.create(given.get("beam") or {})
+    beam = given.get("beam") or {}
+    if not isinstance(beam, DictConfig | dict):
+        raise ValueError(f"ctc_decoding.beam is {beam}, expected settings such as ctc_decoding.beam.beam_size=16")
     has_lm = beam.get("ngram_lm_model") is not None
     defaults = {
         "beam_size": BEAM_SIZE,
