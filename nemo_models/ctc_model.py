@@ -67,7 +67,7 @@ class XLSRCTCModel(EncDecCTCModel):
         path = Path(save_path).absolute()
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
-        config: DictConfig = self.cfg
+        config: DictConfig = self._cfg
         try:
             self.cfg = without_local_paths(config)
             super().save_to(str(partial))
