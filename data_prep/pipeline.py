@@ -268,5 +268,5 @@ def _start_worker(parent: int) -> None:
 def _exit_with_parent(parent: int) -> None:
     """End a worker whose parent was killed: it would otherwise wait for work for ever."""
     while os.getppid() == parent:
-        time.sleep(0.5)
+        time.sleep(0.2)
     os._exit(1)

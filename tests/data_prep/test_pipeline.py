@@ -80,6 +80,17 @@ def test_a_second_run_takes_over_and_a_repaired_file_is_seen(make_corpus, write_
     assert "26 from an earlier run" in capsys.readouterr().err
 
 
+def test_what_a_killed_run_left_half_written_is_cleared_away(make_corpus, tmp_path):
+    leftovers = [
+        tmp_path / "out" / name for name in (".report.json.7.tmp", ".shards/.000000.jsonl.7.tmp", ".shards/tmp/a.wav")
+    ]
+    leftovers[-1].parent.mkdir(parents=True)
+    for path in leftovers:
+        path.touch()
+    prepare(make_corpus(ROWS), tmp_path / "out")
+    assert not any(path.exists() for path in leftovers)
+
+
 def test_official_splits_are_honoured(make_corpus, tmp_path):
     rows = [(f"{split}{number}.wav", "कमल", "same", split) for split in ("test", "train") for number in range(2)]
     report = prepare(make_corpus(rows, "path text speaker split"), tmp_path / "out", splits={"train": 1.0})

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -78,39 +79,51 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_killed_runs_go_on_to_the_same_output(make_corpus, write_audio, prepare_command, tmp_path):
-    """Killed without warning twice, the job ends with the files of an undisturbed run and leaves no process behind."""
-    rows = [(f"{number}.wav", f"s{number % 9}", TEXT) for number in range(60)]
+@pytest.fixture
+def slow_corpus(make_corpus, write_audio, tmp_path) -> tuple[Path, dict[str, str]]:
+    """A corpus to convert, and an environment in which that takes so long that a signal falls into the work."""
+    rows = [(f"{number}.wav", f"s{number % 9}", TEXT) for number in range(90)]
     for path, *_ in rows:
         write_audio(tmp_path / "corpus" / path, rate=44100, channels=2, seconds=0.6)
-    arguments = [f"corpus_dir={make_corpus(rows)}", "num_workers=2", "shard_size=3"]
-    assert run(prepare_command, *arguments, f"output_dir={tmp_path / 'undisturbed'}").returncode == 0
-
-    slow_sox = tmp_path / "bin" / "sox"  # so that the kill falls into the work, not after it
+    slow_sox = tmp_path / "bin" / "sox"
     slow_sox.parent.mkdir()
     slow_sox.write_text(f'#!/bin/sh\nsleep 0.05\nexec {shutil.which("sox")} "$@"\n')
     slow_sox.chmod(0o755)
-    slow = {**os.environ, "PATH": f"{slow_sox.parent}:{os.environ['PATH']}"}
-    shards = tmp_path / "killed" / ".shards"
-    for finished in (2, 6):
-        with subprocess.Popen(
-            [*prepare_command, *arguments, f"output_dir={tmp_path / 'killed'}"], env=slow, stderr=subprocess.DEVNULL
-        ) as job:
-            while len(list(shards.glob("0*.jsonl"))) < finished:
-                assert job.poll() is None, "the job ended before it could be killed"
-                time.sleep(0.01)
-            workers = list_children(job.pid)
-            job.kill()
-        assert workers
-        deadline = time.monotonic() + 10
-        while any(map(is_alive, workers)):
-            assert time.monotonic() < deadline, "a worker outlived its killed parent"
-            time.sleep(0.05)
-        assert not (tmp_path / "killed" / "report.json").exists()
-    done = run(prepare_command, *arguments, f"output_dir={tmp_path / 'killed'}")
+    return make_corpus(rows), {**os.environ, "PATH": f"{slow_sox.parent}:{os.environ['PATH']}"}
+
+
+def stop_midway(command: list[str], env: dict[str, str], shards: Path, signal_number: int) -> tuple[int, str]:
+    """Start a job, send its process group a signal when two more shards are finished; return exit status and stderr."""
+    before = len(list(shards.glob("0*.jsonl")))
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True) as job:
+        while len(list(shards.glob("0*.jsonl"))) < before + 2:
+            assert job.poll() is None, "the job ended before it could be stopped"
+            time.sleep(0.01)
+        workers = list_children(job.pid)
+        os.killpg(job.pid, signal_number)
+        errors = job.communicate(timeout=30)[1]
+    deadline = time.monotonic() + 10
+    assert workers
+    while any(map(is_alive, workers)):
+        assert time.monotonic() < deadline, "a worker outlived its parent"
+        time.sleep(0.05)
+    return job.returncode, errors
+
+
+def test_stopped_runs_go_on_to_the_same_output(slow_corpus, prepare_command, tmp_path):
+    """Killed without warning twice and interrupted once, the job ends with the files of an undisturbed run."""
+    corpus, slow = slow_corpus
+    command = [*prepare_command, f"corpus_dir={corpus}", "num_workers=2", "shard_size=3"]
+    assert run(command, f"output_dir={tmp_path / 'undisturbed'}").returncode == 0
+    stopped, shards = f"output_dir={tmp_path / 'stopped'}", tmp_path / "stopped" / ".shards"
+    for _ in range(2):
+        assert stop_midway([*command, stopped], slow, shards, signal.SIGKILL)[0] == -signal.SIGKILL
+        assert not (tmp_path / "stopped" / "report.json").exists()
+    status, errors = stop_midway([*command, stopped], slow, shards, signal.SIGINT)
+    assert status == 130 and "run again to go on" in errors and "Traceback" not in errors
+    done = run(command, stopped)
     assert done.returncode == 0 and "from an earlier run" in done.stderr
-    assert read_outputs(tmp_path / "killed") == read_outputs(tmp_path / "undisturbed")
-    assert not list(shards.glob(".*.tmp")) and not list(shards.glob("tmp/*"))
+    assert read_outputs(tmp_path / "stopped") == read_outputs(tmp_path / "undisturbed")
 
 
 @pytest.mark.parametrize(("corpus", "rows", "speakers"), [("air_hindi", 120, "station"), ("mucs_hindi", 60, "speaker")])

@@ -106,6 +106,7 @@ def test_a_finished_shard_is_taken_over_until_something_changes(tmp_path, write_
     assert not process_shard(shard)[1] and process_shard(shard)[1]
     assert not process_shard(make_shard("a.wav", text="और"))[1]
     assert not process_shard(make_shard("a.wav", max_duration=4.0))[1]
+    assert not process_shard(shard)[1] and process_shard(shard)[1]
     write_audio(tmp_path / "a.wav", rate=8000, seconds=2)
     shard = make_shard("a.wav")
     assert not process_shard(shard)[1]
