@@ -25,7 +25,8 @@ def read_nemo_config(path: Path) -> dict[str, Any]:
             stream = archive.extractfile(member) if member and member.size <= MAX_CONFIG_BYTES else None
             config = yaml.safe_load(stream) if stream else None
     except (tarfile.TarError, EOFError, OSError, zlib.error, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a .nemo file, or damaged ({error})") from error
+        reason = str(error).splitlines()[0].rstrip(":")
+        raise ValueError(f"{path}: not a .nemo file, or damaged ({reason})") from error
     if not isinstance(config, dict):
         raise ValueError(f"{path}: not a .nemo file: no model_config.yaml in the archive")
     return config

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.manifest import read_manifest, resolve_audio_path, write_jsonl
+from data_prep.text import normalize_text
 from nemo_models.audio_reader import AUDIO_TYPES, probe_duration
 from nemo_models.scoring import Scores, score_texts
 
@@ -169,7 +170,7 @@ def score_transcripts(transcripts: Iterable[Transcript], reference_key: str = "t
         for transcript in transcripts
         if isinstance(reference := transcript.audio.fields.get(reference_key), str) and not transcript.error
     ]
-    if not any(reference.strip() for reference, _ in pairs):
+    if not any(normalize_text(reference) for reference, _ in pairs):
         return None
     return score_texts([reference for reference, _ in pairs], [text for _, text in pairs])
 

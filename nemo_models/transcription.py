@@ -70,10 +70,13 @@ def iter_transcripts(
         One transcript for each input; audio that cannot be read or is too short has an `error`.
 
     Raises:
-        ValueError: `batch_size` or `num_workers` cannot be.
+        ValueError: `batch_size`, `num_workers` or `channel` cannot be.
     """
-    if batch_size < 1 or num_workers < 0:
-        raise ValueError(f"batch_size is {batch_size} (expected 1 or more), num_workers {num_workers} (0 or more)")
+    for key, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"{key} is {value}, expected a whole number, {least} or more")
+    if not (channel is None or channel == "average" or (isinstance(channel, int) and channel >= 0)):
+        raise ValueError(f"channel is {channel}, expected average, a number from 0, or none")
     audio = measure_durations(item if isinstance(item, AudioInput) else AudioInput(Path(item)) for item in inputs)
     order = list(range(len(audio)))
     if sort_by_duration:
