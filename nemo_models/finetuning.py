@@ -1,6 +1,7 @@
 """Fine-tuning: from a pretrained encoder and two manifests to one `.nemo`, by NeMo's trainer and experiment manager."""
 
 import logging
+import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from nemo.utils.trainer_utils import resolve_trainer_cfg
 from omegaconf import DictConfig, ListConfig, open_dict
 
 from data_prep.alphabet import find_outside_alphabet, load_alphabet
+from data_prep.audio import SAMPLE_RATE_HZ
+from data_prep.checks import count_ctc_steps, count_encoder_frames
 from data_prep.manifest import read_manifest, resolve_audio_path
 from nemo_models.checkpoint import EncoderCheckpoint, load_checkpoint, load_encoder_weights
 from nemo_models.ctc_model import XLSRCTCModel
@@ -66,7 +69,7 @@ def check_manifests(model_cfg: DictConfig, labels: Sequence[str]) -> None:
     for name in ("train_ds", "validation_ds"):
         for path in _manifest_paths(model_cfg[name].manifest_filepath):
             rows = read_manifest(path)
-            found = [problem for row in rows for problem in _row_problems(row, path, set(labels))]
+            found = [problem for row in rows for problem in _row_problems(row, path, set(labels), model_cfg[name])]
             kinds = Counter(kind for kind, _ in found)
             examples = dict(reversed(found))
             problems += [f"{path}: {count} × {kind}, e.g. {examples[kind]}" for kind, count in kinds.items()]
@@ -77,15 +80,24 @@ def check_manifests(model_cfg: DictConfig, labels: Sequence[str]) -> None:
         raise ValueError(f"the data cannot be trained on: {'; '.join(problems)}; {remedy}")
 
 
-def _row_problems(row: Mapping[str, Any], manifest: str, labels: set[str]) -> list[tuple[str, str]]:
-    audio, text = resolve_audio_path(row["audio_filepath"], manifest), row["text"]
+def _row_problems(
+    row: Mapping[str, Any], manifest: str, labels: set[str], dataset: DictConfig
+) -> list[tuple[str, str]]:
+    name, text, seconds = row["audio_filepath"], row["text"], row["duration"]
+    frames = count_encoder_frames(round(seconds * SAMPLE_RATE_HZ))
     problems = []
     if outside := find_outside_alphabet(text, labels):
-        problems.append(("text outside the alphabet", f"{row['audio_filepath']} ({', '.join(outside)})"))
+        problems.append(("text outside the alphabet", f"{name} ({', '.join(outside)})"))
     if not text.strip():
-        problems.append(("empty text", row["audio_filepath"]))
-    if not audio.is_file():
+        problems.append(("empty text", name))
+    elif frames < count_ctc_steps(text):
+        problems.append(("too short for its text", f"{name} ({frames} frames, {count_ctc_steps(text)} needed)"))
+    if not (audio := resolve_audio_path(name, manifest)).is_file():
         problems.append(("missing audio", str(audio)))
+    for key, outside_limit in (("min_duration", operator.lt), ("max_duration", operator.gt)):
+        if (limit := dataset.get(key)) is not None and outside_limit(seconds, limit):
+            kind = "shorter" if key == "min_duration" else "longer"
+            problems.append((f"{kind} than {key}, which would leave it out", f"{name} ({seconds} s)"))
     return problems
 
 

@@ -13,11 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import Wav2Vec2Config
 
+from data_prep.audio import SAMPLE_RATE_HZ
 from nemo_models.checkpoint import EncoderCheckpoint
 from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
 from nemo_models.xlsr_encoder import ARCHITECTURE_KEYS
 
-SAMPLE_RATE_HZ = 16000
 WEIGHT_FILES = (
     "model.safetensors",
     "model.safetensors.index.json",
