@@ -59,9 +59,7 @@ def list_steps() -> list[Step]:
         *prepared,
         Step("import the tiny checkpoint", "import_xlsr", checkpoint, imported),
         Step("fine-tune", "speech_to_text_finetune", fine_tune, MODEL),
-        Step(
-            "train the language model", "train_ngram_lm", (text, f"model_path={MODEL}", "order=6", f"output={LM}"), LM
-        ),
+        Step("train the language model", "train_ngram_lm", ngram, LM),
         *(
             Step(f"transcribe, {name}", "transcribe_speech", (*transcribe, f"output_filename={output}", *how), output)
             for name, output, how in (
