@@ -77,7 +77,7 @@ def iter_transcripts(
             raise ValueError(f"{key} is {value}, expected a whole number, {least} or more")
     if not (channel is None or channel == "average" or (isinstance(channel, int) and channel >= 0)):
         raise ValueError(f"channel is {channel}, expected average, a number from 0, or none")
-    audio = measure_durations(item if isinstance(item, AudioInput) else AudioInput(Path(item)) for item in inputs)
+    audio = measure_durations(map(_as_input, inputs))
     order = list(range(len(audio)))
     if sort_by_duration:
         order.sort(key=lambda index: -(audio[index].duration_s or 0.0))
@@ -96,6 +96,10 @@ def iter_transcripts(
             duration_s = len(waveform.samples) / sample_rate_hz
             error = "model: its output is not finite; try compute_dtype=float32" if text is None else None
             yield Transcript(waveform.index, audio[waveform.index], text or "", duration_s, error)
+
+
+def _as_input(item: AudioInput | Path | str) -> AudioInput:
+    return item if isinstance(item, AudioInput) else AudioInput(Path(item), fields={"audio_filepath": str(item)})
 
 
 def _load(

@@ -15,10 +15,13 @@ from job import job
 
 @job("train_ngram_lm")
 def main(cfg: DictConfig) -> None:
+    from nemo.utils import logging
+
     from data_prep.alphabet import load_alphabet
     from nemo_models.nemo_file import read_labels
     from nemo_models.ngram_lm import describe_counts, train_ngram_lm
 
+    logging.setLevel(logging.ERROR)
     texts = [Path(text) for text in ([cfg.text] if isinstance(cfg.text, str) else cfg.text)]
     labels = read_labels(Path(cfg.model_path)) if cfg.model_path else load_alphabet(cfg.alphabet)
     report = train_ngram_lm(texts, labels, Path(cfg.output), cfg.order, list(cfg.prune), cfg.memory)
@@ -27,4 +30,5 @@ def main(cfg: DictConfig) -> None:
     print(f"{report.output}: order {cfg.order}, {report.size_bytes / 1e6:.1f} MB, {report.seconds:.1f} s")
 
 
-main()
+if __name__ == "__main__":
+    main()
