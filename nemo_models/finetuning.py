@@ -49,7 +49,10 @@ def fine_tune(cfg: DictConfig) -> Path:
         load_encoder_weights(model.encoder, checkpoint)
     model.maybe_init_from_pretrained_checkpoint(cfg)
     trainer.fit(model)
-    return run_folder / "checkpoints" / f"{cfg.name}.nemo"
+    result = run_folder / "checkpoints" / f"{cfg.name}.nemo"
+    if not result.exists():  # without exp_manager's checkpoints nobody else writes it
+        model.save_to(str(result))
+    return result
 
 
 def check_manifests(model_cfg: DictConfig, labels: Sequence[str]) -> None:
