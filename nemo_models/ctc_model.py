@@ -12,6 +12,7 @@ import torch
 from nemo.collections.asr.models import EncDecCTCModel
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from data_prep.text import NORMALIZER_FINGERPRINT
 from nemo_models.checkpoint import EncoderCheckpoint, load_encoder_weights
 from nemo_models.decoding import mask_log_probs
 
@@ -105,6 +106,7 @@ def model_config(
         {
             "sample_rate": sample_rate,
             "labels": list(labels),
+            "normalizer_fingerprint": NORMALIZER_FINGERPRINT,
             "preprocessor": {
                 "_target_": "nemo_models.waveform_normalizer.WaveformNormalizer",
                 "sample_rate": sample_rate,

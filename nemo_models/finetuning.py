@@ -17,6 +17,7 @@ from data_prep.alphabet import find_outside_alphabet, load_alphabet
 from data_prep.audio import SAMPLE_RATE_HZ
 from data_prep.checks import count_ctc_steps, count_encoder_frames
 from data_prep.manifest import read_manifest, resolve_audio_path
+from data_prep.text import NORMALIZER_FINGERPRINT
 from nemo_models.checkpoint import EncoderCheckpoint, load_checkpoint, load_encoder_weights
 from nemo_models.ctc_model import XLSRCTCModel
 
@@ -27,8 +28,8 @@ def fine_tune(cfg: DictConfig) -> Path:
     """Train as a configuration such as `conf/xlsr_hi.yaml` says; a stopped run goes on where it was.
 
     Args:
-        cfg: The whole configuration. Filled in here: `model.labels`, and from the checkpoint
-            `model.encoder.architecture` and the waveform normalisation.
+        cfg: The whole configuration. Filled in here: `model.labels` and the normaliser's
+            fingerprint; from the checkpoint `model.encoder.architecture` and the waveform normalisation.
 
     Returns:
         The `.nemo` with the best weights by the monitored value.
@@ -113,6 +114,7 @@ def _manifest_paths(value: Any) -> list[str]:
 def _complete_config(cfg: DictConfig, labels: Sequence[str], checkpoint: EncoderCheckpoint | None) -> None:
     with open_dict(cfg):
         cfg.model.labels = list(labels)
+        cfg.model.normalizer_fingerprint = NORMALIZER_FINGERPRINT
         if checkpoint is not None:
             cfg.model.encoder.architecture = dict(checkpoint.architecture)
             cfg.model.preprocessor.normalize = checkpoint.normalize
