@@ -51,9 +51,7 @@ def tones(count: int, seconds: float = 1.0) -> list[Spoken]:
 
 def test_logits_are_those_of_transformers_alone_and_padded(tmp_path: Path):
     model = build_small(settings(tmp_path)).eval()
-    waves = [
-        np.random.default_rng(n).standard_normal(length, dtype=np.float32) for n, length in enumerate((9000, 16000))
-    ]
+    waves = [np.random.default_rng(0).standard_normal(length, dtype=np.float32) for length in (9000, 16000)]
     waveforms, lengths = pad(waves)
     with torch.inference_mode():
         logits, frames = compute_logits(model, waveforms, lengths)
@@ -129,9 +127,8 @@ def test_error_rates_are_counted_on_greedy_texts(monkeypatch: pytest.MonkeyPatch
         return torch.nn.functional.one_hot(paths, blank + 1).float(), torch.tensor([5, 6])
 
     monkeypatch.setattr(tiny_checkpoint, "compute_logits", give_logits)
-    said = [
-        Spoken(np.zeros(9, np.int16), [], "".join(alphabet[n] for n in text)) for text in ((5, 20, 5), (5, 20, 40, 40))
-    ]
+    texts = ["".join(alphabet[label] for label in labels) for labels in ((5, 20, 5), (5, 20, 40, 40))]
+    said = [Spoken(np.zeros(9, np.int16), [], text) for text in texts]
     rates = tiny_checkpoint.measure(torch.nn.Identity(), said)
     assert rates == {"cer": round(100 / 7, 2), "wer": 50.0}  # one letter of seven, one word of two
 
