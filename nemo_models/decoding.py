@@ -26,8 +26,11 @@ if TYPE_CHECKING:  # the model itself imports `mask_log_probs` from here
 PADDED_LOG_PROB = -1e4  # natural log; "impossible" for a beam search, and still a finite float16
 STRATEGIES = ("greedy_batch", "beam_batch")
 BEAM_SIZE = 16
-LM_ALPHA = 0.5  # weight of the language model's natural-log score
-LM_BETA = 1.5  # added for each character, against the language model's pull towards short texts
+# Swept (beam 8, α 0.3 … 1.0, β 0.5 … 2.5) on held-out synthesised speech, 120 utterances of each of two voices, with
+# a tiny model at 23 % and 46 % CER and a 6-gram of 11,994 other sentences: WER 69.5 → 34.7 % and 93.9 → 62.0 %.
+# α 0.5 … 1.0 with β 1.0 … 1.5 stays within 4 and 10 points of that. Tune both together on the dev set at hand.
+LM_ALPHA = 0.7  # weight of the language model's natural-log score
+LM_BETA = 1.0  # added for each character, against the language model's pull towards short texts
 NO_LM_BETA = 0.0
 
 
