@@ -200,7 +200,7 @@ def _speak_chunk(chunk: Sequence[Utterance], root: Path) -> list[str]:
             if not raw_path.is_file():
                 speak(voice, [utterance.text], [raw_path])
             _convert(raw_path, root / utterance.path, len(utterance.text))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, soundfile.SoundFileError) as error:
             errors.append(f"voice '{voice.name}', '{utterance.text}': {error}")
         finally:
             raw_path.unlink(missing_ok=True)

@@ -101,7 +101,7 @@ def write_tone(path: Path, seconds: float) -> None:
     soundfile.write(path, [0.1, -0.1] * int(seconds * 11025), 22050)
 
 
-@pytest.mark.parametrize("how", ["crash", "no file", "too short"])
+@pytest.mark.parametrize("how", ["crash", "no file", "too short", "no audio"])
 def test_a_sentence_that_cannot_be_spoken_is_named_and_costs_no_other(tmp_path: Path, monkeypatch, how: str):
     def speak(voice: Voice, texts: list[str], paths: list[Path]) -> None:
         for text, path in zip(texts, paths, strict=True):
@@ -109,6 +109,8 @@ def test_a_sentence_that_cannot_be_spoken_is_named_and_costs_no_other(tmp_path: 
                 raise OSError("exit status -11")
             if text == SENTENCES[1] and how == "too short":
                 write_tone(path, 0.05)
+            elif text == SENTENCES[1] and how == "no audio":
+                path.write_bytes(b"RIFF")
             elif text != SENTENCES[1]:
                 write_tone(path, 1.0)
         if SENTENCES[1] in texts and how == "no file":
