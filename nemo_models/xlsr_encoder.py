@@ -123,9 +123,10 @@ class XLSREncoder(NeuralModule):
             int64, (B,): `frame_count(length)`.
         """
         audio_signal = self._at_least_one_frame(audio_signal)
-        config = self.wav2vec2.config
-        # transformers refuses to mask spans longer than the batch; such short audio is trained on unmasked
-        config.apply_spec_augment = int(self.frame_count(audio_signal.shape[1])) > config.mask_time_length
+        if self.training:
+            config = self.wav2vec2.config
+            # transformers refuses to mask spans longer than the batch; such short audio is trained on unmasked
+            config.apply_spec_augment = int(self.frame_count(audio_signal.shape[1])) > config.mask_time_length
         frames = self.wav2vec2(audio_signal, attention_mask=self._attention_mask(audio_signal, length))
         return frames.last_hidden_state.transpose(1, 2), self.frame_count(length)
 
@@ -152,6 +153,20 @@ class XLSREncoder(NeuralModule):
             samples = (samples - 1) * stride + kernel
         return samples
 
+    def input_example(self, max_batch: int = 2, max_dim: int = 32000) -> tuple[torch.Tensor, torch.Tensor]:
+        """What NeMo's `export` traces the model with: a padded batch of noise.
+
+        Args:
+            max_batch: Utterances.
+            max_dim: Samples of the longest.
+
+        Returns:
+            `audio_signal` and `length` of `forward`.
+        """
+        device = next(self.parameters()).device
+        signal = torch.randn(max_batch, max_dim, generator=torch.Generator().manual_seed(0)).to(device)
+        return signal, torch.linspace(max_dim, max_dim / 2, max_batch, device=device).long()
+
     def unfreeze(self, partial: bool = False) -> None:
         """As NeMo's, but the convolutions stay frozen where they are to stay so (NeMo's `freeze_updates` ends here)."""
         super().unfreeze(partial=partial)
@@ -162,14 +177,21 @@ class XLSREncoder(NeuralModule):
             self.wav2vec2.freeze_feature_encoder()
 
     def _at_least_one_frame(self, signal: torch.Tensor) -> torch.Tensor:
+        if _is_exporting():
+            return signal  # a graph has no branches; whoever exports sees to it
         missing = self.receptive_field() - signal.shape[1]
         return torch.nn.functional.pad(signal, (0, missing)) if missing > 0 else signal
 
     def _attention_mask(self, signal: torch.Tensor, length: torch.Tensor) -> torch.Tensor | None:
         samples = torch.arange(signal.shape[1], device=signal.device)
-        if bool((length >= signal.shape[1]).all()):
+        if not _is_exporting() and bool((length >= signal.shape[1]).all()):
             return None  # nothing is padded: attention may take its fastest path
-        return samples < length.clamp(min=self.receptive_field())[:, None]  # a row without any frame would be all NaN
+        mask = samples < length.clamp(min=self.receptive_field())[:, None]  # a row without any frame would be all NaN
+        return mask.long()  # ONNX cannot sum booleans
+
+
+def _is_exporting() -> bool:
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
 
 
 def check_architecture(architecture: Mapping[str, Any]) -> dict[str, Any]:
