@@ -3,27 +3,27 @@
 import fcntl
 import os
 import shutil
-import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from data_prep.alphabet import load_alphabet
+from data_prep.checks import Gates
 from data_prep.corpora import Reader, Utterance, get_reader
+from data_prep.duplicates import Verdicts, find_duplicate_audio, find_duplicate_text, find_text_in_evaluation
+from data_prep.engines import Engine
 from data_prep.manifest import write_json, write_jsonl
 from data_prep.report import ReportBuilder
-from data_prep.shards import Shard, ShardSettings, process_shard, read_shard
+from data_prep.shards import Shard, ShardSettings, describe_rejection, process_shard, read_shard
 from data_prep.splits import DEFAULT_FRACTIONS, SPLITS, assign_splits, check_split_settings
 from data_prep.text import NORMALIZER_FINGERPRINT
 
-SPLIT_BY = ("speaker", "utterance")
+SPLIT_BY = ("speaker", "text", "utterance")
+DUPLICATES = ("reject", "keep")
 
 
 def prepare_corpus(
@@ -34,14 +34,18 @@ def prepare_corpus(
     source: str | None = None,
     splits: Mapping[str, float] | None = None,
     split_by: str = "speaker",
+    disjoint_text: bool = False,
     dev_speakers: Sequence[str] = (),
     test_speakers: Sequence[str] = (),
     seed: int = 0,
-    min_duration: float = 0.5,
-    max_duration: float = 30.0,
     alphabet: str | Path | None = None,
+    duplicate_audio: str = "reject",
+    duplicate_text: str = "keep",
+    engine: str = "local",
+    address: str | None = None,
     num_workers: int | None = None,
     shard_size: int = 100,
+    **gates: float | None,
 ) -> dict[str, Any]:
     """Turn a corpus into NeMo manifests, `rejected.jsonl` and `report.json`.
 
@@ -53,15 +57,19 @@ def prepare_corpus(
         output_dir: Where the files go; made if needed.
         source: Name of the corpus in the manifests; `None` is the corpus folder's name.
         splits: Split → share of the speakers; `None` is 80 % train, 10 % dev, 10 % test.
-        split_by: `speaker`, or `utterance` where speakers may be in several splits.
+        split_by: `speaker`; or `text`, where no text is in two splits; or `utterance`. With these two, speakers may be.
+        disjoint_text: Leave out of train what dev or test also say, and out of dev what test also says.
         dev_speakers: Speakers that make up dev, instead of its share.
         test_speakers: Speakers that make up test, instead of its share.
         seed: Seed of the split.
-        min_duration: Shortest audio that is kept, in seconds.
-        max_duration: Longest audio that is kept, in seconds.
         alphabet: Alphabet file; `None` is the Hindi one.
+        duplicate_audio: `reject` or `keep` audio whose samples came before.
+        duplicate_text: `reject` or `keep` a text that its speaker said before.
+        engine: `local` or `ray`, see `data_prep.engines.Engine`.
+        address: Address of the Ray cluster.
         num_workers: Processes; `None` is one a core.
         shard_size: Rows that are worked on, and finished, together.
+        gates: Limits of what is kept, see `data_prep.checks.Gates`.
 
     Returns:
         The report, as written to `report.json`.
@@ -74,15 +82,17 @@ def prepare_corpus(
     reader, fractions = get_reader(corpus), dict(splits or DEFAULT_FRACTIONS)
     listed = {"dev": [str(name) for name in dev_speakers], "test": [str(name) for name in test_speakers]}
     check_split_settings(fractions, listed)
-    workers = _count_workers() if num_workers is None else num_workers
-    _check_arguments(split_by, min_duration, max_duration, workers, shard_size)
+    choices = {"split_by": split_by, "duplicate_audio": duplicate_audio, "duplicate_text": duplicate_text}
+    _check_choices(choices, shard_size)
+    runner, limits = Engine(engine, num_workers, address), Gates(**gates)  # type: ignore[arg-type]
     labels = load_alphabet(Path(alphabet).expanduser() if alphabet else None)
-    settings = ShardSettings(output_dir, source or corpus_dir.name, tuple(labels), min_duration, max_duration)
+    settings = ShardSettings(output_dir, source or corpus_dir.name, tuple(labels), limits)
     total = sum(1 for _ in reader(corpus_dir))
     with _lock(settings):
-        shard_paths = _process_shards(_cut_shards(reader, corpus_dir, settings, shard_size), workers, total)
-        groups = _GroupSplits(split_by, listed)
-        groups.assign(shard_paths, fractions, seed)
+        shard_paths = _process_shards(_cut_shards(reader, corpus_dir, settings, shard_size), runner, total)
+        selection = _Selection(shard_paths, split_by, listed)
+        selection.reject_duplicates(duplicate_audio == "reject", duplicate_text == "reject")
+        selection.assign_splits(fractions, seed, disjoint_text)
         report = {
             "corpus": corpus,
             "corpus_dir": str(corpus_dir),
@@ -90,14 +100,14 @@ def prepare_corpus(
             "normalizer_fingerprint": NORMALIZER_FINGERPRINT,
             "settings": {
                 "splits": fractions,
-                "split_by": split_by,
+                **choices,
+                "disjoint_text": disjoint_text,
                 "dev_speakers": listed["dev"],
                 "test_speakers": listed["test"],
                 "seed": seed,
-                "min_duration": min_duration,
-                "max_duration": max_duration,
+                **asdict(limits),
             },
-            **_write_manifests(shard_paths, groups, settings, total, fractions),
+            **_write_manifests(selection, settings, total, fractions),
         }
         write_json(output_dir / "report.json", report)
     return report
@@ -107,47 +117,57 @@ class _Progress(tqdm):
     monitor_interval = 0  # no thread beside the main one: workers are forked
 
 
-class _GroupSplits:
-    """Knows the split of every kept result: the corpus's own if it has one, else that of its speaker or utterance."""
+class _Selection:
+    """The results of all shards, judged as a whole: what repeats is out, and everything else has a split."""
 
-    def __init__(self, split_by: str, listed: Mapping[str, Sequence[str]]) -> None:
-        self._by_speaker = split_by == "speaker"
+    def __init__(self, shard_paths: Sequence[Path], split_by: str, listed: Mapping[str, Sequence[str]]) -> None:
+        self._shard_paths = shard_paths
+        self._split_by = split_by
         self._listed = listed
+        self._verdicts: Verdicts = {}
         self._splits: dict[str, str] = {}
 
-    def assign(self, shard_paths: Sequence[Path], fractions: Mapping[str, float], seed: int) -> None:
-        groups = {self._get_group(result) for result in _read_results(shard_paths) if _needs_split(result)}
+    def reject_duplicates(self, audio: bool, text: bool) -> None:
+        if audio:
+            self._verdicts |= find_duplicate_audio(self._read_shards, self._verdicts)
+        if text:
+            self._verdicts |= find_duplicate_text(self._read_shards, self._verdicts)
+
+    def assign_splits(self, fractions: Mapping[str, float], seed: int, disjoint_text: bool) -> None:
+        groups = {self._get_group(result) for result in self.read() if "kept" in result and not result["split"]}
         self._splits = assign_splits(groups, fractions, self._listed, seed)
+        if disjoint_text:
+            self._verdicts |= find_text_in_evaluation(self._read_shards, self._verdicts, self.get_split)
 
     def get_split(self, result: Mapping[str, Any]) -> str:
+        """The corpus's own split if it has one, else that of the speaker, text or utterance."""
         return result["split"] or self._splits[self._get_group(result)]
 
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield all results in corpus order."""
+        for at, result in enumerate(self._read_shards()):
+            if at in self._verdicts:
+                yield {"rejected": describe_rejection(*self._verdicts[at], result)}
+            else:
+                yield result
+
+    def _read_shards(self) -> Iterator[dict[str, Any]]:
+        for path in self._shard_paths:
+            yield from read_shard(path)
+
     def _get_group(self, result: Mapping[str, Any]) -> str:
-        return result["kept"]["speaker"] if self._by_speaker else result["path"]
-
-
-def _needs_split(result: Mapping[str, Any]) -> bool:
-    return "kept" in result and not result["split"]
-
-
-def _read_results(shard_paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    for path in shard_paths:
-        yield from read_shard(path)
+        return result["path"] if self._split_by == "utterance" else result["kept"][self._split_by]
 
 
 def _write_manifests(
-    shard_paths: Sequence[Path],
-    groups: _GroupSplits,
-    settings: ShardSettings,
-    total: int,
-    fractions: Mapping[str, float],
+    selection: _Selection, settings: ShardSettings, total: int, fractions: Mapping[str, float]
 ) -> dict[str, Any]:
     """Write one manifest a split and `rejected.jsonl`; remove the manifest of a split that this run does not have."""
     builder = ReportBuilder(settings.alphabet, SPLITS)
-    for result in _read_results(shard_paths):
+    for result in selection.read():
         if "kept" in result:
             converted = not Path(result["kept"]["audio_filepath"]).is_absolute()
-            builder.add_kept(result["kept"], groups.get_split(result), converted)
+            builder.add_kept(result["kept"], selection.get_split(result), converted)
         else:
             builder.add_rejected(result["rejected"])
     report = builder.build(total)
@@ -157,28 +177,20 @@ def _write_manifests(
             del report["splits"][split]
             path.unlink(missing_ok=True)
             continue
-        results = (result for result in _read_results(shard_paths) if "kept" in result)
-        write_jsonl(path, (result["kept"] for result in results if groups.get_split(result) == split))
-    rejected = (result["rejected"] for result in _read_results(shard_paths) if "rejected" in result)
+        results = (result for result in selection.read() if "kept" in result)
+        write_jsonl(path, (result["kept"] for result in results if selection.get_split(result) == split))
+    rejected = (result["rejected"] for result in selection.read() if "rejected" in result)
     write_jsonl(settings.output_dir / "rejected.jsonl", rejected)
     return report
 
 
-def _check_arguments(split_by: str, min_duration: float, max_duration: float, workers: int, shard_size: int) -> None:
-    if split_by not in SPLIT_BY:
-        raise ValueError(f"split_by={split_by}: expected {' or '.join(SPLIT_BY)}")
-    for name, value in (("min_duration", min_duration), ("max_duration", max_duration)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"{name}={value}: expected a number of seconds")
-    if not 0 <= min_duration < max_duration:
-        raise ValueError(f"min_duration={min_duration}, max_duration={max_duration}: expected 0 ≤ minimum < maximum")
-    for name, value in (("num_workers", workers), ("shard_size", shard_size)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}={value}: expected a whole number from 1")
-
-
-def _count_workers() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _check_choices(choices: Mapping[str, str], shard_size: int) -> None:
+    for name, value in choices.items():
+        allowed = SPLIT_BY if name == "split_by" else DUPLICATES
+        if value not in allowed:
+            raise ValueError(f"{name}={value}: expected {' or '.join(allowed)}")
+    if isinstance(shard_size, bool) or not isinstance(shard_size, int) or shard_size < 1:
+        raise ValueError(f"shard_size={shard_size}: expected a whole number from 1")
 
 
 @contextmanager
@@ -218,7 +230,7 @@ def _cut_shards(reader: Reader, corpus_dir: Path, settings: ShardSettings, shard
         yield Shard(index, rows, duplicates, settings)
 
 
-def _process_shards(shards: Iterable[Shard], workers: int, total: int) -> list[Path]:
+def _process_shards(shards: Iterable[Shard], engine: Engine, total: int) -> list[Path]:
     """Work through all shards with a progress bar on standard error; return their files in the corpus's order."""
     paths: list[Path] = []
 
@@ -229,44 +241,8 @@ def _process_shards(shards: Iterable[Shard], workers: int, total: int) -> list[P
 
     reused = 0
     with _Progress(total=total, unit=" rows", desc="prepare", mininterval=0.5) as progress:
-        for rows, taken_over in _run(listed(), workers):
+        for rows, taken_over in engine.run(process_shard, listed()):
             reused += rows * taken_over
             progress.set_postfix_str(f"{reused} from an earlier run" if reused else "", refresh=False)
             progress.update(rows)
     return paths
-
-
-def _run(shards: Iterable[Shard], workers: int) -> Iterator[tuple[int, bool]]:
-    if workers == 1:
-        yield from map(process_shard, shards)
-        return
-    pool = ProcessPoolExecutor(workers, get_context("fork"), _start_worker, (os.getpid(),))
-    pending: set[Future[tuple[int, bool]]] = set()
-    try:
-        for shard in shards:
-            pending.add(pool.submit(process_shard, shard))
-            if len(pending) >= 4 * workers:  # memory does not grow with the corpus
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-    except BrokenProcessPool as error:
-        raise OSError(
-            "a worker process was killed, perhaps for want of memory; finished shards are kept: "
-            "run again, with fewer num_workers"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker(parent: int) -> None:
-    os.setsid()  # Ctrl-C is the parent's to handle; it must not cut short a sox at work
-    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
-
-
-def _exit_with_parent(parent: int) -> None:
-    """End a worker whose parent was killed: it would otherwise wait for work for ever."""
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)

@@ -2,19 +2,24 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from data_prep.audio import SAMPLE_RATE_HZ, UnreadableAudioError, convert_audio, count_samples, is_ready
-from data_prep.checks import check_alignment, check_duration, check_text
+import numpy
+
+from data_prep.audio import SAMPLE_RATE_HZ, AudioError, AudioReader, write_wav
+from data_prep.audio_measures import AudioMeasures, measure_audio
+from data_prep.checks import Gates, check_alignment, check_duration, check_signal, check_speaking_rate, check_text
 from data_prep.corpora import MalformedRow, Utterance
 from data_prep.manifest import write_jsonl
 from data_prep.text import NORMALIZER_FINGERPRINT, normalize_text
 
 # Part of every shard's key: raise it when the code here, in audio.py or in checks.py gives other results than before.
-SHARD_VERSION = 1
+SHARD_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -25,20 +30,28 @@ class ShardSettings:
         output_dir: The job's output folder; converted audio goes to `audio/` in it, shards to `.shards/`.
         source: Name of the corpus in the manifests.
         alphabet: The allowed characters.
-        min_duration: Shortest audio that is kept, in seconds.
-        max_duration: Longest audio that is kept, in seconds.
+        gates: The limits of what is kept.
+        channel: `average`, or the channel to take, from 0.
+        trim_silence: Whether silence at both ends is cut off.
     """
 
     output_dir: Path
     source: str
     alphabet: tuple[str, ...]
-    min_duration: float
-    max_duration: float
+    gates: Gates = field(default_factory=Gates)
+    channel: int | str = "average"
+    trim_silence: bool = False
 
     @property
     def shard_dir(self) -> Path:
         """Where finished shards lie, and temporary files in `tmp`."""
         return self.output_dir / ".shards"
+
+    def make_scratch_dir(self) -> Path:
+        """Make and give the folder for temporary files; the next run clears away what stays in it."""
+        path = self.shard_dir / "tmp"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
 
 
 @dataclass(frozen=True)
@@ -65,13 +78,19 @@ def process_shard(shard: Shard) -> tuple[int, bool]:
     key = _make_key(shard)
     if _is_done(shard, key):
         return len(shard.rows), True
-    results = [_prepare_row(row, shard.duplicates.get(at), shard.settings) for at, row in enumerate(shard.rows)]
+    # A folder of its own, because a cluster may run a task a second time while the first run is still dying.
+    with (
+        TemporaryDirectory(dir=shard.settings.make_scratch_dir()) as scratch,
+        AudioReader(Path(scratch), shard.settings.channel, shard.settings.trim_silence) as reader,
+    ):
+        rows = enumerate(shard.rows)
+        results = [_prepare_row(row, shard.duplicates.get(at), shard.settings, reader) for at, row in rows]
     write_jsonl(shard.path, [{"key": key}, *results])
     return len(shard.rows), False
 
 
 def read_shard(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield a shard's results: `{"kept": manifest row, "path", "split"}` or `{"rejected": …}`, in row order."""
+    """Yield a shard's results in row order: `{"rejected": …}`, or `{"kept": manifest row, "measures", …}`."""
     with path.open(encoding="utf-8") as lines:
         next(lines)
         yield from map(json.loads, lines)
@@ -104,20 +123,22 @@ def _is_done(shard: Shard, key: str) -> bool:
     return all((shard.settings.output_dir / audio).is_file() for audio in kept)
 
 
-def _prepare_row(row: Utterance | MalformedRow, duplicate: str | None, settings: ShardSettings) -> dict[str, Any]:
+def _prepare_row(
+    row: Utterance | MalformedRow, duplicate: str | None, settings: ShardSettings, reader: AudioReader
+) -> dict[str, Any]:
     if isinstance(row, MalformedRow):
-        return {"rejected": _describe_rejection("malformed_row", row.detail, row)}
+        return {"rejected": describe_rejection(row.reason, row.detail, asdict(row))}
     if duplicate:
-        return {"rejected": _describe_rejection("duplicate_path", duplicate, row)}
-    outcome = _check_file(Path(row.audio)) or _prepare_utterance(row, settings)
+        return {"rejected": describe_rejection("duplicate_path", duplicate, asdict(row))}
+    outcome = _check_file(Path(row.audio)) or _prepare_utterance(row, settings, reader)
     if isinstance(outcome, tuple):
-        return {"rejected": _describe_rejection(*outcome, row)}
-    return {"kept": outcome, "path": row.path, "split": row.split}
+        return {"rejected": describe_rejection(*outcome, asdict(row))}
+    return {**outcome, "file": row.file, "line": row.line, "path": row.path, "text": row.text, "split": row.split}
 
 
-def _describe_rejection(reason: str, detail: str, row: Utterance | MalformedRow) -> dict[str, Any]:
-    path = row.path if isinstance(row, Utterance) else None
-    return {"reason": reason, "detail": detail, "file": row.file, "line": row.line, "path": path, "text": row.text}
+def describe_rejection(reason: str, detail: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Make a row of `rejected.jsonl` out of a row of the corpus, or a result that was kept at first."""
+    return {"reason": reason, "detail": detail, **{key: row.get(key) for key in ("file", "line", "path", "text")}}
 
 
 def _check_file(audio: Path) -> tuple[str, str] | None:
@@ -129,38 +150,55 @@ def _check_file(audio: Path) -> tuple[str, str] | None:
         return "missing_audio", f"{audio}: {error.strerror}"
 
 
-def _prepare_utterance(row: Utterance, settings: ShardSettings) -> dict[str, Any] | tuple[str, str]:
-    """Return the manifest row, or (reason, detail). Audio comes first: a broken file is an error whatever its text."""
+def _prepare_utterance(
+    row: Utterance, settings: ShardSettings, reader: AudioReader
+) -> dict[str, Any] | tuple[str, str]:
+    """Return manifest row and measures, or (reason, detail). A broken file is an error whatever its text."""
     text = normalize_text(row.text)
-    name = _name_converted(row)
-    temporary = settings.shard_dir / "tmp" / name.name
-    ready = is_ready(row.audio)
     try:
-        if not ready:
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            convert_audio(row.audio, temporary)
-        samples = count_samples(row.audio if ready else temporary)
-        fault = check_duration(samples, settings.min_duration, settings.max_duration)
-        fault = fault or check_text(text, settings.alphabet) or check_alignment(samples, text)
-        if fault:
-            return fault
-        if not ready:
-            (settings.output_dir / name).parent.mkdir(parents=True, exist_ok=True)
-            temporary.replace(settings.output_dir / name)
-    except UnreadableAudioError as error:
-        return "unreadable_audio", str(error)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return {
-        "audio_filepath": row.audio if ready else str(name),
-        "duration": samples / SAMPLE_RATE_HZ,
+        audio = reader.read(row.audio, row.offset, row.duration, row.row, settings.gates.max_duration)
+    except AudioError as error:
+        return error.reason, str(error)
+    measures = measure_audio(audio.samples, audio.source)
+    if fault := _check_gates(measures, text, settings):
+        return fault
+    name = row.audio
+    if not audio.ready:
+        name = str(_name_converted(row))
+        _write_converted(settings.output_dir / name, audio.samples)
+    kept = {
+        "audio_filepath": name,
+        "duration": measures.samples / SAMPLE_RATE_HZ,
         "text": text,
         "speaker": row.speaker,
         "source": settings.source,
     }
+    return {"kept": kept, "measures": measures.as_row()}
+
+
+def _write_converted(path: Path, samples: numpy.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.uname().nodename}-{os.getpid()}.tmp")
+    try:
+        write_wav(temporary, samples)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _check_gates(measures: AudioMeasures, text: str, settings: ShardSettings) -> tuple[str, str] | None:
+    """The first gate that an utterance fails, in the order audio, text, both together."""
+    gates, samples = settings.gates, measures.samples
+    return (
+        check_duration(samples, gates.min_duration, gates.max_duration)
+        or check_signal(measures, gates)
+        or check_text(text, settings.alphabet)
+        or check_alignment(samples, text)
+        or check_speaking_rate(samples, text, gates)
+    )
 
 
 def _name_converted(row: Utterance) -> Path:
     """Name converted audio after its source: readable, unique, inside the output folder, few files a folder."""
-    digest = hashlib.sha256(row.path.encode()).hexdigest()
+    digest = hashlib.sha256((row.path if row.key == os.path.normpath(row.path) else row.key).encode()).hexdigest()
     return Path("audio") / digest[:2] / f"{Path(row.path).stem[:40]}-{digest[:16]}.wav"

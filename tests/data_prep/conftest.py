@@ -13,11 +13,18 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def write_audio() -> Callable[..., Path]:
-    """Write a tone: `write_audio(path, seconds=1.0, rate=16000, channels=1, subtype="PCM_16")`."""
+    """Write a tone: `write_audio(path, seconds=1.0, rate=16000, channels=1, subtype="PCM_16", pitch=440)`."""
 
-    def write(path: Path, seconds: float = 1.0, rate: int = 16000, channels: int = 1, subtype: str = "PCM_16") -> Path:
+    def write(
+        path: Path,
+        seconds: float = 1.0,
+        rate: int = 16000,
+        channels: int = 1,
+        subtype: str = "PCM_16",
+        pitch: float = 440,
+    ) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        tone = 0.5 * numpy.sin(2 * numpy.pi * 440 * numpy.arange(round(seconds * rate)) / rate)
+        tone = 0.5 * numpy.sin(2 * numpy.pi * pitch * numpy.arange(round(seconds * rate)) / rate)
         soundfile.write(path, numpy.repeat(tone[:, None], channels, axis=1), rate, subtype=subtype)
         return path
 
@@ -26,15 +33,18 @@ def write_audio() -> Callable[..., Path]:
 
 @pytest.fixture
 def make_corpus(tmp_path: Path, write_audio: Callable[..., Path]) -> Callable[..., Path]:
-    """Make a corpus folder: `make_corpus(rows, header)`; a row's audio is written unless its file is there already."""
+    """Make a corpus folder: `make_corpus(rows, header)`; a row's audio is written unless its file is there already.
+
+    Every row's audio has a pitch of its own: the same samples twice would be duplicates.
+    """
 
     def make(rows: Sequence[Sequence[str]], header: str = "path speaker text", name: str = "corpus") -> Path:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         at = header.split().index("path")
-        for row in rows:
+        for number, row in enumerate(rows):
             if len(row) == len(header.split()) and not (folder / row[at]).exists():
-                write_audio(folder / row[at])
+                write_audio(folder / row[at], pitch=300 + number)
         lines = ["\t".join(header.split()), *("\t".join(row) for row in rows)]
         (folder / "transcripts.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
         return folder

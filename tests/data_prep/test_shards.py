@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.alphabet import load_alphabet
+from data_prep.checks import Gates
 from data_prep.corpora import MalformedRow, Utterance
 from data_prep.shards import Shard, ShardSettings, process_shard, read_shard
 
@@ -13,9 +14,9 @@ from data_prep.shards import Shard, ShardSettings, process_shard, read_shard
 def make_shard(tmp_path: Path) -> Callable[..., Shard]:
     def make(*paths: str, text: str = "नमस्ते", duplicates: dict[int, str] | None = None, **settings: float) -> Shard:
         rows = [Utterance("t.tsv", line, path, str(tmp_path / path), text, "s") for line, path in enumerate(paths, 2)]
-        limits = {"min_duration": 0.5, "max_duration": 3.0, **settings}
+        gates = Gates(**{"min_duration": 0.5, "max_duration": 3.0, **settings})
         return Shard(
-            0, rows, duplicates or {}, ShardSettings(tmp_path / "out", "corpus", tuple(load_alphabet()), **limits)
+            0, rows, duplicates or {}, ShardSettings(tmp_path / "out", "corpus", tuple(load_alphabet()), gates)
         )
 
     return make
