@@ -79,11 +79,17 @@ class XLSRCTCModel(EncDecCTCModel):
 
 
 def without_local_paths(config: DictConfig) -> DictConfig:
-    """A copy of a model's configuration whose data sets no longer say where they lay."""
+    """A copy of a model's configuration that says nothing of where data sets and a language model lay.
+
+    A model that decodes with a language model is saved as a greedy one: that file would not be found elsewhere.
+    """
     portable = DictConfig(OmegaConf.to_container(config, resolve=True))
     for name in ("train_ds", "validation_ds", "test_ds"):
         if portable.get(name) is not None:
             portable[name].manifest_filepath = None
+    if OmegaConf.select(portable, "decoding.beam.ngram_lm_model") is not None:
+        portable.decoding.beam.ngram_lm_model = None
+        portable.decoding.strategy = "greedy_batch"
     return portable
 
 
