@@ -14,7 +14,6 @@ Everything happens in the worker's own process (libsndfile, then soxr at its hig
 """
 
 import io
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -266,26 +265,3 @@ def _quantize(samples: numpy.ndarray) -> tuple[numpy.ndarray, float]:
         scaled *= numpy.float32(gain)
     return numpy.rint(numpy.nan_to_num(scaled, copy=False)).clip(-32768, 32767).astype("int16"), gain
 
-
-def is_ready(path: str | Path) -> bool:
-    """Say whether a file already is 16 kHz mono 16-bit WAV or FLAC, by its header, whatever its name."""
-    try:
-        with soundfile.SoundFile(str(path)) as file:
-            return _is_ready(file)
-    except (soundfile.LibsndfileError, OSError, TypeError):
-        return False
-
-
-def convert_audio(source: str | Path, target: str | Path) -> None:
-    """Write a file's audio as 16 kHz mono 16-bit WAV."""
-    with tempfile.TemporaryDirectory(dir=Path(target).parent) as scratch, AudioReader(Path(scratch)) as reader:
-        write_wav(Path(target), reader.read(str(source)).samples)
-
-
-def count_samples(path: str | Path) -> int:
-    """Decode a whole file and count its samples per channel."""
-    try:
-        with soundfile.SoundFile(str(path)) as file:
-            return len(_decode_frames(file, 0, file.frames, "int16"))
-    except (soundfile.LibsndfileError, OSError, TypeError) as error:
-        raise UnreadableAudioError(str(error)) from error

@@ -15,12 +15,15 @@ ERROR_REASONS = {
     "missing_audio": "the audio file is not there",
     "unreadable_audio": "the audio file cannot be decoded",
     "truncated_audio": "the audio file ends before the length in its header",
+    "bad_segment": "the segment does not lie inside its recording",
+    "missing_channel": "the recording lacks the channel that was asked for",
     "not_finite_audio": "the audio holds NaN or infinite samples",
     "empty_audio": "the audio file holds no sample",
 }
 # What is sound but unfit for training.
 POLICY_REASONS = {
-    "duplicate_path": "the same audio file was listed before",
+    "excluded_by_corpus": "the corpus itself says that the row is not for use",
+    "duplicate_path": "the same audio, or the same piece of it, was listed before",
     "too_short": "shorter than min_duration",
     "too_long": "longer than max_duration",
     "silent_audio": "quieter than min_level",

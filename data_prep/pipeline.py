@@ -1,7 +1,6 @@
 """From a corpus folder to manifests: read the rows, work through them in shards, split by speaker, account for all."""
 
 import fcntl
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from data_prep.alphabet import load_alphabet
+from data_prep.audio import check_channel
 from data_prep.checks import Gates
 from data_prep.corpora import Reader, Utterance, get_reader
 from data_prep.duplicates import Verdicts, find_duplicate_audio, find_duplicate_text, find_text_in_evaluation
@@ -39,6 +39,8 @@ def prepare_corpus(
     test_speakers: Sequence[str] = (),
     seed: int = 0,
     alphabet: str | Path | None = None,
+    channel: int | str = "average",
+    trim_silence: bool = False,
     duplicate_audio: str = "reject",
     duplicate_text: str = "keep",
     engine: str = "local",
@@ -63,6 +65,8 @@ def prepare_corpus(
         test_speakers: Speakers that make up test, instead of its share.
         seed: Seed of the split.
         alphabet: Alphabet file; `None` is the Hindi one.
+        channel: `average`, or the channel to take from recordings with several, from 0.
+        trim_silence: Whether silence at both ends is cut off.
         duplicate_audio: `reject` or `keep` audio whose samples came before.
         duplicate_text: `reject` or `keep` a text that its speaker said before.
         engine: `local` or `ray`, see `data_prep.engines.Engine`.
@@ -86,7 +90,8 @@ def prepare_corpus(
     _check_choices(choices, shard_size)
     runner, limits = Engine(engine, num_workers, address), Gates(**gates)  # type: ignore[arg-type]
     labels = load_alphabet(Path(alphabet).expanduser() if alphabet else None)
-    settings = ShardSettings(output_dir, source or corpus_dir.name, tuple(labels), limits)
+    name = source or corpus_dir.name
+    settings = ShardSettings(output_dir, name, tuple(labels), limits, check_channel(channel), trim_silence)
     total = sum(1 for _ in reader(corpus_dir))
     with _lock(settings):
         shard_paths = _process_shards(_cut_shards(reader, corpus_dir, settings, shard_size), runner, total)
@@ -105,6 +110,8 @@ def prepare_corpus(
                 "dev_speakers": listed["dev"],
                 "test_speakers": listed["test"],
                 "seed": seed,
+                "channel": channel,
+                "trim_silence": trim_silence,
                 **asdict(limits),
             },
             **_write_manifests(selection, settings, total, fractions),
@@ -218,10 +225,9 @@ def _cut_shards(reader: Reader, corpus_dir: Path, settings: ShardSettings, shard
     index = 0
     for row in reader(corpus_dir):
         if isinstance(row, Utterance):
-            name = os.path.normpath(row.path)
-            if name in first_seen:
-                duplicates[len(rows)] = f"first listed in line {first_seen[name]}"
-            first_seen.setdefault(name, row.line)
+            if row.key in first_seen:
+                duplicates[len(rows)] = f"first listed in line {first_seen[row.key]}"
+            first_seen.setdefault(row.key, row.line)
         rows.append(row)
         if len(rows) == shard_size:
             yield Shard(index, rows, duplicates, settings)

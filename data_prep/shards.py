@@ -19,7 +19,7 @@ from data_prep.manifest import write_jsonl
 from data_prep.text import NORMALIZER_FINGERPRINT, normalize_text
 
 # Part of every shard's key: raise it when the code here, in audio.py or in checks.py gives other results than before.
-SHARD_VERSION = 2
+SHARD_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,7 @@ def _prepare_utterance(
         "text": text,
         "speaker": row.speaker,
         "source": settings.source,
+        **({"subset": row.subset} if row.subset else {}),
     }
     return {"kept": kept, "measures": measures.as_row()}
 
