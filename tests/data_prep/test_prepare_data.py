@@ -81,10 +81,11 @@ def is_alive(pid: int) -> bool:
 
 @pytest.fixture
 def slow_corpus(make_corpus, write_audio, tmp_path) -> tuple[Path, dict[str, str]]:
-    """A corpus to convert, and an environment in which that takes so long that a signal falls into the work."""
-    rows = [(f"{number}.wav", f"s{number % 9}", TEXT) for number in range(90)]
-    for path, *_ in rows:
-        write_audio(tmp_path / "corpus" / path, rate=44100, channels=2, seconds=0.6)
+    """A corpus that only sox can decode, and an environment where that is slow enough to be stopped."""
+    rows = [(f"{number}.sox", f"s{number % 9}", TEXT) for number in range(90)]
+    for number, (path, *_) in enumerate(rows):
+        wav = write_audio(tmp_path / f"corpus/{number}.wav", rate=44100, channels=2, seconds=0.6, pitch=300 + number)
+        subprocess.run(["sox", wav, tmp_path / "corpus" / path], check=True)
     slow_sox = tmp_path / "bin" / "sox"
     slow_sox.parent.mkdir()
     slow_sox.write_text(f'#!/bin/sh\nsleep 0.05\nexec {shutil.which("sox")} "$@"\n')
