@@ -1,0 +1,41 @@
+"""Write a .nemo in the form of another runtime: ONNX (ONNX Runtime, sherpa-onnx) or Hugging Face's transformers.
+
+python scripts/export_model.py model_path=model.nemo format=onnx output_dir=exported
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from job import job
+
+
+@job("export_model")
+def main(cfg: DictConfig) -> None:
+    from nemo.utils import logging
+
+    import nemo_models  # noqa: F401  lets NeMo restore this project's models
+    from nemo_models.exporting import export_model
+
+    logging.setLevel(logging.ERROR)
+    report = export_model(
+        Path(cfg.model_path),
+        cfg.format,
+        Path(cfg.output_dir),
+        quantization=cfg.quantization,
+        lm=Path(cfg.lm) if cfg.lm else None,
+        lm_alpha=cfg.lm_alpha,
+        lm_beta=cfg.lm_beta,
+        verify=cfg.verify,
+    )
+    for name, size in report.files.items():
+        print(f"{report.folder / name}: {size:,} bytes")
+    if report.difference is not None:
+        print(f"log-probabilities differ from the model's by at most {report.difference:.2g}")
+    for note in report.notes:
+        print(f"note: {note}")
+    print(f"done in {report.seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
