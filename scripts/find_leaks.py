@@ -1,0 +1,25 @@
+"""Find evaluation sentences in training text: whole, inside longer lines, broken over lines, or in large part.
+
+Reads NeMo manifests, plain text and corpus folders on both sides; training material is streamed. Exit status: 0 nothing
+leaks; 3 something does, or a speaker is on both sides; 1 the job could not be done."""
+
+from omegaconf import DictConfig
+
+from data_prep.leaks import find_leaks, format_leaks
+from data_prep.manifest import write_json
+from job import job
+
+
+@job("find_leaks")
+def main(cfg: DictConfig) -> int:
+    """Run the job, print what leaks, and return the exit status."""
+    training, evaluation = ([side] if isinstance(side, str) else list(side) for side in (cfg.training, cfg.evaluation))
+    report = find_leaks(training, evaluation, cfg.ngram, cfg.min_overlap)
+    if cfg.output:
+        write_json(cfg.output, report)
+    print(format_leaks(report, cfg.max_examples))
+    return 3 if report["leaked"] or report["shared_speakers"] else 0
+
+
+if __name__ == "__main__":
+    main()
