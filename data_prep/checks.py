@@ -113,6 +113,30 @@ def count_ctc_steps(text: str) -> int:
     return len(text) + sum(left == right for left, right in pairwise(text))
 
 
+def check_utterance(
+    measures: AudioMeasures, text: str, alphabet: Collection[str], gates: Gates
+) -> tuple[str, str] | None:
+    """Find the first gate that an utterance fails, in the order audio, text, both together.
+
+    Args:
+        measures: Of its audio.
+        text: Its text, normalised.
+        alphabet: The allowed characters.
+        gates: The limits.
+
+    Returns:
+        (reason, detail), the reason a key of `REASONS`; `None` when it passes.
+    """
+    samples = measures.samples
+    return (
+        check_duration(samples, gates.min_duration, gates.max_duration)
+        or check_signal(measures, gates)
+        or check_text(text, alphabet)
+        or check_alignment(samples, text)
+        or check_speaking_rate(samples, text, gates)
+    )
+
+
 def check_duration(samples: int, min_duration: float, max_duration: float) -> tuple[str, str] | None:
     """Check the length of 16 kHz audio against limits in seconds; return (reason, detail) or `None` when it passes."""
     duration = samples / SAMPLE_RATE_HZ

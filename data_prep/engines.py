@@ -129,7 +129,7 @@ def _run_on_ray(
     if address:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     else:
-        options = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
+        options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
         ray.init(address="local", num_cpus=workers or count_cores(), **options)
     remote = ray.remote(num_cpus=1, max_retries=_RAY_RETRIES)(function)
     pending: list[Any] = []

@@ -37,7 +37,7 @@ def read_manifest(path: str | Path, required_keys: Sequence[str] = MANIFEST_KEYS
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                rows.append(_parse_row(line, f"{path}:{number}", required_keys))
+                rows.append(parse_manifest_line(line, f"{path}:{number}", required_keys))
     return rows
 
 
@@ -59,7 +59,8 @@ def write_json(path: str | Path, value: Any) -> None:
         out.write(_encode(value, indent=2) + b"\n")
 
 
-def _parse_row(line: bytes, where: str, required_keys: Sequence[str]) -> dict[str, Any]:
+def parse_manifest_line(line: bytes, where: str, required_keys: Sequence[str]) -> dict[str, Any]:
+    """Parse one line of a manifest; `where` (`path:line`) begins the message of a bad one's ValueError."""
     try:
         row = json.loads(line.decode("utf-8-sig"))
     except ValueError as error:

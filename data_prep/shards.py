@@ -12,8 +12,8 @@ from typing import Any
 import numpy
 
 from data_prep.audio import SAMPLE_RATE_HZ, AudioError, AudioReader, write_wav
-from data_prep.audio_measures import AudioMeasures, measure_audio
-from data_prep.checks import Gates, check_alignment, check_duration, check_signal, check_speaking_rate, check_text
+from data_prep.audio_measures import measure_audio
+from data_prep.checks import Gates, check_utterance
 from data_prep.corpora import MalformedRow, Utterance
 from data_prep.manifest import write_jsonl
 from data_prep.text import NORMALIZER_FINGERPRINT, normalize_text
@@ -130,7 +130,7 @@ def _prepare_row(
         return {"rejected": describe_rejection(row.reason, row.detail, asdict(row))}
     if duplicate:
         return {"rejected": describe_rejection("duplicate_path", duplicate, asdict(row))}
-    outcome = _check_file(Path(row.audio)) or _prepare_utterance(row, settings, reader)
+    outcome = check_file(Path(row.audio)) or _prepare_utterance(row, settings, reader)
     if isinstance(outcome, tuple):
         return {"rejected": describe_rejection(*outcome, asdict(row))}
     return {**outcome, "file": row.file, "line": row.line, "path": row.path, "text": row.text, "split": row.split}
@@ -141,7 +141,8 @@ def describe_rejection(reason: str, detail: str, row: Mapping[str, Any]) -> dict
     return {"reason": reason, "detail": detail, **{key: row.get(key) for key in ("file", "line", "path", "text")}}
 
 
-def _check_file(audio: Path) -> tuple[str, str] | None:
+def check_file(audio: Path) -> tuple[str, str] | None:
+    """Check that an audio file is there and not empty; return (reason, detail) or `None` when it is."""
     try:
         if not audio.is_file():
             return "missing_audio", f"{audio} is {'a folder' if audio.is_dir() else 'not there'}"
@@ -160,12 +161,12 @@ def _prepare_utterance(
     except AudioError as error:
         return error.reason, str(error)
     measures = measure_audio(audio.samples, audio.source)
-    if fault := _check_gates(measures, text, settings):
+    if fault := check_utterance(measures, text, settings.alphabet, settings.gates):
         return fault
     name = row.audio
     if not audio.ready:
-        name = str(_name_converted(row))
-        _write_converted(settings.output_dir / name, audio.samples)
+        name = str(name_converted(row))
+        write_converted(settings.output_dir / name, audio.samples)
     kept = {
         "audio_filepath": name,
         "duration": measures.samples / SAMPLE_RATE_HZ,
@@ -177,7 +178,8 @@ def _prepare_utterance(
     return {"kept": kept, "measures": measures.as_row()}
 
 
-def _write_converted(path: Path, samples: numpy.ndarray) -> None:
+def write_converted(path: Path, samples: numpy.ndarray) -> None:
+    """Write int16 samples (n,) as 16 kHz mono WAV; the file appears complete or not at all, its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.uname().nodename}-{os.getpid()}.tmp")
     try:
@@ -187,19 +189,7 @@ def _write_converted(path: Path, samples: numpy.ndarray) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _check_gates(measures: AudioMeasures, text: str, settings: ShardSettings) -> tuple[str, str] | None:
-    """The first gate that an utterance fails, in the order audio, text, both together."""
-    gates, samples = settings.gates, measures.samples
-    return (
-        check_duration(samples, gates.min_duration, gates.max_duration)
-        or check_signal(measures, gates)
-        or check_text(text, settings.alphabet)
-        or check_alignment(samples, text)
-        or check_speaking_rate(samples, text, gates)
-    )
-
-
-def _name_converted(row: Utterance) -> Path:
+def name_converted(row: Utterance) -> Path:
     """Name converted audio after its source: readable, unique, inside the output folder, few files a folder."""
     digest = hashlib.sha256((row.path if row.key == os.path.normpath(row.path) else row.key).encode()).hexdigest()
     return Path("audio") / digest[:2] / f"{Path(row.path).stem[:40]}-{digest[:16]}.wav"
