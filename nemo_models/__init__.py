@@ -1,4 +1,4 @@
-"""XLSR-53 in NeMo: importing this package lets NeMo build and restore its three classes, and no others.
+"""XLSR-53 in NeMo: importing this package lets NeMo build and restore its five classes, and no others.
 
 NeMo 3 instantiates only targets on a list of its own. `ASRModel.restore_from("x.nemo")` without this import fails with
 `UnsafeTargetError: … nemo_models.ctc_model.XLSRCTCModel`; with it, it works.
@@ -7,12 +7,14 @@ NeMo 3 instantiates only targets on a list of its own. `ASRModel.restore_from("x
 from nemo.core.classes.common import ALLOWED_TARGET_PREFIXES
 
 from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.w2v_bert_encoder import W2VBertEncoder
+from nemo_models.w2v_bert_features import LogMelFeatures
 from nemo_models.waveform_normalizer import WaveformNormalizer
 from nemo_models.xlsr_encoder import XLSREncoder
 
-__all__ = ["WaveformNormalizer", "XLSRCTCModel", "XLSREncoder"]
+__all__ = ["LogMelFeatures", "W2VBertEncoder", "WaveformNormalizer", "XLSRCTCModel", "XLSREncoder"]
 
-for _class in (WaveformNormalizer, XLSREncoder, XLSRCTCModel):
+for _class in (WaveformNormalizer, XLSREncoder, LogMelFeatures, W2VBertEncoder, XLSRCTCModel):
     _target = f"{_class.__module__}.{_class.__qualname__}"
     if _target not in ALLOWED_TARGET_PREFIXES:
         ALLOWED_TARGET_PREFIXES.append(_target)

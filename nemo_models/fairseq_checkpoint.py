@@ -4,12 +4,7 @@ The file is a pickle. It is opened with `weights_only=True`; the few classes tha
 to the reader as inert stand-ins, so that even their constructors do not run.
 """
 
-import argparse
-import ast
-import collections
-import pickle
 import re
-import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,12 +12,17 @@ from typing import Any
 import torch
 
 from nemo_models.checkpoint import EncoderCheckpoint
+from nemo_models.ctc_head import CTCHead, fairseq_tokens, parse_fairseq_dictionary
+from nemo_models.fairseq_config import NAMED_CLASSES, architecture_from_fairseq, read_configuration
+from nemo_models.fairseq_reference import FairseqReference
+from nemo_models.tensor_files import load_tensors
 from nemo_models.waveform_normalizer import FAIRSEQ_EPSILON
 
+DICTIONARY_FILE = "dict.ltr.txt"
 PRETRAINING_TENSORS = re.compile(r"(quantizer|project_q|project_inp|final_proj|target_glu|input_quantizer)\.")
 """The contrastive task's own tensors: no encoder has a use for them."""
-HEAD_TENSORS = re.compile(r"proj\.")
-"""A CTC head, in a fine-tuned file."""
+HEAD = "w2v_encoder.proj."
+"""A CTC head's tensors, in a fine-tuned file."""
 
 _CONV = r"feature_extractor\.conv_layers\.(\d+)\."
 _LAYER = r"encoder\.layers\.(\d+)\."
@@ -48,60 +48,36 @@ _NAMES: tuple[tuple[str, str], ...] = (
 """fairseq's names → transformers' names; each is matched whole."""
 
 
-class _Inert:
-    """Takes the place of a class that a fairseq file names; it only keeps the attributes that the file gives it."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self.arguments = arguments
-
-
-def _inert(name: str) -> tuple[type, str]:
-    return type(name.rpartition(".")[2], (_Inert,), {}), name
-
-
-_NAMED_CLASSES: list[Any] = [
-    argparse.Namespace,
-    collections.defaultdict,
-    collections.OrderedDict,
-    dict,
-    list,
-    int,
-    str,
-    typing.Any,
-    _inert("fairseq.data.dictionary.Dictionary"),
-    _inert("omegaconf.dictconfig.DictConfig"),
-    _inert("omegaconf.listconfig.ListConfig"),
-    _inert("omegaconf.base.ContainerMetadata"),
-    _inert("omegaconf.base.Metadata"),
-    _inert("omegaconf.nodes.AnyNode"),
-]
-
-
 def load_fairseq(path: Path) -> EncoderCheckpoint:
-    """Read the encoder of a fairseq wav2vec 2.0 checkpoint, pretrained or fine-tuned with CTC.
+    """Read a fairseq wav2vec 2.0 checkpoint, pretrained or fine-tuned with CTC.
 
     Args:
-        path: The `.pt` file.
+        path: The `.pt` file; a fine-tuned model's `dict.ltr.txt` beside it where the file does not hold the dictionary.
 
     Returns:
-        The encoder by transformers' names, with the settings of the task that it was trained for.
+        The encoder by transformers' names, with the settings of the task that it was trained for, and a CTC head.
 
     Raises:
         ValueError: Not a PyTorch file, one that names other classes, or not a wav2vec 2.0 model.
     """
-    content = _read(path)
+    content = load_tensors(path, NAMED_CLASSES)
     weights = content.get("model") if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise ValueError(f"{path}: not a fairseq checkpoint: it lacks a table of tensors under 'model'")
-    model, task = _configuration(path, content)
+    model, task = read_configuration(path, content)
+    architecture = architecture_from_fairseq(model, str(path))
     named, left_out = rename_tensors(weights, str(path))
+    head = _read_head(path, content, task, weights)
+    normalize = bool(task.get("normalize", model.get("normalize", model.get("extractor_mode") == "layer_norm")))
     return EncoderCheckpoint(
         source=str(path),
-        architecture=architecture_from_fairseq(model),
-        weights=named,
-        normalize=bool(task.get("normalize", model.get("normalize", model.get("extractor_mode") == "layer_norm"))),
+        architecture=architecture,
+        weights={name: tensor.float() for name, tensor in named.items()},
+        normalize=normalize,
         epsilon=FAIRSEQ_EPSILON,
         left_out=left_out,
+        head=head,
+        reference=FairseqReference(weights, model, normalize),
     )
 
 
@@ -113,7 +89,7 @@ def rename_tensors(weights: Mapping[str, Any], source: str) -> tuple[dict[str, A
         source: What to call the checkpoint in an error.
 
     Returns:
-        The encoder's tensors by their new names; the names of pretraining's and a head's tensors.
+        The encoder's tensors by their new names, a CTC head's left aside; the names of pretraining's tensors.
 
     Raises:
         ValueError: A name is neither.
@@ -122,8 +98,9 @@ def rename_tensors(weights: Mapping[str, Any], source: str) -> tuple[dict[str, A
     left_out, unknown = [], []
     for full_name, tensor in weights.items():
         name = full_name.removeprefix("w2v_encoder.").removeprefix("w2v_model.")
-        is_head = full_name.startswith("w2v_encoder.") and HEAD_TENSORS.match(name)
-        if is_head or PRETRAINING_TENSORS.match(name):
+        if full_name in (f"{HEAD}weight", f"{HEAD}bias"):
+            continue
+        if PRETRAINING_TENSORS.match(name):
             left_out.append(full_name)
         elif (new_name := _new_name(name)) is not None:
             named[new_name] = tensor
@@ -136,126 +113,25 @@ def rename_tensors(weights: Mapping[str, Any], source: str) -> tuple[dict[str, A
     return named, tuple(left_out)
 
 
-def architecture_from_fairseq(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate fairseq's `model` configuration into `xlsr_encoder.ARCHITECTURE_KEYS`.
-
-    Raises:
-        ValueError: The configuration is of another kind of model, or asks for what wav2vec 2.0 in transformers lacks.
-    """
-    kind = model.get("_name", model.get("arch", "wav2vec2"))
-    if kind not in ("wav2vec2", "wav2vec_ctc"):
-        raise ValueError(f"the checkpoint's model is {kind!r}, not 'wav2vec2'")
-    value = {**FAIRSEQ_DEFAULTS, **{key: setting for key, setting in model.items() if setting is not None}}
-    for key, only in (("activation_fn", "gelu"), ("layer_type", "transformer"), ("pos_conv_depth", 1)):
-        if value.get(key, only) != only:
-            raise ValueError(f"the checkpoint has {key}={value[key]!r}; only {only!r} is supported")
-    convolutions = parse_conv_layers(value["conv_feature_layers"])
-    return {
-        "conv_dim": [width for width, _, _ in convolutions],
-        "conv_kernel": [kernel for _, kernel, _ in convolutions],
-        "conv_stride": [stride for _, _, stride in convolutions],
-        "conv_bias": bool(value["conv_bias"]),
-        "feat_extract_norm": {"layer_norm": "layer", "default": "group"}[value["extractor_mode"]],
-        "feat_extract_activation": "gelu",
-        "hidden_size": int(value["encoder_embed_dim"]),
-        "num_hidden_layers": int(value["encoder_layers"]),
-        "num_attention_heads": int(value["encoder_attention_heads"]),
-        "intermediate_size": int(value["encoder_ffn_embed_dim"]),
-        "hidden_act": "gelu",
-        "layer_norm_eps": 1e-5,
-        "do_stable_layer_norm": bool(value["layer_norm_first"]),
-        "num_conv_pos_embeddings": int(value["conv_pos"]),
-        "num_conv_pos_embedding_groups": int(value["conv_pos_groups"]),
-    }
-
-
-FAIRSEQ_DEFAULTS: Mapping[str, Any] = {
-    "conv_feature_layers": "[(512, 10, 5)] + [(512, 3, 2)] * 4 + [(512,2,2)] + [(512,2,2)]",
-    "conv_bias": False,
-    "extractor_mode": "default",
-    "encoder_embed_dim": 768,
-    "encoder_layers": 12,
-    "encoder_attention_heads": 12,
-    "encoder_ffn_embed_dim": 3072,
-    "layer_norm_first": False,
-    "conv_pos": 128,
-    "conv_pos_groups": 16,
-}
-"""What fairseq assumes where a checkpoint is silent. Source: fairseq `models/wav2vec/wav2vec2.py`, `Wav2Vec2Config`."""
-
-
-def parse_conv_layers(text: str) -> list[tuple[int, int, int]]:
-    """Read fairseq's `conv_feature_layers`, Python such as `[(512, 10, 5)] + [(512, 3, 2)] * 4`, without running it.
-
-    Args:
-        text: Lists of (width, kernel, stride) joined by `+` and repeated by `*`.
-
-    Returns:
-        (width, kernel, stride) of each convolution.
-
-    Raises:
-        ValueError: Anything else stands there.
-    """
-
-    def read(node: ast.expr) -> list[tuple[int, int, int]]:
-        match node:
-            case ast.List():
-                return [tuple(ast.literal_eval(item)) for item in node.elts]
-            case ast.BinOp(left=left, op=ast.Add(), right=right):
-                return read(left) + read(right)
-            case ast.BinOp(left=left, op=ast.Mult(), right=ast.Constant(value=int(times))) if 0 < times < 100:
-                return read(left) * times
-        raise ValueError
-
-    try:
-        layers = read(ast.parse(text.strip(), mode="eval").body)
-        if layers and all(len(layer) == 3 and all(isinstance(n, int) and n > 0 for n in layer) for layer in layers):
-            return layers
-    except (ValueError, SyntaxError, TypeError, RecursionError):
-        pass
-    raise ValueError(f"conv_feature_layers={text!r}: expected lists of (width, kernel, stride)")
-
-
-def _read(path: Path) -> Any:
-    try:
-        with torch.serialization.safe_globals(_NAMED_CLASSES):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        blocked = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = f"it names {blocked[1]}, which this reader does not admit" if blocked else "it is damaged or no pickle"
-        raise ValueError(f"{path}: refused, {reason}") from error
-    except (RuntimeError, EOFError, KeyError, AttributeError) as error:
-        reason = next(iter(str(error).splitlines()), "it ends too early")
-        raise ValueError(f"{path}: not a readable PyTorch file ({reason})") from error
-
-
-def _configuration(path: Path, content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The `model` and `task` settings, from fairseq's new (`cfg`) or old (`args`) layout."""
-    cfg = _plain(content.get("cfg"))
-    if isinstance(cfg, dict) and isinstance(cfg.get("model"), dict):
-        model, task = cfg["model"], cfg.get("task") or {}
-    else:
-        model = task = _plain(content.get("args"))
-    if not isinstance(model, dict):
-        raise ValueError(f"{path}: neither 'cfg' nor 'args' tells the model's configuration")
-    if "w2v_args" in model:  # fine-tuned: the encoder's own configuration is kept inside
-        inner = _plain(model["w2v_args"])
-        model = {**inner, **(inner["model"] if isinstance(inner.get("model"), dict) else {})}
-    return model, task if isinstance(task, dict) else {}
-
-
-def _plain(value: Any) -> Any:
-    """Undo the containers that fairseq keeps its configuration in: Namespace, and omegaconf's pickled nodes."""
-    if isinstance(value, argparse.Namespace):
-        return _plain(vars(value))
-    if isinstance(value, _Inert):
-        inside = vars(value)
-        return _plain(inside["_content"] if "_content" in inside else inside.get("_val"))
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
+def _read_head(
+    path: Path, content: Mapping[str, Any], task: Mapping[str, Any], weights: Mapping[str, torch.Tensor]
+) -> CTCHead | None:
+    if f"{HEAD}weight" not in weights:
+        return None
+    if task.get("blank_weight"):
+        raise ValueError(f"{path}: blank_weight={task['blank_weight']}; only 0 is supported")
+    weight = weights[f"{HEAD}weight"].float()
+    bias = weights[f"{HEAD}bias"].float() if f"{HEAD}bias" in weights else torch.zeros(len(weight))
+    beside = path.with_name(DICTIONARY_FILE)
+    state = content.get("task_state")
+    symbols = getattr(state.get("target_dictionary"), "symbols", None) if isinstance(state, dict) else None
+    tokens: tuple[str, ...] | None = None
+    source = str(beside)
+    if symbols:
+        tokens, source = fairseq_tokens(list(symbols)[4:]), f"{path} (task_state)"
+    elif beside.is_file():
+        tokens = parse_fairseq_dictionary(beside.read_text(encoding="utf-8").splitlines(), source)
+    return CTCHead(weight, bias, tokens, blank=0, vocabulary_file=source)
 
 
 def _new_name(name: str) -> str | None:

@@ -19,7 +19,7 @@ from data_prep.checks import count_ctc_steps, count_encoder_frames
 from data_prep.manifest import read_manifest, resolve_audio_path
 from data_prep.text import NORMALIZER_FINGERPRINT
 from nemo_models.checkpoint import EncoderCheckpoint, load_checkpoint, load_encoder_weights
-from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.ctc_model import XLSRCTCModel, config_of_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -116,9 +116,20 @@ def _complete_config(cfg: DictConfig, labels: Sequence[str], checkpoint: Encoder
         cfg.model.labels = list(labels)
         cfg.model.normalizer_fingerprint = NORMALIZER_FINGERPRINT
         if checkpoint is not None:
-            cfg.model.encoder.architecture = dict(checkpoint.architecture)
-            cfg.model.preprocessor.normalize = checkpoint.normalize
-            cfg.model.preprocessor.epsilon = checkpoint.epsilon
+            _take_settings(cfg.model, checkpoint)
         if not torch.cuda.is_available() and cfg.trainer.accelerator == "auto" and cfg.trainer.devices == -1:
             logger.warning("no GPU here: training on one CPU process")
             cfg.trainer.update({"accelerator": "cpu", "devices": 1})
+
+
+def _take_settings(model_cfg: DictConfig, checkpoint: EncoderCheckpoint) -> None:
+    """What a checkpoint fixes takes the place of what the configuration says."""
+    fixed = config_of_checkpoint(checkpoint, labels=())
+    for name in ("preprocessor", "encoder"):
+        if model_cfg[name]._target_ != fixed[name]._target_:
+            raise ValueError(
+                f"{checkpoint.source}: is a {checkpoint.kind} checkpoint, but model.{name} is "
+                f"{model_cfg[name]._target_}; --config-name xlsr_hi is for wav2vec2, w2v_bert_hi for wav2vec2-bert"
+            )
+        for key, value in fixed[name].items():
+            model_cfg[name][key] = value

@@ -22,6 +22,9 @@ class WaveformNormalizer(NeuralModule):
         normalize: Whether the checkpoint was pretrained on normalised waveforms (XLSR-53 was, wav2vec2-base was not).
         epsilon: Added to the variance. It belongs to the checkpoint: see `FAIRSEQ_EPSILON`, `HUGGING_FACE_EPSILON`.
         window_stride: Seconds from one encoder frame to the next; NeMo scales timestamps by it.
+        mask_padding: Whether padding stays out of mean and variance, and zero. `False` is what transformers does with
+            checkpoints such as wav2vec2-base, whose feature extractor gives no attention mask: then padding counts as
+            silence and is shifted like it.
 
     Source: fairseq `data/audio/raw_audio_dataset.py`; transformers `feature_extraction_wav2vec2.py`.
     """
@@ -32,12 +35,14 @@ class WaveformNormalizer(NeuralModule):
         normalize: bool = True,
         epsilon: float = FAIRSEQ_EPSILON,
         window_stride: float = 0.02,
+        mask_padding: bool = True,
     ) -> None:
         super().__init__()
         self._sample_rate = sample_rate  # the name under which NeMo's models look for it
         self.normalize = normalize
         self.epsilon = epsilon
         self.window_stride = window_stride
+        self.mask_padding = mask_padding
 
     @property
     def input_types(self) -> dict[str, NeuralType]:
@@ -63,7 +68,8 @@ class WaveformNormalizer(NeuralModule):
             length: Valid samples of each, int64, (B,).
 
         Returns:
-            The waveforms, float32, (B, T), zero beyond each length; and `length` as it came.
+            The waveforms, float32, (B, T), zero beyond each length where that is masked; and `length` as
+            it came.
         """
         with torch.autocast(input_signal.device.type, enabled=False):
             signal = input_signal.float()
@@ -71,6 +77,8 @@ class WaveformNormalizer(NeuralModule):
             signal = signal.masked_fill(~valid, 0.0)
             if self.normalize:
                 count = length.clamp(min=1)[:, None]
+                if not self.mask_padding:
+                    valid, count = torch.ones_like(valid), torch.full_like(count, signal.shape[1])
                 centred = (signal - signal.sum(1, keepdim=True) / count).masked_fill(~valid, 0.0)
                 variance = centred.square().sum(1, keepdim=True) / count
                 signal = centred * torch.rsqrt(variance + self.epsilon)

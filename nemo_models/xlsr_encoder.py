@@ -5,14 +5,16 @@ and types, exact frame counts, and the attention mask without which padded batch
 `wav2vec_modules` cannot hold these checkpoints: no convolution bias, another order of projection and normalisation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from nemo.core.classes import NeuralModule, typecheck
+from nemo.core.classes import Exportable, NeuralModule, typecheck
 from nemo.core.neural_types import AcousticEncodedRepresentation, AudioSignal, LengthsType, NeuralType
 from omegaconf import DictConfig, OmegaConf
 from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from nemo_models.weightless import encoder_device
 
 ARCHITECTURE_KEYS = (
     "conv_dim",
@@ -34,7 +36,7 @@ ARCHITECTURE_KEYS = (
 """The fields of a `Wav2Vec2Config` that decide shapes and arithmetic: what a checkpoint fixes and training cannot."""
 
 
-class XLSREncoder(NeuralModule):
+class XLSREncoder(NeuralModule, Exportable):
     """A wav2vec 2.0 network behind NeMo's encoder contract.
 
     Args:
@@ -50,6 +52,10 @@ class XLSREncoder(NeuralModule):
         activation_dropout: Inside the feed-forward.
         feat_proj_dropout: On the projected convolution features.
         gradient_checkpointing: Recompute transformer layers in the backward pass: less memory, about a third slower.
+        mask_padding: Whether attention leaves padding out. Checkpoints with layer norm in the convolutions need that
+            for batches to come out right. With group norm there (wav2vec2-base), whose statistics run over padding,
+            an utterance's output depends on its batch whatever is done; then this says what the original does:
+            fairseq masks, transformers does not.
 
     Raises:
         ValueError: `architecture` lacks a key, has an unknown one, or its values contradict each other.
@@ -74,6 +80,7 @@ class XLSREncoder(NeuralModule):
         activation_dropout: float = 0.0,
         feat_proj_dropout: float = 0.0,
         gradient_checkpointing: bool = False,
+        mask_padding: bool = True,
     ) -> None:
         super().__init__()
         config = Wav2Vec2Config(
@@ -88,13 +95,20 @@ class XLSREncoder(NeuralModule):
             activation_dropout=activation_dropout,
             feat_proj_dropout=feat_proj_dropout,
         )
-        self.wav2vec2 = Wav2Vec2Model._from_config(config, attn_implementation="sdpa")
+        with encoder_device():
+            self.wav2vec2 = Wav2Vec2Model._from_config(config, attn_implementation="sdpa")
         self.wav2vec2.config.mask_time_prob = mask_time_prob
         if gradient_checkpointing:
             self.wav2vec2.gradient_checkpointing_enable({"use_reentrant": False})
+        self.mask_padding = mask_padding
         self.freeze_feature_encoder = freeze_feature_encoder
         self._hold_feature_encoder()
         self._feat_out = config.hidden_size  # the name under which NeMo's decoders look for the width
+
+    @property
+    def network(self) -> Wav2Vec2Model:
+        """transformers' model, whose names a checkpoint's tensors have."""
+        return self.wav2vec2
 
     @property
     def input_types(self) -> dict[str, NeuralType]:
@@ -184,7 +198,7 @@ class XLSREncoder(NeuralModule):
 
     def _attention_mask(self, signal: torch.Tensor, length: torch.Tensor) -> torch.Tensor | None:
         samples = torch.arange(signal.shape[1], device=signal.device)
-        if not _is_exporting() and bool((length >= signal.shape[1]).all()):
+        if not self.mask_padding or (not _is_exporting() and bool((length >= signal.shape[1]).all())):
             return None  # nothing is padded: attention may take its fastest path
         mask = samples < length.clamp(min=self.receptive_field())[:, None]  # a row without any frame would be all NaN
         return mask.long()  # ONNX cannot sum booleans
@@ -194,16 +208,16 @@ def _is_exporting() -> bool:
     return torch.jit.is_tracing() or torch.compiler.is_exporting()
 
 
-def check_architecture(architecture: Mapping[str, Any]) -> dict[str, Any]:
+def check_architecture(architecture: Mapping[str, Any], keys: Sequence[str] = ARCHITECTURE_KEYS) -> dict[str, Any]:
     """Return `architecture` in plain containers (Hydra hands over its own, which transformers refuses).
 
     Raises:
-        ValueError: A key of `ARCHITECTURE_KEYS` is missing, or one is not among them.
+        ValueError: One of `keys` is missing, or there is one that is not among them.
     """
     plain = OmegaConf.to_container(architecture) if isinstance(architecture, DictConfig) else dict(architecture)
     assert isinstance(plain, dict)
-    missing = [key for key in ARCHITECTURE_KEYS if key not in plain]
-    unknown = [str(key) for key in plain if key not in ARCHITECTURE_KEYS]
+    missing = [key for key in keys if key not in plain]
+    unknown = [str(key) for key in plain if key not in keys]
     if missing or unknown:
         raise ValueError(
             f"encoder.architecture: missing {missing}, unknown {unknown}; "

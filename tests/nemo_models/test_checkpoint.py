@@ -10,11 +10,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from topology import architecture
-from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2ForPreTraining, Wav2Vec2Model
+from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining, Wav2Vec2Model
 
 from nemo_models.checkpoint import EncoderCheckpoint, load_checkpoint, load_encoder_weights
 from nemo_models.ctc_model import model_from_checkpoint
-from nemo_models.fairseq_checkpoint import architecture_from_fairseq, parse_conv_layers, rename_tensors
+from nemo_models.fairseq_checkpoint import rename_tensors
+from nemo_models.fairseq_config import architecture_from_fairseq, parse_conv_layers
 from nemo_models.xlsr_encoder import ARCHITECTURE_KEYS, XLSREncoder
 
 ORACLE_TOLERANCE = 1e-5  # float32 of another implementation; a tanh GELU would be off by 3e-3
@@ -108,7 +109,7 @@ class TestFairseq:
                 "task": {"normalize": True},
             }
             content["model"] = {f"w2v_encoder.w2v_model.{name}": tensor for name, tensor in weights.items()}
-            content["model"]["w2v_encoder.proj.weight"] = torch.zeros(3, 64)
+            content["model"]["w2v_encoder.proj.weight"] = torch.zeros(5, 64)
         torch.save(content, tmp_path / "other.pt")
         monkeypatch.undo()
         found, expected = load_checkpoint(str(tmp_path / "other.pt")), load_checkpoint(str(oracle))
@@ -116,7 +117,8 @@ class TestFairseq:
         assert found.normalize
         assert found.weights.keys() == expected.weights.keys()
         assert all(torch.equal(found.weights[name], tensor) for name, tensor in expected.weights.items())
-        assert ("w2v_encoder.proj.weight" in found.left_out) == (layout == "fine-tuned")
+        assert (found.head is not None) == (layout == "fine-tuned")
+        assert [name.removeprefix("w2v_encoder.w2v_model.") for name in found.left_out] == list(expected.left_out)
 
     def test_unknown_tensor_stops_the_import_by_name(self, fairseq_content: dict, tmp_path: Path):
         fairseq_content = {**fairseq_content, "model": {**fairseq_content["model"], "encoder.surprise": torch.zeros(1)}}
@@ -146,15 +148,18 @@ class TestFairseq:
 
     def test_file_that_is_no_checkpoint_is_refused(self, oracle: Path, tmp_path: Path):
         broken = {
-            "page.pt": b"<!DOCTYPE html><html><body>404</body></html>",
-            "pointer.pt": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
-            "cut.pt": oracle.read_bytes()[:300_000],
-            "empty.pt": b"",
+            "page.pt": (b"<!DOCTYPE html><html><body>404</body></html>", "HTML page"),
+            "pointer.pt": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git-LFS pointer"),
+            "cut.pt": (oracle.read_bytes()[:300_000], "refused|cut short"),
+            "cut_late.pt": (oracle.read_bytes()[:-30], "refused|cut short"),
+            "empty.pt": (b"", "empty"),
+            "noise.pt": (bytes(range(256)) * 8, "refused"),
         }
-        for name, content in broken.items():
+        for name, (content, reason) in broken.items():
             (tmp_path / name).write_bytes(content)
-            with pytest.raises(ValueError, match=name):
+            with pytest.raises(ValueError, match=f"{name}: .*({reason})") as raised:
                 load_checkpoint(str(tmp_path / name))
+            assert "\n" not in str(raised.value)
         torch.save([1, 2], tmp_path / "list.pt")
         with pytest.raises(ValueError, match="not a fairseq checkpoint"):
             load_checkpoint(str(tmp_path / "list.pt"))
@@ -198,10 +203,6 @@ class TestHuggingFace:
         assert {name.split(".")[0] for name in checkpoint.left_out} == {"quantizer", "project_q", "project_hid"}
         assert checkpoint.epsilon == 1e-7
 
-    def test_ctc_head_is_left_out_by_name(self, tmp_path: Path):
-        Wav2Vec2ForCTC(Wav2Vec2Config(**architecture(), vocab_size=9)).save_pretrained(tmp_path)
-        assert load_checkpoint(str(tmp_path)).left_out == ("lm_head.bias", "lm_head.weight")
-
     def test_normalisation_follows_the_preprocessor_config(self, huggingface_folder: Path):
         (huggingface_folder / "preprocessor_config.json").write_text('{"do_normalize": false, "sampling_rate": 16000}')
         assert not load_checkpoint(str(huggingface_folder)).normalize
@@ -214,9 +215,12 @@ class TestHuggingFace:
         (other / "config.json").write_text('{"model_type": "hubert"}')
         with pytest.raises(ValueError, match="hubert"):
             load_checkpoint(str(other))
-        (huggingface_folder / "model.safetensors").write_bytes(b"no tensors here")
-        with pytest.raises(ValueError, match=r"model\.safetensors"):
-            load_checkpoint(str(huggingface_folder))
+        whole = (huggingface_folder / "model.safetensors").read_bytes()
+        pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+        for content, reason in ((b"no tensors here", "damaged"), (whole[:-99], "cut short"), (pointer, "Git-LFS")):
+            (huggingface_folder / "model.safetensors").write_bytes(content)
+            with pytest.raises(ValueError, match=rf"model\.safetensors: .*{reason}"):
+                load_checkpoint(str(huggingface_folder))
         (huggingface_folder / "model.safetensors").unlink()
         with pytest.raises(FileNotFoundError, match="no weights"):
             load_checkpoint(str(huggingface_folder))

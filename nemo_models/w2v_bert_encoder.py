@@ -1,0 +1,145 @@
+"""Wav2Vec2-BERT 2.0 as a NeMo encoder: a conformer over log-mel features, behind the same contract as XLSR-53's.
+
+The network is `transformers.Wav2Vec2BertModel`, unchanged; its front-end is `w2v_bert_features.LogMelFeatures`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from nemo.core.classes import NeuralModule, typecheck
+from nemo.core.neural_types import AcousticEncodedRepresentation, LengthsType, MelSpectrogramType, NeuralType
+from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel
+
+from nemo_models.w2v_bert_features import HOP, STACKED, WINDOW
+from nemo_models.weightless import encoder_device
+from nemo_models.xlsr_encoder import check_architecture
+
+W2V_BERT_ARCHITECTURE_KEYS = (
+    "feature_projection_input_dim",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "layer_norm_eps",
+    "conv_depthwise_kernel_size",
+    "position_embeddings_type",
+    "left_max_position_embeddings",
+    "right_max_position_embeddings",
+)
+"""The fields of a `Wav2Vec2BertConfig` that decide shapes and arithmetic."""
+
+
+class W2VBertEncoder(NeuralModule):
+    """A Wav2Vec2-BERT network behind NeMo's encoder contract.
+
+    Args:
+        architecture: Every one of `W2V_BERT_ARCHITECTURE_KEYS`, as in the checkpoint's `config.json`.
+        mask_time_prob: Share of frames at which a masked span starts, times `mask_time_length`; training only.
+        mask_time_length: Frames (20 ms each) in one masked span.
+        mask_feature_prob: The same over channels.
+        mask_feature_length: Channels in one masked span.
+        layerdrop: Chance that a layer is skipped in a training step.
+        hidden_dropout: In the feed-forward parts.
+        attention_dropout: After attention.
+        activation_dropout: Inside the feed-forward parts.
+        feat_proj_dropout: On the projected features.
+        conformer_conv_dropout: In the convolution parts.
+        gradient_checkpointing: Recompute layers in the backward pass: less memory, about a third slower.
+
+    Raises:
+        ValueError: `architecture` lacks a key, has an unknown one, or asks for other position embeddings than
+            `relative_key`, which is what the published checkpoint has.
+
+    Source: Seamless (Barrault et al., 2023), section 3.1; transformers' `modeling_wav2vec2_bert.py`.
+    """
+
+    subsampling_factor = 1
+    """Encoder frames per `LogMelFeatures.window_stride`; NeMo scales timestamps by it."""
+
+    def __init__(
+        self,
+        architecture: Mapping[str, Any],
+        mask_time_prob: float = 0.0,
+        mask_time_length: int = 10,
+        mask_feature_prob: float = 0.0,
+        mask_feature_length: int = 64,
+        layerdrop: float = 0.0,
+        hidden_dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        activation_dropout: float = 0.0,
+        feat_proj_dropout: float = 0.0,
+        conformer_conv_dropout: float = 0.0,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        plain = check_architecture(architecture, W2V_BERT_ARCHITECTURE_KEYS)
+        if plain["position_embeddings_type"] != "relative_key":
+            raise ValueError(
+                f"encoder.architecture: position_embeddings_type={plain['position_embeddings_type']!r}, "
+                "expected 'relative_key'"
+            )
+        config = Wav2Vec2BertConfig(
+            **plain,
+            mask_time_prob=1.0,  # so that the mask vector exists, whatever training masks: a checkpoint has one
+            mask_time_length=mask_time_length,
+            mask_feature_prob=mask_feature_prob,
+            mask_feature_length=mask_feature_length,
+            layerdrop=layerdrop,
+            hidden_dropout=hidden_dropout,
+            attention_dropout=attention_dropout,
+            activation_dropout=activation_dropout,
+            feat_proj_dropout=feat_proj_dropout,
+            conformer_conv_dropout=conformer_conv_dropout,
+        )
+        with encoder_device():
+            self.wav2vec2_bert = Wav2Vec2BertModel._from_config(config, attn_implementation="sdpa")
+        self.wav2vec2_bert.config.mask_time_prob = mask_time_prob
+        if gradient_checkpointing:
+            self.wav2vec2_bert.gradient_checkpointing_enable({"use_reentrant": False})
+        self._feat_out = config.hidden_size  # the name under which NeMo's decoders look for the width
+
+    @property
+    def network(self) -> Wav2Vec2BertModel:
+        """transformers' model, whose names a checkpoint's tensors have."""
+        return self.wav2vec2_bert
+
+    @property
+    def input_types(self) -> dict[str, NeuralType]:
+        return {
+            "audio_signal": NeuralType(("B", "D", "T"), MelSpectrogramType()),
+            "length": NeuralType(tuple("B"), LengthsType()),
+        }
+
+    @property
+    def output_types(self) -> dict[str, NeuralType]:
+        return {
+            "outputs": NeuralType(("B", "D", "T"), AcousticEncodedRepresentation()),
+            "encoded_lengths": NeuralType(tuple("B"), LengthsType()),
+        }
+
+    @typecheck()
+    def forward(self, audio_signal: torch.Tensor, length: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode a padded batch of features.
+
+        Args:
+            audio_signal: `LogMelFeatures`' output, float, (B, D, T').
+            length: Valid frames of each, int64, (B,).
+
+        Returns:
+            Frames, float, (B, hidden_size, T'), of which those beyond each length mean nothing; and `length`.
+        """
+        config = self.wav2vec2_bert.config
+        # transformers refuses to mask spans longer than the batch; such short audio is trained on unmasked
+        config.apply_spec_augment = audio_signal.shape[2] > config.mask_time_length
+        frames = torch.arange(audio_signal.shape[2], device=audio_signal.device)
+        mask = None
+        if bool((length < audio_signal.shape[2]).any()):
+            mask = frames < length.clamp(min=1)[:, None]  # a row without any frame would be all NaN
+        output = self.wav2vec2_bert(audio_signal.transpose(1, 2), attention_mask=mask)
+        return output.last_hidden_state.transpose(1, 2), length
+
+    def receptive_field(self) -> int:
+        """Samples that one frame sees: the shortest audio that gives a frame."""
+        return WINDOW + (STACKED - 1) * HOP
