@@ -52,6 +52,17 @@ class XLSRCTCModel(EncDecCTCModel):
         log_probs = mask_log_probs(log_probs, lengths, blank_id=log_probs.shape[-1] - 1)
         return log_probs, lengths, log_probs.argmax(dim=-1)
 
+    def change_vocabulary(self, new_vocabulary: Sequence[str], decoding_cfg: DictConfig | None = None) -> None:
+        """As NeMo's, with `cfg.labels` changed too: NeMo goes on encoding transcripts with the old ones.
+
+        Args:
+            new_vocabulary: What a new head is to write, the blank not among it.
+            decoding_cfg: NeMo's decoding settings; `None` keeps those in use.
+        """
+        super().change_vocabulary(list(new_vocabulary), decoding_cfg)
+        with open_dict(self.cfg):
+            self.cfg.labels = list(new_vocabulary)
+
     def _setup_dataloader_from_config(self, config: DictConfig | None) -> Any:
         """As NeMo's, with transcripts taken as they are unless the configuration names another parser."""
         if config is not None and config.get("parser") is None:
