@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
-
 from data_prep.decoders import UnreadableAudioError
 
 
-def find_audio_column(schema: pyarrow.Schema) -> str | None:
+def find_audio_column(schema: Any) -> str | None:
     """Name the column that holds audio: the first struct with a field `bytes`, as `datasets.Audio` stores it."""
+    import pyarrow
+
     for field in schema:
         if pyarrow.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0:
             return str(field.name)
@@ -38,6 +37,8 @@ class AudioCells:
         Raises:
             UnreadableAudioError: The file cannot be read, or the row holds no audio.
         """
+        import pyarrow  # half a second to import: not for those who read no Parquet file
+
         try:
             if self._path != path or not 0 <= row - self._first < len(self._column):
                 self._read_group(path, row)
@@ -50,6 +51,8 @@ class AudioCells:
         return bytes(content)
 
     def _read_group(self, path: str, row: int) -> None:
+        import pyarrow.parquet
+
         with pyarrow.parquet.ParquetFile(path) as file:
             name = find_audio_column(file.schema_arrow)
             if name is None:

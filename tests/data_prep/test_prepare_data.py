@@ -42,7 +42,7 @@ def test_exit_status_and_table(make_corpus, prepare_command, tmp_path):
     [
         (["corpus_dir=/absent"], "error: corpus_dir=/absent: no such folder"),
         (["corpus_dir={tmp}"], "error: {tmp}/transcripts.tsv: no such file; corpus=tsv expects it in corpus_dir"),
-        (["corpus=kaldi", "corpus_dir={tmp}"], "error: corpus=kaldi: unknown corpus; choose one of: tsv"),
+        (["corpus=x", "corpus_dir={tmp}"], "error: corpus=x: unknown corpus; choose one of: common_voice, csv, fleurs"),
         ([], "error: missing corpus_dir=…"),
     ],
 )

@@ -1,0 +1,92 @@
+"""An existing NeMo manifest: one JSON object a line, with audio_filepath, text, and where they are there duration,
+offset.
+
+Licence: that of the corpus. Layout (NeMo's ASR documentation, "Preparing Custom ASR Data"; what this project and
+NVIDIA's speech-data-processor write):
+
+    {"audio_filepath": "audio/a.wav", "duration": 2.5, "text": "…", "speaker": "s1"}
+    {"audio_filepath": "bulletin.wav", "offset": 12.5, "duration": 3.0, "text": "…"}
+
+`corpus_dir` is a manifest, or a folder with `train_manifest.json`, `dev_…` (or `valid_…`, `validation_…`), `test_…`,
+whose names then give the splits (`.jsonl` is read as well, and so is plain `train.json`); a key `split` in a row goes
+before that. Relative audio starts at the manifest's folder. A row with an `offset`, even 0, is a piece of its
+recording, `duration` long; without one it is the whole recording, which is measured. `speaker` and `subset` are kept,
+other keys are not. An empty or absent text is a text to be rejected, not a broken row; tarred manifests, whose audio is
+in archives, are refused.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from data_prep.corpora.layout import SPLIT_NAMES, SPLITS, check_folder, read_lines, refuse_layout
+from data_prep.corpora.rows import UNKNOWN_SPEAKER, MalformedRow, Utterance
+from data_prep.manifest import resolve_audio_path
+
+ENDINGS = ("_manifest.json", "_manifest.jsonl", ".json", ".jsonl")
+
+
+def read_nemo(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
+    """Read one manifest, or those of the splits.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder, or no manifest where one is expected.
+    """
+    if corpus_dir.is_file():
+        return _read_manifest(corpus_dir.resolve(), None)
+    root = check_folder(corpus_dir)
+    names = {f"{name}{ending}": split for name, split in SPLIT_NAMES.items() for ending in ENDINGS}
+    manifests = [(root / name, split) for name, split in names.items() if (root / name).is_file()]
+    if not manifests:
+        raise refuse_layout(root, "nemo", "a manifest as corpus_dir, or train_manifest.json, dev_…, test_… in it")
+    return (row for path, split in manifests for row in _read_manifest(path, split))
+
+
+def _read_manifest(path: Path, split: str | None) -> Iterator[Utterance | MalformedRow]:
+    for line in read_lines(path):
+        if isinstance(line, MalformedRow):
+            yield line
+            continue
+        try:
+            yield _parse_row(line.text, line.number, path, split)
+        except ValueError as error:
+            yield MalformedRow(str(path), line.number, line.text, str(error))
+
+
+def _parse_row(text: str, number: int, manifest: Path, split: str | None) -> Utterance:
+    try:
+        row = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"not a line of JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"found {type(row).__name__}, expected a JSON object")
+    path = row.get("audio_filepath")
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ValueError(f"audio_filepath is {json.dumps(path, ensure_ascii=False)}, expected a path")
+    if "shard_id" in row:
+        raise ValueError("shard_id: the audio of a tarred manifest is in archives; give the manifest it was made from")
+    if not isinstance(row.get("text", ""), (str, type(None))):
+        raise ValueError(f"text is {json.dumps(row['text'], ensure_ascii=False)}, expected a text")
+    split = row.get("split") or split
+    if split is not None and split not in SPLITS:
+        raise ValueError(f"split is '{split}', expected {', '.join(SPLITS)}")
+    offset, duration = _get_seconds(row, "offset"), _get_seconds(row, "duration")
+    if offset is None:
+        duration = None
+    audio = resolve_audio_path(path, manifest)
+    speaker, subset = str(row.get("speaker") or UNKNOWN_SPEAKER), row.get("subset")
+    file, subset = str(manifest), str(subset) if subset else None
+    return Utterance(
+        file, number, path, str(audio), row.get("text") or "", speaker, split, offset, duration, subset=subset
+    )
+
+
+def _get_seconds(row: dict[str, Any], key: str) -> float | None:
+    value = row.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise ValueError(f"{key} is {json.dumps(value)}, expected a number of seconds")
+    return float(value)
