@@ -1,0 +1,31 @@
+"""Pack a manifest and its audio into NeMo tarred shards or Lhotse Shar, which training reads from front to back.
+
+A killed run goes on where it stopped when called again. Exit status: 0 all rows are packed; 3 some audio could not be
+read, see <format>.rejected.jsonl in output_dir; 1 the job could not be done."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from data_prep.export import export_shards
+from job import job
+
+
+@job("export_shards")
+def main(cfg: DictConfig) -> int:
+    """Run the job, print what was packed and how to train on it, and return the exit status."""
+    report = export_shards(**OmegaConf.to_container(cfg, resolve=True))
+    size = f"{report['hours']:.3f} h, {report['bytes'] / 1e6:.1f} MB, {report['shards']} shards"
+    print(f"{report['in']} rows in, {report['exported']} packed ({size}), {len(report['rejected'])} rejected")
+    folder, last = Path(cfg.output_dir) / cfg.format, report["shards"] - 1
+    if cfg.format == "shar":
+        print(f"train with: model.train_ds.shar_path={folder}")
+    else:
+        manifests = f"{folder}/sharded_manifests/manifest__OP_0..{last}_CL_.json"
+        tars = f"{folder}/audio__OP_0..{last}_CL_.tar"
+        print(f"train with: model.train_ds.manifest_filepath={manifests} model.train_ds.tarred_audio_filepaths={tars}")
+    return 3 if report["rejected"] else 0
+
+
+if __name__ == "__main__":
+    main()
