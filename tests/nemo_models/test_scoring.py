@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_prep.text import normalize_text
 from nemo_models.scoring import score_texts
 
 
@@ -48,7 +49,7 @@ def test_no_rate_is_an_error(references, hypotheses):
         score_texts(references, hypotheses)
 
 
-TEXT = st.lists(st.text(alphabet="कगमािी", min_size=1, max_size=4), max_size=6).map(" ".join)
+TEXT = st.lists(st.text(alphabet="कगमािी", min_size=1, max_size=4), max_size=6).map(" ".join).map(normalize_text)
 
 
 @settings(max_examples=60, deadline=None)
