@@ -1,4 +1,4 @@
-"""A model as Hugging Face's `Wav2Vec2ForCTC`: a folder that `transformers.pipeline` takes as it is."""
+"""A model as Hugging Face's `Wav2Vec2ForCTC` or `Wav2Vec2BertForCTC`: a folder that `transformers.pipeline` takes."""
 
 import gzip
 import json
@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+from transformers import (
+    AutoFeatureExtractor,
+    AutoModelForCTC,
+    SeamlessM4TFeatureExtractor,
+    Wav2Vec2BertForCTC,
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForCTC,
+)
 
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.exporting import pad_waveforms, probe_waveforms
+from nemo_models.huggingface_checkpoint import KINDS
 from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
-from nemo_models.xlsr_encoder import ARCHITECTURE_KEYS, XLSREncoder
 
 WORD_DELIMITER = "|"
 BLANK_NAMES = ("<pad>", "[PAD]", "<blank>")
@@ -31,7 +39,7 @@ def write_huggingface(
     The tensors are the model's own, bit for bit; the blank keeps its place behind the labels.
 
     Args:
-        model: A wav2vec 2.0 model.
+        model: Of wav2vec 2.0 or Wav2Vec2-BERT.
         folder: Exists, empty.
         lm: A word n-gram language model, ARPA, plain or gzip.
         lm_alpha: Weight of its score.
@@ -41,25 +49,17 @@ def write_huggingface(
         What the user should know, a sentence each.
 
     Raises:
-        ValueError: The model has another encoder or labels that the form cannot hold, or `lm` is no ARPA file over
-            words of those labels.
+        ValueError: The labels are such that the form cannot hold them, or `lm` is no ARPA file over words of them.
     """
-    if type(model.encoder) is not XLSREncoder:
-        raise ValueError(f"a model with {type(model.encoder).__name__} has no Hugging Face form here, only wav2vec 2.0")
     labels = list(model.decoder.vocabulary)
     vocabulary = hugging_face_vocabulary(labels)
-    network = _as_wav2vec2_for_ctc(model, vocabulary[-1])
+    network = _as_hugging_face(model)
     notes = write_word_lm(folder, lm, labels, lm_alpha, lm_beta) if lm else []
     network.save_pretrained(folder)
     _write_processor(model, folder, vocabulary, with_lm=lm is not None)
     for path in folder.iterdir():
         path.chmod(0o755 if path.is_dir() else 0o644)
-    epsilon = model.preprocessor.epsilon
-    if model.preprocessor.normalize and epsilon != HUGGING_FACE_EPSILON:
-        notes.append(
-            f"the model adds {epsilon:g} to a waveform's variance, Hugging Face's feature extractor "
-            f"{HUGGING_FACE_EPSILON:g}: on audio quieter than about -30 dBFS the log-probabilities differ"
-        )
+    notes += _note_epsilon(model)
     return notes
 
 
@@ -72,7 +72,7 @@ def hugging_face_vocabulary(labels: Sequence[str]) -> list[str]:
     """
     if WORD_DELIMITER in labels and " " in labels:
         raise ValueError(
-            "the labels hold both a space and '|', which stands for the space in a Hugging Face vocabulary"
+            "the labels hold both a space and '|', which stands for the space in Hugging Face vocabularies"
         )
     names = [WORD_DELIMITER if label == " " else label for label in labels]
     free = [name for name in BLANK_NAMES if name not in names]
@@ -87,14 +87,11 @@ def compare_huggingface(model: XLSRCTCModel, folder: Path) -> float:
     Returns:
         The largest difference of a log-probability on a valid frame from the model's, natural log.
     """
-    network = Wav2Vec2ForCTC.from_pretrained(folder).eval()
-    extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
+    network = AutoModelForCTC.from_pretrained(folder).eval()
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
     waveforms = probe_waveforms()
-    batches = [[waveform] for waveform in waveforms]
-    if extractor.return_attention_mask:  # without a mask transformers itself gives other values in a padded batch
-        batches.append(waveforms)
     largest = 0.0
-    for batch in batches:
+    for batch in [*([waveform] for waveform in waveforms), waveforms]:
         signal, lengths = pad_waveforms(batch)
         features = extractor([wave.numpy() for wave in batch], sampling_rate=16000, padding=True, return_tensors="pt")
         with torch.inference_mode():
@@ -142,11 +139,16 @@ def write_word_lm(folder: Path, lm: Path, labels: Sequence[str], alpha: float, b
     return [f"language model: {len(writable)} of {len(words)} words can be written with the model's labels"]
 
 
-def _as_wav2vec2_for_ctc(model: XLSRCTCModel, blank_name: str) -> Wav2Vec2ForCTC:
+def _kind(model: XLSRCTCModel) -> str:
+    return str(model.encoder.network.config.model_type)
+
+
+def _as_hugging_face(model: XLSRCTCModel) -> Wav2Vec2ForCTC | Wav2Vec2BertForCTC:
     """The model's own tensors under transformers' names; nothing is copied."""
     head = model.decoder.decoder_layers[0]
-    config = Wav2Vec2Config(
-        **{key: getattr(model.encoder.wav2vec2.config, key) for key in ARCHITECTURE_KEYS},
+    make_config, keys, prefix = KINDS[_kind(model)]
+    config = make_config(
+        **{key: getattr(model.encoder.network.config, key) for key in keys},
         vocab_size=head.out_channels,
         pad_token_id=head.out_channels - 1,
         bos_token_id=None,
@@ -155,12 +157,23 @@ def _as_wav2vec2_for_ctc(model: XLSRCTCModel, blank_name: str) -> Wav2Vec2ForCTC
         ctc_zero_infinity=True,
     )
     with torch.device("meta"):
-        network = Wav2Vec2ForCTC(config)
-        network.lm_head = torch.nn.Linear(head.in_channels, head.out_channels)
-    network.wav2vec2 = model.encoder.wav2vec2
+        network = (Wav2Vec2ForCTC if _kind(model) == "wav2vec2" else Wav2Vec2BertForCTC)(config)
+    setattr(network, prefix.rstrip("."), model.encoder.network)
     network.lm_head.weight = torch.nn.Parameter(head.weight.detach()[..., 0], requires_grad=False)
     network.lm_head.bias = torch.nn.Parameter(head.bias.detach(), requires_grad=False)
     return network
+
+
+def _note_epsilon(model: XLSRCTCModel) -> list[str]:
+    if _kind(model) != "wav2vec2" or not model.preprocessor.normalize:
+        return []
+    epsilon = model.preprocessor.epsilon
+    if epsilon == HUGGING_FACE_EPSILON:
+        return []
+    return [
+        f"the model adds {epsilon:g} to a waveform's variance, Hugging Face's feature extractor "
+        f"{HUGGING_FACE_EPSILON:g}: on audio quieter than about -30 dBFS the log-probabilities differ"
+    ]
 
 
 def _write_processor(model: XLSRCTCModel, folder: Path, vocabulary: Sequence[str], with_lm: bool) -> None:
@@ -173,12 +186,20 @@ def _write_processor(model: XLSRCTCModel, folder: Path, vocabulary: Sequence[str
         word_delimiter_token=WORD_DELIMITER,
         clean_up_tokenization_spaces=False,
     ).save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(
-        sampling_rate=int(model.cfg.sample_rate),
-        do_normalize=model.preprocessor.normalize,
-        return_attention_mask=model.encoder.wav2vec2.config.feat_extract_norm == "layer",
-    ).save_pretrained(folder)
-    processor_class = "Wav2Vec2ProcessorWithLM" if with_lm else "Wav2Vec2Processor"
+    sample_rate = int(model.cfg.sample_rate)
+    if _kind(model) == "wav2vec2":
+        processor_class = "Wav2Vec2Processor"
+        extractor: Any = Wav2Vec2FeatureExtractor(
+            sampling_rate=sample_rate,
+            do_normalize=model.preprocessor.normalize,
+            return_attention_mask=model.encoder.mask_padding,
+        )
+    else:
+        processor_class = "Wav2Vec2BertProcessor"
+        extractor = SeamlessM4TFeatureExtractor(sampling_rate=sample_rate)
+    extractor.save_pretrained(folder)
+    if with_lm:
+        processor_class = "Wav2Vec2ProcessorWithLM"
     for name in ("preprocessor_config.json", "tokenizer_config.json"):
         content: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
         content["processor_class"] = processor_class
@@ -186,8 +207,7 @@ def _write_processor(model: XLSRCTCModel, folder: Path, vocabulary: Sequence[str
 
 
 def _read_arpa(path: Path) -> Iterator[bytes]:
-    stream = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-    with stream:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
         try:
             first = stream.readline()
             while first == b"\n":

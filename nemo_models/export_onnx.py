@@ -19,6 +19,7 @@ from nemo.core.classes import typecheck
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding import mask_log_probs
 from nemo_models.exporting import pad_waveforms, probe_waveforms
+from nemo_models.xlsr_encoder import XLSREncoder
 
 if TYPE_CHECKING:
     import onnx
@@ -90,9 +91,14 @@ def write_onnx(
 
     Returns:
         The graph's path; what the user should know, a sentence each.
+
+    Raises:
+        ValueError: The model's front-end cannot be traced.
     """
     import onnx
 
+    if not isinstance(model.encoder, XLSREncoder):
+        raise ValueError(f"format=onnx: a model with {type(model.encoder).__name__} is not supported, only wav2vec 2.0")
     labels = list(model.decoder.vocabulary)
     path = folder / "model.onnx"
     graph = trace(model, path)
