@@ -14,6 +14,8 @@ Everything happens in the worker's own process (libsndfile, then soxr at its hig
 """
 
 import io
+import math
+import wave
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +50,7 @@ READY_CONTAINERS = ("WAV", "WAVEX", "FLAC")
 AVERAGE = "average"
 MAX_OVERSHOOT_S = 0.5  # of a segment over its recording's end; Kaldi's extract-segments --max-overshoot
 _EXACT_CONTAINERS = ("WAV", "WAVEX", "W64", "RF64", "AIFF", "AU", "CAF", "NIST", "FLAC")  # the header counts samples
+_LOSSY_CONTAINERS = ("MP3", "OGG")
 _TRIM_FRAME = SAMPLE_RATE_HZ // 100
 _TRIM_MARGIN_FRAMES = 10
 _TRIM_BELOW_LOUDEST_DB, _TRIM_BELOW_FULL_SCALE_DB = 40.0, 30.0
@@ -78,7 +81,8 @@ class Audio:
     Attributes:
         samples: int16 (samples,), 16 kHz mono.
         ready: Whether the file itself is just that, so that it can be referenced instead of copied.
-        source: float32 (frames, channels), as decoded, before mixing and resampling; `None` where `ready`.
+        source: float32 (frames, channels), as decoded, before mixing and resampling; `None` where `ready`, and for
+            lossy formats, which keep neither the flat tops of clipping nor NaN.
         gain: Factor that kept the samples from clipping, 0 to 1; 1 is untouched.
     """
 
@@ -161,7 +165,7 @@ class AudioReader:
             raise TooLongError(f"{seconds:.3f} s, max_duration is {max_duration:g} s")
         ready = whole and row is None and _is_ready(self._file) and self._file.name == audio
         samples = _decode_frames(self._file, start, frames, "int16" if ready else "float32")
-        source, gain = (None, 1.0) if ready else (samples, 1.0)
+        source, gain = (None if ready or self._file.format in _LOSSY_CONTAINERS else samples), 1.0
         if ready:
             samples = samples[:, 0]
         else:
@@ -187,9 +191,13 @@ class AudioReader:
                 packed.unlink(missing_ok=True)
 
     def _mix(self, samples: numpy.ndarray) -> numpy.ndarray:
-        if self._channel == AVERAGE and samples.shape[1] > 1:
-            return samples.mean(axis=1, dtype="float32")
-        return samples[:, 0 if self._channel == AVERAGE else int(self._channel)]
+        if self._channel != AVERAGE or samples.shape[1] == 1:
+            return samples[:, 0 if self._channel == AVERAGE else int(self._channel)]
+        mixed = samples[:, 0] + samples[:, 1]  # five times as fast as mean(axis=1)
+        for channel in range(2, samples.shape[1]):
+            mixed += samples[:, channel]
+        mixed /= samples.shape[1]
+        return mixed
 
     @staticmethod
     def _resample(samples: numpy.ndarray, rate: int) -> numpy.ndarray:
@@ -209,7 +217,9 @@ def check_channel(channel: int | str) -> int | str:
 
 def write_wav(path: Path, samples: numpy.ndarray) -> None:
     """Write int16 samples (n,) as 16 kHz mono 16-bit WAV."""
-    soundfile.write(str(path), samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+    with wave.open(str(path), "wb") as file:  # soundfile's writer waits for the disk after each file
+        file.setparams((1, 2, SAMPLE_RATE_HZ, len(samples), "NONE", "not compressed"))
+        file.writeframes(samples.astype("<i2", copy=False).tobytes())
 
 
 def trim_silence(samples: numpy.ndarray) -> numpy.ndarray:
@@ -260,8 +270,10 @@ def _quantize(samples: numpy.ndarray) -> tuple[numpy.ndarray, float]:
         return numpy.zeros(0, "int16"), 1.0
     scaled = samples * numpy.float32(32768)
     high, low = float(scaled.max()), float(scaled.min())
+    if not (math.isfinite(high) and math.isfinite(low)):
+        scaled = numpy.nan_to_num(scaled, nan=0.0, posinf=32767.0, neginf=-32768.0).clip(-32768, 32767)
+        high = low = 0.0
     gain = min(1.0, 32767 / high if high > 32767.49 else 1.0, -32768 / low if low < -32768.49 else 1.0)
     if gain < 1:
         scaled *= numpy.float32(gain)
-    return numpy.rint(numpy.nan_to_num(scaled, copy=False)).clip(-32768, 32767).astype("int16"), gain
-
+    return numpy.rint(scaled, out=scaled).astype("int16"), gain

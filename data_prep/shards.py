@@ -19,7 +19,7 @@ from data_prep.manifest import write_jsonl
 from data_prep.text import NORMALIZER_FINGERPRINT, normalize_text
 
 # Part of every shard's key: raise it when the code here, in audio.py or in checks.py gives other results than before.
-SHARD_VERSION = 3
+SHARD_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,19 @@ def _prepare_row(
         return {"rejected": describe_rejection(row.reason, row.detail, asdict(row))}
     if duplicate:
         return {"rejected": describe_rejection("duplicate_path", duplicate, asdict(row))}
+    place = {"audio": {key: getattr(row, key) for key in ("audio", "offset", "duration", "row")}}
     outcome = check_file(Path(row.audio)) or _prepare_utterance(row, settings, reader)
     if isinstance(outcome, tuple):
-        return {"rejected": describe_rejection(*outcome, asdict(row))}
-    return {**outcome, "file": row.file, "line": row.line, "path": row.path, "text": row.text, "split": row.split}
+        return {"rejected": describe_rejection(*outcome, asdict(row)), **place}
+    return {
+        **outcome,
+        **place,
+        "file": row.file,
+        "line": row.line,
+        "path": row.path,
+        "text": row.text,
+        "split": row.split,
+    }
 
 
 def describe_rejection(reason: str, detail: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,7 +189,8 @@ def _prepare_utterance(
 
 def write_converted(path: Path, samples: numpy.ndarray) -> None:
     """Write int16 samples (n,) as 16 kHz mono WAV; the file appears complete or not at all, its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.uname().nodename}-{os.getpid()}.tmp")
     try:
         write_wav(temporary, samples)

@@ -68,7 +68,8 @@ def test_every_format_becomes_16_khz_mono_16_bit(
     tmp_path: Path, write_audio: Callable[..., Path], name: str, options: dict, ready: bool
 ):
     audio = read(write_audio(tmp_path / name, seconds=1.5, **options))
-    assert audio.ready == ready == (audio.source is None) and audio.samples.dtype == numpy.int16
+    assert audio.ready == ready and audio.samples.dtype == numpy.int16
+    assert (audio.source is None) == (ready or name.endswith(("mp3", "ogg")))
     # An encoder pads to whole blocks of at most 1152 samples, twice for MP3; everything else keeps its length.
     padding = 2 * 1152 if name.endswith(("mp3", "ogg")) else 0
     assert 24000 <= len(audio.samples) <= 24000 + padding and audio.gain == 1
@@ -337,3 +338,13 @@ def test_a_file_name_is_never_a_command(tmp_path, write_audio, monkeypatch):
     with AudioReader(tmp_path) as reader:
         assert len(reader.read(name).samples) >= 16000
     assert not (tmp_path / "owned").exists()
+
+
+def test_samples_that_are_no_numbers_do_no_harm(tmp_path: Path):
+    """The gates reject such audio by its source; the samples must still be samples."""
+    samples = numpy.full(16000, 0.25, "float32")
+    samples[[5, 6, 7]] = numpy.nan, numpy.inf, -numpy.inf
+    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="FLOAT")
+    audio = read(tmp_path / "a.wav")
+    assert audio.samples[4:9].tolist() == [8192, 0, 32767, -32768, 8192]
+    assert numpy.count_nonzero(numpy.isfinite(audio.source)) == 16000 - 3

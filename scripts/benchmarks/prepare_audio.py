@@ -1,0 +1,168 @@
+"""Measure audio preparation: against one sox process a file, against bare decoding and resampling, and its memory.
+
+    python scripts/benchmarks/prepare_audio.py                  speed, with 1,000 utterances of 4 s
+    python scripts/benchmarks/prepare_audio.py --memory         peak memory with 1,000, 10,000 and 100,000 utterances
+
+Speed: the same files (MP3 at 32 kHz as in Common Voice, stereo WAV at 44.1 kHz, telephone WAV at 8 kHz, mono WAV at
+48 kHz; noise that rises and falls, seeded) go three ways in turn, several times, with as many workers each: `sox`, one
+sox process a file, as NeMo's corpus scripts do it; `bare`, decoding, mixing and resampling in a pool of processes,
+nothing checked, nothing written: no preparation can be faster; `prepare`, the whole job from the corpus folder to the
+manifests, with every check and the converted files. Times are of the wall clock; the best of each is compared.
+
+Memory: a corpus whose rows name a few 16 kHz files again and again (through links), so that only the number of rows
+grows.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy
+import soundfile
+import soxr
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY))
+
+FORMATS = (("mp3", 32000, 1), ("wav", 44100, 2), ("wav", 8000, 1), ("wav", 48000, 1))
+SECONDS = 4.0
+TEXT = "कमल खिला और नदी बहती रही"
+MEMORY_ROWS = (1_000, 10_000, 100_000)
+MEMORY_FILES = 8
+PREPARE = """
+import resource, sys
+from data_prep.pipeline import prepare_corpus
+report = prepare_corpus("tsv", sys.argv[1], sys.argv[2], num_workers=int(sys.argv[3]), splits={"train": 1.0},
+                        duplicate_audio="keep", shard_size=100)
+assert report["kept"] == report["in"], report["rejected_by_reason"]
+peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print("%.0f %.0f" % tuple(peaks))
+"""
+
+
+def main() -> None:
+    """Parse the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--utterances", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--memory", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.memory:
+            measure_memory(Path(folder), arguments.workers)
+        else:
+            measure_speed(Path(folder), arguments.utterances, arguments.repeats, arguments.workers)
+
+
+def measure_speed(folder: Path, utterances: int, repeats: int, workers: int) -> None:
+    """Print the utterances per second of the three ways."""
+    paths = make_corpus(folder / "corpus", utterances)
+    ways: dict[str, Callable[[Path], None]] = {
+        "sox": lambda out: convert_with_sox(paths, out, workers),
+        "bare": lambda out: convert_barely(paths, workers),
+        "prepare": lambda out: prepare(folder / "corpus", out, workers),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for repeat in range(repeats):
+        for name, way in ways.items():
+            out = folder / f"{name}{repeat}"
+            out.mkdir()
+            start = time.perf_counter()
+            way(out)
+            seconds[name].append(time.perf_counter() - start)
+    best = {name: min(times) for name, times in seconds.items()}
+    print(f"{utterances} utterances of {SECONDS:g} s, {workers} workers, best of {repeats}")
+    for name, value in best.items():
+        every = ", ".join(f"{time:.2f}" for time in seconds[name])
+        print(
+            f"{name:<8}{utterances / value:8.0f} utterances/s{utterances * SECONDS / value:8.0f} x real time   ({every} s)"
+        )
+    print(
+        f"prepare is {best['sox'] / best['prepare']:.2f} x sox and reaches {best['bare'] / best['prepare']:.0%} of bare"
+    )
+
+
+def make_corpus(folder: Path, utterances: int) -> list[Path]:
+    """Write the files and their transcripts.tsv; return the files."""
+    generator = numpy.random.default_rng(0)
+    folder.mkdir()
+    paths, lines = [], ["path\tspeaker\ttext"]
+    for number in range(utterances):
+        suffix, rate, channels = FORMATS[number % len(FORMATS)]
+        frames = round(SECONDS * rate)
+        loudness = 0.05 * (1.1 + numpy.sin(2 * numpy.pi * 3 * numpy.arange(frames) / rate))[:, None]
+        path = folder / f"{number:06d}.{suffix}"
+        soundfile.write(path, loudness * generator.standard_normal((frames, channels)), rate)
+        paths.append(path)
+        lines.append(f"{path.name}\ts{number % 20}\t{TEXT}")
+    (folder / "transcripts.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return paths
+
+
+def convert_with_sox(paths: Sequence[Path], out: Path, workers: int) -> None:
+    """Start one sox a file, `workers` at a time."""
+
+    def convert(path: Path) -> None:
+        target = out / f"{path.stem}.wav"
+        subprocess.run(["sox", "-V1", "-G", path, "-r", "16000", "-c", "1", "-b", "16", target], check=True)
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(convert, paths))
+
+
+def convert_barely(paths: Sequence[Path], workers: int) -> None:
+    """Decode, mix and resample in a pool of processes, and throw the result away."""
+    with ProcessPoolExecutor(workers) as pool:
+        list(pool.map(_decode, paths, chunksize=100))
+
+
+def _decode(path: Path) -> int:
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return len(soxr.resample(samples.mean(axis=1), rate, 16000))
+
+
+def prepare(corpus: Path, out: Path, workers: int) -> None:
+    """Run the whole job in a process of its own."""
+    subprocess.run(
+        [sys.executable, "-c", PREPARE, corpus, out, str(workers)],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        check=True,
+        capture_output=True,
+    )
+
+
+def measure_memory(folder: Path, workers: int) -> None:
+    """Print the peak resident memory of the job and of its largest worker for growing corpora."""
+    generator = numpy.random.default_rng(0)
+    files = [folder / f"{number}.wav" for number in range(MEMORY_FILES)]
+    for path in files:
+        soundfile.write(path, 0.1 * generator.standard_normal(2 * 16000), 16000)
+    print(f"{MEMORY_FILES} files of 2 s at 16 kHz, {workers} workers")
+    for rows in MEMORY_ROWS:
+        corpus = folder / f"corpus{rows}"
+        corpus.mkdir()
+        lines = ["path\tspeaker\ttext"]
+        for number in range(rows):
+            (corpus / f"{number:06d}.wav").symlink_to(files[number % MEMORY_FILES])
+            lines.append(f"{number:06d}.wav\ts{number % 50}\t{TEXT}")
+        (corpus / "transcripts.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        start = time.perf_counter()
+        command = [sys.executable, "-c", PREPARE, corpus, folder / f"out{rows}", str(workers)]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        job, worker = done.stdout.split()
+        took = time.perf_counter() - start
+        print(
+            f"{rows:>8} rows{rows / took:8.0f} rows/s   peak {int(job)} MiB in the job, {int(worker)} MiB in a worker"
+        )
+
+
+if __name__ == "__main__":
+    main()
