@@ -48,13 +48,16 @@ class _Sentence:
 class LeakIndex:
     """Evaluation sentences, against which training text is held line by line."""
 
-    def __init__(self, evaluation: Iterable[Passage], ngram: int = 5, min_overlap: float = 0.5) -> None:
+    def __init__(
+        self, evaluation: Iterable[Passage], ngram: int = 5, min_overlap: float = 0.5, normalized: bool = False
+    ) -> None:
         """Index the evaluation side.
 
         Args:
             evaluation: Its utterances.
             ngram: Words in a row that count as overlap, from 2. Sentences of fewer words are compared whole only.
             min_overlap: Share of a sentence's words, above 0 and up to 1, from which overlap is a leak.
+            normalized: Whether all texts went through the normaliser already.
 
         Raises:
             ValueError: `ngram` or `min_overlap` is out of range.
@@ -63,7 +66,7 @@ class LeakIndex:
             raise ValueError(f"ngram={ngram}: expected a whole number of words from 2")
         if isinstance(min_overlap, bool) or not isinstance(min_overlap, (int, float)) or not 0 < min_overlap <= 1:
             raise ValueError(f"min_overlap={min_overlap}: expected a share above 0 and up to 1")
-        self._ngram, self._min_overlap = ngram, min_overlap
+        self._ngram, self._min_overlap, self._normalized = ngram, min_overlap, normalized
         self._sentences: list[_Sentence] = []
         self._whole: dict[str, list[int]] = {}
         self._grams: dict[tuple[str, ...], list[tuple[int, int]]] = {}
@@ -71,7 +74,7 @@ class LeakIndex:
         self._runs: dict[tuple[int, int], int] = {}
         self.lines = self.words = 0
         for passage in evaluation:
-            words = fold_text(passage.text).split()
+            words = fold_text(passage.text, self._normalized).split()
             number = len(self._sentences)
             self._sentences.append(_Sentence(passage, words))
             if words:
@@ -81,7 +84,7 @@ class LeakIndex:
 
     def add(self, passage: Passage) -> None:
         """Hold one line or utterance of training against the evaluation sentences."""
-        words = fold_text(passage.text).split()
+        words = fold_text(passage.text, self._normalized).split()
         self.lines += 1
         self.words += len(words)
         for number in self._whole.get(" ".join(words), ()):
@@ -145,9 +148,37 @@ class LeakIndex:
         }
 
 
-def fold_text(text: str) -> str:
-    """Normalise a text and fold what Hindi spelling leaves open."""
-    return normalize_text(text).translate(_FOLD)
+def fold_text(text: str, normalized: bool = False) -> str:
+    """Normalise a text, unless it is, and fold what Hindi spelling leaves open."""
+    return (text if normalized else normalize_text(text)).translate(_FOLD)
+
+
+def find_split_leaks(manifests: Mapping[str, Path], examples: int = 5) -> list[dict[str, Any]]:
+    """Hold the splits of one corpus against each other: dev and test against train, and test against dev.
+
+    Args:
+        manifests: Split → manifest of normalised text, in the order train, dev, test.
+        examples: Leaks that are given in full for each pair.
+
+    Returns:
+        For each pair: `evaluation` and `training` (names of splits), the counts of `LeakIndex.summarize`, `examples`.
+    """
+    found = []
+    names = list(manifests)
+    for at, evaluation in enumerate(names):
+        for training in names[:at]:
+            index = LeakIndex(_read_split(manifests[evaluation]), normalized=True)
+            for passage in _read_split(manifests[training]):
+                index.add(passage)
+            pair = {"evaluation": evaluation, "training": training}
+            found.append({**pair, **index.summarize(), "examples": index.list_leaks()[:examples]})
+    return found
+
+
+def _read_split(manifest: Path) -> Iterator[Passage]:
+    for passage in read_passages(manifest):
+        place = passage.where.rpartition(":")[2]
+        yield Passage(passage.text, f"{manifest.name}:{place}", passage.speaker)
 
 
 def find_leaks(

@@ -48,15 +48,36 @@ def resolve_audio_path(audio_filepath: str, manifest_path: str | Path) -> Path:
 
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as JSON lines. The file appears complete or not at all; its folder is made if needed."""
-    with _open_atomic(Path(path)) as out:
+    with open_atomic(Path(path)) as out:
         for row in rows:
             out.write(_encode(row) + b"\n")
 
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write one indented JSON value. The file appears complete or not at all; its folder is made if needed."""
-    with _open_atomic(Path(path)) as out:
+    with open_atomic(Path(path)) as out:
         out.write(_encode(value, indent=2) + b"\n")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text as UTF-8. The file appears complete or not at all; its folder is made if needed."""
+    with open_atomic(Path(path)) as out:
+        out.write(text.encode("utf-8"))
+
+
+@contextmanager
+def open_atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for bytes. It appears complete when the block ends well, or not at all; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def parse_manifest_line(line: bytes, where: str, required_keys: Sequence[str]) -> dict[str, Any]:
@@ -86,17 +107,3 @@ def _encode(value: Any, indent: int | None = None) -> bytes:
         return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8")
     except UnicodeEncodeError:  # a lone surrogate, e.g. from a file name that is not UTF-8: only an escape can hold it
         return json.dumps(value, indent=indent).encode("ascii")
-
-
-@contextmanager
-def _open_atomic(path: Path) -> Iterator[IO[bytes]]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -16,7 +16,9 @@ from data_prep.checks import Gates
 from data_prep.corpora import Reader, Utterance, get_reader
 from data_prep.duplicates import Verdicts, find_duplicate_audio, find_duplicate_text, find_text_in_evaluation
 from data_prep.engines import Engine
-from data_prep.manifest import write_json, write_jsonl
+from data_prep.html_report import collect_examples, format_html
+from data_prep.leaks import find_split_leaks
+from data_prep.manifest import write_json, write_jsonl, write_text
 from data_prep.report import ReportBuilder
 from data_prep.shards import Shard, ShardSettings, describe_rejection, process_shard, read_shard
 from data_prep.splits import DEFAULT_FRACTIONS, SPLITS, assign_splits, check_split_settings
@@ -49,7 +51,7 @@ def prepare_corpus(
     shard_size: int = 100,
     **gates: float | None,
 ) -> dict[str, Any]:
-    """Turn a corpus into NeMo manifests, `rejected.jsonl` and `report.json`.
+    """Turn a corpus into NeMo manifests, `rejected.jsonl`, `report.json` and `report.html`.
 
     What a killed run had finished is taken over by the next one, and the files are the same for any number of workers.
 
@@ -116,6 +118,8 @@ def prepare_corpus(
             },
             **_write_manifests(selection, settings, total, fractions),
         }
+        rejected = ((result["rejected"], result.get("audio")) for result in selection.read() if "rejected" in result)
+        write_text(output_dir / "report.html", format_html(report, collect_examples(rejected)))
         write_json(output_dir / "report.json", report)
     return report
 
@@ -154,7 +158,7 @@ class _Selection:
         """Yield all results in corpus order."""
         for at, result in enumerate(self._read_shards()):
             if at in self._verdicts:
-                yield {"rejected": describe_rejection(*self._verdicts[at], result)}
+                yield {"rejected": describe_rejection(*self._verdicts[at], result), "audio": result["audio"]}
             else:
                 yield result
 
@@ -174,7 +178,7 @@ def _write_manifests(
     for result in selection.read():
         if "kept" in result:
             converted = not Path(result["kept"]["audio_filepath"]).is_absolute()
-            builder.add_kept(result["kept"], selection.get_split(result), converted)
+            builder.add_kept(result["kept"], selection.get_split(result), converted, result["measures"])
         else:
             builder.add_rejected(result["rejected"])
     report = builder.build(total)
@@ -188,7 +192,8 @@ def _write_manifests(
         write_jsonl(path, (result["kept"] for result in results if selection.get_split(result) == split))
     rejected = (result["rejected"] for result in selection.read() if "rejected" in result)
     write_jsonl(settings.output_dir / "rejected.jsonl", rejected)
-    return report
+    manifests = {split: settings.output_dir / f"{split}_manifest.json" for split in report["splits"]}
+    return {**report, "leaks": find_split_leaks(manifests)}
 
 
 def _check_choices(choices: Mapping[str, str], shard_size: int) -> None:

@@ -1,7 +1,8 @@
 """The account of a run: every row that went in is either kept or rejected for one reason, and the sums say so."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from data_prep.alphabet import describe_character
@@ -9,6 +10,7 @@ from data_prep.audio import SAMPLE_RATE_HZ
 from data_prep.checks import ERROR_REASONS, REASONS
 
 EXIT_STATUS_REJECTED_AS_ERROR = 3
+BIN_WIDTHS = {"duration_s": 1, "characters_per_second": 1, "snr_db": 2}
 
 
 class ReportBuilder:
@@ -23,14 +25,25 @@ class ReportBuilder:
         self._characters: Counter[str] = Counter()
         self._outside: Counter[str] = Counter()
         self._converted = 0
+        self._speaker_samples: Counter[str] = Counter()
+        self._bins: dict[str, Counter[int]] = {name: Counter() for name in BIN_WIDTHS}
 
-    def add_kept(self, row: dict[str, Any], split: str, converted: bool) -> None:
-        """Count one manifest row."""
+    def add_kept(
+        self, row: Mapping[str, Any], split: str, converted: bool, measures: Mapping[str, Any] | None = None
+    ) -> None:
+        """Count one manifest row, and put it into the histograms; `measures` are `AudioMeasures.as_row`'s."""
         self._samples[split] += round(row["duration"] * SAMPLE_RATE_HZ)
         self._utterances[split] += 1
         self._speakers[split].add(row["speaker"])
         self._characters.update(row["text"])
         self._converted += converted
+        samples = round(row["duration"] * SAMPLE_RATE_HZ)
+        self._speaker_samples[row["speaker"]] += samples
+        values = {"duration_s": row["duration"], "characters_per_second": len(row["text"]) / (row["duration"] or 1)}
+        if measures and measures["snr_db"] is not None:
+            values["snr_db"] = measures["snr_db"]
+        for name, value in values.items():
+            self._bins[name][math.floor(value / BIN_WIDTHS[name])] += 1
 
     def add_rejected(self, row: dict[str, Any]) -> None:
         """Count one row of `rejected.jsonl`."""
@@ -58,6 +71,11 @@ class ReportBuilder:
             "audio": {"referenced": kept - self._converted, "converted": self._converted},
             "splits": {split: self._describe_split(split) for split in self._samples},
             "speakers_in_several_splits": self._find_shared_speakers(),
+            "speaker_hours": {
+                name: round(samples / SAMPLE_RATE_HZ / 3600, 5)
+                for name, samples in sorted(self._speaker_samples.items())
+            },
+            "histograms": {name: self._describe_histogram(name) for name in BIN_WIDTHS},
             "alphabet": self._describe_alphabet(),
             "outside_alphabet_utterances": dict(sorted(self._outside.items(), key=lambda item: (-item[1], item[0]))),
         }
@@ -69,6 +87,12 @@ class ReportBuilder:
             "speakers": len(self._speakers[split]),
             "speaker_names": sorted(self._speakers[split]),
         }
+
+    def _describe_histogram(self, name: str) -> dict[str, Any]:
+        bins = self._bins[name]
+        first, last = (min(bins), max(bins)) if bins else (0, -1)
+        step = BIN_WIDTHS[name]
+        return {"start": first * step, "step": step, "counts": [bins[at] for at in range(first, last + 1)]}
 
     def _find_shared_speakers(self) -> list[str]:
         times = Counter(name for names in self._speakers.values() for name in names)

@@ -64,7 +64,7 @@ def test_the_output_does_not_depend_on_workers_or_shards(make_corpus, write_audi
     folder = make_corpus(ROWS)
     prepare(folder, tmp_path / "one")
     prepare(folder, tmp_path / "two", **changed)
-    assert len(read_outputs(tmp_path / "one")) == 5 + 10
+    assert len(read_outputs(tmp_path / "one")) == 6 + 10
     assert read_outputs(tmp_path / "one") == read_outputs(tmp_path / "two")
 
 
