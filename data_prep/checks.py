@@ -5,9 +5,10 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
+from data_prep.alphabet import describe_character, find_outside_alphabet
 from data_prep.audio import SAMPLE_RATE_HZ
 from data_prep.audio_measures import AudioMeasures
-from data_prep.text import find_outside_alphabet
+from data_prep.devanagari import find_malformed
 
 # What is broken in the corpus: the job's exit status says so.
 ERROR_REASONS = {
@@ -31,6 +32,7 @@ POLICY_REASONS = {
     "low_snr": "noisier than min_snr",
     "empty_text": "no letter is left after normalisation",
     "outside_alphabet": "characters that the model has no label for",
+    "malformed_text": "a mark where none can stand (बंसीे): the text is not as it was said",
     "ctc_infeasible": "more labels than the encoder gives frames: the loss would be infinite",
     "speaking_rate": "characters a second out of band: text and audio do not belong together",
     "duplicate_audio": "the same samples as an earlier utterance",
@@ -150,11 +152,14 @@ def check_duration(samples: int, min_duration: float, max_duration: float) -> tu
 
 
 def check_text(text: str, alphabet: Collection[str]) -> tuple[str, str] | None:
-    """Check a normalised text against an alphabet; return (reason, detail) or `None` when it passes."""
+    """Check a normalised text's characters and their order; return (reason, detail) or `None` when it passes."""
     if not text:
         return "empty_text", "nothing is left after normalisation"
     outside = find_outside_alphabet(text, alphabet)
-    return ("outside_alphabet", ", ".join(outside)) if outside else None
+    if outside:
+        return "outside_alphabet", ", ".join(outside)
+    mark = find_malformed(text)
+    return ("malformed_text", f"{describe_character(mark)} cannot stand where it does") if mark else None
 
 
 def check_alignment(samples: int, text: str) -> tuple[str, str] | None:

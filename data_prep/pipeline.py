@@ -19,13 +19,18 @@ from data_prep.engines import Engine
 from data_prep.html_report import collect_examples, format_html
 from data_prep.leaks import find_split_leaks
 from data_prep.manifest import write_json, write_jsonl, write_text
+from data_prep.numbers import NUMBERS_FINGERPRINT
 from data_prep.report import ReportBuilder
 from data_prep.shards import Shard, ShardSettings, describe_rejection, process_shard, read_shard
 from data_prep.splits import DEFAULT_FRACTIONS, SPLITS, assign_splits, check_split_settings
-from data_prep.text import NORMALIZER_FINGERPRINT
+from data_prep.text import NORMALIZER_FINGERPRINT, check_policies
 
-SPLIT_BY = ("speaker", "text", "utterance")
-DUPLICATES = ("reject", "keep")
+CHOICES = {
+    "split_by": ("speaker", "text", "utterance"),
+    "duplicate_audio": ("reject", "keep"),
+    "duplicate_text": ("reject", "keep"),
+    "numbers": ("reject", "verbalize"),
+}
 
 
 def prepare_corpus(
@@ -41,6 +46,7 @@ def prepare_corpus(
     test_speakers: Sequence[str] = (),
     seed: int = 0,
     alphabet: str | Path | None = None,
+    numbers: str = "reject",
     channel: int | str = "average",
     trim_silence: bool = False,
     duplicate_audio: str = "reject",
@@ -67,6 +73,7 @@ def prepare_corpus(
         test_speakers: Speakers that make up test, instead of its share.
         seed: Seed of the split.
         alphabet: Alphabet file; `None` is the Hindi one.
+        numbers: `reject` texts with numbers, or `verbalize` them, see `data_prep.text.normalize`.
         channel: `average`, or the channel to take from recordings with several, from 0.
         trim_silence: Whether silence at both ends is cut off.
         duplicate_audio: `reject` or `keep` audio whose samples came before.
@@ -89,11 +96,13 @@ def prepare_corpus(
     listed = {"dev": [str(name) for name in dev_speakers], "test": [str(name) for name in test_speakers]}
     check_split_settings(fractions, listed)
     choices = {"split_by": split_by, "duplicate_audio": duplicate_audio, "duplicate_text": duplicate_text}
+    choices["numbers"] = numbers
     _check_choices(choices, shard_size)
+    check_policies(numbers, latin="reject")
     runner, limits = Engine(engine, num_workers, address), Gates(**gates)  # type: ignore[arg-type]
     labels = load_alphabet(Path(alphabet).expanduser() if alphabet else None)
     name = source or corpus_dir.name
-    settings = ShardSettings(output_dir, name, tuple(labels), limits, check_channel(channel), trim_silence)
+    settings = ShardSettings(output_dir, name, tuple(labels), limits, check_channel(channel), trim_silence, numbers)
     total = sum(1 for _ in reader(corpus_dir))
     with _lock(settings):
         shard_paths = _process_shards(_cut_shards(reader, corpus_dir, settings, shard_size), runner, total)
@@ -105,6 +114,7 @@ def prepare_corpus(
             "corpus_dir": str(corpus_dir),
             "source": settings.source,
             "normalizer_fingerprint": NORMALIZER_FINGERPRINT,
+            "numbers_fingerprint": NUMBERS_FINGERPRINT if numbers == "verbalize" else None,
             "settings": {
                 "splits": fractions,
                 **choices,
@@ -198,7 +208,7 @@ def _write_manifests(
 
 def _check_choices(choices: Mapping[str, str], shard_size: int) -> None:
     for name, value in choices.items():
-        allowed = SPLIT_BY if name == "split_by" else DUPLICATES
+        allowed = CHOICES[name]
         if value not in allowed:
             raise ValueError(f"{name}={value}: expected {' or '.join(allowed)}")
     if isinstance(shard_size, bool) or not isinstance(shard_size, int) or shard_size < 1:

@@ -16,7 +16,8 @@ from data_prep.audio_measures import measure_audio
 from data_prep.checks import Gates, check_utterance
 from data_prep.corpora import MalformedRow, Utterance
 from data_prep.manifest import write_jsonl
-from data_prep.text import NORMALIZER_FINGERPRINT, normalize_text
+from data_prep.numbers import NUMBERS_FINGERPRINT
+from data_prep.text import NORMALIZER_FINGERPRINT, normalize
 
 # Part of every shard's key: raise it when the code here, in audio.py or in checks.py gives other results than before.
 SHARD_VERSION = 4
@@ -33,6 +34,7 @@ class ShardSettings:
         gates: The limits of what is kept.
         channel: `average`, or the channel to take, from 0.
         trim_silence: Whether silence at both ends is cut off.
+        numbers: `reject` or `verbalize`, see `data_prep.text.normalize`.
     """
 
     output_dir: Path
@@ -41,6 +43,7 @@ class ShardSettings:
     gates: Gates = field(default_factory=Gates)
     channel: int | str = "average"
     trim_silence: bool = False
+    numbers: str = "reject"
 
     @property
     def shard_dir(self) -> Path:
@@ -100,7 +103,8 @@ def _make_key(shard: Shard) -> str:
     """Hash everything that a result depends on, the size and time of the audio files included."""
     settings = {**asdict(shard.settings), "output_dir": None}
     rows = [(type(row).__name__, asdict(row), _stat(row)) for row in shard.rows]
-    made_of = [SHARD_VERSION, NORMALIZER_FINGERPRINT, settings, rows, dict(shard.duplicates)]
+    numbers = NUMBERS_FINGERPRINT if shard.settings.numbers == "verbalize" else None
+    made_of = [SHARD_VERSION, NORMALIZER_FINGERPRINT, numbers, settings, rows, dict(shard.duplicates)]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
 
@@ -164,7 +168,7 @@ def _prepare_utterance(
     row: Utterance, settings: ShardSettings, reader: AudioReader
 ) -> dict[str, Any] | tuple[str, str]:
     """Return manifest row and measures, or (reason, detail). A broken file is an error whatever its text."""
-    text = normalize_text(row.text)
+    text = normalize(row.text, settings.numbers).text
     try:
         audio = reader.read(row.audio, row.offset, row.duration, row.row, settings.gates.max_duration)
     except AudioError as error:

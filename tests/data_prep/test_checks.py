@@ -57,6 +57,10 @@ def test_texts():
     assert check_text("नमस्ते दुनिया", load_alphabet()) is None
     assert check_text("", load_alphabet())[0] == "empty_text"
     assert check_text("१क1", load_alphabet()) == ("outside_alphabet", "U+0967 DEVANAGARI DIGIT ONE, U+0031 DIGIT ONE")
+    assert check_text("बंसीे", load_alphabet()) == (
+        "malformed_text",
+        "U+0947 DEVANAGARI VOWEL SIGN E cannot stand where it does",
+    )
 
 
 def test_a_reason_is_an_error_or_policy_never_both():

@@ -57,6 +57,20 @@ def test_all_rows_are_accounted_for_in_order(make_corpus, write_audio, tmp_path)
         assert numbers == sorted(numbers)
 
 
+def test_numbers_are_said_where_that_is_asked_for(make_corpus, tmp_path):
+    pytest.importorskip("nemo_text_processing", reason="the extra [numbers] is not installed")
+    texts = ["70वीं कड़ी", "10 दिन", "4:3", "कमल", "बंसीे"]
+    folder = make_corpus([(f"{number}.wav", f"spk{number}", text) for number, text in enumerate(texts)])
+    everything = {"splits": {"train": 1.0}}
+    assert prepare(folder, tmp_path / "out", **everything)["kept"] == 1
+    report = prepare(folder, tmp_path / "out", numbers="verbalize", **everything)
+    assert report["rejected_by_reason"] == {"malformed_text": 1, "outside_alphabet": 1}
+    rows = read_manifest(tmp_path / "out/train_manifest.json")
+    assert [row["text"] for row in rows] == ["सत्तरवीं कड़ी", "दस दिन", "कमल"]
+    with pytest.raises(ValueError, match="numbers=keep: expected reject or verbalize"):
+        prepare(folder, tmp_path / "out", numbers="keep")
+
+
 @pytest.mark.parametrize("changed", [{"num_workers": 3}, {"shard_size": 100}, {"num_workers": 2, "shard_size": 1}])
 def test_the_output_does_not_depend_on_workers_or_shards(make_corpus, write_audio, tmp_path, changed):
     for number in range(0, 30, 3):
@@ -175,7 +189,7 @@ def test_a_missing_sox_ends_the_job_only_where_it_is_needed(make_corpus, write_a
 def test_a_killed_worker_is_told_and_no_process_is_left(make_corpus, tmp_path, monkeypatch):
     folder = make_corpus(ROWS)
     with monkeypatch.context() as patch:  # workers are forked: they run what is patched here
-        patch.setattr("data_prep.shards.normalize_text", lambda text: os.kill(os.getpid(), signal.SIGKILL))
+        patch.setattr("data_prep.shards.normalize", lambda text, numbers: os.kill(os.getpid(), signal.SIGKILL))
         with pytest.raises(OSError, match="a worker process was killed"):
             prepare(folder, tmp_path / "out", num_workers=2)
     deadline = time.monotonic() + 10
