@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -216,7 +217,7 @@ def _read_arpa(path: Path) -> Iterator[bytes]:
                 raise ValueError(f"{path}: not an ARPA file (expected \\data\\ at its beginning, found {first[:20]!r})")
             yield first
             yield from stream
-        except (EOFError, gzip.BadGzipFile) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{path}: not a complete gzip file ({error})") from error
 
 
