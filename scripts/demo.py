@@ -4,6 +4,8 @@ Every step is one of the project's own commands, printed before it runs, its out
 whose result is there is not run again; `make clean` forgets them all.
 """
 
+import contextlib
+import io
 import json
 import os
 import shlex
@@ -39,6 +41,8 @@ def list_steps() -> list[Step]:
     for part in PARTS:
         corpus, data = OUT / part, OUT / "data" / part
         speak = (f"text={SENTENCES / part}.txt", f"voices_file={SENTENCES / part}_voices.txt", f"corpus_dir={corpus}")
+        if part == "test":  # every held-out sentence by every held-out voice
+            speak = (*speak, "voices_per_sentence=4")
         prepare = ("corpus=tsv", f"corpus_dir={corpus}", f"output_dir={data}", f"splits={{{part}: 1.0}}")
         manifest = data / f"{part}_manifest.json"
         spoken.append(Step(f"speak the {part} sentences", "synthesize_speech", speak, corpus / "transcripts.tsv"))
@@ -83,7 +87,7 @@ def main() -> int:
             print(f"    already there: {step.result}")
         elif status := run(step, OUT / "logs" / f"{number:02}_{step.script}.log"):
             return status
-    print(f"\nDone in {time.monotonic() - started:.0f} s. Held-out sentences, held-out voices:\n")
+    print(f"\nDone in {time.monotonic() - started:.0f} s. Sentences and voices that no training has met:\n", flush=True)
     print_table({"greedy": OUT / "greedy.jsonl", "beam + LM": OUT / "beam.jsonl"})
     return 0
 
@@ -119,22 +123,22 @@ def read_lines(process: subprocess.Popen[str]) -> Iterator[str]:
 
 
 def print_table(outputs: dict[str, Path]) -> None:
-    """Print error rates by kind of voice, and five utterances with what was made of them."""
-    from nemo_models.scoring import score_texts
+    """Print error rates by voice, and five utterances with what was made of them."""
+    with contextlib.redirect_stderr(io.StringIO()):  # NeMo greets while it is imported
+        from nemo_models.scoring import score_texts
 
     rows = {name: [json.loads(line) for line in path.read_text("utf-8").splitlines()] for name, path in outputs.items()}
-    kinds = sorted({row["speaker"].split("-")[0] for row in rows["greedy"]})
-    print(f"{'':12}{'voices':12}{'WER %':>8}{'CER %':>8}{'utterances':>12}{'words':>8}")
-    for kind in ["all", *kinds] if len(kinds) > 1 else ["all"]:
+    voices = sorted({row["speaker"] for row in rows["greedy"]})
+    print(f"{'voice':26}{'decoding':12}{'WER %':>8}{'CER %':>8}{'utterances':>12}{'words':>8}")
+    for voice in [*voices, "all"]:
         for name, transcribed in rows.items():
-            chosen = [row for row in transcribed if kind in ("all", row["speaker"].split("-")[0])]
+            chosen = [row for row in transcribed if voice in ("all", row["speaker"])]
             scores = score_texts([row["text"] for row in chosen], [row["pred_text"] for row in chosen])
             rates = f"{100 * scores.wer:8.2f}{100 * scores.cer:8.2f}"
-            print(f"{name:12}{kind:12}{rates}{scores.utterances:12}{scores.words:8}")
+            print(f"{voice:26}{name:12}{rates}{scores.utterances:12}{scores.words:8}")
     print()
-    some = range(0, len(rows["greedy"]), max(1, len(rows["greedy"]) // 5))
-    for index in list(some)[:5]:
-        print(f"reference  {rows['greedy'][index]['text']}")
+    for index in range(0, len(rows["greedy"]), max(1, len(rows["greedy"]) // 4 - 1))[:5]:
+        print(f"{rows['greedy'][index]['speaker']}\nreference  {rows['greedy'][index]['text']}")
         for name, transcribed in rows.items():
             print(f"{name:11}{transcribed[index]['pred_text']}")
         print()
