@@ -24,7 +24,7 @@ from nemo.collections.asr.parts.submodules.ngram_lm import DEFAULT_TOKEN_OFFSET,
 from omegaconf import open_dict
 from tqdm import tqdm
 
-from data_prep.text import NORMALIZER_FINGERPRINT, find_outside_alphabet, normalize_text
+from data_prep.text import NORMALIZER_FINGERPRINT, check_policies, find_outside_alphabet, normalize
 from nemo_models.nemo_file import read_nemo_config
 
 MIN_ORDER, MAX_ORDER = 2, 10  # NGPU-LM cannot read unigrams alone; scripts/build_kenlm.sh compiles lmplz for up to 10
@@ -73,6 +73,7 @@ def train_ngram_lm(
     order: int = 6,
     prune: Sequence[int] = (),
     memory: str = "1G",
+    numbers: str = "reject",
 ) -> NgramLMReport:
     """Estimate a character n-gram language model and write it as a `.nemo` file.
 
@@ -84,6 +85,7 @@ def train_ngram_lm(
         prune: For each order, drop n-grams seen that often or less (`0 0 1`: trigrams and longer seen once); the last
             value holds for the remaining orders. Empty: keep all.
         memory: What `lmplz` may use for sorting before it goes to disk, as it writes it (`500M`, `1G`, `50%`).
+        numbers: `reject` lines with numbers, or `verbalize` them, see `data_prep.text.normalize`.
 
     Returns:
         Counts of lines and n-grams, time and size.
@@ -94,6 +96,7 @@ def train_ngram_lm(
     """
     started = time.monotonic()
     _check_arguments(texts, labels, output, order, prune)
+    check_policies(numbers, latin="reject")
     lmplz = find_lmplz()
     output.parent.mkdir(parents=True, exist_ok=True)
     counts = TextCounts()
@@ -113,7 +116,7 @@ def train_ngram_lm(
         ]
         if prune:
             command += ["--prune", *map(str, prune)]
-        _run_lmplz(command, _token_lines(texts, labels, counts), Path(folder) / "lmplz.log")
+        _run_lmplz(command, _token_lines(texts, labels, counts, numbers), Path(folder) / "lmplz.log")
         if not counts.used:
             raise ValueError(f"no usable line in {_names(texts)}: {describe_counts(counts)}")
         ngrams = _read_ngram_counts(arpa)
@@ -246,13 +249,13 @@ def _token_table(labels: Sequence[str]) -> dict[int, str]:
     return {ord(label): chr(index + DEFAULT_TOKEN_OFFSET) for index, label in enumerate(labels)}
 
 
-def _token_lines(texts: Sequence[Path], labels: Sequence[str], counts: TextCounts) -> Iterator[bytes]:
+def _token_lines(texts: Sequence[Path], labels: Sequence[str], counts: TextCounts, numbers: str) -> Iterator[bytes]:
     table, alphabet = _token_table(labels), frozenset(labels)
     for path in texts:
         for raw in _read_lines(path):
             counts.lines += 1
             try:
-                line = normalize_text(raw.decode("utf-8"))
+                line = normalize(raw.decode("utf-8"), numbers).text
             except UnicodeDecodeError:
                 counts.left_out += 1
                 counts.reasons["not UTF-8"] += 1

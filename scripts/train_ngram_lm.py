@@ -24,7 +24,7 @@ def main(cfg: DictConfig) -> None:
     logging.setLevel(logging.ERROR)
     texts = [Path(text) for text in ([cfg.text] if isinstance(cfg.text, str) else cfg.text)]
     labels = read_labels(Path(cfg.model_path)) if cfg.model_path else load_alphabet(cfg.alphabet)
-    report = train_ngram_lm(texts, labels, Path(cfg.output), cfg.order, list(cfg.prune), cfg.memory)
+    report = train_ngram_lm(texts, labels, Path(cfg.output), cfg.order, list(cfg.prune), cfg.memory, cfg.numbers)
     print(f"text: {describe_counts(report.counts)}")
     print("n-grams: " + ", ".join(f"{order}: {count}" for order, count in report.ngrams.items()))
     print(f"{report.output}: order {cfg.order}, {report.size_bytes / 1e6:.1f} MB, {report.seconds:.1f} s")

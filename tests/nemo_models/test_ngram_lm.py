@@ -80,6 +80,16 @@ def test_lines_are_normalised_counted_and_left_out_with_a_reason(lmplz, write, t
     assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
+def test_numbers_are_said_where_that_is_asked_for(lmplz, write, tmp_path):
+    pytest.importorskip("nemo_text_processing", reason="the extra [numbers] is not installed")
+    content = "यह कोविड19 है\n70वीं कड़ी\nअनुपात 4:3\n"
+    report = train_ngram_lm([write(content)], LABELS, tmp_path / "a.nemo", order=3, numbers="verbalize")
+    assert (report.counts.lines, report.counts.used, report.counts.left_out) == (3, 2, 1)
+    train_ngram_lm([write("यह कोविड उन्नीस है\nसत्तरवीं कड़ी\n", "said.txt")], LABELS, tmp_path / "b.nemo", order=3)
+    a, b = (NGramGPULanguageModel.from_file(tmp_path / name, len(LABELS)) for name in ("a.nemo", "b.nemo"))
+    assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
 def test_one_text_or_many_plain_or_gzip_give_the_same(lmplz, write, tmp_path):
     lines = lm_lines()
     train_ngram_lm([write("\n".join(lines))], LABELS, tmp_path / "one.nemo", order=4)
