@@ -1,13 +1,16 @@
 """From a corpus folder to manifests: read the rows, work through them in shards, split by speaker, account for all."""
 
 import fcntl
+import hashlib
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy
 from tqdm import tqdm
 
 from data_prep.alphabet import load_alphabet
@@ -103,9 +106,10 @@ def prepare_corpus(
     labels = load_alphabet(Path(alphabet).expanduser() if alphabet else None)
     name = source or corpus_dir.name
     settings = ShardSettings(output_dir, name, tuple(labels), limits, check_channel(channel), trim_silence, numbers)
-    total = sum(1 for _ in reader(corpus_dir))
+    total, repeated = _scan_rows(reader, corpus_dir)
     with _lock(settings):
-        shard_paths = _process_shards(_cut_shards(reader, corpus_dir, settings, shard_size), runner, total)
+        shards = _cut_shards(reader, corpus_dir, settings, shard_size, repeated)
+        shard_paths = _process_shards(shards, runner, total)
         selection = _Selection(shard_paths, split_by, listed)
         selection.reject_duplicates(duplicate_audio == "reject", duplicate_text == "reject")
         selection.assign_splits(fractions, seed, disjoint_text)
@@ -233,13 +237,30 @@ def _lock(settings: ShardSettings) -> Iterator[None]:
         yield
 
 
-def _cut_shards(reader: Reader, corpus_dir: Path, settings: ShardSettings, shard_size: int) -> Iterator[Shard]:
+def _scan_rows(reader: Reader, corpus_dir: Path) -> tuple[int, frozenset[int]]:
+    """Count the rows, and find what audio is listed more than once, by hash: eight bytes a row are held."""
+    total, hashes = 0, array("Q")
+    for row in reader(corpus_dir):
+        total += 1
+        if isinstance(row, Utterance):
+            hashes.append(_hash_key(row))
+    values = numpy.sort(numpy.frombuffer(hashes, "uint64"))
+    return total, frozenset(values[1:][values[1:] == values[:-1]].tolist())
+
+
+def _hash_key(row: Utterance) -> int:
+    return int.from_bytes(hashlib.blake2b(row.key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def _cut_shards(
+    reader: Reader, corpus_dir: Path, settings: ShardSettings, shard_size: int, repeated: Collection[int]
+) -> Iterator[Shard]:
     first_seen: dict[str, int] = {}
     rows: list[Any] = []
     duplicates: dict[int, str] = {}
     index = 0
     for row in reader(corpus_dir):
-        if isinstance(row, Utterance):
+        if repeated and isinstance(row, Utterance) and _hash_key(row) in repeated:
             if row.key in first_seen:
                 duplicates[len(rows)] = f"first listed in line {first_seen[row.key]}"
             first_seen.setdefault(row.key, row.line)
