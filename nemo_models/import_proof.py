@@ -16,7 +16,7 @@ SAMPLE_RATE_HZ = 16000
 
 
 def fixed_waveforms() -> list[torch.Tensor]:
-    """Two waveforms that are the same on every machine: gliding tones with noise, as loud as speech.
+    """Two waveforms that are the same on every machine: gliding tones with noise, loud and soft in turn like syllables.
 
     Returns:
         float32 at 16 kHz, of 1 s and 0.61 s.
@@ -25,10 +25,11 @@ def fixed_waveforms() -> list[torch.Tensor]:
     waves = []
     for seconds, low_hz in ((LONG_S, 120.0), (SHORT_S, 210.0)):
         time = torch.arange(int(seconds * SAMPLE_RATE_HZ), dtype=torch.float64) / SAMPLE_RATE_HZ
-        tones = sum(torch.sin(2 * math.pi * low_hz * n * (time + 0.4 * time**2)) / n for n in range(1, 9))
-        assert isinstance(tones, torch.Tensor)
+        harmonics = torch.arange(1, 9, dtype=torch.float64)[:, None]
+        tones = (torch.sin(2 * math.pi * low_hz * harmonics * (time + 0.4 * time**2)) / harmonics).sum(dim=0)
         hiss = torch.randn(len(time), generator=noise, dtype=torch.float64)
-        waves.append((0.05 * tones * (1 + torch.sin(25 * time)) + 0.005 * hiss).float())
+        loudness = torch.exp(-3 * (1 - torch.cos(2 * math.pi * 4 * time)))
+        waves.append((0.3 * loudness * (tones + 0.1 * hiss)).float())
     return waves
 
 

@@ -82,7 +82,10 @@ class LogMelFeatures(NeuralModule):
             frames = torch.div(length - WINDOW, HOP, rounding_mode="floor").add(1).clamp(min=0)
             valid = (torch.arange(features.shape[1], device=features.device) < frames[:, None])[..., None]
             count = frames.clamp(min=2)[:, None, None]
-            centred = features - features.masked_fill(~valid, 0.0).sum(1, keepdim=True) / count
+            mean = features.masked_fill(~valid, 0.0).sum(1, keepdim=True) / count
+            centred = (
+                features - mean.float()
+            )  # rounded as transformers rounds it: that counts where a band hardly varies
             centred = centred.masked_fill(~valid, 0.0)
             variance = centred.square().sum(1, keepdim=True) / (count - 1)
             scaled = (centred * torch.rsqrt(variance + VARIANCE_EPSILON)).float()
@@ -95,10 +98,11 @@ class LogMelFeatures(NeuralModule):
         return stacked.transpose(1, 2), pairs
 
     def _log_mel(self, signal: torch.Tensor) -> torch.Tensor:
-        """(B, frames, mel_bins) in double precision, as transformers computes them before it rounds."""
+        """(B, frames, mel_bins), computed in double precision and rounded at the two places where transformers rounds."""
         window, filters = self._window.to(signal.device), self._filters.to(signal.device)
         frames = (signal.double() * 2**15).unfold(1, WINDOW, HOP)
         frames = frames - frames.mean(dim=2, keepdim=True)
         before = torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
-        power = torch.fft.rfft((frames - PREEMPHASIS * before) * window, n=FFT).abs().square()
-        return (power @ filters).clamp(min=MEL_FLOOR).log()
+        spectrum = torch.fft.rfft((frames - PREEMPHASIS * before) * window, n=FFT).to(torch.complex64)
+        power = spectrum.real.double().square() + spectrum.imag.double().square()
+        return (power @ filters).clamp(min=MEL_FLOOR).log().float().double()

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+from family import MEMBERS, narrow
+from transformers import SeamlessM4TFeatureExtractor
+
+from nemo_models.w2v_bert_encoder import W2VBertEncoder
+from nemo_models.w2v_bert_features import LogMelFeatures
+
+ROUNDING = (
+    1e-5  # float32 means of log-mels around -15 in bands whose deviation may be 0.4: a few units in the last place
+)
+BATCH_INVARIANCE = 1e-4  # float32, attention over another number of keys
+ARCHITECTURE = narrow(MEMBERS["w2v-bert-2.0"]["architecture"])
+
+
+def padded(waves: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    batch = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(wave) for wave in waves], batch_first=True)
+    return torch.nn.functional.pad(batch, (0, 777)), torch.tensor([len(wave) for wave in waves])
+
+
+@pytest.fixture(scope="module")
+def waves(speech: list) -> list[np.ndarray]:
+    """Real speech of lengths with an even and an odd number of 10 ms frames, and silence."""
+    return [speech[0][:32000], speech[1][:24000], speech[2][:24160], np.zeros(8000, dtype=np.float32)]
+
+
+def test_features_are_transformers_own(waves: list):
+    signal, lengths = padded(waves)
+    found, frames = LogMelFeatures()(input_signal=signal, length=lengths)
+    assert not found[3].any()  # silence; transformers' own rounding makes noise of it
+    expected = SeamlessM4TFeatureExtractor()(waves, sampling_rate=16000, return_tensors="pt")
+    assert frames.tolist() == expected["attention_mask"].sum(dim=1).tolist()
+    assert len({int(1 + (length - 400) // 160) % 2 for length in lengths}) == 2
+    for row, reference, count in list(zip(found, expected["input_features"], frames, strict=True))[:3]:
+        torch.testing.assert_close(row[:, :count].T, reference[:count], rtol=0, atol=ROUNDING)
+        assert not row[:, count:].any()
+
+
+def test_log_mels_before_scaling_are_bit_for_bit_transformers_own(waves: list):
+    for wave in waves[:3]:
+        expected = torch.from_numpy(SeamlessM4TFeatureExtractor()._extract_fbank_features(wave).copy())
+        found = LogMelFeatures()._log_mel(torch.from_numpy(wave)[None])[0].float()
+        assert (found != expected).float().mean() < 1e-3  # another FFT may round the last bit otherwise
+        torch.testing.assert_close(found, expected, rtol=0, atol=4e-6)
+
+
+@torch.inference_mode()
+def test_utterance_alone_equals_utterance_in_a_padded_batch(waves: list):
+    torch.manual_seed(0)
+    features, encoder = LogMelFeatures(), W2VBertEncoder(architecture=ARCHITECTURE).eval()
+    signal, lengths = padded(waves)
+    processed, counts = features(input_signal=signal, length=lengths)
+    together, frames = encoder(audio_signal=processed, length=counts)
+    for row, inside, count, wave in zip(together, processed, frames, waves, strict=True):
+        alone, one = features(input_signal=torch.from_numpy(wave)[None], length=torch.tensor([len(wave)]))
+        torch.testing.assert_close(inside[:, :count], alone[0], rtol=0, atol=1e-6)
+        output, _ = encoder(audio_signal=alone, length=one)
+        assert output.shape[2] == int(one) == int(count)
+        torch.testing.assert_close(row[:, :count], output[0], rtol=0, atol=BATCH_INVARIANCE)
+
+
+def test_audio_too_short_for_a_frame_is_no_error_and_no_nan():
+    features, encoder = LogMelFeatures(), W2VBertEncoder(architecture=ARCHITECTURE).eval()
+    assert encoder.receptive_field() == 560
+    for samples, made in ((100, 0), (559, 0), (560, 1)):
+        processed, counts = features(input_signal=torch.randn(1, samples), length=torch.tensor([samples]))
+        output, frames = encoder(audio_signal=processed, length=counts)
+        assert frames.tolist() == [made]
+        assert torch.isfinite(output).all()
+
+
+def test_features_do_not_follow_a_model_into_float16(waves: list):
+    signal, lengths = padded(waves[:1])
+    expected, _ = LogMelFeatures()(input_signal=signal, length=lengths)
+    found, _ = LogMelFeatures().half()(input_signal=signal, length=lengths)
+    assert torch.equal(found, expected)
+
+
+def test_masks_act_in_training_only_and_spare_short_audio():
+    torch.manual_seed(0)
+    encoder = W2VBertEncoder(architecture=ARCHITECTURE, mask_time_prob=0.5)
+    signal, lengths = torch.randn(1, 160, 60), torch.tensor([60])
+    with torch.no_grad():
+        unmasked, _ = encoder.eval()(audio_signal=signal, length=lengths)
+        masked, _ = encoder.train()(audio_signal=signal, length=lengths)
+        encoder(audio_signal=signal[..., :8], length=torch.tensor([8]))
+    assert not torch.allclose(unmasked, masked, atol=1e-2)
+
+
+def test_other_position_embeddings_are_refused():
+    with pytest.raises(ValueError, match=r"rotary.*relative_key"):
+        W2VBertEncoder(architecture={**ARCHITECTURE, "position_embeddings_type": "rotary"})
