@@ -25,7 +25,6 @@ ABBREVIATED_UNITS = {
     "कि.मी.": "किलोमीटर",
     "कि.मी": "किलोमीटर",
     "कि .मी .": "किलोमीटर",
-    "कि॰मी॰": "किलोमीटर",
     "मी.": "मीटर",
     "सेमी": "सेंटीमीटर",
     "से.मी.": "सेंटीमीटर",
@@ -37,8 +36,10 @@ ABBREVIATED_UNITS = {
     "ग्रा.": "ग्राम",
     "मि.ग्रा.": "मिलीग्राम",
     "मि.ली.": "मिलीलीटर",
+    "डिग्री": "डिग्री",
     "°": "डिग्री",
 }
+ABBREVIATED_UNITS |= {unit.replace(".", "॰"): said for unit, said in ABBREVIATED_UNITS.items()}
 # The ordinals that are words of their own: stem, and the suffixes that are written after the digit for its endings.
 SPECIAL_ORDINALS = {
     1: ("पहल", ("ला", "ली", "ले")),
@@ -47,13 +48,13 @@ SPECIAL_ORDINALS = {
     4: ("चौथ", ("था", "थी", "थे")),
     6: ("छठ", ("ठा", "ठी", "ठे")),
 }
-ORDINAL_ENDINGS = {"वां": "ा", "वाँ": "ा", "वीं": "ी", "वी": "ी", "वें": "े", "वे": "े"}
+ORDINAL_ENDINGS = {"वां": "ा", "वाँ": "ा", "वाॅं": "ा", "वॉं": "ा", "वीं": "ी", "वी": "ी", "वें": "े", "वे": "े"}
 VULGAR_FRACTIONS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8"}
 # Dates that are names.
 NAMED_DATES = {"9/11": "नौ ग्यारह", "26/11": "छब्बीस ग्यारह"}
 PHONE_SHAPES = re.compile(
     r"\+91[ -]?[6-9]\d{4}[ -]?\d{5}|0?[6-9]\d{9}|[6-9]\d{4}[ -]\d{5}|[6-9]\d{2,3}[ -]\d{3}[ -]\d{3,4}|"
-    r"0\d{2,4}[ -]\d{6,8}|1[89]00[ -]?\d{3}[ -]?\d{3,4}|\d{4}([ -])\d{4}\1\d{4}(\1\d{4})?"
+    r"0\d{2,4}[ -]\d{6,8}|\(0\d{2,4}\)[ -]?\d{6,8}|1[89]00[ -]?\d{3}[ -]?\d{3,4}|\d{4}([ -])\d{4}\1\d{4}(\1\d{4})?"
 )
 
 Say = Callable[["re.Match[str]"], "str | None"]
@@ -163,17 +164,19 @@ def say_ordinal(match: re.Match[str]) -> str | None:
         return None
     if stem:
         return stem + ORDINAL_ENDINGS[suffix]
-    return ("सौ" if value == 100 else say_cardinal(value)) + {"वी": "वीं", "वे": "वें"}.get(suffix, suffix)
+    return ("सौ" if value == 100 else say_cardinal(value)) + {"वी": "वीं", "वे": "वें", "वाॅं": "वाँ", "वॉं": "वाँ"}.get(
+        suffix, suffix
+    )
 
 
 def say_years(match: re.Match[str]) -> str | None:
-    """1984-1994 with से; 2019-20, a season or budget year, without."""
+    """1984-1994 with से; 2019-20, a season or budget year, without; 2000-01 would sound like 2001."""
     first, second = int(match["first"]), int(match["second"])
     if len(match["second"]) == 4:
         return f"{say_year(first)} से {say_year(second)}" if first < second < 2200 else None
-    if second == (first + 1) % 100:
+    if second == first % 100 + 1 and first % 100:
         return f"{say_year(first)} {say_cardinal(second)}"
-    return f"{say_year(first)} से {say_cardinal(second)}" if second > first % 100 and not match["slash"] else None
+    return f"{say_year(first)} से {say_cardinal(second)}" if second > first % 100 + 1 and not match["slash"] else None
 
 
 def say_range_start(match: re.Match[str]) -> str | None:

@@ -59,14 +59,14 @@ RUPEE = r"(?:रु|रू|Rs)(?:\s?[.॰])?"
 CURRENCY_WORD = rf"(?:रुपये|रुपए|रुपया|रूपये|रूपए|रुपयों|डॉलर|यूरो|पाउंड|येन){NO_LETTER}"
 MONTH = "(?:जनवरी|फ़रवरी|फरवरी|मार्च|अप्रैल|मई|जून|जुलाई|अगस्त|सितंबर|सितम्बर|सितंम्बर|अक्टूबर|अक्तूबर|नवंबर|नवम्बर|दिसंबर|दिसम्बर)"
 YEAR = f"[1१][1-9१-९]{D}{{2}}"  # the years that are said in hundreds
-YEAR_NAME = rf"(?:(?:सन्|सन|वर्ष|साल|ईस्वी|ईसवी|संवत्|संवत|{MONTH}(?:\s*{D}{{1,2}}\s*,)?)[\s,]*)"
+YEAR_NAME = rf"(?:(?:सन्|सन|ई[.॰]|वर्ष|साल|ईस्वी|ईसवी|संवत्|संवत|{MONTH}(?:\s*{D}{{1,2}}\s*,)?)[\s,]*)"
 AFTER_YEAR = (
     rf"\s*(?:(?:में|तक|के|की|का|को|ई|ईस्वी|ईसवी|वाले|वाली){NO_LETTER}|\)|से{NO_LETTER}(?!\s*{D})|"
     rf"से\s*{D}{{4}}{END}\s*(?:तक|के|की|में){NO_LETTER})"
 )
 OCLOCK = rf"(?P<oclock>\s*बजे{NO_LETTER}(?P<postposition>(?=\s*(?:से|तक|पर|के|की|का|को|में){NO_LETTER}))?)"
 PHONE_NAME = (
-    r"(?:(?:हेल्पलाइन|टोल[ -]?फ्री|मोबाइल|फ़ोन|फोन|दूरभाष|व्हाट्सएप|पिन|ओटीपी)\s*(?:नंबर|नम्बर|कोड|संख्या)?\s*:|"
+    r"(?:(?:हेल्पलाइन|टोल[ -]?फ्री|मोबाइल|फ़ोन|फोन|दूरभाष|व्हाट्सएप|पिन|ओटीपी)\s*(?:नंबर|नम्बर|कोड|संख्या)?\s*[-–:]|"
     r"(?:हेल्पलाइन|टोल[ -]?फ्री|मोबाइल|फ़ोन|फोन|दूरभाष|व्हाट्सएप|पिन)\s*(?:नंबर|नम्बर|कोड|संख्या)|पिनकोड)(?:\s*(?:है|[-–:]))?"
 )
 
@@ -115,9 +115,9 @@ NUMBER_RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("rejoin_decimals", _rewrite(rf"(?<![{D[1:-1]}.,])({D}{{1,3}}) \.(?={D}{{1,2}}(?!{D}))", r"\1.")),
     ("split_lists", _rewrite(rf"(?<!{D}){D}+(?:,{D}+)+(?!{D})", _split_list)),
     ("phone", _read(rf"{START}\+?{D}(?:[ -]?{D}){{9,}}{END}(?!\s*(?:{CURRENCY_WORD}|{SCALE}))", say_phone)),
-    (
-        "phone_signed",
-        _read(rf"(?<![{LETTER}{D[1:-1]}])\+{D}(?:[ -]?{D}){{9,}}{END}", say_phone),
+    (  # +91 …, (0522) …
+        "phone_marked",
+        _read(rf"(?<![{LETTER}{D[1:-1]}])(?:\+|\({D}{{3,5}}\)[ -]?){D}(?:[ -]?{D}){{5,}}{END}", say_phone),
     ),
     (
         "phone_after_its_name",
@@ -134,6 +134,7 @@ NUMBER_RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
         _read(rf"{START}(?P<year>{D}{{4}})(?P<mark>[-/])(?P<month>{D}{{2}})(?P=mark)(?P<day>{D}{{2}}){END}", say_date),
     ),
     ("range_of_dates", _rewrite(rf"(?<={D}{{4}}){JOIN}(?={D}{{1,2}}\s*{MONTH})", " से ")),  # 1913 - 19 दिसंबर
+    ("range_of_percents", _rewrite(rf"(?<={D}%){JOIN}(?={D})", " से ")),
     ("range_of_times", _rewrite(rf"(?<={D}:{D}{{2}}){JOIN}(?={D}{{1,2}}:{D}{{2}})", " से ")),
     (
         "time",
@@ -146,7 +147,8 @@ NUMBER_RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
     (
         "currency_first",
         _read(
-            rf"(?:(?P<sign>[₹$€£¥])|(?<![{LETTER}]){RUPEE})\s?(?P<first>{NUMBER})(?:{JOIN}(?P<second>{NUMBER}))?{END}"
+            rf"(?:(?P<sign>[₹$€£¥])|(?<![{LETTER}]){RUPEE})\s?(?P<first>{NUMBER})(?:{JOIN}(?:(?P=sign))?(?P<second>{NUMBER}))?"
+            rf"{END}"
             rf"(?:\s?/-)?(?P<scale>{SCALE}*)(?:\s?{CURRENCY_WORD})?",
             say_amount,
         ),
@@ -155,7 +157,7 @@ NUMBER_RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
         "currency_last",
         _read(
             rf"{START}(?P<first>{NUMBER})(?:{JOIN}(?P<second>{NUMBER}))?(?P<scale>{SCALE}*)"
-            rf"(?:\s?(?P<sign>[₹€£¥])|\s?(?:रु|रू){NO_LETTER}[.॰]?(?!\s?{D})|/-)",
+            rf"(?:\s?(?P<sign>[₹€£¥])|\s?(?:रु|रू){NO_LETTER}[.॰]?(?!\s?{D})|/-(?:\s?{CURRENCY_WORD})?)",
             say_amount,
         ),
     ),
@@ -192,7 +194,7 @@ NUMBER_RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
     (
         "ordinal",
         _read(
-            rf"{START}(?P<number>{WHOLE})(?:-?(?P<suffix>वाँ|वां|वीं|वी|वें|वे|[लरथठ][ाीे])){NO_LETTER}",
+            rf"{START}(?P<number>{WHOLE})(?:-?(?P<suffix>वाँ|वां|वाॅं|वॉं|वीं|वी|वें|वे|[लरथठ][ाीे])){NO_LETTER}",
             say_ordinal,
         ),
     ),
