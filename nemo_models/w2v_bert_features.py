@@ -83,9 +83,7 @@ class LogMelFeatures(NeuralModule):
             valid = (torch.arange(features.shape[1], device=features.device) < frames[:, None])[..., None]
             count = frames.clamp(min=2)[:, None, None]
             mean = features.masked_fill(~valid, 0.0).sum(1, keepdim=True) / count
-            centred = (
-                features - mean.float()
-            )  # rounded as transformers rounds it: that counts where a band hardly varies
+            centred = features - mean.float()  # rounded as in transformers: it counts where a band hardly varies
             centred = centred.masked_fill(~valid, 0.0)
             variance = centred.square().sum(1, keepdim=True) / (count - 1)
             scaled = (centred * torch.rsqrt(variance + VARIANCE_EPSILON)).float()
@@ -98,7 +96,7 @@ class LogMelFeatures(NeuralModule):
         return stacked.transpose(1, 2), pairs
 
     def _log_mel(self, signal: torch.Tensor) -> torch.Tensor:
-        """(B, frames, mel_bins), computed in double precision and rounded at the two places where transformers rounds."""
+        """(B, frames, mel_bins), computed in double precision and rounded in the two places where transformers does."""
         window, filters = self._window.to(signal.device), self._filters.to(signal.device)
         frames = (signal.double() * 2**15).unfold(1, WINDOW, HOP)
         frames = frames - frames.mean(dim=2, keepdim=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from family import random_model, write_huggingface
 from topology import write_fairseq_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,6 +96,18 @@ def test_stopped_fine_tuning_goes_on_with_the_same_command(workspace: Path):
     assert "Resuming training from checkpoint" in output
     assert "`max_steps=4` reached" in output
     assert (workspace / "resume/exp/xlsr_tiny_hi/checkpoints/xlsr_tiny_hi.nemo").is_file()
+
+
+def test_w2v_bert_is_fine_tuned_with_its_own_configuration(workspace: Path):
+    write_huggingface(workspace / "w2v_bert", "w2v-bert-2.0", random_model("w2v-bert-2.0"), None)
+    run(workspace, "python scripts/prepare_data.py corpus=tsv corpus_dir=my_corpus output_dir=bert/data")
+    run(
+        workspace,
+        "python scripts/speech_to_text_finetune.py --config-name w2v_bert_hi init_from_xlsr=w2v_bert "
+        f"{SHORT_RUN} model.train_ds.manifest_filepath=bert/data/train_manifest.json exp_manager.exp_dir=bert/exp "
+        "model.validation_ds.manifest_filepath=bert/data/dev_manifest.json trainer.precision=32-true",
+    )
+    assert (workspace / "bert/exp/w2v_bert_hi/checkpoints/w2v_bert_hi.nemo").is_file()
 
 
 def test_every_yaml_is_run_by_a_test_here_or_by_its_scripts_own():

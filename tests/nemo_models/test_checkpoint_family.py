@@ -1,4 +1,4 @@
-"""Every member of the family, in every form that it is published in, against transformers on the same random weights."""
+"""Every member of the family, in every form that it is published in, against transformers on the same weights."""
 
 from pathlib import Path
 

@@ -141,7 +141,7 @@ def test_proof_fails_where_a_weight_is_another(ctc_folder: Path):
     with torch.no_grad():
         model.encoder.network.encoder.layer_norm.bias[0] += 1e-3
     assert (ctc_folder / "model.safetensors").read_bytes() == file  # the weights are mapped from it, privately
-    with pytest.raises(ValueError, match="differs from its source.*encoder_alone.*from_pretrained"):
+    with pytest.raises(ValueError, match=r"differs from its source.*encoder_alone.*from_pretrained"):
         prove_import(model, checkpoint, with_head=True)
 
 

@@ -7,9 +7,7 @@ from transformers import SeamlessM4TFeatureExtractor
 from nemo_models.w2v_bert_encoder import W2VBertEncoder
 from nemo_models.w2v_bert_features import LogMelFeatures
 
-ROUNDING = (
-    1e-5  # float32 means of log-mels around -15 in bands whose deviation may be 0.4: a few units in the last place
-)
+ROUNDING = 1e-5  # a few units in the last place of float32 means around -15, in bands whose deviation may be 0.4
 BATCH_INVARIANCE = 1e-4  # float32, attention over another number of keys
 ARCHITECTURE = narrow(MEMBERS["w2v-bert-2.0"]["architecture"])
 
