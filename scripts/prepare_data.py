@@ -1,5 +1,5 @@
 """Turn a corpus into 16 kHz audio and NeMo manifests: train_manifest.json, dev_manifest.json, test_manifest.json,
-rejected.jsonl (each row left out, and why) and report.json, in output_dir.
+rejected.jsonl (each row left out, and why), report.json and report.html (to look at and listen to), in output_dir.
 
 A killed run goes on where it stopped when called again. Exit status: 0 all is well, though rows may have been left out
 by policy (too long, characters outside the alphabet); 3 some rows are broken (unreadable or missing audio, malformed

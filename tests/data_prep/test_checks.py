@@ -1,14 +1,23 @@
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
 from data_prep.alphabet import load_alphabet
+from data_prep.audio_measures import AudioMeasures
 from data_prep.checks import (
     CONV_LAYERS,
     ERROR_REASONS,
     POLICY_REASONS,
+    REASONS,
+    Gates,
     check_alignment,
     check_duration,
+    check_signal,
+    check_speaking_rate,
     check_text,
+    check_utterance,
     count_ctc_steps,
     count_encoder_frames,
 )
@@ -65,3 +74,65 @@ def test_texts():
 
 def test_a_reason_is_an_error_or_policy_never_both():
     assert not ERROR_REASONS.keys() & POLICY_REASONS.keys()
+
+
+GOOD = AudioMeasures(samples=32000, digest="", level_db=-20.0, clipped=0.0, snr_db=20.0)
+
+
+@pytest.mark.parametrize(
+    ("measures", "gates", "fault"),
+    [
+        ({"level_db": -60.1}, {}, ("silent_audio", "-60.1 dBFS, min_level is -60 dBFS")),
+        ({"level_db": -math.inf}, {}, ("silent_audio", "every sample is 0, min_level is -60 dBFS")),
+        ({"level_db": -60.0}, {}, None),
+        ({"level_db": -math.inf}, {"min_level": None}, None),
+        ({"clipped": 0.0201}, {}, ("clipped_audio", "2.01% of the samples, max_clipped is 2.00%")),
+        ({"clipped": 0.02}, {}, None),
+        ({"clipped": 1.0}, {"max_clipped": None}, None),
+        ({"snr_db": 4.9}, {"min_snr": 5}, ("low_snr", "about 4.9 dB, min_snr is 5 dB")),
+        ({"snr_db": 5.0}, {"min_snr": 5}, None),
+        ({"snr_db": None}, {"min_snr": 5}, None),
+        ({"snr_db": -20.0}, {}, None),
+        ({"not_finite": 3}, {}, ("not_finite_audio", "3 samples are NaN or infinite")),
+    ],
+)
+def test_signals(measures, gates, fault):
+    assert check_signal(replace(GOOD, **measures), Gates(**gates)) == fault
+
+
+def test_the_speaking_rate_has_inclusive_limits():
+    gates = Gates(min_characters_per_second=2, max_characters_per_second=4)
+    found = {length: check_speaking_rate(32000, "क" * length, gates) for length in (3, 4, 8, 9)}
+    assert found[4] is found[8] is None
+    assert found[3] == ("speaking_rate", "1.5 characters a second, expected 2 to 4") and found[9][0] == "speaking_rate"
+    assert check_speaking_rate(32000, "", Gates(min_characters_per_second=None)) is None
+
+
+def test_the_first_gate_in_order_is_the_reason():
+    def check(text: str, **measures) -> str | None:
+        fault = check_utterance(replace(GOOD, **measures), text, load_alphabet(), Gates())
+        assert fault is None or fault[0] in REASONS
+        return fault and fault[0]
+
+    assert check("कमल खिला") is None
+    assert check("5", samples=800, level_db=-99.0) == "too_short"
+    assert check("5", level_db=-99.0) == "silent_audio"
+    assert check("5") == "outside_alphabet"
+    assert check("क" * 80) == "ctc_infeasible"
+    assert check("कमल" * 25) == "speaking_rate"
+
+
+@pytest.mark.parametrize(
+    ("gates", "fault"),
+    [
+        ({"min_duration": None}, "min_duration=None"),
+        ({"max_clipped": 1.5}, "max_clipped=1.5: expected a share from 0 to 1"),
+        ({"min_snr": "high"}, "min_snr=high: expected a number of decibels"),
+        ({"min_level": math.nan}, "min_level=nan"),
+        ({"min_characters_per_second": 40}, "min_characters_per_second=40, max_characters_per_second=30"),
+        ({"max_characters_per_second": True}, "max_characters_per_second=True"),
+    ],
+)
+def test_wrong_limits_are_named(gates, fault):
+    with pytest.raises(ValueError, match=fault):
+        Gates(**gates)

@@ -197,3 +197,33 @@ def test_a_killed_worker_is_told_and_no_process_is_left(make_corpus, tmp_path, m
         time.sleep(0.05)
     assert not multiprocessing.active_children()
     assert prepare(folder, tmp_path / "out", num_workers=2)["kept"] == 30
+
+
+def test_repeated_audio_and_text_are_left_out_as_asked(make_corpus, write_audio, tmp_path):
+    for name in ("0", "copy"):
+        write_audio(tmp_path / f"corpus/{name}.wav", pitch=999)
+    rows = [(f"{name}.wav", f"s{number % 3}", "कमल खिला") for number, name in enumerate(["0", *range(1, 6), "copy"])]
+    folder = make_corpus(rows)
+    report = prepare(folder, tmp_path / "out", shard_size=2)
+    assert report["rejected_by_reason"] == {"duplicate_audio": 1}
+    (rejected,) = [json.loads(line) for line in (tmp_path / "out/rejected.jsonl").read_text("utf-8").splitlines()]
+    assert (rejected["line"], rejected["path"], rejected["detail"]) == (8, "copy.wav", "the samples of 0.wav, line 2")
+    report = prepare(folder, tmp_path / "out", duplicate_audio="keep", duplicate_text="reject")
+    assert report["rejected_by_reason"] == {"duplicate_text": 4} and report["kept"] == 3
+    assert prepare(folder, tmp_path / "out", duplicate_audio="keep")["kept"] == 7
+    with pytest.raises(ValueError, match="duplicate_text=drop: expected reject or keep"):
+        prepare(folder, tmp_path / "out", duplicate_text="drop")
+
+
+def test_splits_by_text_share_no_text_and_stay_when_data_is_added(make_corpus, tmp_path):
+    texts = [f"कमल {'खगघचज'[number % 5]}{'तदनपब'[number // 5 % 5]}" for number in range(60)]
+    rows = [(f"{number}.wav", f"s{number % 2}", text) for number, text in enumerate(texts)]
+
+    def read_splits(count: int) -> dict[str, str]:
+        report = prepare(make_corpus(rows[:count], name=f"c{count}"), tmp_path / f"out{count}", split_by="text")
+        assert not any(leak["exact"] for leak in report["leaks"]) and len(report["splits"]) == 3
+        manifests = {split: tmp_path / f"out{count}/{split}_manifest.json" for split in report["splits"]}
+        return {row["text"]: split for split, path in manifests.items() for row in read_manifest(path)}
+
+    before, after = read_splits(50), read_splits(60)
+    assert len(before) == 25 and before.items() <= after.items()

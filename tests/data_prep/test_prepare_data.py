@@ -127,6 +127,24 @@ def test_stopped_runs_go_on_to_the_same_output(slow_corpus, prepare_command, tmp
     assert read_outputs(tmp_path / "stopped") == read_outputs(tmp_path / "undisturbed")
 
 
+def test_kills_at_any_moment_leave_nothing_behind(make_corpus, prepare_command, tmp_path):
+    """From its start to the writing of its last files, a run is killed over and over; the last one is let live."""
+    rows = [(f"{number}.wav", f"s{number % 9}", TEXT if number % 4 else "5") for number in range(400)]
+    command = [*prepare_command, f"corpus_dir={make_corpus(rows)}", "num_workers=2", "shard_size=10"]
+    begun = time.monotonic()
+    assert run(command, f"output_dir={tmp_path / 'undisturbed'}").returncode == 0
+    whole = time.monotonic() - begun
+    for share in (0.5, 0.65, 0.75, 0.85, 0.9, 0.95):
+        with subprocess.Popen(
+            [*command, f"output_dir={tmp_path / 'killed'}"], stderr=subprocess.DEVNULL, start_new_session=True
+        ) as job:
+            time.sleep(share * whole)
+            os.killpg(job.pid, signal.SIGKILL)
+    assert run(command, f"output_dir={tmp_path / 'killed'}").returncode == 0
+    assert len(read_outputs(tmp_path / "killed")) == 6
+    assert read_outputs(tmp_path / "killed") == read_outputs(tmp_path / "undisturbed")
+
+
 @pytest.mark.parametrize(("corpus", "rows", "speakers"), [("air_hindi", 120, "station"), ("mucs_hindi", 60, "speaker")])
 def test_real_recordings(shared_data, prepare_command, tmp_path, corpus, rows, speakers):
     """Every third row of the news, so that all stations are in; all of the stories."""

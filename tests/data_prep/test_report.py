@@ -43,3 +43,17 @@ def test_the_table_names_every_number():
     ):
         assert words in " ".join(table.split())
     assert "1 rows rejected as errors" in table and "exit status 3" in table and "1 speakers are in more than" in table
+
+
+def test_the_histograms():
+    builder = ReportBuilder(load_alphabet(), ["train"])
+    for duration, snr in ((1.0, 20.0), (1.999, 21.9), (4.0, -3.0), (2.0, None)):
+        row = {"duration": duration, "text": "क" * 8, "speaker": "a"}
+        builder.add_kept(row, "train", converted=False, measures={"snr_db": snr})
+    report = builder.build(4)
+    assert report["histograms"] == {
+        "duration_s": {"start": 1, "step": 1, "counts": [2, 1, 0, 1]},
+        "characters_per_second": {"start": 2, "step": 1, "counts": [1, 0, 2, 0, 0, 0, 1]},
+        "snr_db": {"start": -4, "step": 2, "counts": [1, *[0] * 11, 2]},
+    }
+    assert report["speaker_hours"] == {"a": round(8.999 / 3600, 5)}
