@@ -1,9 +1,11 @@
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+import data_prep
 from data_prep.alphabet import load_alphabet
 from data_prep.audio_measures import AudioMeasures
 from data_prep.checks import (
@@ -72,8 +74,10 @@ def test_texts():
     )
 
 
-def test_a_reason_is_an_error_or_policy_never_both():
+def test_a_reason_is_an_error_or_policy_never_both_and_is_documented():
     assert not ERROR_REASONS.keys() & POLICY_REASONS.keys()
+    readme = (Path(data_prep.__file__).parent / "README.md").read_text(encoding="utf-8")
+    assert not [reason for reason in REASONS if f"`{reason}`" not in readme]
 
 
 GOOD = AudioMeasures(samples=32000, digest="", level_db=-20.0, clipped=0.0, snr_db=20.0)
