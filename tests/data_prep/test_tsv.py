@@ -67,5 +67,7 @@ def test_missing_files_and_unknown_corpora_are_errors(tmp_path: Path):
         read_tsv(tmp_path / "absent")
     with pytest.raises(FileNotFoundError, match=r"transcripts\.tsv: no such file"):
         read_tsv(tmp_path)
-    with pytest.raises(ValueError, match=f"corpus=librivox: unknown corpus; choose one of: {', '.join(sorted(CORPORA))}"):
+    with pytest.raises(
+        ValueError, match=f"corpus=librivox: unknown corpus; choose one of: {', '.join(sorted(CORPORA))}"
+    ):
         get_reader("librivox")
