@@ -94,10 +94,10 @@ def test_a_ray_cluster_that_loses_a_node_gives_the_same_files(make_corpus, write
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        size = {"object_store_memory": 80 << 20, "include_dashboard": False}
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **size})
+        node = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_log_monitor": False}
+        cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
         try:
-            doomed = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
+            doomed = cluster.add_node(**node)
             cluster.wait_for_nodes()
             check_errors_on_ray(cluster.address)
             command = [*prepare_command, f"corpus_dir={make_corpus(rows)}", "shard_size=3"]
@@ -109,7 +109,7 @@ def test_a_ray_cluster_that_loses_a_node_gives_the_same_files(make_corpus, write
                     time.sleep(0.05)
                 cluster.remove_node(doomed, allow_graceful=False)
                 left = 20 - len(list(shards.glob("0*.jsonl")))
-                output = job.communicate(timeout=60)[0]
+                output = job.communicate(timeout=300)[0]
             assert job.returncode == 0, output
             assert left > 4 and "Traceback" not in output
         finally:
