@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
   python3-venv python3-dev                 # the virtual environment; headers for packages that compile
   sox libsox-fmt-all                       # audio conversion, with its formats
-  espeak-ng festival festvox-hi-nsk        # the demo's voices
+  espeak-ng festival festival-hi festvox-hi-nsk        # the demo's voices
   cmake g++ libboost-program-options-dev libboost-system-dev libboost-thread-dev libboost-test-dev  # KenLM's lmplz
   zlib1g-dev libbz2-dev liblzma-dev        # and what it reads
 )
