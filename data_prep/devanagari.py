@@ -39,7 +39,11 @@ LOOK_ALIKES = {
 
 _CLUSTER = rf"[{CONSONANTS}]{NUKTA}?(?:{VIRAMA}[{CONSONANTS}]{NUKTA}?)*"
 _LOOK_ALIKE = re.compile("|".join(LOOK_ALIKES))
-_MISORDERED = re.compile(rf"[{MATRAS}{SIGNS}]+(?:{NUKTA}+[{MATRAS}{SIGNS}]*)+|[{SIGNS}]+[{MATRAS}][{MATRAS}{SIGNS}]*")
+# Only right after a letter: a foreign accent in between has a canonical place of its own beside the nukta.
+_MISORDERED = re.compile(
+    rf"(?<=[{CONSONANTS}{VOWELS}{NUKTA}])"
+    rf"(?:[{MATRAS}{SIGNS}]+(?:{NUKTA}+[{MATRAS}{SIGNS}]*)+|[{SIGNS}]+[{MATRAS}][{MATRAS}{SIGNS}]*)"
+)
 _DOUBLED = re.compile(rf"([{MATRAS}{SIGNS}{NUKTA}{VIRAMA}])\1+")
 _EARLY_I = re.compile(rf"(?<![{DEVANAGARI}])\u093f({_CLUSTER})(?![{MATRAS}{SIGNS}{VIRAMA}{NUKTA}])")
 _SYLLABLES = re.compile(

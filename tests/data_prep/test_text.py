@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from indicnlp.normalize.indic_normalize import IndicNormalizerFactory
 
@@ -113,6 +113,7 @@ def test_every_letter_of_the_alphabet_is_left_alone():
         assert normalize_text("क" + character) == "क" + character
 
 
+@example("\u0301\u093e\u093c")
 @given(HINDI_TEXT | st.text())
 @settings(max_examples=1500, deadline=None)
 def test_a_second_time_changes_nothing(text: str):
