@@ -173,7 +173,7 @@ def _note_epsilon(model: XLSRCTCModel) -> list[str]:
         return []
     return [
         f"the model adds {epsilon:g} to a waveform's variance, Hugging Face's feature extractor "
-        f"{HUGGING_FACE_EPSILON:g}: on audio quieter than about -30 dBFS the log-probabilities differ"
+        f"{HUGGING_FACE_EPSILON:g}: the quieter the audio, the more outputs differ (texts below some -30 dBFS RMS)"
     ]
 
 
