@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from lm_text import lm_lines
 from topology import architecture
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,25 +52,6 @@ def lmplz() -> str:
         return find_lmplz()
     except FileNotFoundError as error:
         pytest.skip(str(error))
-
-
-LM_SENTENCES = (
-    "कल सुबह हम बाज़ार जाएँगे",
-    "कल शाम को बारिश हुई थी",
-    "वह कल अपने गाँव लौट आया",
-    "आज का दिन बहुत अच्छा है",
-    "मेरे पास एक नई किताब है",
-    "बच्चे मैदान में खेल रहे हैं",
-    "रात को आसमान में तारे चमकते हैं",
-    "दादी हमें पुरानी कहानियाँ सुनाती हैं",
-)
-
-
-def lm_lines() -> list[str]:
-    """`LM_SENTENCES`, and every letter once, so that no label is unknown to a language model of them."""
-    from data_prep.alphabet import load_alphabet
-
-    return [*LM_SENTENCES, " ".join(load_alphabet()[1:])]
 
 
 @pytest.fixture(scope="session")

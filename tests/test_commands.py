@@ -88,8 +88,10 @@ def test_stopped_fine_tuning_goes_on_with_the_same_command(workspace: Path):
     run(workspace, "python scripts/prepare_data.py corpus=tsv corpus_dir=my_corpus output_dir=resume/data")
     command = (
         "python scripts/speech_to_text_finetune.py --config-name xlsr_tiny_hi exp_manager.exp_dir=resume/exp "
-        "model.train_ds.manifest_filepath=resume/data/train_manifest.json trainer.limit_train_batches=2 "
-        "model.validation_ds.manifest_filepath=resume/data/dev_manifest.json trainer.val_check_interval=2"
+        "'model.train_ds.manifest_filepath=[resume/data/train_manifest.json,resume/data/train_manifest.json]' "
+        "trainer.limit_train_batches=2 "
+        "model.validation_ds.manifest_filepath=resume/data/dev_manifest.json trainer.val_check_interval=2 "
+        "model.train_ds.bucket_buffer_size=4 model.train_ds.batch_duration=4"  # training ends within a pass
     )
     run(workspace, f"{command} trainer.max_steps=2")
     output = run(workspace, f"{command} trainer.max_steps=4")

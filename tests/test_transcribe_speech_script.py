@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from conftest import ROOT, lm_lines
+from lm_text import lm_lines
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")

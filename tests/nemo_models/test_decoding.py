@@ -6,7 +6,7 @@ import subprocess
 import kenlm
 import pytest
 import torch
-from conftest import LM_SENTENCES, lm_lines
+from lm_text import LM_SENTENCES, lm_lines
 
 from data_prep.alphabet import load_alphabet
 from nemo_models import ngram_lm

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import LM_SENTENCES
+from lm_text import LM_SENTENCES
 from safetensors.torch import load_file
 from topology import architecture
 from transformers import (

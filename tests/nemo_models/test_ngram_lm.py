@@ -8,7 +8,7 @@ import sys
 import kenlm
 import pytest
 import torch
-from conftest import lm_lines
+from lm_text import lm_lines
 from nemo.collections.asr.parts.submodules.ngram_lm import NGramGPULanguageModel
 
 from data_prep.alphabet import load_alphabet
