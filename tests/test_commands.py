@@ -112,14 +112,13 @@ def test_w2v_bert_is_fine_tuned_with_its_own_configuration(workspace: Path):
     assert (workspace / "bert/exp/w2v_bert_hi/checkpoints/w2v_bert_hi.nemo").is_file()
 
 
-def test_every_yaml_is_run_by_a_test_here_or_by_its_scripts_own():
-    here = README + Path(__file__).read_text(encoding="utf-8")
-    elsewhere = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+def test_every_yaml_is_run_by_a_test():
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     for path in (ROOT / "conf").glob("*.yaml"):
         if path.stem == "job_defaults":
             continue  # every job's YAML includes it
-        named = f"--config-name {path.stem}" in here or f"scripts/{path.stem}.py" in here + elsewhere
-        assert named, f"no test runs {path.name}"
+        named = (f"--config-name {path.stem}", f"{path.stem}.py", f'run_job("{path.stem}"')
+        assert any(name in README + tests for name in named), f"no test runs {path.name}"
 
 
 @pytest.mark.parametrize(
