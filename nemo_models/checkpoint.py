@@ -134,9 +134,9 @@ def load_encoder_weights(encoder: XLSREncoder | W2VBertEncoder, checkpoint: Enco
 
 
 def _load_nemo(path: Path) -> EncoderCheckpoint:
-    from nemo_models.ctc_model import XLSRCTCModel
+    from nemo_models.model_loading import load_ctc_model
 
-    model = XLSRCTCModel.restore_from(str(path), map_location="cpu").eval()
+    model = load_ctc_model(path)
     if not isinstance(model.encoder, XLSREncoder | W2VBertEncoder):
         raise ValueError(f"{path}: its encoder is a {type(model.encoder).__name__}, expected one of this project's")
     layer = model.decoder.decoder_layers[0]

@@ -235,3 +235,9 @@ def test_nemo_file_is_a_checkpoint_too(huggingface_folder: Path, tmp_path: Path)
     assert second.architecture == first.architecture
     assert (second.normalize, second.epsilon) == (first.normalize, first.epsilon)
     assert all(torch.equal(second.weights[name], tensor) for name, tensor in first.weights.items())
+
+
+def test_damaged_nemo_file_is_refused_in_one_line(tmp_path: Path):
+    (tmp_path / "x.nemo").write_bytes(b"no archive")
+    with pytest.raises(ValueError, match=r"x\.nemo: not a \.nemo file"):
+        load_checkpoint(str(tmp_path / "x.nemo"))
