@@ -7,6 +7,7 @@ the .nemo. Printed are seconds of torch.load, import and saving, and the peak of
 included, beyond what it was once the libraries were imported, as a multiple of the checkpoint.
 """
 
+import argparse
 import json
 import resource
 import subprocess
@@ -19,7 +20,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 
 def main() -> None:
-    folder, form = Path(sys.argv[1]), (sys.argv[2:] or ["fairseq"])[0]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="WORK_FOLDER")
+    parser.add_argument("form", nargs="?", default="fairseq", choices=["fairseq", "huggingface"])
+    arguments = parser.parse_args()
+    folder, form = arguments.folder, arguments.form
     folder.mkdir(parents=True, exist_ok=True)
     result: dict[str, object] = {}
     for step in ("make", "load", "import"):  # each in a process of its own: memory is measured from nothing
