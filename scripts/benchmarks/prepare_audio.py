@@ -45,8 +45,9 @@ from data_prep.pipeline import prepare_corpus
 report = prepare_corpus("tsv", sys.argv[1], sys.argv[2], num_workers=int(sys.argv[3]), splits={"train": 1.0},
                         duplicate_audio="keep", shard_size=100)
 assert report["kept"] == report["in"], report["rejected_by_reason"]
-peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-print("%.0f %.0f" % tuple(peaks))
+# VmHWM, because ru_maxrss of a process begins with the peak of the one that started it
+job = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print("%.0f %.0f" % (job / 1024, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024))
 """
 
 
