@@ -18,6 +18,8 @@ def main(cfg: DictConfig) -> int:
     arguments = OmegaConf.to_container(cfg, resolve=True)
     faults, examples = arguments.pop("faults"), arguments.pop("max_examples")
     report = check_manifest(**arguments)
+    if not report["in"]:
+        raise ValueError(f"{arguments['manifest']}: no row in it; nothing can be trained or measured on it")
     if faults:
         write_jsonl(faults, report["faults"])
     print(format_check(report, examples))

@@ -115,3 +115,11 @@ def test_a_tarred_manifest_is_refused(tmp_path):
     path.write_text(json.dumps({"audio_filepath": "a.wav", "duration": 1.0, "text": "क", "shard_id": 0}) + "\n")
     with pytest.raises(ValueError, match=r"tarred.json:1: a tarred manifest"):
         check_manifest(path, num_workers=1)
+
+
+def test_an_empty_manifest_is_not_sound(tmp_path: Path):
+    (tmp_path / "empty.json").write_text("\n", encoding="utf-8")
+    command = [sys.executable, str(SCRIPT), f"manifest={tmp_path / 'empty.json'}", "mode=validate"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "empty.json: no row in it" in done.stderr
