@@ -1,6 +1,7 @@
 """Wav2Vec2-BERT 2.0 as a NeMo encoder: a conformer over log-mel features, behind the same contract as XLSR-53's.
 
-The network is `transformers.Wav2Vec2BertModel`, unchanged; its front-end is `w2v_bert_features.LogMelFeatures`.
+The network is `transformers.Wav2Vec2BertModel`, with masks for training drawn on the device; its front-end is
+`w2v_bert_features.LogMelFeatures`.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from nemo.core.classes import NeuralModule, typecheck
 from nemo.core.neural_types import AcousticEncodedRepresentation, LengthsType, MelSpectrogramType, NeuralType
 from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel
 
+from nemo_models.span_masking import SpanMasking
 from nemo_models.w2v_bert_features import HOP, STACKED, WINDOW
 from nemo_models.weightless import encoder_device
 from nemo_models.xlsr_encoder import check_architecture
@@ -29,6 +31,10 @@ W2V_BERT_ARCHITECTURE_KEYS = (
     "right_max_position_embeddings",
 )
 """The fields of a `Wav2Vec2BertConfig` that decide shapes and arithmetic."""
+
+
+class SpanMaskedWav2Vec2BertModel(SpanMasking, Wav2Vec2BertModel):
+    """transformers' network with span masks drawn on the device."""
 
 
 class W2VBertEncoder(NeuralModule):
@@ -94,7 +100,7 @@ class W2VBertEncoder(NeuralModule):
             conformer_conv_dropout=conformer_conv_dropout,
         )
         with encoder_device():
-            self.wav2vec2_bert = Wav2Vec2BertModel._from_config(config, attn_implementation="sdpa")
+            self.wav2vec2_bert = SpanMaskedWav2Vec2BertModel._from_config(config, attn_implementation="sdpa")
         self.wav2vec2_bert.config.mask_time_prob = mask_time_prob
         if gradient_checkpointing:
             self.wav2vec2_bert.gradient_checkpointing_enable({"use_reentrant": False})
@@ -130,14 +136,15 @@ class W2VBertEncoder(NeuralModule):
         Returns:
             Frames, float, (B, hidden_size, T'), of which those beyond each length mean nothing; and `length`.
         """
-        config = self.wav2vec2_bert.config
-        # transformers refuses to mask spans longer than the batch; such short audio is trained on unmasked
-        config.apply_spec_augment = audio_signal.shape[2] > config.mask_time_length
         frames = torch.arange(audio_signal.shape[2], device=audio_signal.device)
         mask = None
         if bool((length < audio_signal.shape[2]).any()):
             mask = frames < length.clamp(min=1)[:, None]  # a row without any frame would be all NaN
-        output = self.wav2vec2_bert(audio_signal.transpose(1, 2), attention_mask=mask)
+        output = self.wav2vec2_bert(
+            audio_signal.transpose(1, 2),
+            attention_mask=mask,
+            mask_time_indices=self.wav2vec2_bert.sample_time_mask(length, audio_signal.shape[2]),
+        )
         return output.last_hidden_state.transpose(1, 2), length
 
     def receptive_field(self) -> int:

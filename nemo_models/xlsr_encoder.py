@@ -1,8 +1,9 @@
 """XLSR-53 and its wav2vec 2.0 relatives as a NeMo encoder.
 
-The network is `transformers.Wav2Vec2Model`, unchanged. What is ours is the contract around it: NeMo's argument names
-and types, exact frame counts, and the attention mask without which padded batches come out wrong. NeMo's own
-`wav2vec_modules` cannot hold these checkpoints: no convolution bias, another order of projection and normalisation.
+The network is `transformers.Wav2Vec2Model`, with masks for training drawn on the device. What is ours is the contract
+around it: NeMo's argument names and types, exact frame counts, and the attention mask without which padded batches
+come out wrong. NeMo's own `wav2vec_modules` cannot hold these checkpoints: no convolution bias, another order of
+projection and normalisation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from nemo.core.neural_types import AcousticEncodedRepresentation, AudioSignal, L
 from omegaconf import DictConfig, OmegaConf
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
+from nemo_models.span_masking import SpanMasking
 from nemo_models.weightless import encoder_device
 
 ARCHITECTURE_KEYS = (
@@ -34,6 +36,10 @@ ARCHITECTURE_KEYS = (
     "num_conv_pos_embedding_groups",
 )
 """The fields of a `Wav2Vec2Config` that decide shapes and arithmetic: what a checkpoint fixes and training cannot."""
+
+
+class SpanMaskedWav2Vec2Model(SpanMasking, Wav2Vec2Model):
+    """transformers' network with span masks drawn on the device."""
 
 
 class XLSREncoder(NeuralModule, Exportable):
@@ -96,7 +102,7 @@ class XLSREncoder(NeuralModule, Exportable):
             feat_proj_dropout=feat_proj_dropout,
         )
         with encoder_device():
-            self.wav2vec2 = Wav2Vec2Model._from_config(config, attn_implementation="sdpa")
+            self.wav2vec2 = SpanMaskedWav2Vec2Model._from_config(config, attn_implementation="sdpa")
         self.wav2vec2.config.mask_time_prob = mask_time_prob
         if gradient_checkpointing:
             self.wav2vec2.gradient_checkpointing_enable({"use_reentrant": False})
@@ -137,12 +143,13 @@ class XLSREncoder(NeuralModule, Exportable):
             int64, (B,): `frame_count(length)`.
         """
         audio_signal = self._at_least_one_frame(audio_signal)
+        lengths = self.frame_count(length)
+        time_mask = None
         if self.training:
-            config = self.wav2vec2.config
-            # transformers refuses to mask spans longer than the batch; such short audio is trained on unmasked
-            config.apply_spec_augment = int(self.frame_count(audio_signal.shape[1])) > config.mask_time_length
-        frames = self.wav2vec2(audio_signal, attention_mask=self._attention_mask(audio_signal, length))
-        return frames.last_hidden_state.transpose(1, 2), self.frame_count(length)
+            time_mask = self.wav2vec2.sample_time_mask(lengths, int(self.frame_count(audio_signal.shape[1])))
+        attention_mask = self._attention_mask(audio_signal, length)
+        frames = self.wav2vec2(audio_signal, attention_mask=attention_mask, mask_time_indices=time_mask)
+        return frames.last_hidden_state.transpose(1, 2), lengths
 
     def frame_count(self, samples: torch.Tensor | int) -> torch.Tensor:
         """Frames that the convolutions make of so many samples: exact, 0 for less than the receptive field (400).
