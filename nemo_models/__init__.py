@@ -1,18 +1,19 @@
 """XLSR-53 in NeMo: importing this package lets NeMo build and restore its five classes, and no others.
 
 NeMo 3 instantiates only targets on a list of its own. `ASRModel.restore_from("x.nemo")` without this import fails with
-`UnsafeTargetError: … nemo_models.ctc_model.XLSRCTCModel`; with it, it works.
+`UnsafeTargetError: … nemo_models.ctc_model.XLSRCTCModel`; with it, it works. NeMo's schedules gain `TriStage` too.
 """
 
 from nemo.core.classes.common import ALLOWED_TARGET_PREFIXES
 
 from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.tri_stage import TriStage
 from nemo_models.w2v_bert_encoder import W2VBertEncoder
 from nemo_models.w2v_bert_features import LogMelFeatures
 from nemo_models.waveform_normalizer import WaveformNormalizer
 from nemo_models.xlsr_encoder import XLSREncoder
 
-__all__ = ["LogMelFeatures", "W2VBertEncoder", "WaveformNormalizer", "XLSRCTCModel", "XLSREncoder"]
+__all__ = ["LogMelFeatures", "TriStage", "W2VBertEncoder", "WaveformNormalizer", "XLSRCTCModel", "XLSREncoder"]
 
 for _class in (WaveformNormalizer, XLSREncoder, LogMelFeatures, W2VBertEncoder, XLSRCTCModel):
     _target = f"{_class.__module__}.{_class.__qualname__}"

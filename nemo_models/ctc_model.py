@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from data_prep.text import NORMALIZER_FINGERPRINT
 from nemo_models.checkpoint import EncoderCheckpoint, load_encoder_weights
 from nemo_models.decoding import mask_log_probs
+from nemo_models.parameter_groups import spare_from_weight_decay
 from nemo_models.weightless import weightless_encoders
 
 
@@ -62,6 +63,11 @@ class XLSRCTCModel(EncDecCTCModel):
         super().change_vocabulary(list(new_vocabulary), decoding_cfg)
         with open_dict(self.cfg):
             self.cfg.labels = list(new_vocabulary)
+
+    def setup_optimizer_param_groups(self) -> None:
+        """As NeMo's (`cfg.optim_param_groups`), with norms and biases spared from weight decay."""
+        super().setup_optimizer_param_groups()
+        self._optimizer_param_groups = spare_from_weight_decay(self._optimizer_param_groups)
 
     def _setup_dataloader_from_config(self, config: DictConfig | None) -> Any:
         """As NeMo's, with transcripts taken as they are unless the configuration names another parser."""
