@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from nemo.core.classes import NeuralModule, typecheck
-from nemo.core.neural_types import AcousticEncodedRepresentation, LengthsType, MelSpectrogramType, NeuralType
+from nemo.core.classes import typecheck
 from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel
 
+from nemo_models.nemo_contract import FEATURES, PretrainedEncoder, is_exporting
 from nemo_models.span_masking import SpanMasking
 from nemo_models.w2v_bert_features import HOP, STACKED, WINDOW
-from nemo_models.weightless import encoder_device
 from nemo_models.xlsr_encoder import check_architecture
 
 W2V_BERT_ARCHITECTURE_KEYS = (
@@ -37,7 +36,7 @@ class SpanMaskedWav2Vec2BertModel(SpanMasking, Wav2Vec2BertModel):
     """transformers' network with span masks drawn on the device."""
 
 
-class W2VBertEncoder(NeuralModule):
+class W2VBertEncoder(PretrainedEncoder):
     """A Wav2Vec2-BERT network behind NeMo's encoder contract.
 
     Args:
@@ -61,8 +60,7 @@ class W2VBertEncoder(NeuralModule):
     Source: Seamless (Barrault et al., 2023), section 3.1; transformers' `modeling_wav2vec2_bert.py`.
     """
 
-    subsampling_factor = 1
-    """Encoder frames per `LogMelFeatures.window_stride`; NeMo scales timestamps by it."""
+    reads = FEATURES
 
     def __init__(
         self,
@@ -99,31 +97,13 @@ class W2VBertEncoder(NeuralModule):
             feat_proj_dropout=feat_proj_dropout,
             conformer_conv_dropout=conformer_conv_dropout,
         )
-        with encoder_device():
-            self.wav2vec2_bert = SpanMaskedWav2Vec2BertModel._from_config(config, attn_implementation="sdpa")
-        self.wav2vec2_bert.config.mask_time_prob = mask_time_prob
-        if gradient_checkpointing:
-            self.wav2vec2_bert.gradient_checkpointing_enable({"use_reentrant": False})
-        self._feat_out = config.hidden_size  # the name under which NeMo's decoders look for the width
+        self.wav2vec2_bert = self._make_network(
+            SpanMaskedWav2Vec2BertModel, config, mask_time_prob, gradient_checkpointing
+        )
 
     @property
     def network(self) -> Wav2Vec2BertModel:
-        """transformers' model, whose names a checkpoint's tensors have."""
         return self.wav2vec2_bert
-
-    @property
-    def input_types(self) -> dict[str, NeuralType]:
-        return {
-            "audio_signal": NeuralType(("B", "D", "T"), MelSpectrogramType()),
-            "length": NeuralType(tuple("B"), LengthsType()),
-        }
-
-    @property
-    def output_types(self) -> dict[str, NeuralType]:
-        return {
-            "outputs": NeuralType(("B", "D", "T"), AcousticEncodedRepresentation()),
-            "encoded_lengths": NeuralType(tuple("B"), LengthsType()),
-        }
 
     @typecheck()
     def forward(self, audio_signal: torch.Tensor, length: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -136,9 +116,9 @@ class W2VBertEncoder(NeuralModule):
         Returns:
             Frames, float, (B, hidden_size, T'), of which those beyond each length mean nothing; and `length`.
         """
-        frames = torch.arange(audio_signal.shape[2], device=audio_signal.device)
         mask = None
-        if bool((length < audio_signal.shape[2]).any()):
+        if is_exporting() or bool((length < audio_signal.shape[2]).any()):
+            frames = torch.arange(audio_signal.shape[2], device=audio_signal.device)
             mask = frames < length.clamp(min=1)[:, None]  # a row without any frame would be all NaN
         output = self.wav2vec2_bert(
             audio_signal.transpose(1, 2),
@@ -148,5 +128,19 @@ class W2VBertEncoder(NeuralModule):
         return output.last_hidden_state.transpose(1, 2), length
 
     def receptive_field(self) -> int:
-        """Samples that one frame sees: the shortest audio that gives a frame."""
         return WINDOW + (STACKED - 1) * HOP
+
+    def input_example(self, max_batch: int = 2, max_dim: int = 200) -> tuple[torch.Tensor, torch.Tensor]:
+        """What NeMo's `export` traces the model with: a padded batch of noise.
+
+        Args:
+            max_batch: Utterances.
+            max_dim: Frames of the longest.
+
+        Returns:
+            `audio_signal` and `length` of `forward`.
+        """
+        device = next(self.parameters()).device
+        bands = self.wav2vec2_bert.config.feature_projection_input_dim
+        signal = torch.randn(max_batch, bands, max_dim, generator=torch.Generator().manual_seed(0)).to(device)
+        return signal, torch.linspace(max_dim, max_dim / 2, max_batch, device=device).long()

@@ -1,14 +1,17 @@
 """The front-end of Wav2Vec2-BERT as a NeMo preprocessor: log-mel features, scaled over each utterance, in pairs.
 
 transformers computes them in numpy, one utterance at a time; here they are one batch of tensors on any device, travel
-inside the `.nemo`, and are the same numbers.
+inside the `.nemo` and inside an ONNX graph, and are the same numbers.
 """
 
+import math
+
 import torch
-from nemo.core.classes import NeuralModule, typecheck
-from nemo.core.neural_types import AudioSignal, LengthsType, MelSpectrogramType, NeuralType
+from nemo.core.classes import typecheck
 from torch.nn import functional
 from transformers.audio_utils import mel_filter_bank, window_function
+
+from nemo_models.nemo_contract import FEATURES, FrontEnd, is_exporting
 
 WINDOW = 400  # samples, 25 ms
 HOP = 160  # samples, 10 ms
@@ -19,7 +22,7 @@ VARIANCE_EPSILON = 1e-7
 STACKED = 2  # frames that the encoder sees as one
 
 
-class LogMelFeatures(NeuralModule):
+class LogMelFeatures(FrontEnd):
     """Log-mel filter-bank features as Kaldi computes them, each band scaled to zero mean and unit variance.
 
     Args:
@@ -30,10 +33,10 @@ class LogMelFeatures(NeuralModule):
     Source: transformers `models/seamless_m4t/feature_extraction_seamless_m4t.py`.
     """
 
+    makes = FEATURES
+
     def __init__(self, sample_rate: int = 16000, mel_bins: int = 80, window_stride: float = 0.02) -> None:
-        super().__init__()
-        self._sample_rate = sample_rate  # the name under which NeMo's models look for it
-        self.window_stride = window_stride
+        super().__init__(sample_rate, window_stride)
         filters = mel_filter_bank(
             num_frequency_bins=FFT // 2 + 1,
             num_mel_filters=mel_bins,
@@ -47,20 +50,7 @@ class LogMelFeatures(NeuralModule):
         window = window_function(WINDOW, "povey", periodic=False)
         self._filters = torch.from_numpy(filters).double()  # no buffers: those would follow a model into float16
         self._window = torch.from_numpy(window).double()
-
-    @property
-    def input_types(self) -> dict[str, NeuralType]:
-        return {
-            "input_signal": NeuralType(("B", "T"), AudioSignal(freq=self._sample_rate)),
-            "length": NeuralType(tuple("B"), LengthsType()),
-        }
-
-    @property
-    def output_types(self) -> dict[str, NeuralType]:
-        return {
-            "processed_signal": NeuralType(("B", "D", "T"), MelSpectrogramType()),
-            "processed_length": NeuralType(tuple("B"), LengthsType()),
-        }
+        self._cosine, self._sine = _fourier_matrices()
 
     @typecheck()
     @torch.no_grad()
@@ -76,9 +66,7 @@ class LogMelFeatures(NeuralModule):
             An odd last frame belongs to no pair and is left out, as transformers' attention mask leaves it out.
         """
         with torch.autocast(input_signal.device.type, enabled=False):
-            missing = WINDOW + HOP - input_signal.shape[1]
-            signal = functional.pad(input_signal, (0, missing)) if missing > 0 else input_signal
-            features = self._log_mel(signal)
+            features = self._log_mel(self._with_two_frames(input_signal))
             frames = torch.div(length - WINDOW, HOP, rounding_mode="floor").add(1).clamp(min=0)
             valid = (torch.arange(features.shape[1], device=features.device) < frames[:, None])[..., None]
             count = frames.clamp(min=2)[:, None, None]
@@ -95,12 +83,31 @@ class LogMelFeatures(NeuralModule):
             )
         return stacked.transpose(1, 2), pairs
 
+    def _with_two_frames(self, signal: torch.Tensor) -> torch.Tensor:
+        missing = WINDOW + HOP - signal.shape[1]
+        if is_exporting() or missing <= 0:
+            return signal  # a graph has no branches; whoever exports sees to it
+        return functional.pad(signal, (0, missing))
+
     def _log_mel(self, signal: torch.Tensor) -> torch.Tensor:
-        """(B, frames, mel_bins), computed in double precision and rounded in the two places where transformers does."""
-        window, filters = self._window.to(signal.device), self._filters.to(signal.device)
-        frames = (signal.double() * 2**15).unfold(1, WINDOW, HOP)
+        """(B, frames, mel_bins), computed in double precision and rounded in the two places where transformers does.
+
+        The Fourier transform is a product with its matrix: a few MFLOP a second of audio, and ONNX has it.
+        """
+        device = signal.device
+        starts = torch.arange(0, signal.shape[1] - WINDOW + 1, HOP, device=device)
+        frames = (signal.double() * 2**15)[:, starts[:, None] + torch.arange(WINDOW, device=device)]
         frames = frames - frames.mean(dim=2, keepdim=True)
         before = torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
-        spectrum = torch.fft.rfft((frames - PREEMPHASIS * before) * window, n=FFT).to(torch.complex64)
-        power = spectrum.real.double().square() + spectrum.imag.double().square()
-        return (power @ filters).clamp(min=MEL_FLOOR).log().float().double()
+        windowed = (frames - PREEMPHASIS * before) * self._window.to(device)
+        parts = ((windowed @ matrix.to(device)).float().double() for matrix in (self._cosine, self._sine))
+        power = sum(part * part for part in parts)
+        return (power @ self._filters.to(device)).clamp(min=MEL_FLOOR).log().float().double()
+
+
+def _fourier_matrices() -> tuple[torch.Tensor, torch.Tensor]:
+    """Real and imaginary part of the Fourier transform of `WINDOW` samples and zeros up to `FFT`: float64,
+    (WINDOW, FFT / 2 + 1)."""
+    turns = torch.arange(WINDOW)[:, None] * torch.arange(FFT // 2 + 1) % FFT  # whole turns left out: exact angles
+    angles = turns.double() * (2 * math.pi / FFT)
+    return torch.cos(angles), -torch.sin(angles)

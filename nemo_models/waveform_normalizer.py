@@ -5,8 +5,9 @@ caller (training, transcription, export) gets the same one.
 """
 
 import torch
-from nemo.core.classes import NeuralModule, typecheck
-from nemo.core.neural_types import AudioSignal, LengthsType, NeuralType
+from nemo.core.classes import typecheck
+
+from nemo_models.nemo_contract import WAVEFORMS, FrontEnd
 
 FAIRSEQ_EPSILON = 1e-5
 """What fairseq's `F.layer_norm(waveform, waveform.shape)` adds to the variance."""
@@ -14,7 +15,7 @@ HUGGING_FACE_EPSILON = 1e-7
 """What transformers' `Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm` adds to the variance."""
 
 
-class WaveformNormalizer(NeuralModule):
+class WaveformNormalizer(FrontEnd):
     """Scale each waveform by the mean and variance of its own valid samples; padding becomes zero.
 
     Args:
@@ -29,6 +30,8 @@ class WaveformNormalizer(NeuralModule):
     Source: fairseq `data/audio/raw_audio_dataset.py`; transformers `feature_extraction_wav2vec2.py`.
     """
 
+    makes = WAVEFORMS
+
     def __init__(
         self,
         sample_rate: int = 16000,
@@ -37,26 +40,10 @@ class WaveformNormalizer(NeuralModule):
         window_stride: float = 0.02,
         mask_padding: bool = True,
     ) -> None:
-        super().__init__()
-        self._sample_rate = sample_rate  # the name under which NeMo's models look for it
+        super().__init__(sample_rate, window_stride)
         self.normalize = normalize
         self.epsilon = epsilon
-        self.window_stride = window_stride
         self.mask_padding = mask_padding
-
-    @property
-    def input_types(self) -> dict[str, NeuralType]:
-        return {
-            "input_signal": NeuralType(("B", "T"), AudioSignal(freq=self._sample_rate)),
-            "length": NeuralType(tuple("B"), LengthsType()),
-        }
-
-    @property
-    def output_types(self) -> dict[str, NeuralType]:
-        return {
-            "processed_signal": NeuralType(("B", "T"), AudioSignal(freq=self._sample_rate)),
-            "processed_length": NeuralType(tuple("B"), LengthsType()),
-        }
 
     @typecheck()
     @torch.no_grad()

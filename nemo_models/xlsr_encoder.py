@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from nemo.core.classes import Exportable, NeuralModule, typecheck
-from nemo.core.neural_types import AcousticEncodedRepresentation, AudioSignal, LengthsType, NeuralType
+from nemo.core.classes import typecheck
 from omegaconf import DictConfig, OmegaConf
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
+from nemo_models.nemo_contract import WAVEFORMS, PretrainedEncoder, is_exporting
 from nemo_models.span_masking import SpanMasking
-from nemo_models.weightless import encoder_device
 
 ARCHITECTURE_KEYS = (
     "conv_dim",
@@ -42,7 +41,7 @@ class SpanMaskedWav2Vec2Model(SpanMasking, Wav2Vec2Model):
     """transformers' network with span masks drawn on the device."""
 
 
-class XLSREncoder(NeuralModule, Exportable):
+class XLSREncoder(PretrainedEncoder):
     """A wav2vec 2.0 network behind NeMo's encoder contract.
 
     Args:
@@ -69,8 +68,7 @@ class XLSREncoder(NeuralModule, Exportable):
     Source: wav2vec 2.0 (Baevski et al., 2020), XLSR-53 (Conneau et al., 2020); transformers' `modeling_wav2vec2.py`.
     """
 
-    subsampling_factor = 1
-    """Encoder frames per `WaveformNormalizer.window_stride`; NeMo scales timestamps by it."""
+    reads = WAVEFORMS
 
     def __init__(
         self,
@@ -101,34 +99,14 @@ class XLSREncoder(NeuralModule, Exportable):
             activation_dropout=activation_dropout,
             feat_proj_dropout=feat_proj_dropout,
         )
-        with encoder_device():
-            self.wav2vec2 = SpanMaskedWav2Vec2Model._from_config(config, attn_implementation="sdpa")
-        self.wav2vec2.config.mask_time_prob = mask_time_prob
-        if gradient_checkpointing:
-            self.wav2vec2.gradient_checkpointing_enable({"use_reentrant": False})
+        self.wav2vec2 = self._make_network(SpanMaskedWav2Vec2Model, config, mask_time_prob, gradient_checkpointing)
         self.mask_padding = mask_padding
         self.freeze_feature_encoder = freeze_feature_encoder
         self._hold_feature_encoder()
-        self._feat_out = config.hidden_size  # the name under which NeMo's decoders look for the width
 
     @property
     def network(self) -> Wav2Vec2Model:
-        """transformers' model, whose names a checkpoint's tensors have."""
         return self.wav2vec2
-
-    @property
-    def input_types(self) -> dict[str, NeuralType]:
-        return {
-            "audio_signal": NeuralType(("B", "T"), AudioSignal()),
-            "length": NeuralType(tuple("B"), LengthsType()),
-        }
-
-    @property
-    def output_types(self) -> dict[str, NeuralType]:
-        return {
-            "outputs": NeuralType(("B", "D", "T"), AcousticEncodedRepresentation()),
-            "encoded_lengths": NeuralType(tuple("B"), LengthsType()),
-        }
 
     @typecheck()
     def forward(self, audio_signal: torch.Tensor, length: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -167,7 +145,6 @@ class XLSREncoder(NeuralModule, Exportable):
         return frames
 
     def receptive_field(self) -> int:
-        """Samples that one frame sees: the shortest audio that gives a frame."""
         samples = 1
         config = self.wav2vec2.config
         for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
@@ -198,21 +175,17 @@ class XLSREncoder(NeuralModule, Exportable):
             self.wav2vec2.freeze_feature_encoder()
 
     def _at_least_one_frame(self, signal: torch.Tensor) -> torch.Tensor:
-        if _is_exporting():
+        if is_exporting():
             return signal  # a graph has no branches; whoever exports sees to it
         missing = self.receptive_field() - signal.shape[1]
         return torch.nn.functional.pad(signal, (0, missing)) if missing > 0 else signal
 
     def _attention_mask(self, signal: torch.Tensor, length: torch.Tensor) -> torch.Tensor | None:
         samples = torch.arange(signal.shape[1], device=signal.device)
-        if not self.mask_padding or (not _is_exporting() and bool((length >= signal.shape[1]).all())):
+        if not self.mask_padding or (not is_exporting() and bool((length >= signal.shape[1]).all())):
             return None  # nothing is padded: attention may take its fastest path
         mask = samples < length.clamp(min=self.receptive_field())[:, None]  # a row without any frame would be all NaN
         return mask.long()  # ONNX cannot sum booleans
-
-
-def _is_exporting() -> bool:
-    return torch.jit.is_tracing() or torch.compiler.is_exporting()
 
 
 def check_architecture(architecture: Mapping[str, Any], keys: Sequence[str] = ARCHITECTURE_KEYS) -> dict[str, Any]:
