@@ -50,13 +50,13 @@ def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as JSON lines. The file appears complete or not at all; its folder is made if needed."""
     with open_atomic(Path(path)) as out:
         for row in rows:
-            out.write(_encode(row) + b"\n")
+            out.write(encode_json(row) + b"\n")
 
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write one indented JSON value. The file appears complete or not at all; its folder is made if needed."""
     with open_atomic(Path(path)) as out:
-        out.write(_encode(value, indent=2) + b"\n")
+        out.write(encode_json(value, indent=2) + b"\n")
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -102,7 +102,8 @@ def _is_duration(value: Any) -> bool:
     return not isinstance(value, bool) and math.isfinite(value) and value >= 0
 
 
-def _encode(value: Any, indent: int | None = None) -> bytes:
+def encode_json(value: Any, indent: int | None = None) -> bytes:
+    """Encode as JSON in UTF-8, Devanagari as it is."""
     try:
         return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8")
     except UnicodeEncodeError:  # a lone surrogate, e.g. from a file name that is not UTF-8: only an escape can hold it
