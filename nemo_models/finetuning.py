@@ -1,25 +1,21 @@
 """Fine-tuning: from a pretrained encoder and two manifests to one `.nemo`, by NeMo's trainer and experiment manager."""
 
 import logging
-import operator
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch import Trainer, seed_everything
 from nemo.utils.exp_manager import exp_manager
+from nemo.utils.get_rank import is_global_rank_zero
 from nemo.utils.trainer_utils import resolve_trainer_cfg
-from omegaconf import DictConfig, ListConfig, open_dict
+from omegaconf import DictConfig, open_dict
 
-from data_prep.alphabet import find_outside_alphabet, load_alphabet
-from data_prep.audio import SAMPLE_RATE_HZ
-from data_prep.checks import count_ctc_steps, count_encoder_frames
-from data_prep.manifest import read_manifest, resolve_audio_path
+from data_prep.alphabet import load_alphabet
 from data_prep.text import NORMALIZER_FINGERPRINT
 from nemo_models.checkpoint import EncoderCheckpoint, load_checkpoint, load_encoder_weights
 from nemo_models.ctc_model import XLSRCTCModel, config_of_checkpoint
+from nemo_models.training_checks import check_training
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +35,10 @@ def fine_tune(cfg: DictConfig) -> Path:
         ValueError: The manifests cannot be trained on (every problem is named), or the checkpoint does not fit.
     """
     labels = load_alphabet(Path(cfg.alphabet) if cfg.alphabet else None)
-    check_manifests(cfg.model, labels)
     checkpoint = load_checkpoint(str(cfg.init_from_xlsr)) if cfg.init_from_xlsr else None
     _complete_config(cfg, labels, checkpoint)
+    if is_global_rank_zero():  # once is enough for all processes
+        check_training(cfg, labels)
     seed_everything(cfg.seed, workers=True)
     trainer = Trainer(**resolve_trainer_cfg(cfg.trainer))
     run_folder = Path(exp_manager(trainer, cfg.exp_manager))
@@ -54,61 +51,6 @@ def fine_tune(cfg: DictConfig) -> Path:
     if not result.exists():  # without exp_manager's checkpoints nobody else writes it
         model.save_to(str(result))
     return result
-
-
-def check_manifests(model_cfg: DictConfig, labels: Sequence[str]) -> None:
-    """Look for what would spoil training without a word, before any of it is paid for.
-
-    NeMo drops characters without a label and zeroes the loss of utterances too short for their text, both silently.
-
-    Args:
-        model_cfg: `train_ds` and `validation_ds` with `manifest_filepath` (a path or a list) are looked at.
-        labels: What the model can write.
-
-    Raises:
-        FileNotFoundError: A manifest is not there.
-        ValueError: Something was found; the message counts every kind and names an example of each.
-    """
-    problems = []
-    for name in ("train_ds", "validation_ds"):
-        for path in _manifest_paths(model_cfg[name].manifest_filepath):
-            rows = read_manifest(path)
-            found = [problem for row in rows for problem in _row_problems(row, path, set(labels), model_cfg[name])]
-            kinds = Counter(kind for kind, _ in found)
-            examples = dict(reversed(found))
-            problems += [f"{path}: {count} × {kind}, e.g. {examples[kind]}" for kind, count in kinds.items()]
-            if not rows:
-                problems.append(f"{path}: no utterance in it")
-    if problems:
-        remedy = "scripts/prepare_data.py makes manifests without these"
-        raise ValueError(f"the data cannot be trained on: {'; '.join(problems)}; {remedy}")
-
-
-def _row_problems(
-    row: Mapping[str, Any], manifest: str, labels: set[str], dataset: DictConfig
-) -> list[tuple[str, str]]:
-    name, text, seconds = row["audio_filepath"], row["text"], row["duration"]
-    frames = count_encoder_frames(round(seconds * SAMPLE_RATE_HZ))
-    problems = []
-    if outside := find_outside_alphabet(text, labels):
-        problems.append(("text outside the alphabet", f"{name} ({', '.join(outside)})"))
-    if not text.strip():
-        problems.append(("empty text", name))
-    elif frames < count_ctc_steps(text):
-        problems.append(("too short for its text", f"{name} ({frames} frames, {count_ctc_steps(text)} needed)"))
-    if not (audio := resolve_audio_path(name, manifest)).is_file():
-        problems.append(("missing audio", str(audio)))
-    for key, outside_limit in (("min_duration", operator.lt), ("max_duration", operator.gt)):
-        if (limit := dataset.get(key)) is not None and outside_limit(seconds, limit):
-            kind = "shorter" if key == "min_duration" else "longer"
-            problems.append((f"{kind} than {key}, which would leave it out", f"{name} ({seconds} s)"))
-    return problems
-
-
-def _manifest_paths(value: Any) -> list[str]:
-    if isinstance(value, ListConfig | list | tuple):
-        return [path for item in value for path in _manifest_paths(item)]
-    return str(value).split(",")
 
 
 def _complete_config(cfg: DictConfig, labels: Sequence[str], checkpoint: EncoderCheckpoint | None) -> None:
