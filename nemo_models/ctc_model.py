@@ -13,6 +13,7 @@ from nemo.collections.asr.models import EncDecCTCModel
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.text import NORMALIZER_FINGERPRINT
+from nemo_models.augmentation import augment_lhotse_loader
 from nemo_models.checkpoint import EncoderCheckpoint, load_encoder_weights
 from nemo_models.decoding import mask_log_probs
 from nemo_models.parameter_groups import spare_from_weight_decay
@@ -70,12 +71,15 @@ class XLSRCTCModel(EncDecCTCModel):
         self._optimizer_param_groups = spare_from_weight_decay(self._optimizer_param_groups)
 
     def _setup_dataloader_from_config(self, config: DictConfig | None) -> Any:
-        """As NeMo's, with transcripts taken as they are unless the configuration names another parser."""
+        """As NeMo's, with transcripts as they are unless another parser is named, and `augmentor` heeded everywhere."""
         if config is not None and config.get("parser") is None:
             config = OmegaConf.create(config)
             with open_dict(config):
                 config.parser = "base"
-        return super()._setup_dataloader_from_config(config)
+        loader = super()._setup_dataloader_from_config(config)
+        if config is not None and config.get("use_lhotse") and config.get("augmentor"):
+            augment_lhotse_loader(loader, config.augmentor, self.cfg.sample_rate)
+        return loader
 
     def save_to(self, save_path: str) -> None:
         """As NeMo's, but complete or absent, and without the training machine's paths.
