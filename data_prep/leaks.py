@@ -82,12 +82,19 @@ class LeakIndex:
             for at in range(len(words) - ngram + 1):
                 self._grams.setdefault(tuple(words[at : at + ngram]), []).append((number, at))
 
-    def add(self, passage: Passage) -> None:
-        """Hold one line or utterance of training against the evaluation sentences."""
+    def add(self, passage: Passage) -> int:
+        """Hold one line or utterance of training against the evaluation sentences.
+
+        Returns:
+            Words, counted back from the passage's end and over earlier passages where it flows on, within which a
+            whole evaluation sentence stands that this passage ends; 0: none does.
+        """
         words = fold_text(passage.text, self._normalized).split()
         self.lines += 1
         self.words += len(words)
+        reach = 0
         for number in self._whole.get(" ".join(words), ()):
+            reach = len(words)
             sentence = self._sentences[number]
             sentence.exact_count += 1
             if len(sentence.exact) < 3:
@@ -96,11 +103,17 @@ class LeakIndex:
             self._tail, self._runs = [], {}
         stream = self._tail + words
         for end in range(self._ngram, len(stream) + 1):
-            self._follow(self._grams.get(tuple(stream[end - self._ngram : end]), ()), passage.where)
+            run = self._follow(self._grams.get(tuple(stream[end - self._ngram : end]), ()), passage.where)
+            reach = max(reach, run and run + len(stream) - end)
         self._tail = stream[len(stream) - self._ngram + 1 :] if len(stream) >= self._ngram else stream
+        return reach
 
-    def _follow(self, found: Iterable[tuple[int, int]], where: str) -> None:
-        """Note the sentences that the n-gram at the stream's present place belongs to, and how long it has been so."""
+    def _follow(self, found: Iterable[tuple[int, int]], where: str) -> int:
+        """Note the sentences that the n-gram at the stream's present place belongs to, and how long it has been so.
+
+        Returns the words of the longest sentence that is whole here; 0: none is.
+        """
+        whole = 0
         runs: dict[tuple[int, int], int] = {}
         for number, at in found:
             runs[number, at] = run = self._runs.get((number, at - 1), self._ngram - 1) + 1
@@ -108,7 +121,10 @@ class LeakIndex:
             sentence.covered.update(range(at, at + self._ngram))
             if run > sentence.longest_run:
                 sentence.longest_run, sentence.longest_where = run, where
+            if run >= len(sentence.words):
+                whole = max(whole, run)
         self._runs = runs
+        return whole
 
     def list_leaks(self) -> list[dict[str, Any]]:
         """List the evaluation sentences that training gives away, in their order.

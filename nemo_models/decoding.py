@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from data_prep.text import NORMALIZER_FINGERPRINT
-from nemo_models.ngram_lm import check_lm_matches
+from nemo_models.lm_file import check_lm_matches
 
 if TYPE_CHECKING:  # the model itself imports `mask_log_probs` from here
     from nemo.collections.asr.models import EncDecCTCModel

@@ -1,58 +1,48 @@
-"""The character n-gram language model that NeMo's `beam_batch` decoder reads (NGPU-LM).
+"""Training of n-gram language models: of characters for NeMo's `beam_batch` (NGPU-LM), of words for pyctcdecode.
 
-It is estimated by KenLM's `lmplz` over *tokens*: each character of a text is written as `chr(label index + 100)`, the
-space too, because that is how NeMo finds a label's n-grams. A language model is therefore tied to the order of a
-model's labels, and to the normaliser that its text went through; both are written into the file and checked before
-decoding, since a mismatch gives no error by itself, only bad texts.
+KenLM's `lmplz` estimates. Around it stands what keeps a language model honest and small: one normaliser, no line twice,
+no evaluation sentence in the text, a text in the domain at hand not drowned by a large general one, and what the result
+is worth on text that it has not seen.
 """
 
-import gzip
-import hashlib
-import os
-import shutil
-import subprocess
-import sys
 import tempfile
 import time
-import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from nemo.collections.asr.parts.submodules.ngram_lm import DEFAULT_TOKEN_OFFSET, NGramGPULanguageModel
-from omegaconf import open_dict
-from tqdm import tqdm
+import numpy as np
 
-from data_prep.text import NORMALIZER_FINGERPRINT, check_policies, find_outside_alphabet, normalize
-from nemo_models.nemo_file import read_nemo_config
+from data_prep.manifest import write_json
+from data_prep.text import NORMALIZER_FINGERPRINT, check_policies
+from nemo_models.lm_arpa import BackoffModel, read_arpa, write_arpa
+from nemo_models.lm_estimation import Estimator, find_lmplz
+from nemo_models.lm_file import NgramLMMetadata, hash_labels, token_words, write_token_lm
+from nemo_models.lm_interpolation import fit_weights, interpolate
+from nemo_models.lm_perplexity import HeldOutScores, measure, score_sentences
+from nemo_models.lm_text import LEAK_POLICIES, HeldOut, LeakWatch, LineRules, TextCounts, prepare_text
+from nemo_models.word_lm import read_unigrams
 
 MIN_ORDER, MAX_ORDER = 2, 10  # NGPU-LM cannot read unigrams alone; scripts/build_kenlm.sh compiles lmplz for up to 10
-METADATA_KEY = "text_lm"  # where the metadata stands in the configuration inside the language model's .nemo file
-
-
-@dataclass
-class TextCounts:
-    """What became of the lines of the texts: lines = used + empty + left_out."""
-
-    lines: int = 0
-    used: int = 0
-    empty: int = 0  # nothing left after normalisation
-    left_out: int = 0  # holds a character outside the labels, or bytes that are not UTF-8
-    reasons: Counter[str] = field(default_factory=Counter)  # lines that hold it, by character (or "not UTF-8")
+SUFFIXES = {"token": ".nemo", "word": ".arpa"}  # kind of language model → its file
 
 
 @dataclass(frozen=True)
-class NgramLMMetadata:
-    """What a language model was made for and from; written into its file."""
+class Component:
+    """The part that one side, `text` or `in_domain`, has in a language model.
 
-    order: int
-    labels_hash: str
-    normalizer_fingerprint: str
-    prune: tuple[int, ...] = ()
-    lines: int = 0
-    lines_used: int = 0
-    lines_left_out: int = 0
+    Attributes:
+        name: Which side.
+        weight: In the mixture, 0 … 1.
+        counts: What became of its lines.
+        held_out: What it gives the held-out text alone; `None` where there is none.
+    """
+
+    name: str
+    weight: float
+    counts: TextCounts
+    held_out: HeldOutScores | None
 
 
 @dataclass(frozen=True)
@@ -61,7 +51,9 @@ class NgramLMReport:
 
     output: Path
     ngrams: dict[int, int]  # number of n-grams by order
-    counts: TextCounts
+    counts: TextCounts  # of all texts
+    components: list[Component]
+    held_out: HeldOutScores | None  # of the whole
     seconds: float
     size_bytes: int
 
@@ -74,156 +66,152 @@ def train_ngram_lm(
     prune: Sequence[int] = (),
     memory: str = "1G",
     numbers: str = "reject",
+    *,
+    kind: str = "token",
+    in_domain: Sequence[Path] = (),
+    held_out: Path | float | None = None,
+    check_against: Sequence[Path] = (),
+    leaks: str = "refuse",
+    deduplicate: bool = True,
+    num_workers: int | None = None,
 ) -> NgramLMReport:
-    """Estimate a character n-gram language model and write it as a `.nemo` file.
+    """Estimate an n-gram language model and write it, with the report beside it as `<output>.json`.
 
     Args:
         texts: UTF-8 text files, one sentence a line, plain or gzip (`.gz`). They are streamed: memory stays bounded.
         labels: The acoustic model's labels, in order, without the blank.
-        output: The `.nemo` file to write; it appears complete or not at all.
-        order: Longest n-gram, 2 … 10.
+        output: The file to write, `.nemo` for tokens, `.arpa` for words; it appears complete or not at all.
+        order: Longest n-gram, 2 … 10, in characters or words.
         prune: For each order, drop n-grams seen that often or less (`0 0 1`: trigrams and longer seen once); the last
             value holds for the remaining orders. Empty: keep all.
         memory: What `lmplz` may use for sorting before it goes to disk, as it writes it (`500M`, `1G`, `50%`).
         numbers: `reject` lines with numbers, or `verbalize` them, see `data_prep.text.normalize`.
+        kind: `token`: of characters, for `beam_batch`; `word`: for pyctcdecode.
+        in_domain: Text like what will be recognised: a model of its own, mixed with that of `texts` by the weights that
+            predict the held-out text best.
+        held_out: A text to measure on, or the share of lines (of `in_domain` where there is one) to keep for that.
+            Its lines are left out of what is estimated from.
+        check_against: Manifests of evaluation data, whose sentences must not stand in the texts.
+        leaks: With lines that hold them: `refuse` the texts, `drop` the lines, or `allow` them.
+        deduplicate: Whether a line counts once however often it stands there.
+        num_workers: Processes that normalise; `None` is one a core.
 
     Returns:
-        Counts of lines and n-grams, time and size.
+        Counts of lines and n-grams, weights, perplexities, time and size.
 
     Raises:
-        FileNotFoundError: A text or `lmplz` is missing.
-        ValueError: Order, pruning or labels cannot be; a text cannot be read; no usable line; or `lmplz` failed.
+        FileNotFoundError: A text, a manifest or `lmplz` is missing.
+        ValueError: A setting or the labels cannot be; a text cannot be read or holds evaluation sentences; no usable
+            line; or `lmplz` failed.
     """
     started = time.monotonic()
-    _check_arguments(texts, labels, output, order, prune)
+    sides = {"in_domain": list(in_domain), "text": list(texts)} if in_domain else {"text": list(texts)}
+    _check_arguments([*texts, *in_domain], labels, output, order, prune)
+    _check_choices(kind, output, leaks, bool(in_domain), held_out)
     check_policies(numbers, latin="reject")
-    lmplz = find_lmplz()
+    find_lmplz()
+    rules = LineRules(frozenset(labels), numbers, num_workers)
+    held = HeldOut(held_out, rules)
+    watch = LeakWatch(check_against, numbers) if check_against and leaks != "allow" else None
+    estimator = Estimator(order, tuple(prune), memory, tuple(labels) if kind == "token" else None, deduplicate)
     output.parent.mkdir(parents=True, exist_ok=True)
-    counts = TextCounts()
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
-        arpa = Path(folder) / "lm.arpa"
-        command = [
-            lmplz,
-            "-o",
-            str(order),
-            "--discount_fallback",
-            "-S",
-            memory,
-            "-T",
-            folder + "/",
-            "--arpa",
-            str(arpa),
-        ]
-        if prune:
-            command += ["--prune", *map(str, prune)]
-        _run_lmplz(command, _token_lines(texts, labels, counts, numbers), Path(folder) / "lmplz.log")
-        if not counts.used:
-            raise ValueError(f"no usable line in {_names(texts)}: {describe_counts(counts)}")
-        ngrams = _read_ngram_counts(arpa)
-        if not ngrams.get(order):
-            raise ValueError(
-                f"{_names(texts)}: {counts.used} usable lines hold no {order}-gram"
-                f"{' after pruning' if prune else ''}; use a lower order, less pruning or more text"
-            )
-        metadata = NgramLMMetadata(
-            order=order,
-            labels_hash=hash_labels(labels),
-            normalizer_fingerprint=NORMALIZER_FINGERPRINT,
-            prune=tuple(prune),
-            lines=counts.lines,
-            lines_used=counts.used,
-            lines_left_out=counts.left_out,
-        )
-        _convert_arpa(arpa, len(labels), metadata, Path(folder) / "lm.nemo").replace(output)
-    return NgramLMReport(output, ngrams, counts, time.monotonic() - started, output.stat().st_size)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as name:
+        folder, prepared = Path(name), {}
+        for side, paths in sides.items():
+            prepared[side] = prepare_text(paths, rules, folder / f"{side}.txt", held, watch, leaks)
+            held.close()
+        names = {side: ", ".join(path.name for path in paths) for side, paths in sides.items()}
+        arpas = [estimator.run(names[side], *prepared[side], held.unseen_words, folder) for side in sides]
+        models = _read_models(arpas, labels, kind)
+        model, weights, scores = _combine(models, estimator, held)
+        counts = [prepared[side][1] for side in sides]
+        metadata = _describe_origin(counts, weights, labels, order, prune)
+        made = folder / f"lm{SUFFIXES[kind]}"
+        if kind == "token":
+            write_token_lm(model, metadata, made)
+        elif len(arpas) == 1:
+            made = arpas[0]
+        else:
+            write_arpa(model, made)
+        made.replace(output)
+    report = NgramLMReport(
+        output,
+        {length: len(part.keys) for length, part in enumerate(model.orders, 1)},
+        _sum_counts(counts),
+        [Component(*values) for values in zip(sides, weights, counts, scores, strict=False)],
+        scores[-1],
+        time.monotonic() - started,
+        output.stat().st_size,
+    )
+    write_json(output.with_name(f"{output.name}.json"), _as_json(report, kind, metadata))
+    return report
 
 
-def describe_counts(counts: TextCounts, most: int = 8) -> str:
-    """Say in one line how many lines were used and why the others were not."""
-    text = f"{counts.lines} lines = {counts.used} used + {counts.empty} empty + {counts.left_out} left out"
-    if counts.reasons:
-        common = counts.reasons.most_common(most)
-        rest = len(counts.reasons) - len(common)
-        text += ", lines by cause: " + "; ".join(f"{reason} {count}" for reason, count in common)
-        text += f"; {rest} more causes" if rest else ""
-    return text
+def _read_models(arpas: Sequence[Path], labels: Sequence[str], kind: str) -> list[BackoffModel]:
+    """Read ARPA files on one vocabulary: the labels, or the words of all."""
+    if kind == "token":
+        return [read_arpa(arpa, token_words(labels), is_closed=True) for arpa in arpas]
+    words = sorted({word.encode() for arpa in arpas for word in read_unigrams(arpa)})
+    return [read_arpa(arpa, words, is_closed=False) for arpa in arpas]
 
 
-def find_lmplz() -> str:
-    """Return the path of KenLM's `lmplz`: beside this interpreter first, then on PATH.
-
-    Raises:
-        FileNotFoundError: It is in neither place.
-    """
-    own = Path(sys.prefix) / "bin" / "lmplz"
-    found = str(own) if os.access(own, os.X_OK) else shutil.which("lmplz")
-    if not found:
-        raise FileNotFoundError(
-            f"lmplz not found at {own} or on PATH; build it with: make setup (or scripts/build_kenlm.sh)"
-        )
-    return found
-
-
-def encode_tokens(text: str, labels: Sequence[str]) -> str:
-    """Write a text the way the language model reads it: each character as `chr(index + 100)`, separated by spaces.
-
-    Args:
-        text: Characters that are all among `labels`.
-        labels: The acoustic model's labels, in order.
-    """
-    return " ".join(text.translate(_token_table(labels)))
+def _combine(
+    models: Sequence[BackoffModel], estimator: Estimator, held: HeldOut
+) -> tuple[BackoffModel, list[float], list[HeldOutScores | None]]:
+    """One model of all, their weights, and what each and then the whole gives the held-out text."""
+    tokens = [estimator.encode(line) for line in held.lines] if estimator.labels else held.lines
+    unknown = held.count_unseen_words()
+    if len(models) == 1:
+        return models[0], [1.0], [measure(models[0], held.lines, tokens, unknown) if held.lines else None] * 2
+    scored = [score_sentences(model, tokens) for model in models]
+    weights = fit_weights(np.stack([scores[is_known] for scores, is_known in scored]))
+    model = interpolate(models, list(weights))
+    return model, list(weights), [measure(each, held.lines, tokens, unknown) for each in (*models, model)]
 
 
-def hash_labels(labels: Sequence[str]) -> str:
-    """Return 16 hexadecimal digits that differ when any label or their order does."""
-    return hashlib.sha256("\n".join(labels).encode()).hexdigest()[:16]
+def _describe_origin(
+    counts: Sequence[TextCounts], weights: Sequence[float], labels: Sequence[str], order: int, prune: Sequence[int]
+) -> NgramLMMetadata:
+    total = _sum_counts(counts)
+    return NgramLMMetadata(
+        order=order,
+        labels_hash=hash_labels(labels),
+        normalizer_fingerprint=NORMALIZER_FINGERPRINT,
+        prune=tuple(prune),
+        lines=total.lines,
+        lines_used=total.used,
+        lines_left_out=total.left_out,
+        weights=tuple(round(float(weight), 6) for weight in weights),
+    )
 
 
-def read_metadata(lm_path: Path) -> NgramLMMetadata | None:
-    """Read what a language model was made for; `None` for one that another tool wrote.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not an n-gram language model in a `.nemo` file.
-    """
-    config = read_nemo_config(lm_path)
-    if not {"num_states", "num_arcs", "max_order"} <= config.keys():
-        raise ValueError(
-            f"{lm_path}: a .nemo file, but no n-gram language model; make one with scripts/train_ngram_lm.py"
-        )
-    metadata = config.get(METADATA_KEY)
-    return NgramLMMetadata(**{**metadata, "prune": tuple(metadata["prune"])}) if metadata else None
+def _sum_counts(parts: Sequence[TextCounts]) -> TextCounts:
+    total = TextCounts()
+    for part in parts:
+        total.add(part)
+    return total
 
 
-def check_lm_matches(lm_path: Path, labels: Sequence[str], normalizer_fingerprint: str) -> None:
-    """Refuse a language model that was made for other labels or from text of another normaliser.
+def _as_json(report: NgramLMReport, kind: str, metadata: NgramLMMetadata) -> dict[str, Any]:
+    def scores(held_out: HeldOutScores | None) -> dict[str, Any] | None:
+        return {**asdict(held_out), "oov_rate": held_out.oov_rate} if held_out else None
 
-    A language model of another tool carries neither; only the number of its labels can be compared then.
+    def lines(counts: TextCounts) -> dict[str, Any]:  # `asdict` makes nonsense of a Counter
+        return {**vars(counts), "reasons": dict(counts.reasons.most_common())}
 
-    Args:
-        lm_path: The language model's `.nemo` file.
-        labels: The acoustic model's labels, in order, without the blank.
-        normalizer_fingerprint: Of the normaliser that the acoustic model's transcripts went through.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no language model or does not fit; the message holds both sides.
-    """
-    remedy = "make one for this model: python scripts/train_ngram_lm.py text=… model_path=… output=…"
-    size = read_nemo_config(lm_path).get("vocab_size")
-    metadata = read_metadata(lm_path)
-    if size != len(labels):
-        raise ValueError(f"{lm_path}: language model over {size} labels, but the model has {len(labels)}; {remedy}")
-    if metadata and metadata.labels_hash != hash_labels(labels):
-        raise ValueError(
-            f"{lm_path}: language model of other labels or another order of them (hash {metadata.labels_hash}, "
-            f"the model's {hash_labels(labels)}); {remedy}"
-        )
-    if metadata and metadata.normalizer_fingerprint != normalizer_fingerprint:
-        raise ValueError(
-            f"{lm_path}: text normalised by {metadata.normalizer_fingerprint}, but the model's transcripts by "
-            f"{normalizer_fingerprint}; {remedy}"
-        )
+    return {
+        "kind": kind,
+        **asdict(metadata),
+        "ngrams": report.ngrams,
+        "text": lines(report.counts),
+        "held_out": scores(report.held_out),
+        "components": [
+            {"name": part.name, "weight": part.weight, "text": lines(part.counts), "held_out": scores(part.held_out)}
+            for part in report.components
+        ],
+        "seconds": round(report.seconds, 2),
+        "size_bytes": report.size_bytes,
+    }
 
 
 def _check_arguments(
@@ -234,8 +222,6 @@ def _check_arguments(
     missing = [str(path) for path in texts if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"no such text: {', '.join(missing)}")
-    if output.suffix != ".nemo":
-        raise ValueError(f"output {output}: expected a name that ends in .nemo")
     if not isinstance(order, int) or not MIN_ORDER <= order <= MAX_ORDER:
         raise ValueError(f"order is {order}, expected a whole number, {MIN_ORDER} … {MAX_ORDER}")
     are_counts = all(isinstance(threshold, int) and threshold >= 0 for threshold in prune)
@@ -245,80 +231,12 @@ def _check_arguments(
         raise ValueError(f"labels are not single characters, each once (a subword model?): {list(labels)[:10]} …")
 
 
-def _token_table(labels: Sequence[str]) -> dict[int, str]:
-    return {ord(label): chr(index + DEFAULT_TOKEN_OFFSET) for index, label in enumerate(labels)}
-
-
-def _token_lines(texts: Sequence[Path], labels: Sequence[str], counts: TextCounts, numbers: str) -> Iterator[bytes]:
-    table, alphabet = _token_table(labels), frozenset(labels)
-    for path in texts:
-        for raw in _read_lines(path):
-            counts.lines += 1
-            try:
-                line = normalize(raw.decode("utf-8"), numbers).text
-            except UnicodeDecodeError:
-                counts.left_out += 1
-                counts.reasons["not UTF-8"] += 1
-                continue
-            if not line:
-                counts.empty += 1
-            elif alphabet.issuperset(line):
-                counts.used += 1
-                yield (" ".join(line.translate(table)) + "\n").encode()
-            else:
-                counts.left_out += 1
-                counts.reasons.update(find_outside_alphabet(line, alphabet))
-
-
-def _read_lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as raw, tqdm(desc=path.name, total=path.stat().st_size, unit="B", unit_scale=True) as bar:
-        stream: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
-        try:
-            for line in stream:
-                bar.update(raw.tell() - bar.n)
-                yield line
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{path}: not a complete gzip file ({error})") from error
-
-
-def _run_lmplz(command: list[str], lines: Iterable[bytes], log_path: Path) -> None:
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log)
-        assert process.stdin is not None
-        try:
-            process.stdin.writelines(lines)
-            process.stdin.close()
-        except BrokenPipeError:
-            pass  # it ended early; its exit status and log say why
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            status = process.wait()
-    if status:
-        said = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise ValueError(f"lmplz failed with status {status}: {' '.join(said[-2:])} (command: {' '.join(command)})")
-
-
-def _read_ngram_counts(arpa: Path) -> dict[int, int]:
-    counts = {}
-    with arpa.open(encoding="utf-8", newline="\n") as lines:
-        for line in lines:
-            if line.startswith("ngram "):
-                order, count = line.removeprefix("ngram ").split("=")
-                counts[int(order)] = int(count)
-            elif counts:
-                break
-    return counts
-
-
-def _convert_arpa(arpa: Path, label_count: int, metadata: NgramLMMetadata, output: Path) -> Path:
-    model = NGramGPULanguageModel.from_file(arpa, vocab_size=label_count)
-    with open_dict(model.cfg):
-        model.cfg[METADATA_KEY] = {**asdict(metadata), "prune": list(metadata.prune)}
-    model.save_to(str(output))
-    return output
-
-
-def _names(texts: Sequence[Path]) -> str:
-    return ", ".join(path.name for path in texts)
+def _check_choices(kind: str, output: Path, leaks: str, is_mixture: bool, held_out: Path | float | None) -> None:
+    if kind not in SUFFIXES:
+        raise ValueError(f"kind is {kind}, expected one of {', '.join(SUFFIXES)}")
+    if output.suffix != SUFFIXES[kind]:
+        raise ValueError(f"output {output}: expected a name that ends in {SUFFIXES[kind]} (kind={kind})")
+    if leaks not in LEAK_POLICIES:
+        raise ValueError(f"leaks is {leaks}, expected one of {', '.join(LEAK_POLICIES)}")
+    if is_mixture and held_out is None:
+        raise ValueError("in_domain is mixed with text by what predicts a held-out text best: give held_out=… too")

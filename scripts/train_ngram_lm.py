@@ -1,12 +1,15 @@
-"""Train the character n-gram language model of the beam search from plain text.
+"""Train the n-gram language model of the beam search from plain text.
 
 The text passes through the project's normaliser; lines with characters that the model cannot write are left out and
-counted. The file that comes out carries what it was made for, and decoding refuses it with any other model.
+counted, repeated ones count once. kind=token is the character model of strategy beam_batch; the file carries what it
+was made for, and decoding refuses it with any other model. kind=word is the ARPA of strategy pyctcdecode. A report lies
+beside either as <output>.json.
 
     python scripts/train_ngram_lm.py text=a.txt model_path=model.nemo order=6 output=lm.nemo
 """
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -18,16 +21,43 @@ def main(cfg: DictConfig) -> None:
     from nemo.utils import logging
 
     from data_prep.alphabet import load_alphabet
+    from nemo_models.lm_text import describe_counts
     from nemo_models.nemo_file import read_labels
-    from nemo_models.ngram_lm import describe_counts, train_ngram_lm
+    from nemo_models.ngram_lm import train_ngram_lm
 
     logging.setLevel(logging.ERROR)
-    texts = [Path(text) for text in ([cfg.text] if isinstance(cfg.text, str) else cfg.text)]
     labels = read_labels(Path(cfg.model_path)) if cfg.model_path else load_alphabet(cfg.alphabet)
-    report = train_ngram_lm(texts, labels, Path(cfg.output), cfg.order, list(cfg.prune), cfg.memory, cfg.numbers)
-    print(f"text: {describe_counts(report.counts)}")
+    if not cfg.check_against:
+        print("check_against=[dev.json,test.json] would tell whether evaluation sentences stand in the text")
+    report = train_ngram_lm(
+        paths(cfg.text),
+        labels,
+        Path(cfg.output),
+        cfg.order,
+        list(cfg.prune),
+        cfg.memory,
+        cfg.numbers,
+        kind=cfg.kind,
+        in_domain=paths(cfg.in_domain),
+        held_out=Path(cfg.held_out) if isinstance(cfg.held_out, str) else cfg.held_out,
+        check_against=paths(cfg.check_against),
+        leaks=cfg.leaks,
+        deduplicate=cfg.deduplicate,
+        num_workers=cfg.num_workers,
+    )
+    for part in report.components:
+        print(f"{part.name}: {describe_counts(part.counts)}")
+        if len(report.components) > 1:
+            print(f"{part.name}: weight {part.weight:.3f}; alone on held-out text: {part.held_out}")
+    if report.held_out:
+        print(f"held-out text: {report.held_out}")
     print("n-grams: " + ", ".join(f"{order}: {count}" for order, count in report.ngrams.items()))
     print(f"{report.output}: order {cfg.order}, {report.size_bytes / 1e6:.1f} MB, {report.seconds:.1f} s")
+
+
+def paths(value: Any) -> list[Path]:
+    """None, one path or several."""
+    return [Path(path) for path in ([value] if isinstance(value, str) else value or [])]
 
 
 if __name__ == "__main__":

@@ -13,14 +13,10 @@ from nemo.collections.asr.parts.submodules.ngram_lm import NGramGPULanguageModel
 
 from data_prep.alphabet import load_alphabet
 from data_prep.text import NORMALIZER_FINGERPRINT
-from nemo_models.ngram_lm import (
-    describe_counts,
-    encode_tokens,
-    find_lmplz,
-    hash_labels,
-    read_metadata,
-    train_ngram_lm,
-)
+from nemo_models.lm_estimation import find_lmplz
+from nemo_models.lm_file import encode_tokens, hash_labels, read_metadata
+from nemo_models.lm_text import describe_counts
+from nemo_models.ngram_lm import train_ngram_lm
 
 LABELS = load_alphabet()
 
@@ -53,7 +49,8 @@ def test_every_label_has_its_token():
 @pytest.mark.parametrize(("order", "prune"), [(2, []), (6, []), (5, [0, 0, 1])])
 def test_scores_are_kenlms(lmplz, write, tmp_path, order, prune):
     """Every token's score, end of sentence included, seen and unseen n-grams. float32 against KenLM's: hence 1e-4."""
-    train_ngram_lm([write("\n".join(lm_lines() * 2))], LABELS, tmp_path / "lm.nemo", order, prune)
+    text = write("\n".join(lm_lines() * 2))
+    train_ngram_lm([text], LABELS, tmp_path / "lm.nemo", order, prune, deduplicate=False)
     command = [lmplz, "-o", str(order), "--discount_fallback", "-S", "100M"]
     command += ["--prune", *map(str, prune)] if prune else []
     tokens = "".join(_tokens(line) + "\n" for line in lm_lines() * 2)
