@@ -1,7 +1,8 @@
-"""The CTC model: NeMo's `EncDecCTCModel` where its stock behaviour is right, ours in the two places where it is not.
+"""The CTC model: NeMo's `EncDecCTCModel` where its stock behaviour is right, ours in the three places where it is not.
 
 NeMo lets decoders read the frames of padding (`beam_batch` with a language model then gives a text that depends on the
-batch), and parses transcripts as English unless told otherwise (which destroys Devanagari without a word).
+batch), decodes character labels without the times and confidence that it promises (see `ctc_decoding`), and parses
+transcripts as English unless told otherwise (which destroys Devanagari without a word).
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
+from nemo.collections.asr.metrics.wer import WER
 from nemo.collections.asr.models import EncDecCTCModel
+from nemo.collections.asr.parts.mixins import TranscribeConfig
+from nemo.utils import logging
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.text import NORMALIZER_FINGERPRINT
 from nemo_models.augmentation import augment_lhotse_loader
 from nemo_models.checkpoint import EncoderCheckpoint, load_encoder_weights
+from nemo_models.ctc_decoding import CharacterCTCDecoding, complete_decoding_config
 from nemo_models.decoding import mask_log_probs
 from nemo_models.parameter_groups import spare_from_weight_decay
 from nemo_models.weightless import weightless_encoders
@@ -25,6 +31,19 @@ class XLSRCTCModel(EncDecCTCModel):
 
     Everything of NeMo's API works on it (`transcribe`, `change_decoding_strategy`, `save_to`, `restore_from`, …).
     """
+
+    def __init__(self, cfg: DictConfig, trainer: Trainer | None = None):
+        """As NeMo's, with a decoding of ours.
+
+        Args:
+            cfg: As `model_config` makes it.
+            trainer: Lightning's, for training.
+        """
+        decoding = cfg.get("decoding")
+        with open_dict(cfg):
+            cfg.decoding = None  # NeMo's own default, which loads nothing; settings of ours may be too much for it
+        super().__init__(cfg=cfg, trainer=trainer)
+        self.change_decoding_strategy(decoding, verbose=False)
 
     def forward(
         self,
@@ -61,9 +80,37 @@ class XLSRCTCModel(EncDecCTCModel):
             new_vocabulary: What a new head is to write, the blank not among it.
             decoding_cfg: NeMo's decoding settings; `None` keeps those in use.
         """
-        super().change_vocabulary(list(new_vocabulary), decoding_cfg)
+        decoding = decoding_cfg or self.cfg.decoding
+        super().change_vocabulary(list(new_vocabulary), OmegaConf.create({"strategy": "greedy_batch"}))
         with open_dict(self.cfg):
             self.cfg.labels = list(new_vocabulary)
+        self.change_decoding_strategy(decoding, verbose=False)
+
+    def change_decoding_strategy(self, decoding_cfg: DictConfig | None = None, verbose: bool = True) -> None:
+        """As NeMo's, with a `CharacterCTCDecoding`.
+
+        Args:
+            decoding_cfg: NeMo's decoding settings, any part of them; `None` keeps those in use.
+            verbose: Log them.
+        """
+        config = complete_decoding_config(self.cfg.decoding if decoding_cfg is None else decoding_cfg)
+        frame_s = self.cfg.preprocessor.window_stride * self.encoder.subsampling_factor
+        self.decoding = CharacterCTCDecoding(config, list(self.decoder.vocabulary), frame_s)
+        settings = {"use_cer": self.cfg.get("use_cer", False), "log_prediction": self.cfg.get("log_prediction", False)}
+        self.wer = WER(decoding=self.decoding, dist_sync_on_step=True, **settings)
+        self.decoder.temperature = config.temperature
+        with open_dict(self.cfg):
+            self.cfg.decoding = config
+        if verbose:
+            logging.info(f"decoding strategy:\n{OmegaConf.to_yaml(config)}")
+
+    def _transcribe_output_processing(self, outputs: dict[str, torch.Tensor], trcfg: TranscribeConfig) -> Any:
+        """As NeMo's, for n-best lists too."""
+        if not self.decoding.returns_n_best:
+            return super()._transcribe_output_processing(outputs, trcfg)
+        return self.decoding.ctc_decoder_predictions_tensor(
+            outputs["logits"], outputs["logits_len"], return_hypotheses=trcfg.return_hypotheses
+        )
 
     def setup_optimizer_param_groups(self) -> None:
         """As NeMo's (`cfg.optim_param_groups`), with norms and biases spared from weight decay."""

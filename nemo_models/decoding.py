@@ -7,18 +7,19 @@ no language model holds it back), and one CPU thread for the beam search.
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from nemo.collections.asr.parts.submodules.ctc_decoding import CTCDecodingConfig
+from nemo.collections.asr.parts.submodules.ctc_decoding import CTCDecoding, CTCDecodingConfig
 from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from data_prep.text import NORMALIZER_FINGERPRINT
-from nemo_models.lm_file import check_lm_matches
+from nemo_models.ctc_decoding import CharacterCTCDecoding
+from nemo_models.ngram_lm import check_lm_matches
 
 if TYPE_CHECKING:  # the model itself imports `mask_log_probs` from here
     from nemo.collections.asr.models import EncDecCTCModel
@@ -75,6 +76,9 @@ def configure_decoding(model: "EncDecCTCModel", ctc_decoding: Mapping[str, Any] 
         fingerprint = model.cfg.get("normalizer_fingerprint") or NORMALIZER_FINGERPRINT
         check_lm_matches(Path(lm_path), list(model.decoder.vocabulary), fingerprint)
     model.change_decoding_strategy(config, verbose=False)
+    if type(model.decoding) is CTCDecoding:  # NeMo's own model over characters
+        frame_s = model.cfg.preprocessor.window_stride * model.encoder.subsampling_factor
+        model.decoding = CharacterCTCDecoding(model.cfg.decoding, list(model.decoder.vocabulary), frame_s)
 
 
 def resolve_decoding_config(ctc_decoding: Mapping[str, Any] | DictConfig | None) -> DictConfig:
@@ -103,22 +107,69 @@ def resolve_decoding_config(ctc_decoding: Mapping[str, Any] | DictConfig | None)
     return config
 
 
-def decode_log_probs(model: "EncDecCTCModel", log_probs: torch.Tensor, lengths: torch.Tensor) -> list[Hypothesis]:
+def decode_log_probs(
+    model: "EncDecCTCModel",
+    log_probs: torch.Tensor,
+    lengths: torch.Tensor,
+    timestamps: bool = False,
+    confidence: bool = False,
+) -> list[Hypothesis]:
     """Decode a batch with the model's present strategy.
 
     Args:
-        model: A CTC model over characters.
+        model: A CTC model; over characters where times or confidence are wanted.
         log_probs: (B, T, V+1) float, natural log-probabilities, blank last.
         lengths: (B,) integer, valid frames of each.
+        timestamps: Fill `timestamp["char"]`, `["word"]` and `["segment"]`: what, `start_offset` and `end_offset`
+            (frames, the end not included), `start` and `end` (s).
+        confidence: Fill `frame_confidence`, `token_confidence` (of characters) and `word_confidence`, 0 … 1.
 
     Returns:
         B of NeMo's hypotheses (`text`, `score`, `y_sequence`), the best of each utterance. Each is the same whatever
         else is in the batch.
+
+    Raises:
+        ValueError: Times or confidence of a model over subwords.
     """
-    log_probs = mask_log_probs(log_probs.float(), lengths, blank_id=log_probs.shape[-1] - 1)
-    search_on_cpu = model.cfg.decoding.strategy == "beam_batch" and log_probs.device.type == "cpu"
-    with torch.inference_mode(), one_cpu_thread(search_on_cpu):
-        return model.decoding.ctc_decoder_predictions_tensor(log_probs, lengths, return_hypotheses=True)
+    if isinstance(model.decoding, CharacterCTCDecoding):
+        return [hypotheses[0] for hypotheses in _decode(model, log_probs, lengths, False, timestamps, confidence)]
+    if timestamps or confidence:
+        raise ValueError(f"{_name(model)}: times and confidence need a model over characters, not subwords")
+    with torch.inference_mode(), _search_threads(model, log_probs):
+        masked = mask_log_probs(log_probs.float(), lengths, blank_id=log_probs.shape[-1] - 1)
+        return model.decoding.ctc_decoder_predictions_tensor(masked, lengths, return_hypotheses=True)
+
+
+def decode_n_best(
+    model: "EncDecCTCModel",
+    log_probs: torch.Tensor,
+    lengths: torch.Tensor,
+    timestamps: bool = False,
+    confidence: bool = False,
+) -> list[list[Hypothesis]]:
+    """As `decode_log_probs`, with all hypotheses of the beam for each utterance: best first, no text twice.
+
+    A greedy search has one.
+    """
+    if not isinstance(model.decoding, CharacterCTCDecoding):
+        raise ValueError(f"{_name(model)}: an n-best list needs a model over characters, not subwords")
+    return _decode(model, log_probs, lengths, True, timestamps, confidence)
+
+
+def _decode(
+    model: "EncDecCTCModel", log_probs: torch.Tensor, lengths: torch.Tensor, *wanted: bool
+) -> list[list[Hypothesis]]:
+    with torch.inference_mode(), _search_threads(model, log_probs):
+        masked = mask_log_probs(log_probs.float(), lengths, blank_id=log_probs.shape[-1] - 1)
+        return model.decoding.decode(masked, lengths, *wanted)
+
+
+def _search_threads(model: "EncDecCTCModel", log_probs: torch.Tensor) -> AbstractContextManager[None]:
+    return one_cpu_thread(model.cfg.decoding.strategy == "beam_batch" and log_probs.device.type == "cpu")
+
+
+def _name(model: "EncDecCTCModel") -> str:
+    return type(model).__name__
 
 
 @contextmanager
