@@ -1,0 +1,315 @@
+"""The compiled inside of `beam_search`: beam search over one utterance's CTC log-probabilities.
+
+It computes what NeMo's `BatchedBeamCTCComputer.batched_beam_search_torch` computes, sum by sum in float32, so that the
+two choose alike. Where NeMo runs some hundred tensor operations for each frame, this visits each candidate once.
+
+- A language model's scores over all labels (a *row*) are worked out once for each state that a hypothesis comes to,
+  and kept. Most frames extend hypotheses by blanks or repeats, which stay in their state.
+- A frame's candidates are visited in the order of NeMo's flat index (hypothesis, then label). One that is no better
+  than the worst of a full beam cannot enter it; one that is `threshold` or more below the best so far would be pruned
+  after the frame, since the best only rises. Neither is looked at again.
+- Frames beyond an utterance's length are not visited at all.
+
+Equal scores: the lower flat index wins. `torch.topk`, which NeMo uses, leaves that open.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numba
+import numpy as np
+
+START_STATE = 0  # of a language model: the one that holds all unigrams
+NONE = -1  # no label, no frame, no state
+ROW_SLOTS = 1024  # language model states whose rows are kept; a power of two
+SLOT_MULTIPLIER = 0x9E3779B1  # 2³² / golden ratio: spreads neighbouring states over the slots
+HASH_MULTIPLIER = 6364136223846793005  # NeMo's hash of tokens: hash · multiplier + 1 + label (mod 2⁶⁴)
+MINUS_INFINITY = np.float32(-np.inf)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class FusionArrays(NamedTuple):
+    """A language model or boosting tree as NeMo lays it out: a suffix tree, its arcs sorted by the state they leave."""
+
+    arc_bounds: np.ndarray  # (S, 2) int, first arc of a state and one past its last
+    arc_labels: np.ndarray  # (A,) int
+    arc_targets: np.ndarray  # (A,) int, states
+    arc_weights: np.ndarray  # (A,) float32, natural log
+    backoff_targets: np.ndarray  # (S,) int, states; of a lower order each, so that every chain ends in `START_STATE`
+    backoff_weights: np.ndarray  # (S,) float32
+    final_weights: np.ndarray  # (S,) float32
+
+
+class Fusion(NamedTuple):
+    """Models whose scores are added to the acoustic ones."""
+
+    models: tuple[FusionArrays, ...]  # numba needs one to know their type; only the first M are used
+    alphas: np.ndarray  # (M,) float32, weights
+    initial_states: np.ndarray  # (M,) int64
+    has_final: np.ndarray  # (M,) bool, whether the model scores the end of the text
+
+
+class Settings(NamedTuple):
+    """How to search."""
+
+    blank: int  # its index, 0 … V; V where there are fusion models
+    beam_size: int  # K, hypotheses kept from frame to frame
+    beta: np.float32  # added for each token
+    threshold: np.float32  # above 0; hypotheses that far below a frame's best are dropped
+
+
+class _Rows(NamedTuple):
+    """Scores and next states over all labels, by fusion model and slot."""
+
+    states: np.ndarray  # (M, ROW_SLOTS) int64, whose row a slot holds
+    scores: np.ndarray  # (M, ROW_SLOTS, V) float32, times the model's weight
+    targets: np.ndarray  # (M, ROW_SLOTS, V) int64
+
+
+class _Beam(NamedTuple):
+    """Hypotheses, best first."""
+
+    scores: np.ndarray  # (K,) float32
+    labels: np.ndarray  # (K,) int64, of the last frame, blank included
+    hashes: np.ndarray  # (K,) int64, of the tokens
+    counts: np.ndarray  # (K,) int64, tokens
+    nodes: np.ndarray  # (K,) int64, last token's place in `_Tokens`
+    ends: np.ndarray  # (K,) int64, last frame of the last token
+    states: np.ndarray  # (K, M) int64, fusion models' states
+
+
+class _Tokens(NamedTuple):
+    """Tokens of all hypotheses that ever were in the beam, each linked to the one before it."""
+
+    previous: np.ndarray  # (N,) int64
+    labels: np.ndarray  # (N,) int64
+    frames: np.ndarray  # (N,) int64, first frame
+    previous_ends: np.ndarray  # (N,) int64, last frame of the token before
+
+
+class _Candidates(NamedTuple):
+    """A frame's best extensions, best first, and what it takes to find them."""
+
+    scores: np.ndarray  # (K,) float32
+    indices: np.ndarray  # (K,) int64, hypothesis · (V+1) + label
+    sums: np.ndarray  # (V+1,) float32, one hypothesis' scores by label
+
+
+def compiled(function: Function) -> Function:
+    """Compile when first called, to run without the GIL, and keep the result on disk where numba may write.
+
+    Numba looks at `NUMBA_CACHE_DIR`, the source's `__pycache__` and the user's cache folder, and raises where it may
+    write to none of them; then each process compiles for itself.
+    """
+    try:
+        return cast(Function, numba.njit(cache=True, nogil=True)(function))
+    except RuntimeError:
+        return cast(Function, numba.njit(nogil=True)(function))
+
+
+@compiled
+def search(
+    log_probs: np.ndarray, settings: Settings, fusion: Fusion
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Search one utterance.
+
+    Args:
+        log_probs: (T, V+1) float32, C-contiguous, natural log.
+        settings: How to search.
+        fusion: What to add.
+
+    Returns:
+        The hypotheses that are left, in the beam's order (by score before the end of the text was scored): scores (H,)
+        float32; and with the tokens of all of them one after the other: bounds (H+1,) int64, labels, first frames
+        and numbers of frames, int64 each.
+    """
+    frames, width = log_probs.shape
+    models = len(fusion.alphas)
+    rows = _make_rows(models, width - 1)
+    beam, extended = _make_beam(settings.beam_size, models), _make_beam(settings.beam_size, models)
+    candidates = _Candidates(
+        np.empty(settings.beam_size, np.float32), np.empty(settings.beam_size, np.int64), np.empty(width, np.float32)
+    )
+    tokens = _make_tokens(frames * settings.beam_size + 1)  # pages that are not written to take no memory
+    beam.scores[0], beam.labels[0], beam.hashes[0], beam.counts[0] = 0.0, NONE, 0, 0
+    beam.nodes[0], beam.ends[0], beam.states[0] = 0, NONE, fusion.initial_states
+    hypotheses, nodes = 1, 1  # node 0 is where all begin
+    for frame in range(frames):
+        found = _choose(log_probs[frame], settings, fusion, beam, hypotheses, rows, candidates)
+        hypotheses, nodes = _extend(
+            frame, settings.blank, fusion, beam, found, candidates, rows, extended, tokens, nodes
+        )
+        beam, extended = extended, beam
+    for index in range(hypotheses):
+        for m in range(models):
+            if fusion.has_final[m]:
+                beam.scores[index] += fusion.models[m].final_weights[beam.states[index, m]] * fusion.alphas[m]
+    return _read_out(beam, hypotheses, tokens)
+
+
+@compiled
+def _make_rows(models: int, labels: int) -> _Rows:
+    shape = (models, ROW_SLOTS, labels)
+    return _Rows(np.full((models, ROW_SLOTS), NONE, np.int64), np.empty(shape, np.float32), np.empty(shape, np.int64))
+
+
+@compiled
+def _make_beam(size: int, models: int) -> _Beam:
+    return _Beam(
+        np.empty(size, np.float32),
+        np.empty(size, np.int64),
+        np.empty(size, np.int64),
+        np.empty(size, np.int64),
+        np.empty(size, np.int64),
+        np.empty(size, np.int64),
+        np.empty((size, models), np.int64),
+    )
+
+
+@compiled
+def _make_tokens(size: int) -> _Tokens:
+    return _Tokens(
+        np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
+    )
+
+
+@compiled
+def _find_row(rows: _Rows, fusion: Fusion, m: int, state: int) -> int:
+    """The slot that holds the row of a model's state; the row is worked out where it is not there."""
+    slot = ((state * SLOT_MULTIPLIER) >> 16) & (ROW_SLOTS - 1)
+    if rows.states[m, slot] == state:
+        return slot
+    rows.states[m, slot] = state
+    model, alpha = fusion.models[m], fusion.alphas[m]
+    scores, targets = rows.scores[m, slot], rows.targets[m, slot]
+    targets[:] = NONE
+    backoff = np.float32(0.0)
+    while True:
+        for arc in range(model.arc_bounds[state, 0], model.arc_bounds[state, 1]):
+            label = model.arc_labels[arc]
+            if targets[label] == NONE:  # else a longer context has it
+                targets[label] = model.arc_targets[arc]
+                scores[label] = alpha * (backoff + model.arc_weights[arc])
+        if state == START_STATE:
+            return slot
+        backoff += model.backoff_weights[state]
+        state = model.backoff_targets[state]
+
+
+@compiled
+def _choose(
+    log_probs: np.ndarray,
+    settings: Settings,
+    fusion: Fusion,
+    beam: _Beam,
+    hypotheses: int,
+    rows: _Rows,
+    candidates: _Candidates,
+) -> int:
+    """Choose a frame's best extensions into `candidates`; returns how many there are."""
+    width, found = len(log_probs), 0
+    best, sums = candidates.scores, candidates.sums
+    least = MINUS_INFINITY  # what a candidate must be above; NaN is above nothing
+    for index in range(hypotheses):
+        score, last = beam.scores[index], beam.labels[index]
+        for label in range(width):
+            sums[label] = (log_probs[label] + score) + settings.beta
+        for m in range(len(fusion.alphas)):
+            row = rows.scores[m, _find_row(rows, fusion, m, beam.states[index, m])]
+            for label in range(width - 1):
+                sums[label] += row[label]
+        sums[settings.blank] = log_probs[settings.blank] + score
+        if last != NONE:
+            sums[last] = log_probs[last] + score
+        for label in range(width):
+            if sums[label] > least:
+                found = _insert(sums[label], index * width + label, candidates, found)
+                least = max(least, best[0] - settings.threshold)
+                if found == len(best):
+                    least = max(least, best[found - 1])
+    while found and not best[found - 1] > best[0] - settings.threshold:
+        found -= 1
+    return found
+
+
+@compiled
+def _insert(score: np.float32, index: int, candidates: _Candidates, found: int) -> int:
+    """Insert a candidate behind all that are as good; a full list loses its last. Returns the new number."""
+    scores, indices = candidates.scores, candidates.indices
+    place = min(found, len(scores) - 1)
+    while place > 0 and scores[place - 1] < score:
+        scores[place], indices[place] = scores[place - 1], indices[place - 1]
+        place -= 1
+    scores[place], indices[place] = score, index
+    return min(found + 1, len(scores))
+
+
+@compiled
+def _extend(
+    frame: int,
+    blank: int,
+    fusion: Fusion,
+    beam: _Beam,
+    found: int,
+    candidates: _Candidates,
+    rows: _Rows,
+    extended: _Beam,
+    tokens: _Tokens,
+    nodes: int,
+) -> tuple[int, int]:
+    """Write the chosen candidates into `extended`; of those that came to be alike, the best alone.
+
+    Alike are those with the same tokens and the same last label: whatever follows, they score alike.
+
+    Returns:
+        Numbers of hypotheses and of nodes.
+    """
+    kept, width = 0, len(candidates.sums)
+    for place in range(found):
+        parent, label = candidates.indices[place] // width, candidates.indices[place] % width
+        is_token = label != blank and label != beam.labels[parent]
+        hashed, count = beam.hashes[parent], beam.counts[parent]
+        if is_token:
+            hashed, count = hashed * HASH_MULTIPLIER + 1 + label, count + 1
+        if _holds(extended, kept, hashed, label, count):
+            continue
+        extended.scores[kept], extended.labels[kept] = candidates.scores[place], label
+        extended.hashes[kept], extended.counts[kept] = hashed, count
+        extended.ends[kept] = beam.ends[parent] if label == blank else frame
+        extended.nodes[kept], extended.states[kept] = beam.nodes[parent], beam.states[parent]
+        if is_token:
+            tokens.previous[nodes], tokens.labels[nodes] = beam.nodes[parent], label
+            tokens.frames[nodes], tokens.previous_ends[nodes] = frame, beam.ends[parent]
+            extended.nodes[kept] = nodes
+            nodes += 1
+            for m in range(len(fusion.alphas)):
+                slot = _find_row(rows, fusion, m, beam.states[parent, m])
+                extended.states[kept, m] = rows.targets[m, slot, label]
+        kept += 1
+    return kept, nodes
+
+
+@compiled
+def _holds(beam: _Beam, hypotheses: int, hashed: int, label: int, count: int) -> bool:
+    for index in range(hypotheses):
+        if beam.hashes[index] == hashed and beam.labels[index] == label and beam.counts[index] == count:
+            return True
+    return False
+
+
+@compiled
+def _read_out(
+    beam: _Beam, hypotheses: int, tokens: _Tokens
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    bounds = np.zeros(hypotheses + 1, np.int64)
+    bounds[1:] = np.cumsum(beam.counts[:hypotheses])
+    total = bounds[hypotheses]
+    labels, frames, durations = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, np.int64)
+    for index in range(hypotheses):
+        node, end = beam.nodes[index], beam.ends[index]
+        for place in range(bounds[index + 1] - 1, bounds[index] - 1, -1):
+            labels[place], frames[place] = tokens.labels[node], tokens.frames[node]
+            durations[place] = end - tokens.frames[node] + 1
+            node, end = tokens.previous[node], tokens.previous_ends[node]
+    return beam.scores[:hypotheses].copy(), bounds, labels, frames, durations
