@@ -22,6 +22,7 @@ from nemo_models.augmentation import augment_lhotse_loader
 from nemo_models.checkpoint import EncoderCheckpoint, load_encoder_weights
 from nemo_models.ctc_decoding import CharacterCTCDecoding, complete_decoding_config
 from nemo_models.decoding import mask_log_probs
+from nemo_models.lm_bundle import LM_KEY, is_bundled, register_language_model, unpack_language_model
 from nemo_models.parameter_groups import spare_from_weight_decay
 from nemo_models.weightless import weightless_encoders
 
@@ -39,6 +40,7 @@ class XLSRCTCModel(EncDecCTCModel):
             cfg: As `model_config` makes it.
             trainer: Lightning's, for training.
         """
+        unpack_language_model(cfg)
         decoding = cfg.get("decoding")
         with open_dict(cfg):
             cfg.decoding = None  # NeMo's own default, which loads nothing; settings of ours may be too much for it
@@ -140,6 +142,7 @@ class XLSRCTCModel(EncDecCTCModel):
         config: DictConfig = self._cfg
         try:
             self.cfg = without_local_paths(config)
+            register_language_model(self)
             super().save_to(str(partial))
         finally:
             self.cfg = config
@@ -150,13 +153,15 @@ class XLSRCTCModel(EncDecCTCModel):
 def without_local_paths(config: DictConfig) -> DictConfig:
     """A copy of a model's configuration that says nothing of where data sets and a language model lay.
 
-    A model that decodes with a language model is saved as a greedy one: that file would not be found elsewhere.
+    A model that decodes with a language model is saved as a greedy one, since that file would not be found elsewhere,
+    unless it is bundled: then it goes into the `.nemo` file.
     """
     portable = DictConfig(OmegaConf.to_container(config, resolve=True))
     for name in ("train_ds", "validation_ds", "test_ds"):
         if portable.get(name) is not None:
             portable[name].manifest_filepath = None
-    if OmegaConf.select(portable, "decoding.beam.ngram_lm_model") is not None:
+    lm_path = OmegaConf.select(portable, LM_KEY)
+    if lm_path is not None and not is_bundled(lm_path):
         portable.decoding.beam.ngram_lm_model = None
         portable.decoding.strategy = "greedy_batch"
     return portable

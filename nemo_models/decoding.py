@@ -19,7 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from data_prep.text import NORMALIZER_FINGERPRINT
 from nemo_models.ctc_decoding import CharacterCTCDecoding
-from nemo_models.ngram_lm import check_lm_matches
+from nemo_models.lm_bundle import LM_KEY, is_bundled
+from nemo_models.lm_file import check_lm_matches
 
 if TYPE_CHECKING:  # the model itself imports `mask_log_probs` from here
     from nemo.collections.asr.models import EncDecCTCModel
@@ -62,7 +63,8 @@ def configure_decoding(model: "EncDecCTCModel", ctc_decoding: Mapping[str, Any] 
 
     Args:
         model: A CTC model over characters.
-        ctc_decoding: NeMo's `CTCDecodingConfig`, any part of it. `strategy` is one of `STRATEGIES`; `None` for
+        ctc_decoding: NeMo's `CTCDecodingConfig`, any part of it. `strategy` is one of `STRATEGIES`; `None` is what the
+            model carries: its tuned beam search, where a language model is bundled with it, else greedy. `None` for
             `beam.beam_size`, `beam.ngram_lm_alpha` or `beam.beam_beta` takes this module's default (with a language
             model `LM_ALPHA` and `LM_BETA`, without one 0 for each character).
 
@@ -70,7 +72,7 @@ def configure_decoding(model: "EncDecCTCModel", ctc_decoding: Mapping[str, Any] 
         FileNotFoundError: The language model is not there.
         ValueError: An unknown setting, a value that cannot be, or a language model that does not fit the model.
     """
-    config = resolve_decoding_config(ctc_decoding)
+    config = resolve_decoding_config(_on_bundle(model, ctc_decoding))
     lm_path = config.beam.ngram_lm_model
     if config.strategy == "beam_batch" and lm_path is not None:
         fingerprint = model.cfg.get("normalizer_fingerprint") or NORMALIZER_FINGERPRINT
@@ -186,6 +188,19 @@ def one_cpu_thread(enabled: bool = True) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def _on_bundle(model: "EncDecCTCModel", ctc_decoding: Mapping[str, Any] | DictConfig | None) -> DictConfig:
+    """Lay settings over those that a bundled language model was tuned with, if the model has one and they mean it."""
+    given = OmegaConf.create(ctc_decoding if isinstance(ctc_decoding, DictConfig) else dict(ctc_decoding or {}))
+    beam = given.get("beam")
+    if isinstance(beam, DictConfig):  # a key without a value is one that was not given
+        given.beam = {key: value for key, value in beam.items() if value is not None}
+    other_lm = isinstance(beam, DictConfig) and beam.get("ngram_lm_model") is not None
+    strategy = given.pop("strategy", None)
+    if is_bundled(OmegaConf.select(model.cfg, LM_KEY)) and strategy in (None, "beam_batch") and not other_lm:
+        return OmegaConf.merge(OmegaConf.create(OmegaConf.to_container(model.cfg.decoding)), given)
+    return OmegaConf.merge(given, {"strategy": strategy or "greedy_batch"})
 
 
 def _check_settings(config: DictConfig) -> None:

@@ -1,0 +1,86 @@
+"""A language model inside the `.nemo` file of the acoustic model that it was tuned with, as one of NeMo's artifacts.
+
+NeMo unpacks a `.nemo` file into a folder that is gone once the model is built, while the decoding that reads the
+language model may be set again at any time. A bundled one is therefore kept in a folder of this process, under a name
+that tells what is in a bundle from what the user points to: only the first is saved with the model.
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nemo.utils.app_state import AppState
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+if TYPE_CHECKING:
+    from nemo.core import ModelPT
+
+LM_KEY = "decoding.beam.ngram_lm_model"  # in a model's configuration
+_FILE_NAME = "ngram_lm.nemo"
+_IN_ARCHIVE = "nemo:"  # how NeMo marks a path inside the .nemo file
+
+
+def keep_language_model(source: Path, name: str | None = None) -> Path:
+    """Put a language model's file among those that are saved with a model.
+
+    Args:
+        source: The file; it may go away afterwards.
+        name: Tells it from others; `None` makes one up. A second file of the same name is taken for the same.
+
+    Returns:
+        Where it is for as long as this process runs.
+    """
+    target = Path(_folder().name) / (name or uuid.uuid4().hex) / _FILE_NAME
+    if not target.exists():
+        target.parent.mkdir()
+        try:
+            os.link(source, target)  # costs nothing, whatever its size
+        except OSError:
+            shutil.copyfile(source, target)
+    return target
+
+
+def is_bundled(path: str | Path | None) -> bool:
+    """Whether a language model's file is one that is saved with a model."""
+    return path is not None and Path(path).parent.parent == Path(_folder().name)
+
+
+def unpack_language_model(config: DictConfig) -> None:
+    """Keep the language model of a `.nemo` file that is being restored; call it before the decoding is built.
+
+    Args:
+        config: The model's; its path inside the archive becomes one on disk. Others are left as they are.
+
+    Raises:
+        ValueError: The archive lacks the file that its configuration names.
+    """
+    name = OmegaConf.select(config, LM_KEY)
+    if not isinstance(name, str) or not name.startswith(_IN_ARCHIVE):
+        return
+    name = name.removeprefix(_IN_ARCHIVE)
+    folder = AppState().nemo_file_folder
+    if Path(name).name != name or not folder or not (Path(folder) / name).is_file():
+        raise ValueError(f"the model's language model, {name}, is not in its .nemo file: damaged? copy the file again")
+    with open_dict(config):
+        OmegaConf.update(config, LM_KEY, str(keep_language_model(Path(folder) / name, name)))
+
+
+def register_language_model(model: "ModelPT") -> None:
+    """Have NeMo's `save_to` write the bundled language model of the present decoding, or none.
+
+    NeMo's `register_artifact` refuses files that end in `.nemo`, lest a model be nested as one; its connector does not.
+    """
+    model.artifacts = dict(getattr(model, "artifacts", None) or {})
+    model.artifacts.pop(LM_KEY, None)
+    path = OmegaConf.select(model.cfg, LM_KEY)
+    if is_bundled(path):
+        model._save_restore_connector.register_artifact(model, LM_KEY, path)
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="bundled_lm_")
