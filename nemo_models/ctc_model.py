@@ -23,6 +23,7 @@ from nemo_models.checkpoint import EncoderCheckpoint, load_encoder_weights
 from nemo_models.ctc_decoding import CharacterCTCDecoding, complete_decoding_config
 from nemo_models.decoding import mask_log_probs
 from nemo_models.lm_bundle import LM_KEY, is_bundled, register_language_model, unpack_language_model
+from nemo_models.lora import updates_merged_in_state_dict
 from nemo_models.parameter_groups import spare_from_weight_decay
 from nemo_models.weightless import weightless_encoders
 
@@ -131,7 +132,7 @@ class XLSRCTCModel(EncDecCTCModel):
         return loader
 
     def save_to(self, save_path: str) -> None:
-        """As NeMo's, but complete or absent, and without the training machine's paths.
+        """As NeMo's, but complete or absent, without the training machine's paths, low-rank updates merged.
 
         Args:
             save_path: The `.nemo` to write; its folder is made if need be.
@@ -143,7 +144,8 @@ class XLSRCTCModel(EncDecCTCModel):
         try:
             self.cfg = without_local_paths(config)
             register_language_model(self)
-            super().save_to(str(partial))
+            with updates_merged_in_state_dict(self.encoder.network):
+                super().save_to(str(partial))
         finally:
             self.cfg = config
         if partial.exists():  # only the first of several processes writes

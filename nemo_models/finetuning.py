@@ -15,6 +15,7 @@ from data_prep.alphabet import load_alphabet
 from data_prep.text import NORMALIZER_FINGERPRINT
 from nemo_models.checkpoint import EncoderCheckpoint, load_checkpoint, load_encoder_weights
 from nemo_models.ctc_model import XLSRCTCModel, config_of_checkpoint
+from nemo_models.lora import add_lora
 from nemo_models.training_checks import check_training
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ def fine_tune(cfg: DictConfig) -> Path:
     model = XLSRCTCModel(cfg=cfg.model, trainer=trainer)
     if checkpoint is not None:
         load_encoder_weights(model.encoder, checkpoint)
+    add_lora(model.encoder.network, cfg.model.get("lora"))
     model.maybe_init_from_pretrained_checkpoint(cfg)
     trainer.fit(model)
     result = run_folder / "checkpoints" / f"{cfg.name}.nemo"

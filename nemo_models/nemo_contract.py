@@ -12,6 +12,7 @@ from nemo.core.neural_types import (
     NeuralType,
 )
 
+from nemo_models.lora import hold_original_weights
 from nemo_models.weightless import encoder_device
 
 WAVEFORMS = NeuralType(("B", "T"), AudioSignal())
@@ -67,6 +68,11 @@ class PretrainedEncoder(NeuralModule, Exportable):
     def receptive_field(self) -> int:
         """Samples that one frame sees: the shortest audio that gives a frame."""
         raise NotImplementedError
+
+    def unfreeze(self, partial: bool = False) -> None:
+        """As NeMo's, but weights under low-rank updates stay frozen (NeMo's `freeze_updates` ends here)."""
+        super().unfreeze(partial=partial)
+        hold_original_weights(self.network)
 
     def _make_network(self, kind: Any, config: Any, mask_time_prob: float, gradient_checkpointing: bool) -> Any:
         """Build a network of class `kind`; its `config` masks, so that the vector for masked frames exists.
