@@ -49,7 +49,7 @@ class CompiledBeamCTCComputer(BatchedBeamCTCComputer):
         if not self.beam_threshold > 0:
             raise ValueError(f"beam_threshold is {self.beam_threshold}, expected more than 0")
         self.threads = threads
-        self._read_models: tuple[list[NGramGPULanguageModel], tuple[FusionArrays, ...]] = ([], (_NO_MODEL,))
+        self._read_models: tuple[list[NGramGPULanguageModel], tuple[FusionArrays, ...]] = ([], _as_one_type([]))
 
     @classmethod
     def replacing(cls, computer: BatchedBeamCTCComputer, threads: int = 1) -> "CompiledBeamCTCComputer":
@@ -102,7 +102,7 @@ class CompiledBeamCTCComputer(BatchedBeamCTCComputer):
         if models and self._blank_index != labels:
             raise ValueError(f"the blank is {self._blank_index} of 0 … {labels}; with fusion models it must be last")
         if models != self._read_models[0]:
-            self._read_models = (list(models), _same_integers([read_fusion_model(model, labels) for model in models]))
+            self._read_models = (list(models), _as_one_type([read_fusion_model(model, labels) for model in models]))
         return Fusion(
             models=self._read_models[1],
             alphas=alphas,
@@ -205,9 +205,10 @@ def read_fusion_model(model: NGramGPULanguageModel, labels: int) -> FusionArrays
     return arrays
 
 
-def _same_integers(models: list[FusionArrays]) -> tuple[FusionArrays, ...]:
-    """Give all models integers of the same type, which the compiled search needs; NeMo takes 64 bits for huge ones."""
-    dtype = np.result_type(*(field.dtype for model in models for field in model if field.dtype.kind == "i"))
+def _as_one_type(models: list[FusionArrays]) -> tuple[FusionArrays, ...]:
+    """Make it one compiled search for any models: two of them at least, and all with integers of the same type."""
+    models = models + [_NO_MODEL] * (2 - len(models))
+    dtype = np.result_type(*(model.arc_bounds for model in models))  # NeMo takes 64 bits for huge ones
     return tuple(
         FusionArrays(*(field.astype(dtype, copy=False) if field.dtype.kind == "i" else field for field in model))
         for model in models
@@ -223,7 +224,7 @@ def _nothing_found() -> Hypothesis:
     return Hypothesis(score=float("-inf"), y_sequence=none, timestamp=none, token_duration=none)
 
 
-# numba wants at least one model to know the type of a tuple by; it is never looked at
+# Stands where there is no model; never looked at
 _NO_MODEL = FusionArrays(
     arc_bounds=np.zeros((1, 2), np.int32),
     arc_labels=np.zeros(0, np.int32),

@@ -25,6 +25,7 @@ ROW_SLOTS = 1024  # language model states whose rows are kept; a power of two
 SLOT_MULTIPLIER = 0x9E3779B1  # 2³² / golden ratio: spreads neighbouring states over the slots
 HASH_MULTIPLIER = 6364136223846793005  # NeMo's hash of tokens: hash · multiplier + 1 + label (mod 2⁶⁴)
 MINUS_INFINITY = np.float32(-np.inf)
+ZERO = np.int64(0)  # what counters begin with: for a literal 0, numba would compile what they are passed to once more
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -44,7 +45,7 @@ class FusionArrays(NamedTuple):
 class Fusion(NamedTuple):
     """Models whose scores are added to the acoustic ones."""
 
-    models: tuple[FusionArrays, ...]  # numba needs one to know their type; only the first M are used
+    models: tuple[FusionArrays, ...]  # only the first M are used; each number of them is compiled for itself
     alphas: np.ndarray  # (M,) float32, weights
     initial_states: np.ndarray  # (M,) int64
     has_final: np.ndarray  # (M,) bool, whether the model scores the end of the text
@@ -133,8 +134,10 @@ def search(
     )
     tokens = _make_tokens(frames * settings.beam_size + 1)  # pages that are not written to take no memory
     beam.scores[0], beam.labels[0], beam.hashes[0], beam.counts[0] = 0.0, NONE, 0, 0
-    beam.nodes[0], beam.ends[0], beam.states[0] = 0, NONE, fusion.initial_states
-    hypotheses, nodes = 1, 1  # node 0 is where all begin
+    beam.nodes[0], beam.ends[0] = 0, NONE
+    for m in range(models):
+        beam.states[0, m] = fusion.initial_states[m]
+    hypotheses, nodes = ZERO + 1, ZERO + 1  # node 0 is where all begin
     for frame in range(frames):
         found = _choose(log_probs[frame], settings, fusion, beam, hypotheses, rows, candidates)
         hypotheses, nodes = _extend(
@@ -208,7 +211,7 @@ def _choose(
     candidates: _Candidates,
 ) -> int:
     """Choose a frame's best extensions into `candidates`; returns how many there are."""
-    width, found = len(log_probs), 0
+    width, found = len(log_probs), ZERO
     best, sums = candidates.scores, candidates.sums
     least = MINUS_INFINITY  # what a candidate must be above; NaN is above nothing
     for index in range(hypotheses):
@@ -265,7 +268,7 @@ def _extend(
     Returns:
         Numbers of hypotheses and of nodes.
     """
-    kept, width = 0, len(candidates.sums)
+    kept, width = ZERO, len(candidates.sums)
     for place in range(found):
         parent, label = candidates.indices[place] // width, candidates.indices[place] % width
         is_token = label != blank and label != beam.labels[parent]
@@ -277,15 +280,15 @@ def _extend(
         extended.scores[kept], extended.labels[kept] = candidates.scores[place], label
         extended.hashes[kept], extended.counts[kept] = hashed, count
         extended.ends[kept] = beam.ends[parent] if label == blank else frame
-        extended.nodes[kept], extended.states[kept] = beam.nodes[parent], beam.states[parent]
+        extended.nodes[kept] = beam.nodes[parent]
         if is_token:
             tokens.previous[nodes], tokens.labels[nodes] = beam.nodes[parent], label
             tokens.frames[nodes], tokens.previous_ends[nodes] = frame, beam.ends[parent]
             extended.nodes[kept] = nodes
             nodes += 1
-            for m in range(len(fusion.alphas)):
-                slot = _find_row(rows, fusion, m, beam.states[parent, m])
-                extended.states[kept, m] = rows.targets[m, slot, label]
+        for m in range(len(fusion.alphas)):
+            state = beam.states[parent, m]
+            extended.states[kept, m] = rows.targets[m, _find_row(rows, fusion, m, state), label] if is_token else state
         kept += 1
     return kept, nodes
 
@@ -302,8 +305,9 @@ def _holds(beam: _Beam, hypotheses: int, hashed: int, label: int, count: int) ->
 def _read_out(
     beam: _Beam, hypotheses: int, tokens: _Tokens
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    bounds = np.zeros(hypotheses + 1, np.int64)
-    bounds[1:] = np.cumsum(beam.counts[:hypotheses])
+    scores, bounds = np.empty(hypotheses, np.float32), np.zeros(hypotheses + 1, np.int64)
+    for index in range(hypotheses):
+        scores[index], bounds[index + 1] = beam.scores[index], bounds[index] + beam.counts[index]
     total = bounds[hypotheses]
     labels, frames, durations = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, np.int64)
     for index in range(hypotheses):
@@ -312,4 +316,4 @@ def _read_out(
             labels[place], frames[place] = tokens.labels[node], tokens.frames[node]
             durations[place] = end - tokens.frames[node] + 1
             node, end = tokens.previous[node], tokens.previous_ends[node]
-    return beam.scores[:hypotheses].copy(), bounds, labels, frames, durations
+    return scores, bounds, labels, frames, durations
