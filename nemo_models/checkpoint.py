@@ -27,10 +27,13 @@ class SourceRun(NamedTuple):
     Attributes:
         frames: The encoder's output, float32, (B, T', D).
         logits: The CTC head's output in the source's order of tokens, float32, (B, T', tokens); `None` without one.
+        features: What the source's front-end gave its encoder, float32, (B, T', bands), where that is another thing
+            than a scaled waveform.
     """
 
     frames: torch.Tensor
     logits: torch.Tensor | None
+    features: torch.Tensor | None = None
 
 
 class Reference(Protocol):

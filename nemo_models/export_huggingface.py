@@ -21,7 +21,7 @@ from transformers import (
 
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.exporting import pad_waveforms, probe_waveforms
-from nemo_models.huggingface_checkpoint import KINDS
+from nemo_models.huggingface_checkpoint import EPSILON_KEY, KINDS
 from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
 
 WORD_DELIMITER = "|"
@@ -85,6 +85,8 @@ def hugging_face_vocabulary(labels: Sequence[str]) -> list[str]:
 def compare_huggingface(model: XLSRCTCModel, folder: Path) -> float:
     """Load a folder with transformers alone and run it on noise, each waveform alone and all in a padded batch.
 
+    Wav2Vec2-BERT is given transformers' features on both sides: it magnifies their last bit, see `import_proof`.
+
     Returns:
         The largest difference of a log-probability on a valid frame from the model's, natural log.
     """
@@ -96,7 +98,13 @@ def compare_huggingface(model: XLSRCTCModel, folder: Path) -> float:
         signal, lengths = pad_waveforms(batch)
         features = extractor([wave.numpy() for wave in batch], sampling_rate=16000, padding=True, return_tensors="pt")
         with torch.inference_mode():
-            expected, frames, _ = model(input_signal=signal, input_signal_length=lengths)
+            if _kind(model) == "wav2vec2":
+                expected, frames, _ = model(input_signal=signal, input_signal_length=lengths)
+            else:
+                expected, frames, _ = model(
+                    processed_signal=features["input_features"].transpose(1, 2),
+                    processed_signal_length=features["attention_mask"].sum(dim=1),
+                )
             found = network(**features).logits.log_softmax(-1)
         for row, other, count in zip(expected, found, frames, strict=True):
             largest = max(largest, (row[:count] - other[:count]).abs().max().item())
@@ -173,7 +181,8 @@ def _note_epsilon(model: XLSRCTCModel) -> list[str]:
         return []
     return [
         f"the model adds {epsilon:g} to a waveform's variance, Hugging Face's feature extractor "
-        f"{HUGGING_FACE_EPSILON:g}: the quieter the audio, the more outputs differ (texts below some -30 dBFS RMS)"
+        f"{HUGGING_FACE_EPSILON:g}: the quieter the audio, the more outputs differ (texts below some -30 dBFS RMS); "
+        f"waveforms multiplied by {(HUGGING_FACE_EPSILON / epsilon) ** 0.5:.3g} give the model's own"
     ]
 
 
@@ -190,10 +199,12 @@ def _write_processor(model: XLSRCTCModel, folder: Path, vocabulary: Sequence[str
     sample_rate = int(model.cfg.sample_rate)
     if _kind(model) == "wav2vec2":
         processor_class = "Wav2Vec2Processor"
+        epsilon = float(model.preprocessor.epsilon)
         extractor: Any = Wav2Vec2FeatureExtractor(
             sampling_rate=sample_rate,
             do_normalize=model.preprocessor.normalize,
             return_attention_mask=model.encoder.mask_padding,
+            **({EPSILON_KEY: epsilon} if epsilon != HUGGING_FACE_EPSILON else {}),
         )
     else:
         processor_class = "Wav2Vec2BertProcessor"

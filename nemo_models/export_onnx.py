@@ -1,4 +1,4 @@
-"""A model as one ONNX graph: waveforms in, log-probabilities out, with the normalisation inside.
+"""A model as one ONNX graph: waveforms in, log-probabilities out, with the whole front-end inside.
 
 The graph's `lengths` may be left out: it then takes every sample as valid. That is what lets sherpa-onnx, which feeds
 a single input, load the same file that batches with padding use.
@@ -19,6 +19,7 @@ from nemo.core.classes import typecheck
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding import mask_log_probs
 from nemo_models.exporting import pad_waveforms, probe_waveforms
+from nemo_models.nemo_contract import PretrainedEncoder
 from nemo_models.xlsr_encoder import XLSREncoder
 
 if TYPE_CHECKING:
@@ -93,12 +94,15 @@ def write_onnx(
         The graph's path; what the user should know, a sentence each.
 
     Raises:
-        ValueError: The model's front-end cannot be traced.
+        ValueError: The encoder is not one of this project's.
     """
     import onnx
 
-    if not isinstance(model.encoder, XLSREncoder):
-        raise ValueError(f"format=onnx: a model with {type(model.encoder).__name__} is not supported, only wav2vec 2.0")
+    if not isinstance(model.encoder, PretrainedEncoder):
+        raise ValueError(
+            f"format=onnx: a model with {type(model.encoder).__name__} is not supported, only wav2vec 2.0 and "
+            "Wav2Vec2-BERT"
+        )
     labels = list(model.decoder.vocabulary)
     path = folder / "model.onnx"
     graph = trace(model, path)
@@ -120,7 +124,7 @@ def write_onnx(
     notes = []
     if quantization == "int8":
         notes.append("int8: activations are scaled over a whole batch, so a text may depend on it; run one at a time")
-    if not model.preprocessor.normalize:
+    if metadata.get("normalize") is False:  # Wav2Vec2-BERT's features are the same at any loudness
         notes.append("sherpa-onnx normalises waveforms, which this model was not trained on: do not use it there")
     return path, notes
 
@@ -193,13 +197,16 @@ def compare_onnx(model: XLSRCTCModel, path: Path) -> float:
 
 
 def _quantize(path: Path, target: Path) -> Path:
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     external = path.with_name(f"{path.name}.data").exists()
+    nodes = onnx.load(str(path), load_external_data=False).graph.node
     quantize_dynamic(
         str(path),
         str(target),
         op_types_to_quantize=["MatMul"],  # convolutions become slower and lose more
+        nodes_to_exclude=[node.name for node in nodes if node.name.startswith("/preprocessor/")],
         per_channel=True,
         weight_type=QuantType.QInt8,
         use_external_data_format=external,
@@ -210,7 +217,15 @@ def _quantize(path: Path, target: Path) -> Path:
 
 
 def _describe(model: XLSRCTCModel, labels: list[str], quantization: str | None, source: str) -> dict[str, Any]:
-    config = model.encoder.wav2vec2.config
+    front_end: dict[str, Any] = {}
+    if isinstance(model.encoder, XLSREncoder):
+        config = model.encoder.network.config
+        front_end = {
+            "conv_kernel": list(config.conv_kernel),
+            "conv_stride": list(config.conv_stride),
+            "normalize": bool(model.preprocessor.normalize),
+            "epsilon": float(model.preprocessor.epsilon),
+        }
     return {
         "model": source,
         "sample_rate_hz": int(model.cfg.sample_rate),
@@ -220,10 +235,7 @@ def _describe(model: XLSRCTCModel, labels: list[str], quantization: str | None, 
         "blank_id": len(labels),
         "frame_shift_s": float(model.preprocessor.window_stride),
         "shortest_samples": model.encoder.receptive_field(),
-        "conv_kernel": list(config.conv_kernel),
-        "conv_stride": list(config.conv_stride),
-        "normalize": bool(model.preprocessor.normalize),
-        "epsilon": float(model.preprocessor.epsilon),
+        **front_end,
         "normalizer_fingerprint": model.cfg.get("normalizer_fingerprint") or "",
         "quantization": quantization or "none",
     }

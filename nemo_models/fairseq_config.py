@@ -86,7 +86,8 @@ def architecture_from_fairseq(model: Mapping[str, Any], source: str = "the check
     for key, supported in SUPPORTED.items():
         if value.get(key, supported[0]) not in supported:
             names = " or ".join(map(repr, supported))
-            raise ValueError(f"{source}: has {key}={value[key]!r}; only {names} is supported")
+            adapters = " (language adapters, as MMS's fine-tuned models have)" if value[key] == "trf_adp" else ""
+            raise ValueError(f"{source}: has {key}={value[key]!r}{adapters}; only {names} is supported")
     convolutions = parse_conv_layers(value["conv_feature_layers"])
     return {
         "conv_dim": [width for width, _, _ in convolutions],

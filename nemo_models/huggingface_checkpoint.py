@@ -28,6 +28,9 @@ WEIGHT_FILES = (
 )
 """In order of preference; the indices name the parts of a checkpoint that is split."""
 VOCABULARY_FILE = "vocab.json"
+EPSILON_KEY = "variance_epsilon"
+"""In `preprocessor_config.json`, this project's own: transformers keeps such keys and does not act on them. Where it is
+missing the epsilon is transformers' own."""
 OTHER_FILES = (
     "config.json",
     "preprocessor_config.json",
@@ -99,21 +102,26 @@ def load_huggingface(folder: Path, source: str) -> EncoderCheckpoint:
             head[name.removeprefix(HEAD)] = tensor.float()
         else:
             weights[_today_spelling(name)] = tensor.float()
+    epsilon = features.get(EPSILON_KEY, HUGGING_FACE_EPSILON)
+    if not isinstance(epsilon, float) or not 0 < epsilon < 1:
+        raise ValueError(f"{source}: preprocessor_config.json says {EPSILON_KEY}={epsilon!r}, expected a small number")
     complete = make_config(**{key: config[key] for key in keys if key in config})
     is_group_norm = kind == "wav2vec2" and complete.feat_extract_norm == "group"
     # transformers' rule: models with group norm were trained without an attention mask, the others need one
     mask_padding = not is_group_norm or bool(features.get("return_attention_mask", False))
+    normalize = bool(features.get("do_normalize", True))
+    reference_epsilon = epsilon if normalize else HUGGING_FACE_EPSILON
     return EncoderCheckpoint(
         source=source,
         architecture={key: _plain(getattr(complete, key)) for key in keys},
         weights=weights,
-        normalize=bool(features.get("do_normalize", True)),
-        epsilon=HUGGING_FACE_EPSILON,
+        normalize=normalize,
+        epsilon=epsilon,
         left_out=tuple(left_out),
         kind=kind,
         mask_padding=mask_padding,
         head=_read_head(folder, source, head) if head else None,
-        reference=HuggingFaceReference(folder, kind, bool(head), mask_padding),
+        reference=HuggingFaceReference(folder, kind, bool(head), mask_padding, reference_epsilon),
     )
 
 

@@ -18,6 +18,7 @@ from transformers.utils import logging
 
 from data_prep.audio import SAMPLE_RATE_HZ
 from nemo_models.checkpoint import SourceRun
+from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
 
 
 class HuggingFaceReference:
@@ -28,15 +29,20 @@ class HuggingFaceReference:
         kind: Its `model_type`.
         has_head: Whether it has a CTC head.
         mask_padding: Whether its feature extractor tells the model what is padding.
+        epsilon: What it adds to a waveform's variance; transformers itself knows only `HUGGING_FACE_EPSILON`.
     """
 
     description = "transformers' from_pretrained and feature extractor, on the same folder"
 
-    def __init__(self, folder: Path, kind: str, has_head: bool, mask_padding: bool) -> None:
+    def __init__(
+        self, folder: Path, kind: str, has_head: bool, mask_padding: bool, epsilon: float = HUGGING_FACE_EPSILON
+    ) -> None:
         self._folder = folder
         self._kind = kind
         self._has_head = has_head
         self._mask_padding = mask_padding
+        # (x - mean) / sqrt(variance + epsilon) is what transformers makes of a waveform that is louder by this
+        self._loudness = (HUGGING_FACE_EPSILON / epsilon) ** 0.5
 
     @torch.inference_mode()
     def __call__(self, batches: Sequence[Sequence[torch.Tensor]]) -> list[SourceRun]:
@@ -46,14 +52,15 @@ class HuggingFaceReference:
             runs = []
             for waves in batches:
                 inputs = extractor(
-                    [wave.numpy() for wave in waves],
+                    [wave.numpy() if self._loudness == 1 else wave.numpy() * self._loudness for wave in waves],
                     sampling_rate=SAMPLE_RATE_HZ,
                     padding=True,
                     return_tensors="pt",
                     return_attention_mask=self._mask_padding,
                 )
                 frames = model.base_model(**inputs).last_hidden_state
-                runs.append(SourceRun(frames, model.lm_head(frames) if self._has_head else None))
+                logits = model.lm_head(frames) if self._has_head else None
+                runs.append(SourceRun(frames, logits, inputs.get("input_features")))
         return runs
 
     def _load(self) -> tuple[Any, Any]:

@@ -1,4 +1,10 @@
-"""The proof that an imported model computes what its source computes, made anew at every import."""
+"""The proof that an imported model computes what its source computes, made anew at every import.
+
+wav2vec 2.0 is compared from the waveform to the output. Wav2Vec2-BERT is compared in two steps, each within the same
+tolerance: the features, and what the encoder makes of the source's features. From end to end it cannot be judged: 24
+conformer layers magnify the last bit of a feature about a hundredfold, so that transformers differs from itself by
+1.1e-5 between an utterance alone and the same one in a batch. That comparison is made and reported all the same.
+"""
 
 import gc
 import math
@@ -13,6 +19,8 @@ from nemo_models.ctc_model import XLSRCTCModel
 TOLERANCE = 1e-5  # of the output's greatest absolute value: float32 through 24 or 48 layers in another order of sums
 LONG_S, SHORT_S = 1.0, 0.61  # of the two fixed waveforms; together they make the padded batch
 SAMPLE_RATE_HZ = 16000
+END_TO_END = "end_to_end"
+"""Begins the names of figures that are reported and not judged."""
 
 
 def fixed_waveforms() -> list[torch.Tensor]:
@@ -50,7 +58,8 @@ def prove_import(model: XLSRCTCModel, checkpoint: EncoderCheckpoint, with_head: 
     """
     assert checkpoint.reference is not None
     differences = compare_with_source(model, checkpoint, checkpoint.reference, with_head)
-    beyond = {name: value for name, value in differences.items() if not value <= TOLERANCE}
+    judged = {name: value for name, value in differences.items() if not name.startswith(END_TO_END)}
+    beyond = {name: value for name, value in judged.items() if not value <= TOLERANCE}
     if beyond:
         found = ", ".join(f"{name} {value:.1e}" for name, value in beyond.items())
         raise ValueError(
@@ -70,19 +79,31 @@ def compare_with_source(
     gc.collect()  # the source's weights are gone before ours are read
     differences = {}
     for name, batch in batches.items():
-        frames, lengths, log_probs = _run(model, batch)
-        differences[f"encoder_{name}"] = _difference(frames, expected[name].frames, lengths)
+        run = expected[name]
+        features, lengths = _front_end(model, batch)
+        frames, frame_lengths, log_probs = _run(model, features, lengths)
+        if run.features is not None:
+            differences[f"{END_TO_END}_{name}"] = _difference(frames, run.frames, frame_lengths)
+            differences[f"front_end_{name}"] = _difference(features.transpose(1, 2), run.features, lengths)
+            frames, frame_lengths, log_probs = _run(model, run.features.transpose(1, 2), lengths)
+        differences[f"encoder_{name}"] = _difference(frames, run.frames, frame_lengths)
         if with_head:
-            differences[f"head_{name}"] = _difference(log_probs, _log_probs(expected[name], checkpoint), lengths)
+            differences[f"head_{name}"] = _difference(log_probs, _log_probs(run, checkpoint), frame_lengths)
     return differences
 
 
 @torch.inference_mode()
-def _run(model: XLSRCTCModel, waves: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _front_end(model: XLSRCTCModel, waves: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     lengths = torch.tensor([len(wave) for wave in waves])
     signal = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True)
-    processed, processed_lengths = model.preprocessor(input_signal=signal, length=lengths)
-    frames, frame_lengths = model.encoder(audio_signal=processed, length=processed_lengths)
+    return model.preprocessor(input_signal=signal, length=lengths)
+
+
+@torch.inference_mode()
+def _run(
+    model: XLSRCTCModel, features: torch.Tensor, lengths: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    frames, frame_lengths = model.encoder(audio_signal=features, length=lengths)
     return frames.transpose(1, 2), frame_lengths, model.decoder(encoder_output=frames)
 
 
@@ -106,5 +127,8 @@ def _difference(found: torch.Tensor, expected: torch.Tensor, lengths: torch.Tens
 
 def describe_proof(proof: Mapping[str, Any]) -> str:
     """One line for the person who imports."""
-    figures = ", ".join(f"{name.replace('_', ' ')} {value:.1e}" for name, value in proof.items() if "_" in name)
-    return f"equal to its source within {proof['tolerance']:g} of the output's scale: {figures} ({proof['reference']})"
+    figures = {name: f"{name.replace('_', ' ')} {value:.1e}" for name, value in proof.items() if "_" in name}
+    judged = ", ".join(text for name, text in figures.items() if not name.startswith(END_TO_END))
+    seen = ", ".join(text for name, text in figures.items() if name.startswith(END_TO_END))
+    line = f"equal to its source within {proof['tolerance']:g} of the output's scale: {judged} ({proof['reference']})"
+    return f"{line}; {seen}" if seen else line

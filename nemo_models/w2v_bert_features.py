@@ -76,8 +76,8 @@ class LogMelFeatures(FrontEnd):
             variance = centred.square().sum(1, keepdim=True) / (count - 1)
             scaled = (centred * torch.rsqrt(variance + VARIANCE_EPSILON)).float()
             pairs = torch.div(frames, STACKED, rounding_mode="floor")
-            whole = scaled.shape[1] // STACKED
-            stacked = scaled[:, : whole * STACKED].reshape(len(scaled), whole, -1)
+            whole = scaled.shape[1] // STACKED  # shapes, not lengths: a graph keeps a length as a number
+            stacked = scaled[:, : whole * STACKED].reshape(scaled.shape[0], whole, STACKED * scaled.shape[2])
             stacked = stacked.masked_fill(
                 (torch.arange(whole, device=stacked.device) >= pairs[:, None])[..., None], 0.0
             )

@@ -32,23 +32,45 @@ HINDI = ["|", *"अआइईउएकखगचजतदनपबमयरलव�
 """As the many fine-tuned XLSR-53 on the hub have it: the blank at the end, other names."""
 
 
-def narrow(architecture: Mapping[str, Any]) -> dict[str, Any]:
-    """The same topology with four channels a head and six layers; everything else is kept."""
+def narrow(architecture: Mapping[str, Any], layers: int = 6) -> dict[str, Any]:
+    """The same topology with four channels a head and so many layers; everything else is kept."""
     width = 4 * architecture["num_attention_heads"]
     ratio = architecture["intermediate_size"] // architecture["hidden_size"]
     fields = {**architecture, "hidden_size": width, "intermediate_size": ratio * width}
-    fields["num_hidden_layers"] = min(6, architecture["num_hidden_layers"])
+    fields["num_hidden_layers"] = min(layers, architecture["num_hidden_layers"])
     return {**fields, "conv_dim": [32] * 7} if "conv_dim" in fields else fields
 
 
-def random_model(name: str, seed: int = 0, vocabulary: list[str] | None = None) -> Wav2Vec2PreTrainedModel:
+def vocabulary_of(name: str) -> list[str] | None:
+    """The tokens of a member's CTC head, in order."""
+    if not MEMBERS[name]["head"]:
+        return None
+    return HINDI if "bert" in name else [*ENGLISH[:5], *HINDI[1:-2]] if "indic" in name else ENGLISH
+
+
+def write_member(
+    folder: Path, name: str, form: str, seed: int = 0, layers: int = 6
+) -> tuple[str, Wav2Vec2PreTrainedModel]:
+    """Write a member in a form; where it lies, and transformers' model that it was written from."""
+    vocabulary = vocabulary_of(name)
+    model = random_model(name, seed, vocabulary, layers)
+    if form == "fairseq":
+        write_fairseq(folder / "checkpoint.pt", name, model, vocabulary)
+        return str(folder / "checkpoint.pt"), model
+    write_huggingface(folder, name, model, vocabulary)
+    return str(folder), model
+
+
+def random_model(
+    name: str, seed: int = 0, vocabulary: list[str] | None = None, layers: int = 6
+) -> Wav2Vec2PreTrainedModel:
     """A member as transformers builds it, pretrained or, with a vocabulary, with a CTC head whose texts are noise.
 
     Every weight is random, those of norms and biases too, so that none can be lost or exchanged unnoticed.
     """
     torch.manual_seed(seed)
     member = MEMBERS[name]
-    fields = narrow(member["architecture"])
+    fields = narrow(member["architecture"], layers)
     if vocabulary:
         fields |= {"vocab_size": len(vocabulary), "pad_token_id": vocabulary.index(_pad(vocabulary))}
     if member.get("kind") == "wav2vec2-bert":

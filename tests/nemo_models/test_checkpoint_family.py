@@ -5,33 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from family import ENGLISH, HINDI, MEMBERS, random_model, write_fairseq, write_huggingface
+from family import MEMBERS, random_model, vocabulary_of, write_huggingface, write_member
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor, pipeline
 
 from nemo_models.checkpoint_import import import_checkpoint
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding import decode_log_probs
+from nemo_models.import_proof import TOLERANCE, fixed_waveforms
+from nemo_models.w2v_bert_features import LogMelFeatures
 
 SAME_ARITHMETIC = 1e-5  # of the greatest value: float32, sums in another order
 FORMS = [(name, form) for name, member in MEMBERS.items() for form in member["forms"]]
 HEADS = [(name, form) for name, form in FORMS if MEMBERS[name]["head"]]
-
-
-def vocabulary_of(name: str) -> list[str] | None:
-    if not MEMBERS[name]["head"]:
-        return None
-    return HINDI if "bert" in name else [*ENGLISH[:5], *HINDI[1:-2]] if "indic" in name else ENGLISH
-
-
-def write(folder: Path, name: str, form: str, seed: int = 0) -> tuple[str, torch.nn.Module]:
-    """Write a member; where it lies, and transformers' model that it was written from."""
-    vocabulary = vocabulary_of(name)
-    model = random_model(name, seed, vocabulary)
-    if form == "fairseq":
-        write_fairseq(folder / "checkpoint.pt", name, model, vocabulary)
-        return str(folder / "checkpoint.pt"), model
-    write_huggingface(folder, name, model, vocabulary)
-    return str(folder), model
 
 
 def source_inputs(name: str, form: str, waves: list[np.ndarray]) -> dict[str, torch.Tensor]:
@@ -73,7 +58,7 @@ def clips(speech: list) -> list[np.ndarray]:
 @torch.inference_mode()
 @pytest.mark.parametrize(("name", "form"), FORMS)
 def test_member_computes_what_its_source_computes(name: str, form: str, clips: list, tmp_path: Path):
-    checkpoint, source = write(tmp_path, name, form)
+    checkpoint, source = write_member(tmp_path, name, form)
     model = import_checkpoint(checkpoint, [" ", "क"]).model
     for waves in (clips[:1], clips):
         found, lengths = encode(model, waves)
@@ -93,7 +78,7 @@ def test_member_computes_what_its_source_computes(name: str, form: str, clips: l
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize(("name", "form"), HEADS)
 def test_text_is_the_pipelines(name: str, form: str, seed: int, clips: list, tmp_path: Path):
-    checkpoint, source = write(tmp_path, name, form, seed)
+    checkpoint, source = write_member(tmp_path, name, form, seed)
     write_huggingface(tmp_path / "reference", name, source, vocabulary_of(name))
     model = import_checkpoint(checkpoint, ["unused"]).model
     waves = clips
@@ -115,7 +100,7 @@ def test_group_norm_depends_on_padding_as_its_source_does(clips: list, tmp_path:
     (tmp_path / "fs").mkdir()
     ways = {}
     for form, folder in (("huggingface", "hf"), ("fairseq", "fs")):
-        checkpoint, source = write(tmp_path / folder, "wav2vec2-base", form)
+        checkpoint, source = write_member(tmp_path / folder, "wav2vec2-base", form)
         imported = import_checkpoint(checkpoint, [" "])
         ways[form] = imported.model.cfg.encoder.mask_padding
         assert any("padding: changes the output" in line for line in imported.report)
@@ -125,3 +110,38 @@ def test_group_norm_depends_on_padding_as_its_source_does(clips: list, tmp_path:
         reference = source.base_model(**source_inputs("wav2vec2-base", form, clips[1:])).last_hidden_state
         torch.testing.assert_close(alone[0].T, reference[0], rtol=0, atol=1e-5 * float(reference.abs().max()))
     assert ways == {"huggingface": False, "fairseq": True}
+
+
+@torch.inference_mode()
+def test_conformer_of_24_layers_is_as_near_to_exact_arithmetic_as_its_source(tmp_path: Path):
+    """At that depth a conformer magnifies the last bit of its features beyond the tolerance, in transformers too."""
+    name = "w2v-bert-2.0"
+    checkpoint, _ = write_member(tmp_path, name, "huggingface", layers=24)
+    proof = import_checkpoint(checkpoint, [" "]).model.cfg.import_proof
+    judged = {f"{part}_{batch}" for part in ("front_end", "encoder") for batch in ("alone", "padded")}
+    assert all(proof[figure] <= TOLERANCE for figure in judged)
+    assert set(proof) == judged | {"end_to_end_alone", "end_to_end_padded", "reference", "tolerance"}
+
+    waves = fixed_waveforms()
+    theirs = SeamlessM4TFeatureExtractor()([wave.numpy() for wave in waves], sampling_rate=16000, return_tensors="pt")
+    signal = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True)
+    ours, _ = LogMelFeatures()(input_signal=signal, length=torch.tensor([len(wave) for wave in waves]))
+    exact = torch.nn.utils.rnn.pad_sequence([exact_features(wave.numpy()) for wave in waves], batch_first=True)
+    mask = theirs["attention_mask"]
+    errors = {"ours": 0.0, "theirs": 0.0}
+    for seed in range(3):
+        network = random_model(name, seed, layers=24)
+        found = {"ours": ours.transpose(1, 2), "theirs": theirs["input_features"]}
+        outputs = {who: network(features, mask).last_hidden_state for who, features in found.items()}
+        expected = network.double()(exact, mask).last_hidden_state[mask.bool()]
+        for who, output in outputs.items():
+            errors[who] += float((output[mask.bool()] - expected).abs().max() / expected.abs().max()) / 3
+    assert errors["theirs"] > 1e-7
+    assert errors["ours"] < 2 * errors["theirs"]  # both are noise; a wrong feature would be beyond it by far
+
+
+def exact_features(wave: np.ndarray) -> torch.Tensor:
+    """transformers' log-mels, scaled in float64: (frames, 160)."""
+    bands = torch.from_numpy(SeamlessM4TFeatureExtractor()._extract_fbank_features(wave).copy()).double()
+    scaled = (bands - bands.mean(0)) / torch.sqrt(bands.var(0) + 1e-7)
+    return scaled[: len(scaled) // 2 * 2].reshape(-1, 2 * bands.shape[1])
