@@ -25,6 +25,7 @@ from nemo_models.decoding import mask_log_probs
 from nemo_models.lm_bundle import LM_KEY, is_bundled, register_language_model, unpack_language_model
 from nemo_models.lora import updates_merged_in_state_dict
 from nemo_models.parameter_groups import spare_from_weight_decay
+from nemo_models.training_stream import TrainingStream, tell_workers_apart
 from nemo_models.weightless import weightless_encoders
 
 
@@ -119,6 +120,18 @@ class XLSRCTCModel(EncDecCTCModel):
         """As NeMo's (`cfg.optim_param_groups`), with norms and biases spared from weight decay."""
         super().setup_optimizer_param_groups()
         self._optimizer_param_groups = spare_from_weight_decay(self._optimizer_param_groups)
+
+    def setup_training_data(self, train_data_config: DictConfig) -> None:
+        """As NeMo's, but Lhotse's batches are an endless `TrainingStream` that a resumed run can take up anywhere."""
+        tell_workers_apart(train_data_config, self.global_rank)
+        super().setup_training_data(train_data_config)
+        if train_data_config.get("use_lhotse") and self._train_dl is not None:
+            seed = train_data_config.get("shard_seed")
+            self._train_dl = TrainingStream(self._train_dl, seed if isinstance(seed, int) else 0, self.global_rank)
+
+    def training_step(self, batch: Sequence[Any], batch_nb: int) -> dict[str, Any]:
+        """As NeMo's, whatever comes with a batch beside its four tensors."""
+        return super().training_step(tuple(batch[:4]), batch_nb)
 
     def _setup_dataloader_from_config(self, config: DictConfig | None) -> Any:
         """As NeMo's, with transcripts as they are unless another parser is named, and `augmentor` heeded everywhere."""

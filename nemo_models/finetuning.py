@@ -17,6 +17,8 @@ from nemo_models.checkpoint import EncoderCheckpoint, load_checkpoint, load_enco
 from nemo_models.ctc_model import XLSRCTCModel, config_of_checkpoint
 from nemo_models.lora import add_lora
 from nemo_models.training_checks import check_training
+from nemo_models.training_resume import ResumeCheckpoint
+from nemo_models.training_stream import TrainingStream
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +50,25 @@ def fine_tune(cfg: DictConfig) -> Path:
         load_encoder_weights(model.encoder, checkpoint)
     add_lora(model.encoder.network, cfg.model.get("lora"))
     model.maybe_init_from_pretrained_checkpoint(cfg)
+    checkpoints = run_folder / "checkpoints"
+    if cfg.exp_manager.create_checkpoint_callback:
+        stream = model._train_dl if isinstance(model._train_dl, TrainingStream) else None
+        last = checkpoints / f"{cfg.name}-last.ckpt"
+        resume = ResumeCheckpoint(last, stream, cfg.watch.resume_every_n_updates, cfg.seed)
+        trainer.callbacks.insert(0, resume)  # type: ignore[attr-defined]
     trainer.fit(model)
-    result = run_folder / "checkpoints" / f"{cfg.name}.nemo"
-    if not result.exists():  # without exp_manager's checkpoints nobody else writes it
+    result = checkpoints / f"{cfg.name}.nemo"
+    if not result.exists():  # without exp_manager's checkpoints, or killed right before it was written
+        _take_best_weights(model, trainer)
         model.save_to(str(result))
     return result
+
+
+def _take_best_weights(model: XLSRCTCModel, trainer: Trainer) -> None:
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    if best:
+        state = torch.load(best, map_location="cpu", weights_only=False)  # written by this run
+        model.load_state_dict(state["state_dict"])
 
 
 def _complete_config(cfg: DictConfig, labels: Sequence[str], checkpoint: EncoderCheckpoint | None) -> None:

@@ -1,0 +1,217 @@
+"""The training data as one endless stream of numbered batches that can begin anywhere and is the same for any workers.
+
+Lhotse's loader begins the data anew at each of Lightning's epochs: of a large corpus only the front would ever be seen,
+and a resumed run would see its batches again. Here an epoch's end changes nothing, each pass has an order of its own,
+and what is random in a batch (augmentation) depends on the seed and the batch's number alone.
+"""
+
+import copy
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from lhotse import CutSet
+from lhotse.dataset.sampling.base import CutSampler
+from omegaconf import DictConfig, open_dict
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+
+
+class Place(NamedTuple):
+    """Where in the stream a batch stands.
+
+    Attributes:
+        number: Batches before it since training began.
+        round: Passes over the data before its own.
+        at: Batches before it in its pass.
+    """
+
+    number: int = 0
+    round: int = 0
+    at: int = 0
+
+    def following(self) -> "Place":
+        """The place behind this batch."""
+        return Place(self.number + 1, self.round, self.at + 1)
+
+
+class BatchNote(NamedTuple):
+    """What is known of a batch beside its tensors: enough to name its utterances when something is wrong with them.
+
+    Attributes:
+        place: In the stream.
+        names: Of its utterances, in the order of the tensors' rows: the audio file, with the start of a segment.
+        seconds: Of audio, for each.
+        lost: Names of those left out because their audio could not be read.
+    """
+
+    place: Place
+    names: list[str]
+    seconds: list[float]
+    lost: list[str]
+
+
+class TrainingStream:
+    """What Lightning's trainer iterates: Lhotse's batches, each with a `BatchNote` as its fifth element.
+
+    Args:
+        loader: As NeMo's ASR models make it with `use_lhotse`.
+        seed: Of what is random in a batch.
+        rank: Of this process.
+    """
+
+    def __init__(self, loader: DataLoader, seed: int, rank: int) -> None:
+        self._seed, self._rank = seed, rank
+        self._start = Place()
+        self._batches: Iterator[Any] | None = None
+        self._is_iterable = isinstance(loader.dataset, IterableDataset)  # tarred, Shar: read inside the workers
+        if self._is_iterable:
+            loader.dataset.dataset = NotedDataset(loader.dataset.dataset, seed, rank)
+            self._loader = loader
+        else:
+            assert isinstance(loader.sampler, CutSampler)
+            self._sampler = EndlessSampler(loader.sampler)
+            self._loader = DataLoader(
+                NotedDataset(loader.dataset, seed, rank),
+                sampler=self._sampler,
+                batch_size=None,
+                num_workers=loader.num_workers,
+                pin_memory=loader.pin_memory,
+            )
+
+    def start_at(self, place: Place) -> None:
+        """Begin at a place instead of the start.
+
+        Passes before it cost nothing, those batches before it in its pass the reading of their descriptions; in tarred
+        and Shar data, which have no passes, the audio of all batches before it is read again.
+        """
+        self._start = place
+        self._batches = None
+
+    def __iter__(self) -> Iterator[Any]:
+        """Go on with the stream, wherever it is."""
+        if self._batches is None:
+            self._batches = self._number() if self._is_iterable else self._seek()
+        return self._batches
+
+    def _seek(self) -> Iterator[Any]:
+        self._sampler.start = self._start
+        yield from self._loader
+
+    def _number(self) -> Iterator[Any]:
+        batches, number = iter(self._loader), 0
+        while True:
+            with seeded(self._seed, self._rank, number):  # without workers the audio is read here
+                *tensors, note = next(batches)
+            if number >= self._start.number:
+                yield *tensors, note._replace(place=Place(number, 0, number))
+            number += 1
+
+
+class EndlessSampler(Sampler):
+    """Pass after pass over what a sampler of Lhotse's gives, each batch of cuts with its place.
+
+    Args:
+        sampler: Which batches one pass holds, for this process; a copy of it makes each pass, so that no pass depends
+            on those before it.
+
+    Raises:
+        ValueError: While iterating: a pass holds no batch at all.
+    """
+
+    def __init__(self, sampler: CutSampler) -> None:
+        self.start = Place()
+        self._sampler = sampler
+
+    def __iter__(self) -> Iterator[tuple[Place, CutSet]]:
+        place = self.start
+        while True:
+            one_pass = copy.deepcopy(self._sampler)
+            one_pass.set_epoch(place.round)
+            at = -1
+            for at, cuts in enumerate(one_pass):
+                if at >= place.at:
+                    yield place, cuts
+                    place = place.following()
+            if at < 0:
+                raise ValueError("train_ds gives no batch: no utterance is within min_duration and max_duration")
+            place = Place(place.number, place.round + 1, 0)
+
+
+class NotedDataset(Dataset):
+    """A Lhotse data set of NeMo's whose batches come with a `BatchNote`, their randomness tied to their place.
+
+    Args:
+        dataset: NeMo's `LhotseSpeechToTextBpeDataset`.
+        seed: Of what is random in a batch.
+        rank: Of this process.
+    """
+
+    def __init__(self, dataset: Any, seed: int, rank: int) -> None:
+        dataset.return_cuts = True
+        self._dataset, self._seed, self._rank = dataset, seed, rank
+
+    def __getitem__(self, wanted: tuple[Place, CutSet] | CutSet) -> tuple[Any, ...]:
+        if isinstance(wanted, tuple):
+            place, cuts = wanted
+            with seeded(self._seed, self._rank, place.number):
+                *tensors, kept = self._dataset[cuts]
+        else:  # inside a worker that reads tars: the stream knows the place
+            place, cuts = Place(), wanted
+            *tensors, kept = self._dataset[cuts]
+        there = {cut.id for cut in kept}
+        names, seconds = [name_cut(cut) for cut in kept], [cut.duration for cut in kept]
+        return *tensors, BatchNote(place, names, seconds, [name_cut(cut) for cut in cuts if cut.id not in there])
+
+
+def name_cut(cut: Any) -> str:
+    """Name an utterance as its user knows it: by the audio file and the start of the segment, or by its id."""
+    cut = getattr(cut, "cut", cut)  # padded
+    sources = getattr(getattr(cut, "recording", None), "sources", None) or ()
+    if len(sources) != 1 or sources[0].type != "file":
+        return str(cut.id)
+    return f"{sources[0].source} at {cut.start:.2f} s" if cut.start else str(sources[0].source)
+
+
+@contextmanager
+def seeded(*seed: int) -> Iterator[None]:
+    """Seed Python's, numpy's and torch's random numbers (on the CPU) inside the block, and put them back behind it."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    seed_all(*seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+def seed_all(*seed: int) -> int:
+    """Seed Python's, numpy's and torch's random numbers with whole numbers from 0; gives the one they were mixed to."""
+    mixed = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    random.seed(mixed)
+    np.random.seed(mixed)
+    torch.random.default_generator.manual_seed(mixed)
+    return mixed
+
+
+def tell_workers_apart(config: DictConfig, rank: int) -> None:
+    """Let each reader of tarred or Shar data have an order of its own; with a number as `shard_seed` all have the same.
+
+    Args:
+        config: `train_ds`, changed in place.
+        rank: Of this process.
+    """
+    is_read_by_workers = config.get("tarred_audio_filepaths") or config.get("shar_path")
+    if is_read_by_workers and isinstance(config.get("shard_seed"), int):
+        with open_dict(config):
+            config.seed = config.shard_seed
+            config.shard_seed = "randomized" if config.get("num_workers") else config.shard_seed + rank
+
+
+def describe_utterances(names: Sequence[str], limit: int = 5) -> str:
+    """Name the first of some utterances, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
