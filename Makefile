@@ -8,11 +8,13 @@ READY := .venv/.ready
 
 setup: $(READY)
 
+# pyctcdecode 0.5.0 asks for numpy below 2 but runs with it: its dependencies are in pyproject.toml, without that bound
 $(READY): pyproject.toml constraints.txt scripts/install_system_packages.sh scripts/build_kenlm.sh
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v < (3, 13) or sys.exit("Python %d.%d found, 3.10 to 3.12 needed: make PYTHON=python3.12 …" % v)'
 	scripts/install_system_packages.sh
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps pyctcdecode
 	scripts/build_kenlm.sh
 	touch $@
 

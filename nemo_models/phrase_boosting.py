@@ -1,0 +1,113 @@
+"""Names and terms that the search is to prefer: NeMo's boosting tree over characters, with a weight for each phrase.
+
+NeMo builds the tree from a configuration only where labels are subwords with a tokenizer, and with one weight for all.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nemo.collections.asr.parts.context_biasing import GPUBoostingTreeModel
+from nemo.collections.asr.parts.context_biasing.context_graph_universal import ContextGraph
+from omegaconf import DictConfig
+
+from data_prep.alphabet import find_outside_alphabet
+from data_prep.text import normalize
+
+BOOSTING_WEIGHT = 0.5  # of the tree's score, in natural logs for each character; see `configure_decoding`
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """What is to be preferred, normalised, and how much against the others (1: as much)."""
+
+    text: str
+    weight: float = 1.0
+
+
+def read_phrases(path: Path, labels: Sequence[str]) -> list[Phrase]:
+    """Read a file of phrases, one a line, with a weight after a tab where it is not 1.
+
+    Args:
+        path: UTF-8 text. Empty lines are passed over; of a phrase that comes twice the last one holds.
+        labels: Characters that the model can write.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A phrase with other characters, a weight that is not above 0, or no phrase at all.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file of phrases")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text ({error})") from error
+    phrases = {}
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            phrase = _read_phrase(line, f"{path}:{number}", frozenset(labels))
+            phrases[phrase.text] = phrase
+    if not phrases:
+        raise ValueError(f"{path}: no phrase in it; expected one a line")
+    return list(phrases.values())
+
+
+def _read_phrase(line: str, where: str, alphabet: frozenset[str]) -> Phrase:
+    written, _, weight = line.partition("\t")
+    text = normalize(written).text
+    outside = find_outside_alphabet(text, alphabet)
+    if outside or not text:
+        found = ", ".join(outside) or "nothing that is spoken"
+        raise ValueError(f"{where}: {written.strip()!r} holds {found}, which the model cannot write; spell it in words")
+    try:
+        value = float(weight) if weight.strip() else 1.0
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise ValueError(f"{where}: weight of {text!r} is {weight.strip()!r}, expected a number above 0")
+    return Phrase(text, value)
+
+
+def phrase_settings(phrases: Sequence[Phrase], weight: float = BOOSTING_WEIGHT) -> dict[str, Any]:
+    """NeMo's settings, under `beam`, that boost phrases."""
+    texts, weights = [phrase.text for phrase in phrases], [phrase.weight for phrase in phrases]
+    return {
+        "boosting_tree": {"key_phrases_list": texts, "phrase_weights": weights},
+        "boosting_tree_alpha": weight,
+    }
+
+
+def build_boosting_tree(config: DictConfig, labels: Sequence[str]) -> GPUBoostingTreeModel:
+    """Build NeMo's boosting tree over characters.
+
+    Args:
+        config: NeMo's `BoostingTreeModelConfig` with `key_phrases_list`; `phrase_weights`, one for each, may be there.
+        labels: The acoustic model's, in order, single characters.
+
+    Raises:
+        ValueError: A phrase holds characters that are not among the labels, or phrases are given in another way.
+    """
+    phrases, ids = list(config.key_phrases_list or []), {label: index for index, label in enumerate(labels)}
+    if not phrases:
+        raise ValueError("beam.boosting_tree: key_phrases_list is what can be given here, or boosting.phrases_file")
+    weights = config.get("phrase_weights") or [1.0] * len(phrases)
+    for phrase in phrases:
+        if outside := sorted(set(phrase) - ids.keys()):
+            raise ValueError(f"phrase {phrase!r} holds {''.join(outside)!r}, which the model cannot write")
+    graph = ContextGraph(context_score=config.context_score, depth_scaling=config.depth_scaling)
+    graph.build(
+        token_ids=[[ids[character] for character in phrase] for phrase in phrases],
+        phrases=phrases,
+        scores=[config.context_score * weight for weight in weights],
+        uniform_weights=config.uniform_weights,
+    )
+    return GPUBoostingTreeModel.from_context_graph(
+        context_graph=graph,
+        vocab_size=len(labels),
+        unk_score=config.unk_score,
+        final_eos_score=config.final_eos_score,
+        use_triton=None,  # where it is there
+        uniform_weights=config.uniform_weights,
+    )
