@@ -28,6 +28,10 @@ class Engine:
         num_workers: Processes of the pool; for Ray the most tasks at a time. `None` is every core there is.
         address: Address of the Ray cluster, such as `10.0.0.1:6379` or `auto`; `None` starts one on this machine. Every
             node needs the project installed and sees the corpus and the output folder under the same paths.
+        start_method: How processes of the pool begin: `fork` is quick; `spawn` is for tasks that compute with threads
+            or a GPU, which do not survive a fork.
+        task_cores: Cores that a task keeps busy, for Ray to count.
+        task_gpus: GPUs of a task, for Ray to hand out.
 
     Raises:
         ValueError: An unknown engine, or a number of workers below 1.
@@ -36,6 +40,9 @@ class Engine:
     name: str = "local"
     num_workers: int | None = None
     address: str | None = None
+    start_method: str = "fork"
+    task_cores: int = 1
+    task_gpus: int = 0
 
     def __post_init__(self) -> None:
         if self.name not in ENGINES:
@@ -53,9 +60,9 @@ class Engine:
             OSError: A process or node died and could not be made up for, or Ray is missing or not reachable.
         """
         if self.name == "ray":
-            return _run_on_ray(function, tasks, self.num_workers, self.address)
+            return _run_on_ray(function, tasks, self)
         workers = self.num_workers or count_cores()
-        return map(function, tasks) if workers == 1 else _run_in_pool(function, tasks, workers)
+        return map(function, tasks) if workers == 1 else _run_in_pool(function, tasks, workers, self.start_method)
 
 
 def run_in_order(engine: Engine, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
@@ -85,8 +92,10 @@ class _Numbered:
         return number, self.function(task)
 
 
-def _run_in_pool(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:
-    pool = ProcessPoolExecutor(workers, get_context("fork"), _start_worker, (os.getpid(),))
+def _run_in_pool(
+    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int, start_method: str
+) -> Iterator[Result]:
+    pool = ProcessPoolExecutor(workers, get_context(start_method), _start_worker, (os.getpid(),))
     pending: set[Future[Result]] = set()
     try:
         for task in tasks:
@@ -118,25 +127,26 @@ def _exit_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def _run_on_ray(
-    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int | None, address: str | None
-) -> Iterator[Result]:
+def _run_on_ray(function: Callable[[Task], Result], tasks: Iterable[Task], engine: Engine) -> Iterator[Result]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray  # an extra, and seconds to import
     except ImportError as error:
         raise OSError("engine=ray: Ray is not installed; run: pip install -c constraints.txt 'ray'") from error
-    if address:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    workers = engine.num_workers
+    if engine.address:
+        ray.init(address=engine.address, log_to_driver=False, logging_level=logging.ERROR)
     else:
         options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
-        ray.init(address="local", num_cpus=workers or count_cores(), **options)
-    remote = ray.remote(num_cpus=1, max_retries=_RAY_RETRIES)(function)
+        ray.init(address="local", num_cpus=(workers or count_cores()) * engine.task_cores, **options)
+    remote = ray.remote(num_cpus=engine.task_cores, num_gpus=engine.task_gpus, max_retries=_RAY_RETRIES)(function)
     pending: list[Any] = []
     try:
         for task in tasks:
             pending.append(remote.remote(task))
-            limit = workers or _IN_FLIGHT_PER_WORKER * max(1, int(ray.cluster_resources().get("CPU", 1)))
+            limit = workers or _IN_FLIGHT_PER_WORKER * max(
+                1, int(ray.cluster_resources().get("CPU", 1)) // engine.task_cores
+            )
             while len(pending) >= limit:
                 done, pending = ray.wait(pending)
                 yield from ray.get(done)

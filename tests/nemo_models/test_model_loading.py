@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from nemo_models.model_loading import choose_device, load_ctc_model, set_compute_dtype
+from nemo_models.acoustic_inference import has_int8
+from nemo_models.model_loading import choose_device, choose_number_format, load_ctc_model, set_compute_dtype
 
 
 @pytest.fixture(scope="module")
@@ -50,26 +51,53 @@ def test_device_follows_nemos_rule(monkeypatch):
     assert str(choose_device()) == "cpu"
 
 
-def test_number_formats(saved):
+NOISE = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0)), torch.tensor([8000])
+
+
+def _log_probs(model, autocast_dtype=None):
+    autocast = torch.autocast("cpu", dtype=autocast_dtype, enabled=autocast_dtype is not None)
+    with torch.inference_mode(), autocast:
+        return model(input_signal=NOISE[0], input_signal_length=NOISE[1])[0].float()
+
+
+# log-probs of a few units: float32 differs by the order of its sums, bfloat16 (8 bits) and int8 by less than 0.5
+@pytest.mark.parametrize(("name", "tolerance"), [("float32", 1e-4), ("bfloat16", 0.5), ("int8", 0.5)])
+def test_formats_of_the_cpu_compute_and_are_named(tiny_model, saved, name, tolerance):
+    if name == "int8" and not has_int8():
+        pytest.skip("no AVX-512 VNNI")
     model = load_ctc_model(saved)
-    assert set_compute_dtype(model) is None
+    assert set_compute_dtype(model, name) is None
+    assert model.encoder.number_format == name
+    assert (_log_probs(model) - _log_probs(tiny_model)).abs().max() < tolerance
+
+
+def test_without_a_wish_the_text_is_that_of_float32(tiny_model, saved):
+    model = load_ctc_model(saved)
+    assert choose_number_format(model) == "float32"
+    set_compute_dtype(model)
+    assert (_log_probs(model) - _log_probs(tiny_model)).abs().max() < 1e-4  # the order of sums
+
+
+def test_amp_leaves_the_weights(tiny_model, saved):
+    model = load_ctc_model(saved)
     assert set_compute_dtype(model, amp=True, amp_dtype="bfloat16") is torch.bfloat16
-    assert next(model.parameters()).dtype is torch.float32
+    assert next(model.encoder.parameters()).dtype is torch.float32
+    found = _log_probs(model, torch.bfloat16)
+    assert torch.isfinite(found).all() and (found - _log_probs(tiny_model)).abs().max() < 0.5  # as bfloat16 above
+
+
+def test_an_encoder_of_another_kind_has_its_weights_converted(saved):
+    model = load_ctc_model(saved)
+    model.encoder.mask_padding = False  # as wav2vec2-base's
     assert set_compute_dtype(model, "bfloat16") is torch.bfloat16
-    assert next(model.parameters()).dtype is torch.bfloat16
-    for options in ({"compute_dtype": "int8"}, {"amp_dtype": "half"}, {"compute_dtype": "bfloat16", "amp": True}):
+    assert next(model.encoder.parameters()).dtype is torch.bfloat16
+    assert torch.isfinite(_log_probs(model, torch.bfloat16)).all()
+    with pytest.raises(ValueError, match="compute_dtype=int8 is for encoders of XLSR's kind"):
+        set_compute_dtype(model, "int8")
+
+
+def test_formats_that_cannot_be_are_named(saved):
+    model = load_ctc_model(saved)
+    for options in ({"compute_dtype": "int4"}, {"amp_dtype": "half"}, {"compute_dtype": "bfloat16", "amp": True}):
         with pytest.raises(ValueError, match="dtype"):
             set_compute_dtype(model, **options)
-
-
-def test_converted_weights_compute(tiny_model, saved):
-    """bf16 has 8 bits of mantissa: log-probs of a few units stay within 0.5 of float32's."""
-    model = load_ctc_model(saved)
-    dtype = set_compute_dtype(model, "bfloat16")
-    signal, length = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0)), torch.tensor([8000])
-    with torch.inference_mode():
-        expected = tiny_model(input_signal=signal, input_signal_length=length)[0]
-        with torch.autocast("cpu", dtype=dtype):
-            found = model(input_signal=signal, input_signal_length=length)[0]
-    assert torch.isfinite(found).all()
-    assert (found.float() - expected).abs().max() < 0.5

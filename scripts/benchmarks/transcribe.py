@@ -1,0 +1,231 @@
+"""Files to text at XLSR-53's size, beside transformers' ASR pipeline with the same (random) weights.
+
+Usage: python scripts/benchmarks/transcribe.py WORK_FOLDER AUDIO_FOLDER [--audio-s 40] [--rounds 2] [--device cpu|cuda]
+
+Writes the weights once as a Hugging Face folder and as a .nemo (2.6 GB in WORK_FOLDER). Takes real utterances, drawn by
+a fixed seed, of --audio-s seconds in all. Every contender lives in a process of its own, loaded before any clock
+starts; they take turns, --rounds times after one utterance to warm up, and the best turn counts. The pipeline gets
+arrays that soundfile decodes within its clock, which is faster than the ffmpeg that it would start for each file.
+Printed for each: audio-seconds a second, the ratios to the pipeline at its default and its best batch size, texts that
+equal its float32 ones, the mean and the largest error of a log-probability (natural log, all labels), and the peak of
+the resident memory. With --device cuda also the share of the measured bfloat16 matrix rate, at 36 GFLOP a second of
+audio.
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+MEMBER = "wav2vec2-large-xlsr-53"
+GFLOP_PER_AUDIO_S = 36
+PIPELINE_BATCHES = {"cpu": (1, 4), "cuda": (1, 8, 32)}
+FORMATS = {"cpu": ("float32", "bfloat16", "int8"), "cuda": ("float32", "bfloat16")}
+COMPARED = 3  # utterances whose log-probabilities are compared
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="WORK_FOLDER")
+    parser.add_argument("audio", type=Path, metavar="AUDIO_FOLDER")
+    parser.add_argument("--audio-s", type=float, default=40)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    arguments = parser.parse_args()
+    files, seconds = choose_files(arguments.audio, arguments.audio_s)
+    context = get_context("spawn")
+    for step in (write_huggingface_folder, write_nemo):  # in processes of their own: they leave gigabytes behind
+        process = context.Process(target=step, args=(arguments.folder,))
+        process.start()
+        process.join()
+        if process.exitcode:
+            sys.exit(f"{step.__name__} failed")
+    contenders = [Contender("pipeline", "float32", arguments)]
+    contenders += [Contender("ours", name, arguments) for name in FORMATS[arguments.device]]
+    turns = [(contenders[0], f"pipeline, batch {size}", size) for size in PIPELINE_BATCHES[arguments.device]]
+    turns += [(contender, f"ours, {contender.number_format}", 32) for contender in contenders[1:]]
+    for contender, _, size in turns:
+        contender.ask("texts", files[:1], size)
+    best: dict[str, float] = {}
+    texts: dict[str, list[str]] = {}
+    for _ in range(arguments.rounds):
+        for contender, name, size in turns:
+            texts[name], took = contender.ask("texts", files, size)
+            best[name] = min(took, best.get(name, took))
+    rates = {name: seconds / took for name, took in best.items()}
+    names = [name for _, name, _ in turns]
+    default, peer = rates[names[0]], max(rates[name] for name in names if name.startswith("pipeline"))
+    expected, _ = contenders[0].ask("log_probs", files[:COMPARED])
+    result: dict[str, Any] = {"utterances": len(files), "audio_s": round(seconds, 1), "device": arguments.device}
+    if arguments.device == "cuda":
+        result["matrix_tflops"], _ = contenders[-1].ask("matrix_tflops")
+    print(json.dumps(result))
+    for contender, name, _ in turns:
+        found, _ = contender.ask("log_probs", files[:COMPARED])
+        errors = np.concatenate([np.abs(f - e).ravel() for f, e in zip(found, expected, strict=True)])
+        row = {
+            "audio_s_per_s": round(rates[name], 2),
+            "over_default": round(rates[name] / default, 2),
+            "over_best_pipeline": round(rates[name] / peer, 2),
+            "texts_equal": sum(t == e for t, e in zip(texts[name], texts[names[0]], strict=True)),
+            "log_prob_error": f"{errors.mean():.1e} / {errors.max():.1e}",
+            "peak_gib": round(contender.ask("peak_bytes")[0] / 2**30, 2),
+        }
+        if arguments.device == "cuda":
+            row["share_of_matrix_rate"] = round(rates[name] * GFLOP_PER_AUDIO_S / 1e3 / result["matrix_tflops"], 3)
+        print(f"{name:22}{json.dumps(row)}", flush=True)
+    print(json.dumps({"std_of_log_probs": round(float(np.concatenate(expected).std()), 3)}))
+
+
+def choose_files(folder: Path, audio_s: float) -> tuple[list[str], float]:
+    """Draw real files until their seconds are reached; the distribution of lengths is the corpus's."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".flac", ".wav"))
+    random.Random(0).shuffle(files)
+    chosen: list[str] = []
+    seconds = 0.0
+    for path in files:
+        if seconds >= audio_s:
+            break
+        chosen.append(str(path))
+        seconds += soundfile.info(path).duration
+    if not chosen:
+        sys.exit(f"{folder}: holds no .flac or .wav")
+    return chosen, seconds
+
+
+def write_huggingface_folder(folder: Path) -> None:
+    """Write random weights with a head that has clear favourites, unless they are there."""
+    import torch
+    from family import HINDI, MEMBERS, write_huggingface
+    from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
+
+    target = folder / "huggingface"
+    if (target / "tokenizer_config.json").exists():
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    fields = {**MEMBERS[MEMBER]["architecture"], "vocab_size": len(HINDI), "pad_token_id": HINDI.index("[PAD]")}
+    model = Wav2Vec2ForCTC(Wav2Vec2Config(**fields)).eval()
+    with torch.no_grad():
+        model.lm_head.weight.mul_(5)
+        model.lm_head.bias[HINDI.index("[UNK]")] = -100.0  # the two sides write it differently
+    write_huggingface(target, MEMBER, model, HINDI)
+
+
+def write_nemo(folder: Path) -> None:
+    """Import that folder."""
+    if not (folder / "model.nemo").exists():
+        from nemo_models.checkpoint_import import import_checkpoint
+
+        import_checkpoint(str(folder / "huggingface"), []).model.save_to(str(folder / "model.nemo"))
+
+
+class Contender:
+    """A model in a process of its own, which answers one question at a time."""
+
+    def __init__(self, kind: str, number_format: str, arguments: argparse.Namespace) -> None:
+        self.number_format = number_format
+        context = get_context("spawn")
+        self._connection, other = context.Pipe()
+        settings = (kind, number_format, arguments.folder, arguments.device)
+        context.Process(target=answer, args=(other, *settings), daemon=True).start()
+        self.ask("peak_bytes")  # loaded
+
+    def ask(self, *question: Any) -> tuple[Any, float]:
+        """The answer, and the seconds it took there."""
+        self._connection.send(question)
+        return self._connection.recv()
+
+
+def answer(connection: Connection, kind: str, number_format: str, folder: Path, device: str) -> None:
+    """Load a model and answer questions until the parent ends."""
+    texts, log_probs = (load_pipeline if kind == "pipeline" else load_ours)(folder, number_format, device)
+    answers = {"texts": texts, "log_probs": log_probs, "peak_bytes": peak_bytes, "matrix_tflops": matrix_tflops}
+    while True:
+        name, *rest = connection.recv()
+        began = time.perf_counter()
+        result = answers[name](*rest)
+        connection.send((result, time.perf_counter() - began))
+
+
+def load_pipeline(folder: Path, number_format: str, device: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """transformers' pipeline with its own defaults: float32, sdpa."""
+    import torch
+    from transformers import pipeline
+
+    recognise = pipeline("automatic-speech-recognition", model=str(folder / "huggingface"), device=device)
+
+    def texts(files: list[str], batch_size: int) -> list[str]:
+        arrays = ({"raw": soundfile.read(path, dtype="float32")[0], "sampling_rate": 16_000} for path in files)
+        return [" ".join(result["text"].split()) for result in recognise(arrays, batch_size=batch_size)]
+
+    def log_probs(files: list[str]) -> list[np.ndarray]:
+        found = []
+        for path in files:
+            samples = soundfile.read(path, dtype="float32")[0]
+            inputs = recognise.feature_extractor(samples, sampling_rate=16_000, return_tensors="pt").to(device)
+            with torch.inference_mode():
+                found.append(recognise.model(**inputs).logits[0].log_softmax(-1).cpu().numpy())
+        return found
+
+    return texts, log_probs
+
+
+def load_ours(folder: Path, number_format: str, device: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What scripts/transcribe_speech.py does."""
+    from nemo.utils import logging
+
+    from nemo_models.model_loading import choose_device, load_ctc_model, set_compute_dtype
+    from nemo_models.transcription import compute_log_probs, transcribe
+
+    logging.setLevel(logging.ERROR)
+    model = load_ctc_model(folder / "model.nemo", device=choose_device(0 if device == "cuda" else -1))
+    autocast_dtype = set_compute_dtype(model, number_format)
+    labels = len(model.decoder.vocabulary)
+    # NeMo's blank is last; in the folder it is [PAD], last as well
+    assert labels + 1 == len(json.loads((folder / "huggingface" / "vocab.json").read_text(encoding="utf-8")))
+
+    def texts(files: list[str], batch_size: int) -> list[str]:
+        results = transcribe(model, files, batch_size=batch_size, autocast_dtype=autocast_dtype)
+        return [result.text for result in sorted(results, key=lambda result: result.index)]
+
+    def log_probs(files: list[str]) -> list[np.ndarray]:
+        waveforms = [soundfile.read(path, dtype="float32")[0] for path in files]
+        return [rows.float().cpu().numpy() for rows in compute_log_probs(model, waveforms, autocast_dtype)]
+
+    return texts, log_probs
+
+
+def matrix_tflops(size: int = 8192) -> float:
+    """What the device does in bfloat16 on large square matrices, best of ten."""
+    import torch
+
+    left, right = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    best = float("inf")
+    for _ in range(10):
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        left @ right
+        torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return round(2 * size**3 / best / 1e12, 1)
+
+
+def peak_bytes() -> int:
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+
+
+if __name__ == "__main__":
+    main()
