@@ -125,9 +125,10 @@ class XLSRCTCModel(EncDecCTCModel):
         """As NeMo's, but Lhotse's batches are an endless `TrainingStream` that a resumed run can take up anywhere."""
         tell_workers_apart(train_data_config, self.global_rank)
         super().setup_training_data(train_data_config)
-        if train_data_config.get("use_lhotse") and self._train_dl is not None:
+        loader = getattr(self, "_train_dl", None)
+        if train_data_config.get("use_lhotse") and loader is not None:
             seed = train_data_config.get("shard_seed")
-            self._train_dl = TrainingStream(self._train_dl, seed if isinstance(seed, int) else 0, self.global_rank)
+            self._train_dl: Any = TrainingStream(loader, seed if isinstance(seed, int) else 0, self.global_rank)
 
     def training_step(self, batch: Sequence[Any], batch_nb: int) -> dict[str, Any]:
         """As NeMo's, whatever comes with a batch beside its four tensors."""

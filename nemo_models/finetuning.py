@@ -19,6 +19,7 @@ from nemo_models.lora import add_lora
 from nemo_models.training_checks import check_training
 from nemo_models.training_resume import ResumeCheckpoint
 from nemo_models.training_stream import TrainingStream
+from nemo_models.training_watch import TrainingStopped, TrainingWatch, is_memory_error
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,14 @@ def fine_tune(cfg: DictConfig) -> Path:
         last = checkpoints / f"{cfg.name}-last.ckpt"
         resume = ResumeCheckpoint(last, stream, cfg.watch.resume_every_n_updates, cfg.seed)
         trainer.callbacks.insert(0, resume)  # type: ignore[attr-defined]
-    trainer.fit(model)
+    watch = TrainingWatch(**{key: value for key, value in cfg.watch.items() if key != "resume_every_n_updates"})
+    trainer.callbacks.insert(0, watch)  # type: ignore[attr-defined]
+    try:
+        trainer.fit(model)
+    except (RuntimeError, MemoryError) as error:
+        if not is_memory_error(error):
+            raise
+        raise TrainingStopped(watch.explain_memory_error(error)) from error
     result = checkpoints / f"{cfg.name}.nemo"
     if not result.exists():  # without exp_manager's checkpoints, or killed right before it was written
         _take_best_weights(model, trainer)

@@ -68,7 +68,8 @@ class TrainingStream:
         self._batches: Iterator[Any] | None = None
         self._is_iterable = isinstance(loader.dataset, IterableDataset)  # tarred, Shar: read inside the workers
         if self._is_iterable:
-            loader.dataset.dataset = NotedDataset(loader.dataset.dataset, seed, rank)
+            reader: Any = loader.dataset
+            reader.dataset = NotedDataset(reader.dataset, seed, rank)
             self._loader = loader
         else:
             assert isinstance(loader.sampler, CutSampler)
@@ -178,14 +179,14 @@ def name_cut(cut: Any) -> str:
 @contextmanager
 def seeded(*seed: int) -> Iterator[None]:
     """Seed Python's, numpy's and torch's random numbers (on the CPU) inside the block, and put them back behind it."""
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    of_python, of_numpy, of_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
     seed_all(*seed)
     try:
         yield
     finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)
+        torch.set_rng_state(of_torch)
 
 
 def seed_all(*seed: int) -> int:
