@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -27,23 +28,26 @@ ARCHIVES = (
 )
 
 
-def check_grammars() -> None:
+def check_grammars(needed_by: str = "numbers=verbalize") -> None:
     """Check that nemo_text_processing is installed, without the time that importing it takes.
+
+    Args:
+        needed_by: The argument that asks for it.
 
     Raises:
         ValueError: It is not.
     """
     if importlib.util.find_spec("nemo_text_processing") is None or importlib.util.find_spec("pynini") is None:
         raise ValueError(
-            "numbers=verbalize needs nemo_text_processing, which is not installed; run: "
+            f"{needed_by} needs nemo_text_processing, which is not installed; run: "
             "pip install -c constraints.txt '.[numbers]'"
         )
 
 
-def find_grammar_cache() -> Path:
-    """Give the folder of the built grammars: one for each version, in $XDG_CACHE_HOME or ~/.cache."""
+def find_grammar_cache(kind: str = "hi") -> Path:
+    """Give the folder of the built grammars: one for each kind and version, in $XDG_CACHE_HOME or ~/.cache."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = f"grammars-hi-{version('nemo_text_processing')}-pynini-{version('pynini')}"
+    name = f"grammars-{kind}-{version('nemo_text_processing')}-pynini-{version('pynini')}"
     return caches / "hindi-xlsr-nemo" / name
 
 
@@ -63,17 +67,30 @@ def say_span(span: str) -> str:
 @cache
 def _load_normalizer() -> Any:
     check_grammars()
-    folder = find_grammar_cache()
-    if not _is_built(folder):
-        _build(folder)
-    return _make_normalizer(folder)
+    return load_built(find_grammar_cache(), ARCHIVES, _make_normalizer)
 
 
-def _is_built(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in ARCHIVES)
+def load_built(folder: Path, archives: Sequence[str], make: Callable[[Path], Any]) -> Any:
+    """Load grammars from the archives in a folder, which are built first where they are not there.
+
+    Args:
+        folder: Where they are kept.
+        archives: The files that must be there for the grammars to be complete.
+        make: Makes them from a folder, and writes what is missing in it.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    if not _is_built(folder, archives):
+        _build(folder, archives, make)
+    return make(folder)
 
 
-def _build(folder: Path) -> None:
+def _is_built(folder: Path, archives: Sequence[str]) -> bool:
+    return all((folder / name).is_file() for name in archives)
+
+
+def _build(folder: Path, archives: Sequence[str], make: Callable[[Path], Any]) -> None:
     """Build the grammars aside and move them to their place whole; of many processes one builds, the others wait."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -85,12 +102,12 @@ def _build(folder: Path) -> None:
         ) from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if _is_built(folder):
+        if _is_built(folder, archives):
             return
         print(f"building the Hindi number grammars, once, about a minute: {folder}", file=sys.stderr)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            _make_normalizer(temporary)
+            make(temporary)
             shutil.rmtree(folder, ignore_errors=True)  # what a build of another kind left there is not complete
             temporary.replace(folder)
         finally:

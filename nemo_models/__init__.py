@@ -4,6 +4,8 @@ NeMo 3 instantiates only targets on a list of its own. `ASRModel.restore_from("x
 `UnsafeTargetError: … nemo_models.ctc_model.XLSRCTCModel`; with it, it works. NeMo's schedules gain `TriStage` too.
 """
 
+from typing import Any
+
 from nemo.core.classes.common import ALLOWED_TARGET_PREFIXES
 
 from nemo_models.ctc_model import XLSRCTCModel
@@ -13,9 +15,26 @@ from nemo_models.w2v_bert_features import LogMelFeatures
 from nemo_models.waveform_normalizer import WaveformNormalizer
 from nemo_models.xlsr_encoder import XLSREncoder
 
-__all__ = ["LogMelFeatures", "TriStage", "W2VBertEncoder", "WaveformNormalizer", "XLSRCTCModel", "XLSREncoder"]
+__all__ = [
+    "LogMelFeatures",
+    "TriStage",
+    "W2VBertEncoder",
+    "WaveformNormalizer",
+    "XLSRCTCModel",
+    "XLSREncoder",
+    "transcribe",
+]
 
 for _class in (WaveformNormalizer, XLSREncoder, LogMelFeatures, W2VBertEncoder, XLSRCTCModel):
     _target = f"{_class.__module__}.{_class.__qualname__}"
     if _target not in ALLOWED_TARGET_PREFIXES:
         ALLOWED_TARGET_PREFIXES.append(_target)
+
+
+def __getattr__(name: str) -> Any:
+    """Import `transcribe` when it is first asked for: reading audio takes libraries that restoring a model does not."""
+    if name == "transcribe":
+        from nemo_models.transcription import transcribe
+
+        return transcribe
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,14 +1,27 @@
-"""Reading any audio file, or a segment of it, as the waveform that the model takes; what cannot be read says why."""
+"""Reading any audio file, or a segment of it, as the waveform that the model takes; what cannot be read says why.
 
+Files are opened as data preparation opens them (libsndfile; sox, then ffmpeg, for what only they decode) and read block
+by block, so that a recording of many hours takes no more memory than a short one.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import soundfile
 import soxr
 
-AUDIO_TYPES = ("wav", "flac", "mp3", "ogg", "oga", "opus", "aiff", "aif", "au", "caf", "w64")  # what libsndfile decodes
+from data_prep.decoders import DecoderMissingError, TruncatedAudioError, UnreadableAudioError, open_recording
+
+AUDIO_TYPES = (
+    *("wav", "flac", "mp3", "ogg", "oga", "opus", "aiff", "aif", "aifc", "au", "snd", "caf", "w64", "rf64", "sph"),
+    *("amr", "awb", "m4a", "mp4", "3gp", "aac", "webm", "wma"),  # with sox or ffmpeg
+)
+"""Extensions that a folder is searched for: what `data_prep.decoders` opens."""
 END_TOLERANCE_S = 0.1  # durations in manifests are rounded, and compressed formats pad
+BLOCK_S = 10.0  # read at a time
+STEREO = 2  # most channels that are averaged without being told to
 
 
 class AudioError(ValueError):
@@ -19,21 +32,39 @@ def load_waveform(
     path: Path,
     offset_s: float = 0.0,
     duration_s: float | None = None,
-    channel: int | Literal["average"] | None = "average",
+    channel: int | str | None = "auto",
     sample_rate_hz: int = 16_000,
 ) -> np.ndarray:
-    """Read one channel of an audio file, or of a segment, at the wanted rate.
-
-    Args:
-        path: WAV, FLAC, MP3, Ogg or whatever else libsndfile reads.
-        offset_s: Where the segment begins, in seconds.
-        duration_s: Its length in seconds; `None` reads to the end. A segment that ends within `END_TOLERANCE_S` of the
-            file's end is read to the end.
-        channel: Of a file with several: the number of one (from 0), or their average; `None` refuses such a file.
-        sample_rate_hz: Wanted rate; another one is resampled (soxr, high quality).
+    """Read one channel of an audio file, or of a segment, at the wanted rate; see `stream_waveform`.
 
     Returns:
         (T,) float32 samples, full scale 1.0.
+    """
+    blocks = list(stream_waveform(path, offset_s, duration_s, channel, sample_rate_hz))
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def stream_waveform(
+    path: Path,
+    offset_s: float = 0.0,
+    duration_s: float | None = None,
+    channel: int | str | None = "auto",
+    sample_rate_hz: int = 16_000,
+) -> Iterator[np.ndarray]:
+    """Read one channel of an audio file, or of a segment, at the wanted rate, block by block.
+
+    Args:
+        path: Any format that `data_prep.decoders` opens.
+        offset_s: Where the segment begins, in seconds.
+        duration_s: Its length in seconds; `None` reads to the end. A segment that ends within `END_TOLERANCE_S` of the
+            file's end is read to the end.
+        channel: Of a file with several: the number of one (from 0); `average`; `auto` averages two and refuses more,
+            which may be microphones or speakers of their own; `None` refuses such a file.
+        sample_rate_hz: Wanted rate; another one is resampled (soxr, high quality; the samples do not depend on the
+            blocks).
+
+    Yields:
+        (n,) float32 samples, full scale 1.0, about `BLOCK_S` of them.
 
     Raises:
         AudioError: The file is missing, unreadable, shorter than the segment, holds samples that are no numbers, or
@@ -42,23 +73,18 @@ def load_waveform(
     if not path.is_file():
         raise AudioError(f"missing: no such file {path}")
     try:
-        with soundfile.SoundFile(str(path)) as audio:
-            rate = audio.samplerate
-            start, stop = _segment(offset_s, duration_s, audio.frames, rate)
-            audio.seek(start)
-            samples = audio.read(stop - start, dtype="float32", always_2d=True)
+        with TemporaryDirectory() as scratch, open_recording(path, Path(scratch) / "decoded.wav") as recording:
+            start, stop = _segment(offset_s, duration_s, recording.frames, recording.samplerate)
+            recording.seek(start)
+            yield from _resample(_read_blocks(recording, stop - start, channel, path), recording, sample_rate_hz)
     except AudioError:
         raise
-    except (soundfile.LibsndfileError, OSError, TypeError, ValueError, MemoryError) as error:
-        raise AudioError(f"unreadable: {path}: {str(error).splitlines()[0] if str(error) else error!r}") from error
-    if stop - start - len(samples) > END_TOLERANCE_S * rate:
-        raise AudioError(f"truncated: {path}: {len(samples) / rate:.2f} s decoded of {(stop - start) / rate:.2f} s")
-    waveform = _select_channel(samples, channel, path)
-    if not np.isfinite(waveform).all():
-        raise AudioError(f"not finite: {path}: holds samples that are not numbers (NaN or infinite)")
-    if rate != sample_rate_hz:
-        waveform = soxr.resample(waveform, rate, sample_rate_hz)
-    return np.ascontiguousarray(waveform, dtype=np.float32)
+    except DecoderMissingError as error:
+        raise AudioError(f"no decoder: {error}") from error
+    except TruncatedAudioError as error:
+        raise AudioError(f"truncated: {path}: {error}") from error
+    except (UnreadableAudioError, soundfile.LibsndfileError, OSError, TypeError, ValueError, MemoryError) as error:
+        raise AudioError(f"unreadable: {path}: {' '.join(str(error).split()) or repr(error)}") from error
 
 
 def probe_duration(path: Path) -> float | None:
@@ -79,13 +105,42 @@ def _segment(offset_s: float, duration_s: float | None, frames: int, rate: int) 
     return start, frames if abs(frames - stop) <= END_TOLERANCE_S * rate else stop
 
 
+def _read_blocks(
+    recording: soundfile.SoundFile, frames: int, channel: int | str | None, path: Path
+) -> Iterator[np.ndarray]:
+    rate, done = recording.samplerate, 0
+    while done < frames:
+        block = recording.read(min(frames - done, round(BLOCK_S * rate)), dtype="float32", always_2d=True)
+        if not len(block):
+            break
+        done += len(block)
+        waveform = _select_channel(block, channel, path)
+        if not np.isfinite(waveform).all():
+            raise AudioError(f"not finite: {path}: holds samples that are not numbers (NaN or infinite)")
+        yield np.ascontiguousarray(waveform)
+    if frames - done > END_TOLERANCE_S * rate:
+        raise AudioError(f"truncated: {path}: {done / rate:.2f} s decoded of {frames / rate:.2f} s")
+
+
+def _resample(
+    blocks: Iterator[np.ndarray], recording: soundfile.SoundFile, sample_rate_hz: int
+) -> Iterator[np.ndarray]:
+    if recording.samplerate == sample_rate_hz:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(recording.samplerate, sample_rate_hz, 1, dtype="float32")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
 def _select_channel(samples: np.ndarray, channel: int | str | None, path: Path) -> np.ndarray:
     count = samples.shape[1]
     if count == 1:
         return samples[:, 0]
-    if channel == "average":
+    if channel == "average" or (channel == "auto" and count <= STEREO):
         return samples.mean(axis=1)
     if isinstance(channel, int) and 0 <= channel < count:
         return samples[:, channel]
-    wanted = "no channel was selected" if channel is None else f"channel {channel} was selected"
+    wanted = f"channel {channel} was selected" if isinstance(channel, int) else "no channel was selected"
     raise AudioError(f"channels: {path} has {count} and {wanted}; choose 0 … {count - 1} or average")

@@ -1,179 +1,295 @@
-"""Batch transcription: many audio files in, one text or one error for each out, whatever else is in the batch.
+"""Batch transcription: many recordings in, one text or one error for each out, whatever else is in the batch.
 
-The loop is our own, rather than NeMo's `transcribe`, because there one unreadable file ends the whole job.
+The loop is our own, rather than NeMo's `transcribe`, because there one unreadable file ends the whole job, and one long
+file the machine's memory.
+
+    inputs → windows of their audio (in threads) → log-probabilities (in batches) → joined for each input → decoded
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from nemo_models.audio_reader import AudioError, load_waveform
-from nemo_models.decoding import decode_log_probs
-from nemo_models.transcript_files import AudioInput, Transcript, measure_durations
+from nemo_models.audio_reader import AudioError, stream_waveform
+from nemo_models.audio_windows import OVERLAP_S, SHORTEST_WINDOW_S, WINDOW_S, Window, cut_windows
+from nemo_models.ctc_decoding import CharacterCTCDecoding
+from nemo_models.decoding import decode_log_probs, decode_n_best
+from nemo_models.hypothesis_fields import NEMO_FIELDS, join_texts, list_nemo_fields, list_words
+from nemo_models.log_prob_joiner import LogProbJoiner, Stretch
+from nemo_models.read_ahead import read_ahead
+from nemo_models.transcript_files import Transcript
+from nemo_models.transcription_inputs import AudioInput, as_input, measure_durations
 
 if TYPE_CHECKING:
     from nemo.collections.asr.models import EncDecCTCModel
+    from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis
 
-T = TypeVar("T")
-R = TypeVar("R")
+SORTED_BATCHES = 4  # batches' worth of windows that are read before they are batched by length
+MOST_SORTED_SAMPLES = 1200 * 16_000  # 77 MB: and no more than that
+MOST_BATCHED_SAMPLES = 480 * 16_000  # padding included; a large model's activations take some 10 MB a second
 
 
 @dataclass(frozen=True)
-class _Waveform:
+class _Piece:
+    """The window `number` of input `index`."""
+
     index: int
-    samples: np.ndarray
+    number: int
+    window: Window
 
 
-def transcribe(model: "EncDecCTCModel", inputs: Sequence[AudioInput | Path | str], **options: Any) -> list[Transcript]:
-    """Transcribe audio with the model's present decoding strategy.
+@dataclass
+class _Unfinished:
+    """An input of which some windows have been through the model."""
 
-    Args:
-        model: A CTC model.
-        inputs: Files or segments.
-        **options: As in `iter_transcripts`.
-
-    Returns:
-        One transcript for each input, in their order.
-    """
-    return sorted(iter_transcripts(model, inputs, **options), key=lambda transcript: transcript.index)
+    joiner: LogProbJoiner
+    decoded: list[tuple[int, Sequence["Hypothesis"]]] = field(default_factory=list)
+    duration_s: float = 0.0
 
 
-def iter_transcripts(
+def transcribe(
     model: "EncDecCTCModel",
     inputs: Sequence[AudioInput | Path | str],
     batch_size: int = 32,
     num_workers: int = 2,
-    channel: int | Literal["average"] | None = "average",
+    channel: int | str | None = "auto",
     autocast_dtype: torch.dtype | None = None,
     sort_by_duration: bool = True,
+    timestamps: bool | None = None,
+    nemo_fields: Collection[str] = (),
+    window_s: float = WINDOW_S,
+    on_audio: Callable[[float], object] | None = None,
 ) -> Iterator[Transcript]:
-    """Transcribe audio, yielding each transcript as it is ready; the longest come first.
+    """Transcribe audio with the model's present decoding strategy, yielding each transcript as it is ready.
 
     The text does not depend on `batch_size`, `num_workers` or order. A batch that does not fit into memory is halved.
+    A recording of any length takes no more memory than one of a few minutes.
 
     Args:
         model: A CTC model; it stays on its device.
         inputs: Files or segments.
-        batch_size: Utterances that go through the model together.
+        batch_size: Windows (short inputs are one each) that go through the model together.
         num_workers: Threads that read audio ahead; 0 reads in between.
-        channel: Of a file with several; see `load_waveform`.
+        channel: Of a file with several; see `stream_waveform`.
         autocast_dtype: Compute in this type where that is safe (`torch.autocast`); `None`: as the weights are.
-        sort_by_duration: Batch utterances of like length; `False` keeps the order.
+        sort_by_duration: Longest first, batched with others of like length; `False` keeps the order.
+        timestamps: Give each word with its times and confidence; `None`: where the model's labels are characters.
+        nemo_fields: What else of NeMo's is wanted, of `hypothesis_fields.NEMO_FIELDS`.
+        window_s: What is longer is cut into windows of at most so many seconds; see `cut_windows`.
+        on_audio: Called with the seconds of audio that went through the model since the last call.
 
     Yields:
-        One transcript for each input; audio that cannot be read or is too short has an `error`.
+        One transcript for each input, the longest first; `index` is its position. Audio that cannot be read or is too
+        short has an `error`.
 
     Raises:
-        ValueError: `batch_size`, `num_workers` or `channel` cannot be.
+        ValueError: `batch_size`, `num_workers`, `channel`, `nemo_fields` or `window_s` cannot be.
     """
-    for key, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
-        if not isinstance(value, int) or value < least:
-            raise ValueError(f"{key} is {value}, expected a whole number, {least} or more")
-    if not (channel is None or channel == "average" or (isinstance(channel, int) and channel >= 0)):
-        raise ValueError(f"channel is {channel}, expected average, a number from 0, or none")
-    audio = measure_durations(map(_as_input, inputs))
+    _check_options(batch_size, num_workers, channel, window_s)
+    wanted = _Wanted(model, timestamps, nemo_fields)
+    audio = measure_durations(map(as_input, inputs))
     order = list(range(len(audio)))
     if sort_by_duration:
         order.sort(key=lambda index: -(audio[index].duration_s or 0.0))
     model.eval()
-    sample_rate_hz = int(model.cfg.sample_rate)
-    shortest = model.encoder.receptive_field() if hasattr(model.encoder, "receptive_field") else 1
-
-    def load(index: int) -> _Waveform | Transcript:
-        return _load(index, audio[index], channel, sample_rate_hz, shortest)
-
-    for batch in _batches(_map_ahead(load, order, num_workers, ahead=2 * batch_size), batch_size):
-        waveforms = [item for item in batch if isinstance(item, _Waveform)]
-        yield from (item for item in batch if isinstance(item, Transcript))
-        texts = _recognise(model, [waveform.samples for waveform in waveforms], autocast_dtype)
-        for waveform, text in zip(waveforms, texts, strict=True):
-            duration_s = len(waveform.samples) / sample_rate_hz
-            error = "model: its output is not finite; try compute_dtype=float32" if text is None else None
-            yield Transcript(waveform.index, audio[waveform.index], text or "", duration_s, error)
-
-
-def _as_input(item: AudioInput | Path | str) -> AudioInput:
-    return item if isinstance(item, AudioInput) else AudioInput(Path(item), fields={"audio_filepath": str(item)})
-
-
-def _load(
-    index: int, audio: AudioInput, channel: int | Literal["average"] | None, sample_rate_hz: int, shortest: int
-) -> _Waveform | Transcript:
-    try:
-        if audio.error:
-            raise AudioError(audio.error)
-        samples = load_waveform(audio.path, audio.offset_s, audio.duration_s, channel, sample_rate_hz)
-        if len(samples) < shortest:
-            found, needed = 1000 * len(samples) / sample_rate_hz, 1000 * shortest / sample_rate_hz
-            raise AudioError(f"too short: {audio.path}: {found:.1f} ms, the model needs {needed:.1f} ms")
-    except AudioError as error:
-        return Transcript(index, audio, error=str(error))
-    return _Waveform(index, samples)
+    reader = _Reader(model, audio, channel, window_s)
+    pieces = read_ahead(reader.read, order, num_workers, ahead=2 * batch_size)
+    unfinished: dict[int, _Unfinished] = {}
+    failed: set[int] = set()
+    for batch in _batches(pieces, batch_size, SORTED_BATCHES if sort_by_duration else 1):
+        failures = [item for item in batch if isinstance(item, Transcript) and item.index not in failed]
+        failed.update(failure.index for failure in failures)
+        yield from failures
+        waiting = [item for item in batch if isinstance(item, _Piece) and item.index not in failed]
+        log_probs = compute_log_probs(model, [piece.window.samples for piece in waiting], autocast_dtype)
+        stretches: list[tuple[int, Stretch]] = []
+        for piece, frames in zip(waiting, log_probs, strict=True):
+            if piece.index in failed:
+                continue
+            if not bool(torch.isfinite(frames).all()):
+                failed.add(piece.index)
+                error = "model: its output is not finite; try compute_dtype=float32"
+                yield Transcript(piece.index, audio[piece.index], error=error)
+                continue
+            state = unfinished.setdefault(piece.index, _Unfinished(reader.make_joiner()))
+            stretches += [(piece.index, stretch) for stretch in state.joiner.add(piece.number, piece.window, frames)]
+            if piece.window.last:
+                state.duration_s = (piece.window.start + len(piece.window.samples)) / reader.sample_rate_hz
+        _decode(model, [item for item in stretches if item[0] not in failed], unfinished, batch_size, wanted)
+        if on_audio:
+            on_audio(sum(map(_length, waiting)) / reader.sample_rate_hz)
+        for index in failed & unfinished.keys():
+            del unfinished[index]
+        for index in [index for index, state in unfinished.items() if state.joiner.done]:
+            yield reader.finish(index, unfinished.pop(index), wanted)
 
 
-def _recognise(
-    model: "EncDecCTCModel", waveforms: Sequence[np.ndarray], autocast_dtype: torch.dtype | None
-) -> list[str | None]:
-    """Recognise one batch; `None` for an utterance whose log-probabilities are not finite."""
+def compute_log_probs(
+    model: "EncDecCTCModel", waveforms: Sequence[np.ndarray], autocast_dtype: torch.dtype | None = None
+) -> list[torch.Tensor]:
+    """Run the model, in halves where a batch does not fit into memory.
+
+    Args:
+        model: A CTC model in evaluation mode.
+        waveforms: (n,) float32 each, at the model's rate.
+        autocast_dtype: As in `transcribe`.
+
+    Returns:
+        (frames, V+1) natural log-probabilities of each, blank last, on the model's device.
+    """
     if not waveforms:
         return []
     try:
-        return _recognise_at_once(model, waveforms, autocast_dtype)
+        return _compute_at_once(model, waveforms, autocast_dtype)
     except RuntimeError as error:
         if len(waveforms) == 1 or not _is_out_of_memory(error):
             raise
     torch.cuda.empty_cache()
     half = len(waveforms) // 2
-    return _recognise(model, waveforms[:half], autocast_dtype) + _recognise(model, waveforms[half:], autocast_dtype)
+    first, second = waveforms[:half], waveforms[half:]
+    return compute_log_probs(model, first, autocast_dtype) + compute_log_probs(model, second, autocast_dtype)
 
 
-def _recognise_at_once(
+class _Reader:
+    """Reads inputs as windows, and makes transcripts of what became of them."""
+
+    def __init__(
+        self, model: "EncDecCTCModel", audio: Sequence[AudioInput], channel: int | str | None, window_s: float
+    ) -> None:
+        self._audio, self._channel, self._window_s = audio, channel, window_s
+        self.sample_rate_hz = int(model.cfg.sample_rate)
+        self._frame_s = float(model.cfg.preprocessor.window_stride) * getattr(model.encoder, "subsampling_factor", 1)
+        self._frame_step = round(self._frame_s * self.sample_rate_hz)
+        self._shortest = model.encoder.receptive_field() if hasattr(model.encoder, "receptive_field") else 1
+        self._vocabulary = list(model.decoder.vocabulary)
+
+    def read(self, index: int) -> Iterator[_Piece | Transcript]:
+        audio = self._audio[index]
+        try:
+            if audio.error:
+                raise AudioError(audio.error)
+            blocks = stream_waveform(audio.path, audio.offset_s, audio.duration_s, self._channel, self.sample_rate_hz)
+            windows = cut_windows(blocks, self.sample_rate_hz, self._frame_step, self._window_s)
+            for number, window in enumerate(windows):
+                if len(window.samples) < self._shortest:
+                    found, needed = (1000 * n / self.sample_rate_hz for n in (len(window.samples), self._shortest))
+                    raise AudioError(f"too short: {audio.path}: {found:.1f} ms, the model needs {needed:.1f} ms")
+                yield _Piece(index, number, window)
+        except AudioError as error:
+            place = f" ({audio.place})" if audio.place and audio.place not in str(error) else ""
+            yield Transcript(index, audio, error=f"{error}{place}")
+
+    def make_joiner(self) -> LogProbJoiner:
+        return LogProbJoiner(self._vocabulary, self._frame_step)
+
+    def finish(self, index: int, state: _Unfinished, wanted: "_Wanted") -> Transcript:
+        decoded = sorted(state.decoded, key=lambda item: item[0])
+        words = tuple(list_words(decoded, self._frame_s)) if wanted.words else None
+        fields = list_nemo_fields(decoded, self._frame_s, wanted.nemo_fields)
+        text = join_texts(decoded)
+        return Transcript(index, self._audio[index], text, state.duration_s, words=words, nemo_fields=fields)
+
+
+class _Wanted:
+    """What of a hypothesis is asked for."""
+
+    def __init__(self, model: "EncDecCTCModel", timestamps: bool | None, nemo_fields: Collection[str]) -> None:
+        unknown = [name for name in nemo_fields if name not in NEMO_FIELDS]
+        if unknown:
+            raise ValueError(f"nemo_fields: {', '.join(unknown)} unknown, expected any of {', '.join(NEMO_FIELDS)}")
+        self.nemo_fields = frozenset(nemo_fields)
+        over_characters = isinstance(model.decoding, CharacterCTCDecoding)
+        self.words = over_characters if timestamps is None else timestamps
+        self.times = self.words or bool(self.nemo_fields - {"beams"})
+
+    def decode(
+        self, model: "EncDecCTCModel", log_probs: torch.Tensor, lengths: torch.Tensor
+    ) -> Sequence[Sequence["Hypothesis"]]:
+        options = {"timestamps": self.times, "confidence": self.times}
+        if "beams" in self.nemo_fields:
+            return decode_n_best(model, log_probs, lengths, **options)
+        return [[best] for best in decode_log_probs(model, log_probs, lengths, **options)]
+
+
+def _decode(
+    model: "EncDecCTCModel",
+    stretches: Sequence[tuple[int, Stretch]],
+    unfinished: dict[int, _Unfinished],
+    batch_size: int,
+    wanted: _Wanted,
+) -> None:
+    """Decode, in batches of like length, and put each hypothesis where it belongs."""
+    by_length = sorted(stretches, key=lambda item: len(item[1].log_probs))
+    for first in range(0, len(by_length), batch_size):
+        batch = by_length[first : first + batch_size]
+        log_probs = torch.nn.utils.rnn.pad_sequence([stretch.log_probs for _, stretch in batch], batch_first=True)
+        lengths = torch.tensor([len(stretch.log_probs) for _, stretch in batch], device=log_probs.device)
+        for (index, stretch), hypotheses in zip(batch, wanted.decode(model, log_probs, lengths), strict=True):
+            unfinished[index].decoded.append((stretch.start_frame, hypotheses))
+
+
+def _compute_at_once(
     model: "EncDecCTCModel", waveforms: Sequence[np.ndarray], autocast_dtype: torch.dtype | None
-) -> list[str | None]:
+) -> list[torch.Tensor]:
     device = next(model.parameters()).device
     lengths = torch.tensor([len(waveform) for waveform in waveforms])
     signal = torch.zeros(len(waveforms), int(lengths.max()))
     for row, waveform in zip(signal, waveforms, strict=True):
         row[: len(waveform)] = torch.from_numpy(waveform)
     autocast = torch.autocast(device.type, dtype=autocast_dtype) if autocast_dtype else nullcontext()
-    with torch.inference_mode():
-        with autocast:
-            log_probs, frames, _ = model(input_signal=signal.to(device), input_signal_length=lengths.to(device))
-        finite = torch.isfinite(log_probs).flatten(1).all(dim=1).tolist()
-        hypotheses = decode_log_probs(model, log_probs.nan_to_num(nan=0.0), frames)
-    return [" ".join(hyp.text.split()) if good else None for hyp, good in zip(hypotheses, finite, strict=True)]
+    with torch.inference_mode(), autocast:
+        log_probs, frames, _ = model(input_signal=signal.to(device), input_signal_length=lengths.to(device))
+    return [row[:count] for row, count in zip(log_probs.float(), frames.tolist(), strict=True)]
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
-    batch: list[T] = []
+def _batches(items: Iterator[_Piece | Transcript], size: int, batches: int) -> Iterator[list[_Piece | Transcript]]:
+    """Batch what comes; of so many batches' worth at a time, like lengths come together, the longest first."""
+    pool: list[_Piece | Transcript] = []
+    held = 0
     for item in items:
-        batch.append(item)
-        if len(batch) == size:
+        pool.append(item)
+        held += _length(item)
+        if len(pool) >= size * batches or held > MOST_SORTED_SAMPLES:
+            yield from _batch_pool(pool, size, sort=batches > 1)
+            pool, held = [], 0
+    yield from _batch_pool(pool, size, sort=batches > 1)
+
+
+def _batch_pool(pool: list[_Piece | Transcript], size: int, sort: bool) -> Iterator[list[_Piece | Transcript]]:
+    if sort:
+        pool.sort(key=_length, reverse=True)
+    batch: list[_Piece | Transcript] = []
+    longest = 0
+    for item in pool:
+        longest = max(longest, _length(item))
+        if batch and (len(batch) == size or (len(batch) + 1) * longest > MOST_BATCHED_SAMPLES):
             yield batch
-            batch = []
+            batch, longest = [], _length(item)
+        batch.append(item)
     if batch:
         yield batch
 
 
-def _map_ahead(function: Callable[[T], R], items: Sequence[T], workers: int, ahead: int) -> Iterator[R]:
-    """Map in order, with threads that stay at most `ahead` items in front, so that memory stays bounded."""
-    if not workers:
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = [pool.submit(function, item) for item in items[:ahead]]
-        for item in items[ahead:]:
-            yield waiting.pop(0).result()
-            waiting.append(pool.submit(function, item))
-        for future in waiting:
-            yield future.result()
+def _length(item: _Piece | Transcript) -> int:
+    return len(item.window.samples) if isinstance(item, _Piece) else 0
+
+
+def _check_options(batch_size: int, num_workers: int, channel: int | str | None, window_s: float) -> None:
+    for key, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{key} is {value}, expected a whole number, {least} or more")
+    known = channel is None or channel in ("auto", "average")
+    if not (known or (isinstance(channel, int) and not isinstance(channel, bool) and channel >= 0)):
+        raise ValueError(f"channel is {channel}, expected auto, average, a number from 0, or none")
+    least_s = OVERLAP_S + 2 * SHORTEST_WINDOW_S
+    if isinstance(window_s, bool) or not isinstance(window_s, int | float) or not least_s <= window_s < float("inf"):
+        raise ValueError(f"window_s is {window_s}, expected seconds, {least_s:g} or more")

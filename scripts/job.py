@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,7 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
 
-def job(config_name: str, nemo: bool = False) -> Callable[[Callable[[DictConfig], int | None]], Callable[[], None]]:
+def job(
+    config_name: str, nemo: bool = False, open_keys: Sequence[str] = ()
+) -> Callable[[Callable[[DictConfig], int | None]], Callable[[], None]]:
     """Turn `main(cfg) -> exit status` into a command-line job.
 
     `ValueError`, `OSError` and missing required values are the user's to mend: each is printed as one line on standard
@@ -22,6 +24,7 @@ def job(config_name: str, nemo: bool = False) -> Callable[[Callable[[DictConfig]
         config_name: Name of a file in `conf/`, without `.yaml`; its keys are the job's arguments, and its comments are
             what `--help` prints. `--config-name` on the command line takes its place.
         nemo: Start through NeMo's own `hydra_runner`, as NeMo's training scripts do.
+        open_keys: Groups of arguments that take keys which the YAML does not list; whoever reads them checks them.
 
     Returns:
         A decorator; the decorated function takes no argument and reads `sys.argv`.
@@ -39,6 +42,7 @@ def job(config_name: str, nemo: bool = False) -> Callable[[Callable[[DictConfig]
             sys.exit(status or 0)
 
         def start() -> None:
+            sys.argv[1:] = [_open(argument, open_keys) for argument in sys.argv[1:]]
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print_help(_chosen_config(config_name), inspect.getmodule(main).__doc__ or "")
             elif nemo:
@@ -58,6 +62,11 @@ def print_help(config_name: str, description: str) -> None:
     keys = [line for line in _config_lines(config_name) if not line.startswith(("defaults:", "# @package"))]
     print(f"{description.strip()}\n\nusage: python {sys.argv[0]} key=value …   (??? = required)\n")
     print("\n".join(keys).strip())
+
+
+def _open(argument: str, open_keys: Sequence[str]) -> str:
+    """Let Hydra add a key that is not in the YAML: NeMo's own scripts have a class with all of them."""
+    return f"++{argument}" if argument.startswith(tuple(f"{key}." for key in open_keys)) else argument
 
 
 def _chosen_config(default: str) -> str:

@@ -24,9 +24,10 @@ def place(tiny_model, tmp_path_factory):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(str(folder / name), 0.2 * generator.standard_normal(round(16_000 * seconds)), 16_000)
         rows.append({"audio_filepath": name, "duration": seconds, "text": "कल सुबह", "speaker": name[-5]})
-    for name, lines in (("good.json", rows), ("bad.json", [rows[0], {"audio_filepath": "lost.wav"}, rows[1]])):
-        (folder / name).write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    (folder / "broken.json").write_text('{"audio_filepath": "a.wav"}\n{"audio\n')
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    (folder / "good.json").write_text("".join(lines), encoding="utf-8")
+    bad = [lines[0], '{"audio_filepath": "lost.wav"}\n', '{"audio\n', lines[1]]
+    (folder / "bad.json").write_text("".join(bad), encoding="utf-8")
     return folder
 
 
@@ -37,6 +38,11 @@ def _run(place, script, *arguments):
 
 def _rows(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _fields(rows):
+    """What a row had before it was transcribed."""
+    return [{key: value for key, value in row.items() if key not in ("pred_text", "words")} for row in rows]
 
 
 def test_manifest_greedy_then_beam_search_with_a_language_model(place, lmplz):
@@ -50,8 +56,11 @@ def test_manifest_greedy_then_beam_search_with_a_language_model(place, lmplz):
     assert done.returncode == 0, done.stderr
     assert "WER " in done.stdout and "CER " in done.stdout
     greedy = _rows(place / "greedy.json")
-    assert [{k: v for k, v in row.items() if k != "pred_text"} for row in greedy] == _rows(place / "good.json")
-    assert all(row["pred_text"] for row in greedy)
+    assert _fields(greedy) == _rows(place / "good.json")
+    for row in greedy:
+        assert " ".join(word["word"] for word in row["words"]) == row["pred_text"] != ""
+        assert all(0 <= word["start"] < word["end"] <= row["duration"] for word in row["words"])
+        assert all(0 <= word["confidence"] <= 1 for word in row["words"])
 
     beam = ("ctc_decoding.strategy=beam_batch", "ctc_decoding.beam.ngram_lm_model=lm.nemo")
     weights = ("ctc_decoding.beam.ngram_lm_alpha=1.0", "ctc_decoding.beam.beam_beta=0.5")
@@ -61,12 +70,15 @@ def test_manifest_greedy_then_beam_search_with_a_language_model(place, lmplz):
 
 
 def test_folder_and_default_names(place):
-    done = _run(place, "transcribe_speech", "model_path=tiny.nemo", "audio_dir=audio", "cuda=-1")
+    formats = "output_formats=[srt,TextGrid]"
+    done = _run(place, "transcribe_speech", "model_path=tiny.nemo", "audio_dir=audio", "cuda=-1", formats)
     assert done.returncode == 0, done.stderr
     assert "WER" not in done.stdout
     rows = _rows(place / "audio.json")
     assert [row["audio_filepath"] for row in rows] == ["audio/a.wav", "audio/c.wav", "audio/more/b.flac"]
     assert [row["duration"] for row in rows] == [0.8, 0.5, 1.4]
+    made = sorted(str(path.relative_to(place / "audio_files")) for path in (place / "audio_files").rglob("*.*"))
+    assert made == ["a.TextGrid", "a.srt", "c.TextGrid", "c.srt", "more/b.TextGrid", "more/b.srt"]
     before = (place / "audio.json").stat().st_mtime_ns
     done = _run(place, "transcribe_speech", "model_path=tiny.nemo", "audio_dir=audio", "overwrite_transcripts=false")
     assert done.returncode == 0 and "nothing done" in done.stdout
@@ -77,17 +89,41 @@ def test_bad_file_is_a_line_and_status_3(place):
     arguments = ("model_path=tiny.nemo", "dataset_manifest=bad.json", "append_pred=true", "pred_name_postfix=v1")
     done = _run(place, "transcribe_speech", *arguments, "cuda=-1", "amp=true", "amp_dtype=bfloat16")
     assert done.returncode == 3, done.stderr
-    assert "1 inputs failed" in done.stdout and "missing 1" in done.stdout
-    first, lost, last = _rows(place / "bad_v1.json")
+    assert "2 transcribed + 2 failed" in done.stdout
+    assert "1 × missing" in done.stdout and "1 × manifest" in done.stdout
+    first, lost, broken, last = _rows(place / "bad_v1.json")
     assert first["pred_text_v1"] and last["pred_text_v1"] and lost["pred_text_v1"] == ""
-    assert lost["error"].startswith("missing: no such file") and "lost.wav" in lost["error"]
+    assert lost["error"].startswith("missing: no such file") and "lost.wav (bad.json:2)" in lost["error"]
+    assert broken["error"].startswith("manifest: bad.json:3: not a line of JSON") and broken["pred_text_v1"] == ""
+
+
+def test_command_line_written_for_nemos_script(place):
+    """Each group of arguments that NeMo's own script takes, in its spelling; paths from standard input beside."""
+    arguments = (
+        "model_path=tiny.nemo pretrained_name=None dataset_manifest=good.json output_filename=nemo.json batch_size=2 "
+        "cuda=-1 amp=False amp_dtype=bfloat16 compute_dtype=float32 timestamps=True confidence=True audio_type=wav "
+        "ctc_decoding.strategy=greedy_batch ctc_decoding.greedy.preserve_alignments=False "
+        "ctc_decoding.confidence_cfg.method_cfg.alpha=0.5 ctc_decoding.ctc_timestamp_type=all "
+        "rnnt_decoding.fused_batch_size=-1 +prompt.source_lang=hi calculate_wer=True clean_groundtruth_text=True "
+        "langid=hi use_cer=True append_pred=False overwrite_transcripts=True presort_manifest=True "
+        "calculate_rtfx=True warmup_steps=1 channel_selector=0 audio_key=audio_filepath random_seed=7 num_workers=1"
+    )
+    done = _run(place, "transcribe_speech", *arguments.split())
+    assert done.returncode == 0, done.stderr
+    assert "RTFx" in done.stdout and "WER " in done.stdout and "CER " in done.stdout
+    for noted in ("rnnt_decoding", "prompt", "clean_groundtruth_text", "langid", "use_cer"):
+        assert f"{noted} has no effect: " in done.stderr
+    for row in _rows(place / "nemo.json"):
+        assert " ".join(stamp["word"] for stamp in row["word"]) == row["pred_text"]
+        assert row["word"][0].keys() == {"word", "start_offset", "end_offset", "start", "end"}
+        assert len(row["word_confidence"]) == len(row["word"]) and row["char"] and row["segment"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
         ("model_path=absent.nemo dataset_manifest=good.json", "absent.nemo: no such file"),
-        ("model_path=tiny.nemo dataset_manifest=broken.json", "broken.json:2: "),
+        ("model_path=tiny.nemo dataset_manifest=good.json compute_langs=true", "compute_langs=True: CTC models"),
         ("model_path=tiny.nemo dataset_manifest=good.json ctc_decoding.strategy=wfst", "greedy_batch, beam_batch"),
     ],
 )

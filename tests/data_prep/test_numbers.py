@@ -392,4 +392,4 @@ def test_a_cache_that_cannot_be_written_is_said_so(tmp_path: Path, monkeypatch: 
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(OSError, match="set XDG_CACHE_HOME to a folder that can be written"):
-        grammars._build(grammars.find_grammar_cache())
+        grammars.load_built(grammars.find_grammar_cache(), grammars.ARCHIVES, print)

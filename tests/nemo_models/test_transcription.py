@@ -7,8 +7,8 @@ import torch
 
 from nemo_models import transcription
 from nemo_models.decoding import configure_decoding
-from nemo_models.transcript_files import AudioInput
-from nemo_models.transcription import iter_transcripts, transcribe
+from nemo_models.transcription import transcribe
+from nemo_models.transcription_inputs import AudioInput
 
 RATE = 16_000
 
@@ -39,24 +39,29 @@ def greedy_model(tiny_model):
     return tiny_model
 
 
+def _transcribe(model, inputs, **options):
+    """All of them, in the inputs' order."""
+    return sorted(transcribe(model, inputs, **options), key=lambda transcript: transcript.index)
+
+
 def _texts(transcripts):
     return [transcript.text for transcript in transcripts]
 
 
 def test_text_does_not_depend_on_batch_order_or_workers(model, files):
-    alone = [_texts(transcribe(model, [path]))[0] for path in files]
+    alone = [_texts(_transcribe(model, [path]))[0] for path in files]
     assert sum(map(bool, alone)) >= 8, "the model must write something for this to test anything"
     for batch_size in (1, 2, 8, 100):
-        assert _texts(transcribe(model, files, batch_size=batch_size)) == alone
-    assert _texts(transcribe(model, files[::-1], batch_size=4)) == alone[::-1]
-    assert _texts(transcribe(model, files, batch_size=4, sort_by_duration=False)) == alone
+        assert _texts(_transcribe(model, files, batch_size=batch_size)) == alone
+    assert _texts(_transcribe(model, files[::-1], batch_size=4)) == alone[::-1]
+    assert _texts(_transcribe(model, files, batch_size=4, sort_by_duration=False)) == alone
     for num_workers in (0, 1, 4):
-        assert _texts(transcribe(model, files, batch_size=3, num_workers=num_workers)) == alone
+        assert _texts(_transcribe(model, files, batch_size=3, num_workers=num_workers)) == alone
 
 
 def test_greedy_text_is_nemos_own(greedy_model, files):
     """NeMo's `transcribe` on the same files, one by one: its loader and ours must agree."""
-    ours = _texts(transcribe(greedy_model, files))
+    ours = _texts(_transcribe(greedy_model, files))
     theirs = greedy_model.transcribe([str(path) for path in files], batch_size=1, verbose=False)
     assert ours == [" ".join(hypothesis.text.split()) for hypothesis in theirs]
 
@@ -64,7 +69,7 @@ def test_greedy_text_is_nemos_own(greedy_model, files):
 def test_segment_is_the_text_of_the_cut_out_file(greedy_model, files, tmp_path):
     samples, _ = soundfile.read(str(files[2]), dtype="int16")
     soundfile.write(str(tmp_path / "part.wav"), samples[8_000:24_000], RATE)
-    part, segment = transcribe(greedy_model, [tmp_path / "part.wav", AudioInput(files[2], 0.5, 1.0)])
+    part, segment = _transcribe(greedy_model, [tmp_path / "part.wav", AudioInput(files[2], 0.5, 1.0)])
     assert segment.text == part.text != ""
     assert segment.duration_s == part.duration_s == 1.0
 
@@ -83,42 +88,42 @@ def test_bad_files_cost_nothing_else(greedy_model, files, tmp_path):
     inputs = [tmp_path / "just.wav"]
     for path, good in zip(bad, files, strict=False):
         inputs += [path, good]
-    results = transcribe(greedy_model, inputs, batch_size=3)
+    results = _transcribe(greedy_model, inputs, batch_size=3)
     assert [result.index for result in results] == list(range(len(inputs)))
     for path, result in zip(inputs, results, strict=True):
         assert result.audio.path == path
         assert (result.error or "").split(":")[0] == bad.get(path, "")
         assert not (result.error and result.text)
     good_texts = [result.text for result in results if result.audio.path in files]
-    assert good_texts == _texts(transcribe(greedy_model, files[: len(bad)]))
+    assert good_texts == _texts(_transcribe(greedy_model, files[: len(bad)]))
     assert "24.9 ms, the model needs 25.0 ms" in results[inputs.index(tmp_path / "short.wav")].error
 
 
 def test_results_come_as_they_are_ready(greedy_model, files, monkeypatch):
     batches = []
-    recognise = transcription._recognise
-    monkeypatch.setattr(transcription, "_recognise", lambda *args: batches.append(1) or recognise(*args))
-    first = next(iter_transcripts(greedy_model, files, batch_size=2))
+    compute = transcription.compute_log_probs
+    monkeypatch.setattr(transcription, "compute_log_probs", lambda *args: batches.append(1) or compute(*args))
+    first = next(transcribe(greedy_model, files * 3, batch_size=2))
     assert (first.index, len(batches)) == (2, 1), "the longest first, and before the rest is done"
 
 
 def test_batch_that_does_not_fit_is_halved(greedy_model, files, monkeypatch):
-    expected = _texts(transcribe(greedy_model, files))
-    recognise, sizes = transcription._recognise_at_once, []
+    expected = _texts(_transcribe(greedy_model, files))
+    compute, sizes = transcription._compute_at_once, []
 
     def small_memory(model, waveforms, dtype):
         sizes.append(len(waveforms))
         if len(waveforms) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return recognise(model, waveforms, dtype)
+        return compute(model, waveforms, dtype)
 
-    monkeypatch.setattr(transcription, "_recognise_at_once", small_memory)
-    assert _texts(transcribe(greedy_model, files, batch_size=8)) == expected
+    monkeypatch.setattr(transcription, "_compute_at_once", small_memory)
+    assert _texts(_transcribe(greedy_model, files, batch_size=8)) == expected
     assert sizes[0] == 8 and max(sizes[1:]) == 4
 
 
 def test_output_that_is_not_finite_is_an_error_of_that_utterance(greedy_model, files, monkeypatch):
-    forward, expected = greedy_model.forward, _texts(transcribe(greedy_model, files[:3]))
+    forward, expected = greedy_model.forward, _texts(_transcribe(greedy_model, files[:3]))
 
     def spoilt(**inputs):
         log_probs, *rest = forward(**inputs)
@@ -126,7 +131,7 @@ def test_output_that_is_not_finite_is_an_error_of_that_utterance(greedy_model, f
         return log_probs, *rest
 
     monkeypatch.setattr(greedy_model, "forward", spoilt)
-    results = transcribe(greedy_model, files[:3], sort_by_duration=False)
+    results = _transcribe(greedy_model, files[:3], sort_by_duration=False)
     assert results[1].error.startswith("model: its output is not finite")
     assert _texts(results) == [expected[0], "", expected[2]]
 
@@ -136,11 +141,11 @@ def test_output_that_is_not_finite_is_an_error_of_that_utterance(greedy_model, f
 )
 def test_impossible_options_are_named(greedy_model, files, options):
     with pytest.raises(ValueError, match=f"{next(iter(options))} is "):
-        transcribe(greedy_model, files[:1], **options)
+        _transcribe(greedy_model, files[:1], **options)
 
 
 def test_autocast_stays_close(greedy_model, files):
     """bf16 may flip a random model's near-ties; it must still write texts of about the same length."""
-    full, half = (transcribe(greedy_model, files, autocast_dtype=dtype) for dtype in (None, torch.bfloat16))
+    full, half = (_transcribe(greedy_model, files, autocast_dtype=dtype) for dtype in (None, torch.bfloat16))
     lengths = [sum(map(len, _texts(transcripts))) for transcripts in (full, half)]
     assert lengths[1] == pytest.approx(lengths[0], rel=0.2)

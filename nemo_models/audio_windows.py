@@ -1,0 +1,142 @@
+"""Long recordings cut into windows that the model can take: at pauses where there are some, else with an overlap.
+
+What fits into one window stays whole. A longer recording is cut in the middle of every long pause, so that a window is
+what the model was trained on, an utterance with its own loudness; where none comes for the length of a window, in the
+middle of the longest short pause; and where nobody pauses at all, anywhere, with so much overlap that no frame that
+counts lies near an end. Windows cover every sample, and the frames that count cover every moment once.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+WINDOW_S = 30.0  # longest window; what the recipe trains on at most
+LONG_PAUSE_S = 0.8  # ends a window; 2 % of mined or read utterances hold one
+SHORT_PAUSE_S = 0.2  # shortest stretch of quiet that is a pause at all, and not a plosive
+OVERLAP_S = 8.0  # of two windows where nobody pauses; each lends the other half of it as context
+SHORTEST_WINDOW_S = 1.0
+LEVEL_FRAME_S = 0.02  # one loudness value
+FLOOR_DB = -80.0  # of full scale; what is below is as quiet as that
+FLOOR_PERCENTILE, SPEECH_PERCENTILE = 1, 98  # of loudness: the room (a third of a second of it is enough), and speech
+# Quiet is what is near the room's level, or far below speech where the room is quieter still; never near speech.
+ABOVE_FLOOR_DB, BELOW_SPEECH_DB, LEAST_CONTRAST_DB = 6.0, 30.0, 10.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of audio that goes through the model at once.
+
+    Attributes:
+        samples: (n,) float32.
+        start: Its first sample, counted from the input's beginning; a multiple of the model's frame step.
+        first_frame: The first of its frames that counts (those before it are the window's before).
+        end_frame: Where those that count end; `None`: all to the end.
+        joined: Whether the next window goes on within the same speech, so that the two are decoded as one.
+        last: Whether the input ends with it.
+    """
+
+    samples: np.ndarray
+    start: int
+    first_frame: int = 0
+    end_frame: int | None = None
+    joined: bool = False
+    last: bool = False
+
+
+def cut_windows(
+    blocks: Iterable[np.ndarray], sample_rate_hz: int, frame_step: int, window_s: float = WINDOW_S
+) -> Iterator[Window]:
+    """Cut a stream of audio into windows, reading no further ahead than one window.
+
+    Args:
+        blocks: (n,) float32 each, one after another.
+        sample_rate_hz: Their rate.
+        frame_step: Samples from one frame of the model to the next.
+        window_s: Longest window, seconds; more than `OVERLAP_S` and twice `SHORTEST_WINDOW_S`.
+
+    Yields:
+        Windows in order. They cover every sample; with `first_frame` and `end_frame`, the frames cover every moment
+        once. An empty stream is one empty window.
+    """
+    longest, shortest, overlap = (
+        round(seconds * sample_rate_hz / (2 * frame_step)) * 2 * frame_step
+        for seconds in (window_s, SHORTEST_WINDOW_S, OVERLAP_S)
+    )
+    source = iter(blocks)
+    held, start, first_frame, more = np.zeros(0, np.float32), 0, 0, True
+    while True:
+        if more:
+            held, more = _fill(held, source, longest + shortest)
+        if start == 0 and len(held) <= longest:
+            break
+        allowed = (first_frame * frame_step + shortest, min(longest, len(held) - shortest))
+        cut = _find_cut(held[: longest + shortest], allowed, sample_rate_hz, frame_step, needed=len(held) > longest)
+        if cut is not None:
+            yield Window(held[:cut], start, first_frame)
+            step, first_frame = cut, 0
+        elif len(held) > longest:
+            end_frame = (longest - overlap // 2) // frame_step
+            yield Window(held[:longest], start, first_frame, end_frame, joined=True)
+            step, first_frame = longest - overlap, overlap // 2 // frame_step
+        else:
+            break
+        held, start = held[step:].copy(), start + step  # a copy, so that the rest does not keep the whole in memory
+    yield Window(held, start, first_frame, last=True)
+
+
+def _fill(held: np.ndarray, source: Iterator[np.ndarray], wanted: int) -> tuple[np.ndarray, bool]:
+    """Read until more than `wanted` samples are held; also return whether there may be more to read."""
+    blocks, count = [held], len(held)
+    while count <= wanted:
+        block = next(source, None)
+        if block is None:
+            return np.concatenate(blocks), False
+        blocks.append(block)
+        count += len(block)
+    return np.concatenate(blocks), True
+
+
+def _find_cut(
+    samples: np.ndarray, allowed: tuple[int, int], sample_rate_hz: int, frame_step: int, needed: bool
+) -> int | None:
+    """Find where to cut, in samples: the first long pause, or the longest short one in the later half if `needed`."""
+    pauses = []
+    for start, end in find_pauses(samples, sample_rate_hz):
+        cut = (start + end) // 2 // frame_step * frame_step
+        # Quiet that nothing was said before (or comes after) is no window of its own: on its own it would be made loud.
+        if start > 0 and end < len(samples) - LEVEL_FRAME_S * sample_rate_hz and allowed[0] <= cut <= allowed[1]:
+            pauses.append((end - start, cut))
+    for length, cut in pauses:
+        if length >= LONG_PAUSE_S * sample_rate_hz:
+            return cut
+    late = [pause for pause in pauses if pause[1] >= len(samples) // 2] if needed else []
+    return max(late)[1] if late else None
+
+
+def find_pauses(samples: np.ndarray, sample_rate_hz: int) -> list[tuple[int, int]]:
+    """Find the pauses between speech, by loudness against that of the stretch itself.
+
+    Args:
+        samples: (n,) float32.
+        sample_rate_hz: Their rate.
+
+    Returns:
+        First sample and end of each stretch of quiet of `SHORT_PAUSE_S` or more, in order. None where the quiet is less
+        than `LEAST_CONTRAST_DB` below the loud.
+    """
+    step = round(LEVEL_FRAME_S * sample_rate_hz)
+    if len(samples) < step:
+        return []
+    power = np.square(samples[: len(samples) // step * step].reshape(-1, step)).mean(axis=1)
+    levels = 10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))
+    floor, speech = np.percentile(levels, (FLOOR_PERCENTILE, SPEECH_PERCENTILE))
+    if speech - floor < LEAST_CONTRAST_DB:
+        return []
+    limit = min(max(floor + ABOVE_FLOOR_DB, speech - BELOW_SPEECH_DB), speech - LEAST_CONTRAST_DB)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], levels <= limit, [False]))))
+    return [
+        (int(first) * step, int(end) * step)
+        for first, end in edges.reshape(-1, 2)
+        if (end - first) * step >= SHORT_PAUSE_S * sample_rate_hz
+    ]

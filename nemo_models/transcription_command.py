@@ -1,0 +1,118 @@
+"""`scripts/transcribe_speech.py` from its arguments to its summary."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from data_prep.inverse_numbers import make_number_writer
+from nemo_models.decoding import configure_decoding
+from nemo_models.model_loading import choose_device, load_ctc_model, set_compute_dtype
+from nemo_models.subtitles import check_formats
+from nemo_models.transcript_files import plan_output
+from nemo_models.transcription import compute_log_probs, transcribe
+from nemo_models.transcription_inputs import STANDARD_INPUT, list_inputs, measure_durations
+from nemo_models.transcription_job import OutputPlan, Summary, hash_file, make_job_key, run_job
+from nemo_models.transcription_progress import TranscriptionProgress
+
+MATMUL_PRECISIONS = ("highest", "high", "medium")
+KEYED_SETTINGS = (
+    *("channel_selector", "window_s", "append_pred", "pred_name_postfix", "timestamps", "confidence", "extract_nbest"),
+    *("output_formats", "formats_dir", "itn", "itn_digits", "compute_dtype", "amp", "amp_dtype", "matmul_precision"),
+    *("ctc_decoding", "boosting"),
+)
+"""Settings that rows depend on: a killed job goes on only where these are the same."""
+WARMUP_S = 10.0
+
+
+def run_command(settings: Mapping[str, Any]) -> Summary | None:
+    """Transcribe as `conf/transcribe_speech.yaml` describes.
+
+    Args:
+        settings: All of its keys, in plain containers.
+
+    Returns:
+        What came of it; `None` where the output is there and is not to be overwritten.
+
+    Raises:
+        FileNotFoundError: A model, manifest, folder or list is not there.
+        ValueError: An argument cannot be.
+    """
+    formats = check_formats(settings["output_formats"])
+    if settings["matmul_precision"] not in MATMUL_PRECISIONS:
+        raise ValueError(
+            f"matmul_precision is {settings['matmul_precision']}, expected one of {', '.join(MATMUL_PRECISIONS)}"
+        )
+    sources = {key: settings[key] for key in ("dataset_manifest", "audio_dir", "audio_list")}
+    inputs = list_inputs(**sources, audio_key=settings["audio_key"], audio_type=settings["audio_type"])
+    model_path = settings["model_path"] and Path(settings["model_path"])
+    model_name = model_path.stem if model_path else str(settings["pretrained_name"])
+    output, text_key = plan_output(
+        settings["output_filename"],
+        _source_of(sources),
+        model_name,
+        settings["append_pred"],
+        settings["pred_name_postfix"],
+    )
+    if output.exists() and not settings["overwrite_transcripts"]:
+        return None
+    plan = OutputPlan(
+        output,
+        text_key,
+        formats,
+        Path(settings["formats_dir"] or output.with_name(f"{output.stem}_files")),
+        Path(settings["audio_dir"]) if settings["audio_dir"] else None,
+        make_number_writer(settings["itn_digits"]) if settings["itn"] else None,
+        settings["gt_text_attr_name"] if settings["calculate_wer"] else None,
+    )
+    torch.set_float32_matmul_precision(settings["matmul_precision"])
+    with ThreadPoolExecutor(1) as aside:  # a large file's hash is ready when the model is
+        hashed = aside.submit(hash_file, model_path) if model_path and model_path.is_file() else None
+        model = load_ctc_model(model_path, settings["pretrained_name"], choose_device(settings["cuda"]))
+    autocast_dtype = set_compute_dtype(model, settings["compute_dtype"], settings["amp"], settings["amp_dtype"])
+    configure_decoding(model, settings["ctc_decoding"], settings["boosting"])
+    for _ in range(settings["warmup_steps"]):
+        noise = np.random.default_rng(0).standard_normal(round(WARMUP_S * model.cfg.sample_rate)).astype(np.float32)
+        compute_log_probs(model, [noise] * settings["batch_size"], autocast_dtype)
+
+    model_key = hashed.result() if hashed else model_name
+    key = make_job_key(model_key, {name: settings[name] for name in KEYED_SETTINGS}, inputs)
+    measured = measure_durations(inputs)
+    with TranscriptionProgress(sum(audio.duration_s or 0.0 for audio in measured)) as progress:
+        recognise = partial(
+            transcribe,
+            model,
+            batch_size=settings["batch_size"],
+            num_workers=settings["num_workers"],
+            channel=settings["channel_selector"],
+            autocast_dtype=autocast_dtype,
+            sort_by_duration=settings["presort_manifest"],
+            timestamps=_wants_words(settings),
+            nemo_fields=_list_nemo_fields(settings),
+            window_s=settings["window_s"],
+            on_audio=progress.add_audio,
+        )
+        return run_job(recognise, measured, plan, key, progress)
+
+
+def _source_of(sources: Mapping[str, Any]) -> Path | None:
+    """The file or folder that names the audio, which a default output is named after."""
+    named = [source for source in sources.values() if isinstance(source, str) and source != STANDARD_INPUT]
+    return Path(named[0]) if named else None
+
+
+def _wants_words(settings: Mapping[str, Any]) -> bool | None:
+    timed = set(settings["output_formats"]) - {"txt"}
+    if timed and settings["timestamps"] is False:
+        raise ValueError(f"timestamps=false leaves output_formats={sorted(timed)} without times; leave it away")
+    return True if timed else settings["timestamps"]
+
+
+def _list_nemo_fields(settings: Mapping[str, Any]) -> list[str]:
+    fields = ["char", "word", "segment"] if settings["timestamps"] else []
+    fields += ["word_confidence"] if settings["confidence"] else []
+    return fields + (["beams"] if settings["extract_nbest"] else [])
