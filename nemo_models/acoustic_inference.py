@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.nn import functional
 
+from nemo_models.convolutions import convolve_in_pieces, take_convolutions
 from nemo_models.xlsr_encoder import XLSREncoder
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("float32", "bfloat16", "int8")
 PACKED_FRAMES = 1024  # that go through the linear layers together: 20 s; more gains nothing and leaves the cache
-CONV_FRAMES = 100  # that the convolutions make at a time: their largest output, 13 MB in float32, stays in the cache
 SDPA_FRAMES = (
     2048  # from here attention does not lay out all its weights, which would take 16 heads x frames² x 2 bytes
 )
@@ -175,13 +175,6 @@ class _Norm:
         return functional.layer_norm(x, self._shape, self._weight, self._bias, self._eps)
 
 
-class _Convolution(NamedTuple):
-    kernel: int
-    stride: int
-    multiply: Linear
-    norm: _Norm
-
-
 class _Layer(NamedTuple):
     attention_norm: _Norm
     query_key_value: Linear
@@ -199,10 +192,7 @@ class _Network:
         # 8-bit convolutions were no faster than bfloat16 ones, and lost more
         self._dtype = torch.float32 if number_format == "float32" else torch.bfloat16
         self._heads = network.config.num_attention_heads
-        self._convolutions = [self._take_convolution(layer) for layer in network.feature_extractor.conv_layers]
-        self._step = 1
-        for convolution in self._convolutions:
-            self._step *= convolution.stride
+        self._convolutions = take_convolutions(network.feature_extractor, self._dtype)
         self._feature_norm = _Norm(network.feature_projection.layer_norm)
         self._projection = self._take_linear(network.feature_projection.projection)
         position = network.encoder.pos_conv_embed.conv
@@ -213,7 +203,7 @@ class _Network:
 
     def __call__(self, signals: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Encode normalised waveforms, (n,) float32 each, of at least a receptive field; gives (frames, D) float32."""
-        features = [self._extract(signal) for signal in signals]
+        features = [convolve_in_pieces(signal.to(self._dtype), self._convolutions) for signal in signals]
         counts = [len(rows) for rows in features]
         x = self._projection(self._feature_norm(torch.cat(features).float())).float()
         x = torch.cat([rows + self._embed_positions(rows) for rows in x.split(counts)])
@@ -222,27 +212,6 @@ class _Network:
             x = x + layer.attention_out(torch.cat([self._attend(rows) for rows in mixed]))
             x = x + layer.outer(functional.gelu(layer.inner(layer.final_norm(x))))
         return list(self._norm(x).split(counts))
-
-    def _extract(self, signal: torch.Tensor) -> torch.Tensor:
-        """The convolutions, some frames at a time: they have no padding, so that the pieces are those of the whole."""
-        receptive_field = 1
-        for convolution in reversed(self._convolutions):
-            receptive_field = (receptive_field - 1) * convolution.stride + convolution.kernel
-        count = (len(signal) - receptive_field) // self._step + 1
-        pieces = []
-        for first in range(0, count, CONV_FRAMES):
-            last = min(first + CONV_FRAMES, count) - 1
-            pieces.append(self._convolve(signal[first * self._step : last * self._step + receptive_field]))
-        return torch.cat(pieces)
-
-    def _convolve(self, signal: torch.Tensor) -> torch.Tensor:
-        """Each convolution as a matrix product over windows of rows, which leaves channels last for the norm."""
-        x = signal[:, None].to(self._dtype)
-        for kernel, stride, multiply, norm in self._convolutions:
-            rows, channels = x.shape
-            windows = x.as_strided(((rows - kernel) // stride + 1, kernel * channels), (stride * channels, 1))
-            x = functional.gelu(norm(multiply(windows)))
-        return x
 
     def _embed_positions(self, rows: torch.Tensor) -> torch.Tensor:
         channels, in_group, kernel = self._position_weight.shape
@@ -264,13 +233,6 @@ class _Network:
 
     def _take_linear(self, layer: torch.nn.Linear) -> Linear:
         return self._linear(layer.weight, layer.bias)
-
-    def _take_convolution(self, layer: torch.nn.Module) -> _Convolution:
-        weight = layer.conv.weight.permute(0, 2, 1).flatten(1)  # (out, kernel x in), as the windows lie
-        multiply = (_Float32Linear if self._dtype is torch.float32 else _BFloat16Linear)(weight, layer.conv.bias)
-        return _Convolution(
-            layer.conv.kernel_size[0], layer.conv.stride[0], multiply, _Norm(layer.layer_norm, self._dtype)
-        )
 
     def _take_layer(self, layer: torch.nn.Module) -> _Layer:
         attention, feed_forward = layer.attention, layer.feed_forward

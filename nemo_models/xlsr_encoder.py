@@ -14,6 +14,7 @@ from nemo.core.classes import typecheck
 from omegaconf import DictConfig, OmegaConf
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
+from nemo_models.convolutions import FrozenFeatureEncoder
 from nemo_models.nemo_contract import WAVEFORMS, PretrainedEncoder, is_exporting
 from nemo_models.span_masking import SpanMasking
 
@@ -37,8 +38,12 @@ ARCHITECTURE_KEYS = (
 """The fields of a `Wav2Vec2Config` that decide shapes and arithmetic: what a checkpoint fixes and training cannot."""
 
 
-class SpanMaskedWav2Vec2Model(SpanMasking, Wav2Vec2Model):
-    """transformers' network with span masks drawn on the device."""
+class FinetunableWav2Vec2Model(SpanMasking, Wav2Vec2Model):
+    """transformers' network with span masks drawn on the device, and a short way through frozen convolutions."""
+
+    def __init__(self, config: Wav2Vec2Config) -> None:
+        super().__init__(config)
+        self.feature_extractor.__class__ = FrozenFeatureEncoder  # the same weights, initialised as transformers does
 
 
 class XLSREncoder(PretrainedEncoder):
@@ -99,7 +104,7 @@ class XLSREncoder(PretrainedEncoder):
             activation_dropout=activation_dropout,
             feat_proj_dropout=feat_proj_dropout,
         )
-        self.wav2vec2 = self._make_network(SpanMaskedWav2Vec2Model, config, mask_time_prob, gradient_checkpointing)
+        self.wav2vec2 = self._make_network(FinetunableWav2Vec2Model, config, mask_time_prob, gradient_checkpointing)
         self.mask_padding = mask_padding
         self.freeze_feature_encoder = freeze_feature_encoder
         self._hold_feature_encoder()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from topology import architecture
 
-from nemo_models import acoustic_inference
+from nemo_models import acoustic_inference, convolutions
 from nemo_models.acoustic_inference import FORMATS, PackedEncoder, check_format, has_int8, supports_packing
 from nemo_models.xlsr_encoder import XLSREncoder
 
@@ -82,7 +82,7 @@ def test_pieces_of_the_convolutions_are_those_of_the_whole(encoder, batch, monke
     packed = PackedEncoder(encoder, "float32")
     expected, counts = packed(audio_signal=signal, length=lengths)
     for frames in (1, 7, 100_000):
-        monkeypatch.setattr(acoustic_inference, "CONV_FRAMES", frames)
+        monkeypatch.setattr(convolutions, "CONV_FRAMES", frames)
         assert _relative_error(packed(audio_signal=signal, length=lengths)[0], expected, counts) < 1e-5
 
 
