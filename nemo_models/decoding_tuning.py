@@ -81,6 +81,7 @@ def tune_decoding(
     """
     started = time.monotonic()
     _check_grid(alphas, betas, beam_sizes, output)
+    alphas, betas = sorted(alphas), sorted(betas)
     kept = keep_language_model(lm) if lm.is_file() else lm
     use_language_model(model, kept)  # before the minutes that the model takes
     data = compute_dev_data(model, dataset_manifest, batch_size)
@@ -133,7 +134,9 @@ def draw_sweep(
     picture = axes.pcolormesh(betas, alphas, grid, shading="nearest", cmap="viridis_r")
     for alpha in alphas:
         for beta in betas:
-            axes.text(beta, alpha, f"{wers[alpha, beta]:.1f}", ha="center", va="center", color="white", size=8)
+            is_dark = wers[alpha, beta] > (min(wers.values()) + max(wers.values())) / 2
+            style = {"color": "white" if is_dark else "black", "size": 8}
+            axes.text(beta, alpha, f"{wers[alpha, beta]:.1f}", ha="center", va="center", **style)
     finer = sorted(set(wers) - coarse)
     axes.scatter([beta for _, beta in finer], [alpha for alpha, _ in finer], s=6, color="gray", label="tried as well")
     place = best.setting
