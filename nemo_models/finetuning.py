@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.strategies import DDPStrategy
 from nemo.utils.exp_manager import exp_manager
 from nemo.utils.get_rank import is_global_rank_zero
 from nemo.utils.trainer_utils import resolve_trainer_cfg
@@ -45,6 +46,8 @@ def fine_tune(cfg: DictConfig) -> Path:
         check_training(cfg, labels)
     seed_everything(cfg.seed, workers=True)
     trainer = Trainer(**resolve_trainer_cfg(cfg.trainer))
+    if isinstance(trainer.strategy, DDPStrategy):  # layer drop and a frozen encoder leave weights without a gradient
+        trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
     run_folder = Path(exp_manager(trainer, cfg.exp_manager))
     model = XLSRCTCModel(cfg=cfg.model, trainer=trainer)
     if checkpoint is not None:

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,15 +54,35 @@ def write_data(folder: Path, utterances: int = 20) -> dict[str, str]:
     }
 
 
-def run_job(settings: Mapping[str, Any], kill_after_batches: int | None = None) -> int | None:
-    """Fine-tune in a process of its own; gives its exit status, minus nine where it killed itself as asked."""
+def run_job(settings: Mapping[str, Any], kill_after_batches: int | None = None, processes: int = 1) -> int | None:
+    """Fine-tune in processes of their own, as `torchrun` would start them if they are several.
+
+    Returns:
+        The exit status, the first that is not 0 of several; minus nine where it killed itself as asked.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["nemo_models.finetuning"])
-    overrides = [f"{key}={value}" for key, value in {**SETTINGS, **settings}.items()]
-    process = context.Process(target=_fine_tune, args=(overrides, kill_after_batches))
-    process.start()
-    process.join(timeout=300)
-    return process.exitcode
+    given = {**SETTINGS, **settings}
+    overrides = [key if key.startswith("~") else f"{key}={value}" for key, value in given.items()]
+    port = _free_port()
+    started = []
+    for rank in range(processes):
+        environment = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+        environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
+        variables = {name: str(value) for name, value in environment.items()} if processes > 1 else {}
+        started.append(context.Process(target=_fine_tune, args=(overrides, kill_after_batches, variables)))
+        started[-1].start()
+    for process in started:
+        process.join(timeout=300)
+        if process.is_alive():  # hangs
+            process.kill()
+    return next((process.exitcode for process in started if process.exitcode != 0), 0)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def compose(overrides: Sequence[str]) -> Any:
@@ -76,8 +97,10 @@ def compose(overrides: Sequence[str]) -> Any:
     return cfg
 
 
-def _fine_tune(overrides: Sequence[str], kill_after_batches: int | None) -> None:
+def _fine_tune(overrides: Sequence[str], kill_after_batches: int | None, environment: Mapping[str, str]) -> None:
     import torch
+
+    os.environ.update(environment)
 
     from nemo_models.finetuning import fine_tune
     from nemo_models.training_resume import ResumeCheckpoint
