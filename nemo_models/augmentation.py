@@ -103,7 +103,7 @@ def augment_lhotse_loader(loader: DataLoader, settings: DictConfig, sample_rate:
     plain = OmegaConf.to_container(settings, resolve=True)
     assert isinstance(plain, dict)
     augmentor = process_augmentations({str(name): how for name, how in plain.items() if how.get("prob") != 0})
-    dataset = loader.dataset if hasattr(loader.dataset, "load_audio") else loader.dataset.dataset
+    dataset = getattr(loader.dataset, "dataset", loader.dataset)  # tarred data are an iterable around it
     assert isinstance(dataset, LhotseSpeechToTextBpeDataset)
     if augmentor is not None and augmentor._pipeline:
         dataset.load_audio = AugmentedAudio(dataset.load_audio, augmentor, sample_rate)

@@ -18,6 +18,7 @@ from nemo_models.checkpoint import EncoderCheckpoint, load_checkpoint, load_enco
 from nemo_models.ctc_model import XLSRCTCModel, config_of_checkpoint
 from nemo_models.lora import add_lora
 from nemo_models.training_checks import check_training
+from nemo_models.training_curves import TrainingCurves
 from nemo_models.training_resume import ResumeCheckpoint
 from nemo_models.training_stream import TrainingStream
 from nemo_models.training_watch import TrainingStopped, TrainingWatch, is_memory_error
@@ -54,6 +55,7 @@ def fine_tune(cfg: DictConfig) -> Path:
         load_encoder_weights(model.encoder, checkpoint)
     add_lora(model.encoder.network, cfg.model.get("lora"))
     model.maybe_init_from_pretrained_checkpoint(cfg)
+    trainer.callbacks.insert(0, TrainingCurves(run_folder / "checkpoints" / f"{cfg.name}-curves.png"))  # type: ignore[attr-defined]
     checkpoints = run_folder / "checkpoints"
     if cfg.exp_manager.create_checkpoint_callback:
         stream = model._train_dl if isinstance(model._train_dl, TrainingStream) else None
