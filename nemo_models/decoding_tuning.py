@@ -115,7 +115,7 @@ def tune_decoding(
 
 
 def use_language_model(model: XLSRCTCModel, lm: Path, **beam: Any) -> None:
-    """Decode with a language model, in a compiled search whose settings can be changed without reading it again."""
+    """Decode with a language model, by beam search."""
     configure_decoding(model, {"strategy": "beam_batch", "beam": {"ngram_lm_model": str(lm), **beam}})
 
 

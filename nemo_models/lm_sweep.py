@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from data_prep.engines import count_cores
 from data_prep.manifest import read_manifest, resolve_audio_path
 from nemo_models.audio_reader import AudioError, load_waveform
-from nemo_models.beam_search import CompiledBeamCTCComputer
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding import decode_log_probs
 from nemo_models.scoring import Scores, score_texts
+from nemo_models.transcription import compute_log_probs
 
 COARSE_BEAM_SIZE = 8  # while α and β are looked for: the best of them hardly move with it
 _HALVINGS = 2  # of the grid's steps, once the best of it is found
@@ -131,20 +132,13 @@ class Sweep:
 
     def _try(self, setting: Setting) -> Tried:
         if setting not in self.tried:
-            search = compiled_search(self._model)
+            search = self._model.decoding.decoding.search_algorithm  # reads its settings at each call
+            search.threads = count_cores()
             search.beam_size, search.beam_beta = setting.beam_size, setting.beta
             search.fusion_models_alpha = [setting.alpha]
             scores = score_dev_data(self._model, self._data)
             self.tried[setting] = Tried(setting, scores.wer, scores.cer)
         return self.tried[setting]
-
-
-def compiled_search(model: XLSRCTCModel) -> CompiledBeamCTCComputer:
-    """The beam search in a model's decoding; its α, β and width can be set, and hold from the next call."""
-    decoder = model.decoding.decoding
-    if not isinstance(decoder.search_algorithm, CompiledBeamCTCComputer):
-        decoder.search_algorithm = CompiledBeamCTCComputer.replacing(decoder.search_algorithm)
-    return decoder.search_algorithm
 
 
 def _add_batch(model: XLSRCTCModel, rows: Sequence[Mapping[str, Any]], manifest: Path, data: DevData) -> None:
@@ -159,16 +153,13 @@ def _add_batch(model: XLSRCTCModel, rows: Sequence[Mapping[str, Any]], manifest:
         except AudioError as error:
             data.failed.append(str(error))
             continue
-        waveforms.append(torch.from_numpy(samples))
+        waveforms.append(samples)
         references.append(row["text"])
     if not waveforms:
         return
-    device = next(model.parameters()).device
-    lengths = torch.tensor([len(waveform) for waveform in waveforms], device=device)
-    signal = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True).to(device)
-    with torch.inference_mode():
-        log_probs, frames, _ = model(input_signal=signal, input_signal_length=lengths)
-    data.batches.append((log_probs.float().cpu(), frames.cpu()))
+    log_probs = [frames.float().cpu() for frames in compute_log_probs(model, waveforms)]
+    lengths = torch.tensor([len(frames) for frames in log_probs])
+    data.batches.append((torch.nn.utils.rnn.pad_sequence(log_probs, batch_first=True), lengths))
     data.references.extend(references)
 
 
