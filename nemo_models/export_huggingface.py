@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 from transformers import (
     AutoFeatureExtractor,
     AutoModelForCTC,
@@ -22,6 +23,7 @@ from transformers import (
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.exporting import pad_waveforms, probe_waveforms
 from nemo_models.huggingface_checkpoint import EPSILON_KEY, KINDS
+from nemo_models.lm_bundle import LM_KEY
 from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
 
 WORD_DELIMITER = "|"
@@ -60,6 +62,11 @@ def write_huggingface(
     _write_processor(model, folder, vocabulary, with_lm=lm is not None)
     for path in folder.iterdir():
         path.chmod(0o755 if path.is_dir() else 0o644)
+    if lm is None and OmegaConf.select(model.cfg, LM_KEY):
+        notes.append(
+            "the model's language model stays behind: it is one of characters, and transformers decodes with one of "
+            "words, which lm= takes (ARPA)"
+        )
     notes += _note_epsilon(model)
     return notes
 

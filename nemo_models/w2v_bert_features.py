@@ -100,8 +100,8 @@ class LogMelFeatures(FrontEnd):
         frames = frames - frames.mean(dim=2, keepdim=True)
         before = torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
         windowed = (frames - PREEMPHASIS * before) * self._window.to(device)
-        parts = ((windowed @ matrix.to(device)).float().double() for matrix in (self._cosine, self._sine))
-        power = sum(part * part for part in parts)
+        real, imaginary = ((windowed @ part.to(device)).float().double() for part in (self._cosine, self._sine))
+        power = real.square() + imaginary.square()
         return (power @ self._filters.to(device)).clamp(min=MEL_FLOOR).log().float().double()
 
 

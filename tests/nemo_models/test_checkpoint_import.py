@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from family import ENGLISH, HINDI, random_model, write_fairseq, write_huggingface
+from family import ENGLISH, HINDI, random_model, write_fairseq, write_huggingface, write_member
 from topology import architecture, write_fairseq_checkpoint
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
@@ -121,6 +121,15 @@ def test_configuration_that_does_not_fit_is_refused(changed: Path, change: dict,
     (changed / "config.json").write_text(json.dumps({**config, **change}), encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         import_checkpoint(str(changed), [" "])
+
+
+def test_language_adapters_in_fairseqs_form_are_refused(tmp_path: Path):
+    checkpoint, _ = write_member(tmp_path, NAME, "fairseq", layers=1)
+    content = torch.load(checkpoint, weights_only=True)
+    content["cfg"]["model"]["w2v_args"]["model"] |= {"layer_type": "trf_adp", "adp_num": 102, "adp_dim": 16}
+    torch.save(content, checkpoint)
+    with pytest.raises(ValueError, match=r"layer_type='trf_adp' \(language adapters.*only 'transformer' is supported"):
+        import_checkpoint(checkpoint, [" "])
 
 
 def test_mask_vector_that_a_checkpoint_lacks_is_made_up_and_said(changed: Path):

@@ -159,6 +159,14 @@ def test_labels_that_a_vocabulary_cannot_hold_are_refused(labels: list, message:
     assert hugging_face_vocabulary(["<pad>", "a", " "]) == ["<pad>", "a", "|", "[PAD]"]
 
 
+def test_a_character_language_model_that_stays_behind_is_told(tmp_path: Path):
+    model = XLSRCTCModel(cfg=model_config(architecture(), [" ", "क"], normalize=True, epsilon=1e-7)).eval()
+    model.cfg.decoding.beam.ngram_lm_model = "lm.nemo"
+    (note,) = write_huggingface(model, tmp_path)
+    assert "stays behind" in note and "lm=" in note
+    assert type(AutoProcessor.from_pretrained(tmp_path)).__name__ == "Wav2Vec2Processor"
+
+
 ARPA = """\\data\\
 ngram 1=6
 ngram 2=2

@@ -13,13 +13,20 @@ from nemo_models.ctc_model import XLSRCTCModel
 
 SCRIPT = """
 import json
-import nemo_models
 import numpy as np
 import torch
 from nemo.collections.asr.models import ASRModel
 
+try:
+    ASRModel.restore_from("x.nemo", map_location="cpu")
+except Exception as error:
+    without_import = f"{type(error).__name__}: {error}"
+
+import nemo_models
+
 model = ASRModel.restore_from("x.nemo", map_location="cpu").eval()
-found = {"greedy": [hypothesis.text for hypothesis in model.transcribe(["a.wav", "b.wav"], verbose=False)]}
+found = {"without_import": without_import}
+found["greedy"] = [hypothesis.text for hypothesis in model.transcribe(["a.wav", "b.wav"], verbose=False)]
 
 beam = {"strategy": "beam_batch", "beam": {"beam_size": 4, "beam_beta": 0.0}}
 model.change_decoding_strategy(beam, verbose=False)
@@ -37,7 +44,7 @@ for use_lhotse in (False, True):
     model.setup_training_data(
         {"manifest_filepath": "m.json", "batch_size": 1, "shuffle": False, "use_lhotse": use_lhotse, "num_workers": 0}
     )
-    signal, lengths, labels, label_lengths = next(iter(model._train_dl))
+    signal, lengths, labels, label_lengths, *_ = next(iter(model._train_dl))  # with a note on the batch from Lhotse
     found[f"labels {use_lhotse}"] = labels.tolist()
     log_probs, frames, _ = model.forward(input_signal=signal, input_signal_length=lengths)
     loss = model.loss(
@@ -70,6 +77,12 @@ def found(folder: Path) -> dict:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_without_the_import_nemo_says_what_the_readme_explains(found: dict):
+    assert found["without_import"].startswith("UnsafeTargetError: Instantiation of unsafe target 'nemo_models.")
+    rows = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines()
+    assert any("UnsafeTargetError: Instantiation of unsafe target 'nemo_models.…'" in row for row in rows)
 
 
 def test_transcribe_and_change_decoding_strategy(found: dict, folder: Path, tiny_model: XLSRCTCModel):

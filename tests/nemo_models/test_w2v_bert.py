@@ -1,9 +1,16 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from family import MEMBERS, narrow
+from family import MEMBERS, narrow, write_member
 from transformers import SeamlessM4TFeatureExtractor
 
+from nemo_models import w2v_bert_features
+from nemo_models.checkpoint_import import import_checkpoint
+from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.export_onnx import write_onnx
+from nemo_models.exporting import TOLERANCE
 from nemo_models.w2v_bert_encoder import W2VBertEncoder
 from nemo_models.w2v_bert_features import LogMelFeatures
 
@@ -89,3 +96,77 @@ def test_masks_act_in_training_only_and_spare_short_audio():
 def test_other_position_embeddings_are_refused():
     with pytest.raises(ValueError, match=r"rotary.*relative_key"):
         W2VBertEncoder(architecture={**ARCHITECTURE, "position_embeddings_type": "rotary"})
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> XLSRCTCModel:
+    folder = tmp_path_factory.mktemp("bert")
+    checkpoint, _ = write_member(folder, "w2v-bert-2.0 with CTC", "huggingface", layers=2)
+    return import_checkpoint(checkpoint, ["unused"]).model
+
+
+def test_an_import_with_other_features_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    checkpoint, _ = write_member(tmp_path, "w2v-bert-2.0", "huggingface", layers=1)
+    monkeypatch.setattr(w2v_bert_features, "PREEMPHASIS", 0.96)
+    with pytest.raises(ValueError, match=r"differs from its source.*front_end_alone.*front_end_padded"):
+        import_checkpoint(checkpoint, [" "])
+
+
+@torch.inference_mode()
+def test_one_graph_takes_audio_of_any_length_with_the_features_inside(model: XLSRCTCModel, waves: list, tmp_path: Path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
+    path, notes = write_onnx(model, tmp_path)
+    assert notes == []
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    speech = np.concatenate(waves[:3])
+    for samples in (160, 1_600, 33_333, 320_000):
+        wave = np.resize(speech, samples)
+        expected, frames, _ = model(
+            input_signal=torch.from_numpy(wave)[None], input_signal_length=torch.tensor([samples])
+        )
+        found, counts = session.run(None, {"waveforms": wave[None]})
+        assert counts.tolist() == frames.tolist() == [max(0, (samples - 400) // 160 + 1) // 2]
+        count = int(frames[0])
+        # this head's log-probabilities go to -57, where PyTorch itself is up to 2.4e-4 from float64
+        allowed = ROUNDING * float(expected[0, :count].abs().max()) if count else 0.0
+        np.testing.assert_allclose(found[0, :count], expected[0, :count].numpy(), rtol=0, atol=allowed)
+
+
+def test_sherpa_onnx_reads_it_as_it_is_and_int8_is_smaller(model: XLSRCTCModel, waves: list, tmp_path: Path):
+    pytest.importorskip("onnxruntime", reason="needs the extra `export`")
+    sherpa_onnx = pytest.importorskip("sherpa_onnx", reason="needs the package sherpa-onnx")
+    paths = []
+    for quantization in (None, "int8"):
+        folder = tmp_path / str(quantization)
+        folder.mkdir()
+        paths.append(write_onnx(model, folder, quantization)[0])
+    assert paths[1].stat().st_size < paths[0].stat().st_size
+    for path in paths:
+        recognizer = sherpa_onnx.OfflineRecognizer.from_omnilingual_asr_ctc(
+            model=str(path), tokens=str(path.parent / "tokens.txt"), num_threads=1
+        )
+        stream = recognizer.create_stream()
+        stream.accept_waveform(16000, waves[0])
+        recognizer.decode_stream(stream)
+        with torch.inference_mode():
+            log_probs, frames, _ = model(
+                input_signal=torch.from_numpy(waves[0])[None], input_signal_length=torch.tensor([len(waves[0])])
+            )
+        text = model.decoding.ctc_decoder_predictions_tensor(log_probs, frames)[0].text
+        # sherpa-onnx scales the waveform, which these features do not see; int8 rounds a frame otherwise
+        assert stream.result.text.split() == text.split() if path is paths[0] else stream.result.text
+
+
+@torch.inference_mode()
+def test_nemos_own_export_gives_the_same_log_probabilities(model: XLSRCTCModel, tmp_path: Path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
+    model.export(str(tmp_path / "encoder.onnx"))
+    signal, lengths = model.encoder.input_example()
+    encoded, _ = model.encoder(audio_signal=signal, length=lengths)
+    expected = model.decoder(encoder_output=encoded)
+    session = onnxruntime.InferenceSession(str(tmp_path / "encoder.onnx"), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"audio_signal": signal.numpy(), "length": lengths.numpy()})
+    for row, other, count in zip(found, expected.numpy(), lengths, strict=True):
+        np.testing.assert_allclose(row[:count], other[:count], rtol=0, atol=TOLERANCE)
