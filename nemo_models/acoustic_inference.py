@@ -6,13 +6,13 @@ and they take one at a time. So an utterance's output depends on nothing beside 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch.nn import functional
 
 from nemo_models.convolutions import convolve_in_pieces, take_convolutions
-from nemo_models.xlsr_encoder import XLSREncoder
+from nemo_models.xlsr_encoder import XLSREncoder, count_frames, measure_receptive_field
 
 if TYPE_CHECKING:
     from nemo.collections.asr.models import EncDecCTCModel
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("float32", "bfloat16", "int8")
 PACKED_FRAMES = 1024  # that go through the linear layers together: 20 s; more gains nothing and leaves the cache
-SDPA_FRAMES = (
-    2048  # from here attention does not lay out all its weights, which would take 16 heads x frames² x 2 bytes
-)
+SDPA_FRAMES = 2048  # from here attention does not lay out its weights: heads x frames² x 2 bytes
 SMALLEST_SCALE = 1e-12  # instead of 0, for a row of zeros
 
 Linear = Callable[[torch.Tensor], torch.Tensor]
@@ -47,7 +45,7 @@ class PackedEncoder(torch.nn.Module):
         assert supports_packing(encoder)
         self.number_format = number_format
         self.subsampling_factor = encoder.subsampling_factor
-        self.frame_count, self.receptive_field = encoder.frame_count, encoder.receptive_field
+        self._config = encoder.wav2vec2.config  # not the encoder itself, which would keep its weights in memory
         with torch.no_grad():
             self._network = _Network(encoder.wav2vec2, number_format)
 
@@ -60,6 +58,14 @@ class PackedEncoder(torch.nn.Module):
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
             encoded = [frames for pack in self._pack(rows) for frames in self._network(pack)]
         return torch.nn.utils.rnn.pad_sequence(encoded, batch_first=True).transpose(1, 2), self.frame_count(length)
+
+    def frame_count(self, samples: torch.Tensor | int) -> torch.Tensor:
+        """As `XLSREncoder.frame_count`."""
+        return count_frames(self._config, samples)
+
+    def receptive_field(self) -> int:
+        """Samples that one frame sees."""
+        return measure_receptive_field(self._config)
 
     def _pack(self, rows: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
         pack: list[torch.Tensor] = []
@@ -195,7 +201,7 @@ class _Network:
         self._convolutions = take_convolutions(network.feature_extractor, self._dtype)
         self._feature_norm = _Norm(network.feature_projection.layer_norm)
         self._projection = self._take_linear(network.feature_projection.projection)
-        position = network.encoder.pos_conv_embed.conv
+        position: Any = network.encoder.pos_conv_embed.conv
         self._position_weight = position.weight.detach().to(self._dtype)  # weight norm folded in
         self._position_bias = position.bias.detach().to(self._dtype)
         self._layers = [self._take_layer(layer) for layer in network.encoder.layers]
@@ -234,7 +240,7 @@ class _Network:
     def _take_linear(self, layer: torch.nn.Linear) -> Linear:
         return self._linear(layer.weight, layer.bias)
 
-    def _take_layer(self, layer: torch.nn.Module) -> _Layer:
+    def _take_layer(self, layer: Any) -> _Layer:
         attention, feed_forward = layer.attention, layer.feed_forward
         query, key, value = attention.q_proj, attention.k_proj, attention.v_proj
         scale = attention.scaling  # on the weights: nothing is left to do for each frame

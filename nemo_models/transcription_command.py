@@ -6,18 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from data_prep.inverse_numbers import make_number_writer
-from nemo_models.decoding import configure_decoding
-from nemo_models.model_loading import choose_device, load_ctc_model, set_compute_dtype
+from nemo_models.model_loading import DEFAULT_FORMAT, choose_device
 from nemo_models.subtitles import check_formats
 from nemo_models.transcript_files import plan_output
-from nemo_models.transcription import compute_log_probs, transcribe
 from nemo_models.transcription_inputs import STANDARD_INPUT, list_inputs, measure_durations
 from nemo_models.transcription_job import OutputPlan, Summary, hash_file, make_job_key, run_job
 from nemo_models.transcription_progress import TranscriptionProgress
+from nemo_models.transcription_workers import RecogniserSettings, make_engine, open_recogniser
 
 MATMUL_PRECISIONS = ("highest", "high", "medium")
 KEYED_SETTINGS = (
@@ -26,7 +22,6 @@ KEYED_SETTINGS = (
     *("ctc_decoding", "boosting"),
 )
 """Settings that rows depend on: a killed job goes on only where these are the same."""
-WARMUP_S = 10.0
 
 
 def run_command(settings: Mapping[str, Any]) -> Summary | None:
@@ -69,34 +64,42 @@ def run_command(settings: Mapping[str, Any]) -> Summary | None:
         make_number_writer(settings["itn_digits"]) if settings["itn"] else None,
         settings["gt_text_attr_name"] if settings["calculate_wer"] else None,
     )
-    torch.set_float32_matmul_precision(settings["matmul_precision"])
+    device = choose_device(settings["cuda"])
+    engine = make_engine(settings["engine"], settings["devices"], settings["address"], device.type == "cuda")
+    recogniser = _recogniser_settings(settings)
     with ThreadPoolExecutor(1) as aside:  # a large file's hash is ready when the model is
         hashed = aside.submit(hash_file, model_path) if model_path and model_path.is_file() else None
-        model = load_ctc_model(model_path, settings["pretrained_name"], choose_device(settings["cuda"]))
-    autocast_dtype = set_compute_dtype(model, settings["compute_dtype"], settings["amp"], settings["amp_dtype"])
-    configure_decoding(model, settings["ctc_decoding"], settings["boosting"])
-    for _ in range(settings["warmup_steps"]):
-        noise = np.random.default_rng(0).standard_normal(round(WARMUP_S * model.cfg.sample_rate)).astype(np.float32)
-        compute_log_probs(model, [noise] * settings["batch_size"], autocast_dtype)
-
+        recognise = open_recogniser(recogniser, engine, device)
     model_key = hashed.result() if hashed else model_name
     key = make_job_key(model_key, {name: settings[name] for name in KEYED_SETTINGS}, inputs)
     measured = measure_durations(inputs)
     with TranscriptionProgress(sum(audio.duration_s or 0.0 for audio in measured)) as progress:
-        recognise = partial(
-            transcribe,
-            model,
-            batch_size=settings["batch_size"],
-            num_workers=settings["num_workers"],
-            channel=settings["channel_selector"],
-            autocast_dtype=autocast_dtype,
-            sort_by_duration=settings["presort_manifest"],
-            timestamps=_wants_words(settings),
-            nemo_fields=_list_nemo_fields(settings),
-            window_s=settings["window_s"],
-            on_audio=progress.add_audio,
-        )
-        return run_job(recognise, measured, plan, key, progress)
+        summary = run_job(partial(recognise, on_audio=progress.add_audio), measured, plan, key, progress)
+    summary.number_format = f"amp {settings['amp_dtype']}" if settings["amp"] else recogniser.compute_dtype
+    return summary
+
+
+def _recogniser_settings(settings: Mapping[str, Any]) -> RecogniserSettings:
+    return RecogniserSettings(
+        model_path=settings["model_path"] and Path(settings["model_path"]),
+        pretrained_name=settings["pretrained_name"],
+        compute_dtype=settings["compute_dtype"] or DEFAULT_FORMAT,
+        amp=settings["amp"],
+        amp_dtype=settings["amp_dtype"],
+        matmul_precision=settings["matmul_precision"],
+        decoding=settings["ctc_decoding"],
+        boosting=settings["boosting"],
+        options={
+            "batch_size": settings["batch_size"],
+            "num_workers": settings["num_workers"],
+            "channel": settings["channel_selector"],
+            "sort_by_duration": settings["presort_manifest"],
+            "timestamps": _wants_words(settings),
+            "nemo_fields": _list_nemo_fields(settings),
+            "window_s": settings["window_s"],
+        },
+        warmup_batches=settings["warmup_steps"],
+    )
 
 
 def _source_of(sources: Mapping[str, Any]) -> Path | None:

@@ -60,6 +60,7 @@ class Summary:
         seconds: Time that this run took.
         errors: Failed inputs by reason.
         scores: Error rates where there are references, of the text as it was spoken.
+        number_format: In which the model computed, where that is known.
     """
 
     path: Path
@@ -70,6 +71,7 @@ class Summary:
     seconds: float = 0.0
     errors: Counter[str] = field(default_factory=Counter)
     scores: Scores | None = None
+    number_format: str | None = None
 
     @property
     def speed(self) -> float:
@@ -83,6 +85,8 @@ class Summary:
         took = f"{self.new_audio_s / 3600:.2f} h in {format_duration(self.seconds)}, {self.speed:.1f} × real time"
         lines = [("output", str(self.path)), ("inputs", inputs + resumed)]
         lines.append(("audio", f"{self.audio_s / 3600:.2f} h; this run {took}"))
+        if self.number_format:
+            lines.append(("computed in", self.number_format))
         if self.scores:
             lines.append(("errors by word", str(self.scores)))
         for reason, count in self.errors.most_common():

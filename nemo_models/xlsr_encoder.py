@@ -143,18 +143,10 @@ class XLSREncoder(PretrainedEncoder):
         Returns:
             int64 of the same shape.
         """
-        config = self.wav2vec2.config
-        frames = torch.as_tensor(samples, dtype=torch.int64)
-        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
-            frames = torch.div(frames - kernel, stride, rounding_mode="floor").add(1).clamp(min=0)
-        return frames
+        return count_frames(self.wav2vec2.config, samples)
 
     def receptive_field(self) -> int:
-        samples = 1
-        config = self.wav2vec2.config
-        for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
-            samples = (samples - 1) * stride + kernel
-        return samples
+        return measure_receptive_field(self.wav2vec2.config)
 
     def input_example(self, max_batch: int = 2, max_dim: int = 32000) -> tuple[torch.Tensor, torch.Tensor]:
         """What NeMo's `export` traces the model with: a padded batch of noise.
@@ -191,6 +183,22 @@ class XLSREncoder(PretrainedEncoder):
             return None  # nothing is padded: attention may take its fastest path
         mask = samples < length.clamp(min=self.receptive_field())[:, None]  # a row without any frame would be all NaN
         return mask.long()  # ONNX cannot sum booleans
+
+
+def count_frames(config: Wav2Vec2Config, samples: torch.Tensor | int) -> torch.Tensor:
+    """As `XLSREncoder.frame_count`, of any network with that configuration."""
+    frames = torch.as_tensor(samples, dtype=torch.int64)
+    for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+        frames = torch.div(frames - kernel, stride, rounding_mode="floor").add(1).clamp(min=0)
+    return frames
+
+
+def measure_receptive_field(config: Wav2Vec2Config) -> int:
+    """Samples that one frame sees in a network with that configuration."""
+    samples = 1
+    for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
+        samples = (samples - 1) * stride + kernel
+    return samples
 
 
 def check_architecture(architecture: Mapping[str, Any], keys: Sequence[str] = ARCHITECTURE_KEYS) -> dict[str, Any]:

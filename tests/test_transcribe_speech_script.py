@@ -133,3 +133,13 @@ def test_wrong_arguments_are_one_line(place, arguments, named):
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and named in errors[0]
     assert "Traceback" not in done.stderr
+
+
+def test_two_processes_write_what_one_writes(place):
+    common = ("model_path=tiny.nemo", "dataset_manifest=bad.json", "cuda=-1")
+    for name, more in (("one", ()), ("two", ("devices=2",)), ("short", ("compute_dtype=bfloat16",))):
+        done = _run(place, "transcribe_speech", *common, *more, f"output_filename={name}.json")
+        assert done.returncode == 3, done.stderr
+        assert f"computed in     {'bfloat16' if name == 'short' else 'float32'}" in done.stdout
+    assert (place / "one.json").read_bytes() == (place / "two.json").read_bytes()
+    assert len(_rows(place / "short.json")) == 4

@@ -1,6 +1,8 @@
 """The forward pass for inference: transformers values in float32, near them in fewer bits, no neighbours seen."""
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -106,6 +108,18 @@ def test_the_encoder_itself_is_left_alone(encoder, batch):
     before = copy.deepcopy(encoder.state_dict())
     PackedEncoder(encoder, "bfloat16")(audio_signal=batch[0], length=batch[1])
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
+
+
+def test_the_encoders_own_weights_are_not_kept(encoder):
+    """At XLSR-53's size they are 1.3 GB."""
+    doomed = copy.deepcopy(encoder)
+    weight = weakref.ref(doomed.wav2vec2.encoder.layers[0].feed_forward.intermediate_dense.weight)
+    packed = PackedEncoder(doomed, "bfloat16")
+    del doomed
+    gc.collect()
+    assert weight() is None
+    assert packed.receptive_field() == encoder.receptive_field()
+    assert torch.equal(packed.frame_count(torch.arange(2000)), encoder.frame_count(torch.arange(2000)))
 
 
 def test_only_xlsrs_topology_is_packed(encoder):
