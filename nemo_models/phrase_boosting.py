@@ -16,7 +16,10 @@ from omegaconf import DictConfig
 from data_prep.alphabet import find_outside_alphabet
 from data_prep.text import normalize
 
-BOOSTING_WEIGHT = 0.5  # of the tree's score, in natural logs for each character; see `configure_decoding`
+# Of the tree's score, in natural logs for each character. On 20 names that a 6-gram never saw, in 40 sentences by an
+# unseen synthesised voice, 0 finds 3, 0.3 finds 21, 0.5 finds 28, 1.0 finds 33 and 2.0 finds 35 of 40, while the WER of
+# 60 sentences without names goes 3.0, 3.0, 3.2, 3.6, 7.2 %. Without the spaces around each phrase 0.5 finds 22.
+BOOSTING_WEIGHT = 0.5
 
 
 @dataclass(frozen=True)
@@ -93,14 +96,20 @@ def build_boosting_tree(config: DictConfig, labels: Sequence[str]) -> GPUBoostin
     if not phrases:
         raise ValueError("beam.boosting_tree: key_phrases_list is what can be given here, or boosting.phrases_file")
     weights = config.get("phrase_weights") or [1.0] * len(phrases)
+    edges = ((" ", " "), ("", " ")) if " " in ids else (("", ""),)  # whole words, within a sentence or at its beginning
     for phrase in phrases:
         if outside := sorted(set(phrase) - ids.keys()):
             raise ValueError(f"phrase {phrase!r} holds {''.join(outside)!r}, which the model cannot write")
+    spelled = [
+        (before + phrase + after, config.context_score * weight)
+        for phrase, weight in zip(phrases, weights, strict=True)
+        for before, after in edges
+    ]
     graph = ContextGraph(context_score=config.context_score, depth_scaling=config.depth_scaling)
     graph.build(
-        token_ids=[[ids[character] for character in phrase] for phrase in phrases],
-        phrases=phrases,
-        scores=[config.context_score * weight for weight in weights],
+        token_ids=[[ids[character] for character in text] for text, _ in spelled],
+        phrases=[text for text, _ in spelled],
+        scores=[score for _, score in spelled],
         uniform_weights=config.uniform_weights,
     )
     return GPUBoostingTreeModel.from_context_graph(

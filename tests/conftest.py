@@ -64,3 +64,11 @@ def hindi_lm(lmplz: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text.txt").write_text("\n".join(lm_lines()) + "\n", encoding="utf-8")
     train_ngram_lm([folder / "text.txt"], load_alphabet(), folder / "lm.nemo", order=4)
     return folder / "lm.nemo"
+
+
+@pytest.fixture(scope="session")
+def recogniser(tmp_path_factory: pytest.TempPathFactory):
+    """An `XLSRCTCModel` that recognises synthesised speech; see the module `recogniser`."""
+    from recogniser import train_recogniser
+
+    return train_recogniser(tmp_path_factory.mktemp("recogniser"))

@@ -19,7 +19,7 @@ from data_prep.voices import parse_voice, speak
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_RATE_HZ = 16000
 TRAINING_VOICES = ("espeak-m3-p50-s150", "espeak-f2-p50-s150")
-UPDATES = 120  # of the head alone; some 8 s on a core
+UPDATES = 80  # of the head alone; some 10 s on a core
 
 
 def read_sentences(part: str, count: int) -> list[str]:
@@ -36,8 +36,8 @@ def synthesize(voice: str, sentences: Sequence[str], folder: Path) -> list[np.nd
     return [soxr.resample(wave, rate, SAMPLE_RATE_HZ) for wave, rate in waves]
 
 
-def train_recogniser(folder: Path, sentence_count: int = 100):
-    """An `XLSRCTCModel` that writes what eSpeak says: about one word in six is wrong, letters hardly ever."""
+def train_recogniser(folder: Path, sentence_count: int = 60):
+    """An `XLSRCTCModel` that writes what eSpeak says: about one word in four is wrong, one letter in twenty."""
     from nemo_models.checkpoint import load_checkpoint
     from nemo_models.ctc_model import model_from_checkpoint
 
