@@ -174,8 +174,15 @@ def without_local_paths(config: DictConfig) -> DictConfig:
     """
     portable = DictConfig(OmegaConf.to_container(config, resolve=True))
     for name in ("train_ds", "validation_ds", "test_ds"):
-        if portable.get(name) is not None:
-            portable[name].manifest_filepath = None
+        dataset = portable.get(name)
+        if dataset is None:
+            continue
+        dataset.manifest_filepath = None
+        for key in ("tarred_audio_filepaths", "shar_path", "noise_path"):
+            dataset.pop(key, None)
+        for augmentation in (dataset.get("augmentor") or {}).values():
+            for key in ("manifest_path", "audio_tar_filepaths", "rir_manifest_path", "noise_manifest_paths"):
+                augmentation.pop(key, None)
     lm_path = OmegaConf.select(portable, LM_KEY)
     if lm_path is not None and not is_bundled(lm_path):
         portable.decoding.beam.ngram_lm_model = None

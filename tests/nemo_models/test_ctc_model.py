@@ -90,11 +90,14 @@ def test_nemo_file_restores_in_a_fresh_process_with_identical_output(tiny_model:
 
 def test_saved_configuration_holds_no_path_of_the_training_machine(tiny_model: XLSRCTCModel):
     config = OmegaConf.create(OmegaConf.to_container(tiny_model.cfg))
-    config.train_ds = {"manifest_filepath": "/data/secret.json", "batch_size": 3}
+    config.train_ds = {"manifest_filepath": "/data/secret.json", "batch_size": 3, "noise_path": "/data/secret.json"}
+    config.train_ds.tarred_audio_filepaths = config.train_ds.shar_path = "/data/secret"
+    config.train_ds.augmentor = {"noise": {"prob": 0.3, "manifest_path": "/data/secret.json"}}
     config.decoding = {"strategy": "beam_batch", "beam": {"ngram_lm_model": "/data/secret.nemo"}}
     portable = without_local_paths(config)
     assert "secret" not in OmegaConf.to_yaml(portable)
     assert portable.train_ds.batch_size == 3
+    assert portable.train_ds.augmentor == {"noise": {"prob": 0.3}}
     assert portable.decoding.strategy == "greedy_batch"
     assert config.train_ds.manifest_filepath == "/data/secret.json"
 

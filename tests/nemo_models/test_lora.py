@@ -8,6 +8,7 @@ from topology import architecture
 
 from nemo_models.ctc_model import XLSRCTCModel, model_config
 from nemo_models.lora import add_lora
+from nemo_models.xlsr_encoder import XLSREncoder
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 MERGED = 1e-5  # float32: the same sum, of products in another order
@@ -91,6 +92,24 @@ def test_training_goes_on_from_a_checkpoint():
     again = lora_model()
     again.load_state_dict(model.state_dict())
     assert torch.equal(log_probs_of(again), log_probs_of(model))
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_gradient_checkpointing_changes_neither_output_nor_any_gradient(rank: int):
+    outputs, gradients = [], []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        encoder = XLSREncoder(architecture(), gradient_checkpointing=checkpointing).train()
+        add_lora(encoder.network, settings("xlsr_hi", rank))
+        output, _ = encoder(audio_signal=SIGNAL, length=LENGTH)
+        output.square().sum().backward()
+        outputs.append(output.detach())
+        gradients.append({name: weight.grad for name, weight in encoder.named_parameters() if weight.grad is not None})
+    assert torch.equal(*outputs)
+    assert gradients[0].keys() == gradients[1].keys()
+    assert any(".lora_" in name for name in gradients[0]) == (rank > 0)
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, msg=name)
 
 
 def test_rank_nought_changes_nothing_and_unknown_layers_are_named():

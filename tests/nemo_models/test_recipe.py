@@ -106,6 +106,7 @@ def test_training_is_drawn_ends_early_keeps_the_best_and_spares_what_is_frozen(
     curves = next(c for c in trainer.callbacks if type(c).__name__ == "TrainingCurves").curves
     assert [step for step, _ in curves["val_wer"]] == [2, 4] == [step for step, _ in curves["val_loss"]]
     assert [step for step, _ in curves["train_loss"]] == [1, 2, 3, 4]
+    assert all(0 <= share <= 1 for _, share in curves["train_blank_share"]) and curves["train_blank_share"]
     assert {"learning_rate, peak 0.0001", "learning_rate, peak 0.03"} <= set(curves)
     trained = ASRModel.restore_from(str(model_path), map_location="cpu").encoder.network.state_dict()
     initial = finetuning.load_checkpoint(str(ROOT / "nemo_models" / "xlsr_tiny_hi")).weights
