@@ -1,7 +1,8 @@
-"""NeMo's `beam_batch` search for the CPU, compiled: the same texts and scores in about a hundredth of the time.
+"""NeMo's `beam_batch` search for the CPU, compiled: the same texts and scores in a small part of the time.
 
 NeMo's search is thousands of small tensor operations for each second of audio. That suits a GPU with CUDA graphs, where
-it stays in use; on a CPU it takes longer than a small encoder does. The search itself is in `beam_search_kernel`.
+it stays in use; on a CPU it takes as long as a small encoder. The search itself is in `beam_search_kernel`, what each
+costs is measured by `scripts/benchmarks/decode.py`.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -35,8 +36,8 @@ class CompiledBeamCTCComputer(BatchedBeamCTCComputer):
 
         Args:
             args: NeMo's.
-            threads: CPU threads that share the utterances of a batch. One, unless asked for: decoding takes a
-                hundredth of the encoder's time, and whoever decodes in several processes has no thread to spare.
+            threads: CPU threads that share the utterances of a batch. One, unless asked for: the search takes little
+                time beside the encoder, and whoever decodes in several processes has no thread to spare.
             kwargs: NeMo's.
 
         Raises:

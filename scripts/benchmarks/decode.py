@@ -14,7 +14,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import soundfile
 import torch
 from nemo.collections.asr.parts.submodules.ctc_batched_beam_decoding import BatchedBeamCTCComputer
@@ -137,6 +136,10 @@ def print_table(rows: list[Row], encoder_ms: float) -> None:
     print(f"\nFastest within {NEAR_BEST} points of the best WER: {fastest.name}, {fastest.cpu_ms:.2f} ms CPU")
 
 
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def print_loading(token_lm: Path, word_lm: Path, labels: list[str]) -> None:
     print("\n| language model | file MB | load CPU s | load wall s | memory MB |\n|---|---|---|---|---|")
     loaders = {
@@ -144,10 +147,10 @@ def print_loading(token_lm: Path, word_lm: Path, labels: list[str]) -> None:
         "word 3-gram": (word_lm, lambda: WordLMSearch(labels, word_lm, 100, 0.5, 1.5, PyCTCDecodeConfig())),
     }
     for name, (path, load) in loaders.items():
-        memory, began, cpu_began = psutil.Process().memory_info().rss, time.perf_counter(), time.process_time()
+        memory, began, cpu_began = resident_bytes(), time.perf_counter(), time.process_time()
         kept = load()
         wall_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu_began
-        grown = (psutil.Process().memory_info().rss - memory) / 1e6
+        grown = (resident_bytes() - memory) / 1e6
         print(f"| {name} | {path.stat().st_size / 1e6:.1f} | {cpu_s:.2f} | {wall_s:.2f} | {grown:.0f} |")
         del kept
 
