@@ -13,6 +13,7 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -179,62 +180,24 @@ def run_ours(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def run_trainer(arguments: argparse.Namespace, strategy: str) -> dict[str, object]:
-    import soundfile
     import torch
-    from transformers import (
-        Trainer,
-        TrainerCallback,
-        TrainingArguments,
-        Wav2Vec2Config,
-        Wav2Vec2FeatureExtractor,
-        Wav2Vec2ForCTC,
-    )
-
-    from data_prep.manifest import read_manifest, resolve_audio_path
+    from transformers import TrainerCallback, Wav2Vec2Config, Wav2Vec2ForCTC
+    from transformers_trainer import batch_of, load_utterances, make_trainer
 
     config = recipe(arguments)
-    encoder, optim = config.model.encoder, config.model.optim
-    labels = list(config.model.labels)
-    rows = read_manifest(arguments.manifest)
-    extractor = Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=True)
-    meter = Meter(arguments.device)
-
-    class Utterances(torch.utils.data.Dataset):
-        column_names = ("input_values", "labels", "input_length")
-
-        def __len__(self) -> int:
-            return len(rows)
-
-        def __getitem__(self, index):
-            if isinstance(index, str):  # the Trainer asks for the column of lengths
-                return [round(row["duration"] * 16000) for row in rows]
-            row = rows[index]
-            path = resolve_audio_path(row["audio_filepath"], arguments.manifest)
-            return {"wave": soundfile.read(path, dtype="float32")[0], "labels": [labels.index(x) for x in row["text"]]}
-
-    def collate(examples):
-        inputs = extractor([e["wave"] for e in examples], sampling_rate=16000, padding=True, return_tensors="pt")
-        targets = [torch.tensor(example["labels"]) for example in examples]
-        inputs["labels"] = torch.nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=-100)
-        return dict(inputs)
+    encoder, labels = config.model.encoder, list(config.model.labels)
+    meter, data = Meter(arguments.device), load_utterances(arguments.manifest, labels)
 
     class Watch(TrainerCallback):
         def on_step_end(self, *_, **__) -> None:
             meter.end_update()
 
-    class Counting(Trainer):
-        def training_step(self, model, inputs, *rest):
-            meter.count(inputs["attention_mask"].sum(dim=1), inputs["input_values"].numel())
-            return super().training_step(model, inputs, *rest)
-
     torch.manual_seed(0)
-    fields = {key: value for key, value in encoder.items() if key.startswith(("mask_time", "mask_feature"))}
-    dropouts = ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout")
+    taken = ("mask_time_", "mask_feature_", "hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_")
     model = Wav2Vec2ForCTC(
         Wav2Vec2Config(
             **encoder.architecture,
-            **fields,
-            **{key: encoder[key] for key in dropouts},
+            **{key: value for key, value in encoder.items() if key.startswith(taken)},
             final_dropout=0.0,
             layerdrop=0.0,
             vocab_size=len(labels) + 1,
@@ -246,24 +209,21 @@ def run_trainer(arguments: argparse.Namespace, strategy: str) -> dict[str, objec
     model.freeze_feature_encoder()
     meter.watch(model.wav2vec2.feature_extractor, "convolutions (in forward)")
     meter.watch(model.wav2vec2.encoder, "transformer (in forward)")
-    settings = TrainingArguments(
-        output_dir=str(arguments.scratch),
-        per_device_train_batch_size=max(1, round(arguments.seconds * len(rows) / sum(row["duration"] for row in rows))),
-        max_steps=WARM_UP + arguments.updates,
-        learning_rate=optim.lr,
-        bf16=arguments.precision == "bfloat16",
-        train_sampling_strategy=strategy,
-        length_column_name="input_length",
-        dataloader_num_workers=1,
-        remove_unused_columns=False,
-        use_cpu=arguments.device == "cpu",
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        logging_strategy="no",
-    )
-    trainer = Counting(model, settings, data_collator=collate, train_dataset=Utterances(), callbacks=[Watch()])
-    trainer.train()
+    with tempfile.TemporaryDirectory() as scratch:
+        make_trainer(
+            model,
+            data,
+            meter.count,
+            [Watch()],
+            output_dir=scratch,
+            per_device_train_batch_size=batch_of(data, arguments.seconds),
+            max_steps=WARM_UP + arguments.updates,
+            learning_rate=config.model.optim.lr,
+            bf16=arguments.precision == "bfloat16",
+            train_sampling_strategy=strategy,
+            dataloader_num_workers=1,
+            use_cpu=arguments.device == "cpu",
+        ).train()
     return meter.report()
 
 
@@ -284,7 +244,6 @@ def main() -> None:
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--seconds", type=float, default=60.0, help="audio in a batch")
     parser.add_argument("--updates", type=int, default=4, help=f"that are timed, after {WARM_UP} that are not")
-    parser.add_argument("--scratch", type=Path, default=Path("work/benchmark"), help="folder that the Trainer asks for")
     parser.add_argument("--run", choices=RUNS, help="one side only, its report as JSON")
     arguments = parser.parse_args()
     if arguments.run:
