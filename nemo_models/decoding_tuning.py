@@ -4,7 +4,6 @@ The weight of the language model (α), what each character adds (β) and the wid
 model and its language model. The model runs once; every setting is then tried on its log-probabilities.
 """
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from nemo_models.decoding import configure_decoding
 from nemo_models.lm_bundle import keep_language_model
 from nemo_models.lm_sweep import COARSE_BEAM_SIZE, Sweep, Tried, compute_dev_data, score_dev_data
 from nemo_models.scoring import Scores
+from nemo_models.transcription_job import hash_file
 
 ALPHAS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
 BETAS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
@@ -135,8 +135,8 @@ def draw_sweep(
     for alpha in alphas:
         for beta in betas:
             is_dark = wers[alpha, beta] > (min(wers.values()) + max(wers.values())) / 2
-            style = {"color": "white" if is_dark else "black", "size": 8}
-            axes.text(beta, alpha, f"{wers[alpha, beta]:.1f}", ha="center", va="center", **style)
+            color = "white" if is_dark else "black"
+            axes.text(beta, alpha, f"{wers[alpha, beta]:.1f}", ha="center", va="center", size=8, color=color)
     finer = sorted(set(wers) - coarse)
     axes.scatter([beta for _, beta in finer], [alpha for alpha, _ in finer], s=6, color="gray", label="tried as well")
     place = best.setting
@@ -147,15 +147,6 @@ def draw_sweep(
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False)
     figure.colorbar(picture, label="WER (%)")
     figure.savefig(path, dpi=120)
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _check_grid(alphas: Sequence[float], betas: Sequence[float], beam_sizes: Sequence[int], output: Path) -> None:

@@ -16,10 +16,11 @@ from nemo.collections.asr.models import ASRModel
 
 from data_prep.alphabet import load_alphabet
 from nemo_models.decoding import configure_decoding, decode_log_probs
-from nemo_models.decoding_tuning import TUNING_KEY, hash_file, tune_decoding
+from nemo_models.decoding_tuning import TUNING_KEY, tune_decoding
 from nemo_models.lm_bundle import LM_KEY, keep_language_model
 from nemo_models.lm_sweep import DevData, Setting, Sweep, compute_dev_data
 from nemo_models.scoring import score_texts
+from nemo_models.transcription_job import hash_file
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = load_alphabet()
