@@ -44,12 +44,8 @@ class CompiledBeamCTCComputer(BatchedBeamCTCComputer):
             ValueError: A value that cannot be.
         """
         super().__init__(*args, **kwargs)
-        for key, value in (("beam_size", self.beam_size), ("threads", threads)):
-            if value < 1:
-                raise ValueError(f"{key} is {value}, expected 1 or more")
-        if not self.beam_threshold > 0:
-            raise ValueError(f"beam_threshold is {self.beam_threshold}, expected more than 0")
         self.threads = threads
+        self._settings()
         self._read_models: tuple[list[NGramGPULanguageModel], tuple[FusionArrays, ...]] = ([], _as_one_type([]))
 
     @classmethod
@@ -80,14 +76,12 @@ class CompiledBeamCTCComputer(BatchedBeamCTCComputer):
             For CUDA tensors NeMo's own result; else one with the same two lists to ask for.
 
         Raises:
-            ValueError: A fusion model does not fit the labels, has no weight, or is damaged.
+            ValueError: A value that cannot be, or a fusion model that does not fit the labels, has no weight or is
+                damaged.
         """
         if x.device.type != "cpu":
             return super().__call__(x=x, out_len=out_len)
-        settings = Settings(
-            self._blank_index, self.beam_size, np.float32(self.beam_beta), np.float32(self.beam_threshold)
-        )
-        fusion = self._fusion(labels=x.shape[-1] - 1)
+        settings, fusion = self._settings(), self._fusion(labels=x.shape[-1] - 1)
         rows, lengths = x.detach().float().contiguous().numpy(), out_len.tolist()
         utterances = [row[: max(0, length)] for row, length in zip(rows, lengths, strict=True)]
         with ThreadPoolExecutor(self.threads) as pool:
@@ -95,12 +89,20 @@ class CompiledBeamCTCComputer(BatchedBeamCTCComputer):
             found = list(spread(lambda utterance: search(utterance, settings, fusion), utterances))
         return BeamSearchResult([_Found(*arrays) for arrays in found])
 
+    def _settings(self) -> Settings:
+        for key, value in (("beam_size", self.beam_size), ("threads", self.threads)):
+            if value < 1:
+                raise ValueError(f"{key} is {value}, expected 1 or more")
+        if not self.beam_threshold > 0:
+            raise ValueError(f"beam_threshold is {self.beam_threshold}, expected more than 0")
+        return Settings(self._blank_index, self.beam_size, np.float32(self.beam_beta), np.float32(self.beam_threshold))
+
     def _fusion(self, labels: int) -> Fusion:
         models = self.fusion_models or []
         alphas = np.array(self.fusion_models_alpha or [], np.float32)
         if len(alphas) != len(models):
             raise ValueError(f"{len(models)} fusion models, but fusion_models_alpha is {self.fusion_models_alpha}")
-        if models and self._blank_index != labels:
+        if not (labels if models else 0) <= self._blank_index <= labels:
             raise ValueError(f"the blank is {self._blank_index} of 0 … {labels}; with fusion models it must be last")
         if models != self._read_models[0]:
             self._read_models = (list(models), _as_one_type([read_fusion_model(model, labels) for model in models]))

@@ -226,8 +226,14 @@ def test_other_devices_are_left_to_nemo(monkeypatch):
     "wrong", [{"beam_size": 0}, {"beam_threshold": 0.0}, {"beam_threshold": np.nan}, {"threads": 0}]
 )
 def test_a_setting_that_cannot_be_is_named(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        CompiledBeamCTCComputer(**{"blank_index": BLANK, "beam_size": 4, "allow_cuda_graphs": False, **wrong})
+    """When it is given and when it is set later: the compiled search would write outside its arrays."""
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=name):
+        CompiledBeamCTCComputer(blank_index=BLANK, **{"beam_size": 4, "allow_cuda_graphs": False, **wrong})
+    _, ours = _searches()
+    setattr(ours, name, value)
+    with pytest.raises(ValueError, match=name):
+        _nbest(ours, _noise(3))
 
 
 def test_fusion_models_that_do_not_fit_are_refused(fusions):
@@ -235,6 +241,7 @@ def test_fusion_models_that_do_not_fit_are_refused(fusions):
     for fusion, blank, message in (
         ((models, [0.5, 0.5]), BLANK, "fusion_models_alpha"),
         ((models, [0.5]), 0, "must be last"),
+        ((None, None), BLANK + 1, f"the blank is {BLANK + 1}"),
     ):
         with pytest.raises(ValueError, match=message):
             _nbest(_searches(fusion, blank=blank)[1], _noise(3))
