@@ -65,6 +65,7 @@ def test_a_ray_cluster_that_loses_its_node_gives_the_same(settings, inputs, expe
 
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_py_gcs_connect_timeout_s", "120")  # patience on busy machines
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # at its 15 a busy machine would starve them
     node = {"object_store_memory": 80 << 20, "include_log_monitor": False}
     cluster = Cluster(initialize_head=True, head_node_args={**node, "num_cpus": 0, "include_dashboard": False})
     try:
