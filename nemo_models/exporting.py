@@ -16,10 +16,12 @@ import torch
 
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.model_loading import load_ctc_model
+from nemo_models.xlsr_encoder import XLSREncoder
 
 FORMATS = ("onnx", "huggingface")
 QUANTIZATIONS = ("int8",)
 TOLERANCE = 1e-4  # natural log; float32 arithmetic in another order differs by some 1e-6 to 1e-5
+CONFORMER_TOLERANCE = 1e-3  # through Wav2Vec2-BERT's 24 layers PyTorch itself is up to 3e-4 from float64
 PROBE_SAMPLES = (51_234, 16_000, 1_600)  # 3.2, 1.0 and 0.1 s at 16 kHz
 
 
@@ -90,10 +92,11 @@ def export_model(
 
             notes = write_huggingface(model, folder, lm, lm_alpha, lm_beta)
             difference = compare_huggingface(model, folder) if verify else None
-        if difference is not None and not difference <= TOLERANCE and quantization is None:
+        allowed = TOLERANCE if isinstance(model.encoder, XLSREncoder) else CONFORMER_TOLERANCE
+        if difference is not None and not difference <= allowed and quantization is None:
             raise ValueError(
                 f"{model_path}: the {format} export gives other log-probabilities (by up to {difference:.2g}, allowed "
-                f"{TOLERANCE:g}); nothing written"
+                f"{allowed:g}); nothing written"
             )
     files = {path.relative_to(output_dir).as_posix(): path for path in sorted(output_dir.rglob("*")) if path.is_file()}
     sizes = {name: path.stat().st_size for name, path in files.items()}

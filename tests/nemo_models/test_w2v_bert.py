@@ -10,7 +10,7 @@ from nemo_models import w2v_bert_features
 from nemo_models.checkpoint_import import import_checkpoint
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.export_onnx import write_onnx
-from nemo_models.exporting import TOLERANCE
+from nemo_models.exporting import CONFORMER_TOLERANCE, TOLERANCE, export_model
 from nemo_models.w2v_bert_encoder import W2VBertEncoder
 from nemo_models.w2v_bert_features import LogMelFeatures
 
@@ -157,6 +157,15 @@ def test_sherpa_onnx_reads_it_as_it_is_and_int8_is_smaller(model: XLSRCTCModel, 
         text = model.decoding.ctc_decoder_predictions_tensor(log_probs, frames)[0].text
         # sherpa-onnx scales the waveform, which these features do not see; int8 rounds a frame otherwise
         assert stream.result.text.split() == text.split() if path is paths[0] else stream.result.text
+
+
+def test_an_export_of_24_layers_passes_its_own_check(tmp_path: Path):
+    pytest.importorskip("onnxruntime", reason="needs the extra `export`")
+    (tmp_path / "source").mkdir()
+    checkpoint, _ = write_member(tmp_path / "source", "w2v-bert-2.0 with CTC", "huggingface", seed=1, layers=24)
+    import_checkpoint(checkpoint, ["unused"]).model.save_to(str(tmp_path / "x.nemo"))
+    report = export_model(tmp_path / "x.nemo", "onnx", tmp_path / "onnx")
+    assert report.difference is not None and 0 < report.difference < CONFORMER_TOLERANCE
 
 
 @torch.inference_mode()
