@@ -15,6 +15,7 @@ from nemo.collections.asr.metrics.wer import WER
 from nemo.collections.asr.models import EncDecCTCModel
 from nemo.collections.asr.parts.mixins import TranscribeConfig
 from nemo.utils import logging
+from nemo.utils.get_rank import is_global_rank_zero
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.text import NORMALIZER_FINGERPRINT
@@ -25,6 +26,7 @@ from nemo_models.decoding import mask_log_probs
 from nemo_models.lm_bundle import LM_KEY, is_bundled, register_language_model, unpack_language_model
 from nemo_models.lora import updates_merged_in_state_dict
 from nemo_models.parameter_groups import spare_from_weight_decay
+from nemo_models.sharding import gathered_state_dict, is_sharded, shard
 from nemo_models.training_stream import TrainingStream, tell_workers_apart
 from nemo_models.weightless import weightless_encoders
 
@@ -130,6 +132,11 @@ class XLSRCTCModel(EncDecCTCModel):
             seed = train_data_config.get("shard_seed")
             self._train_dl: Any = TrainingStream(loader, seed if isinstance(seed, int) else 0, self.global_rank)
 
+    def configure_model(self) -> None:
+        """Spread the weights over the processes where `trainer.strategy` is `fsdp2`."""
+        if self.device_mesh is not None and not is_sharded(self):
+            shard(self.encoder.network, self.decoder, self.device_mesh["data_parallel"])
+
     def training_step(self, batch: Sequence[Any], batch_nb: int) -> dict[str, Any]:
         """As NeMo's, whatever comes with a batch beside its four tensors."""
         return super().training_step(tuple(batch[:4]), batch_nb)
@@ -158,11 +165,11 @@ class XLSRCTCModel(EncDecCTCModel):
         try:
             self.cfg = without_local_paths(config)
             register_language_model(self)
-            with updates_merged_in_state_dict(self.encoder.network):
+            with updates_merged_in_state_dict(self.encoder.network), gathered_state_dict(self):
                 super().save_to(str(partial))
         finally:
             self.cfg = config
-        if partial.exists():  # only the first of several processes writes
+        if is_global_rank_zero():  # the others write nothing, and must not move what is being written
             partial.replace(path)
 
 

@@ -17,6 +17,7 @@ from data_prep.text import NORMALIZER_FINGERPRINT
 from nemo_models.checkpoint import EncoderCheckpoint, load_checkpoint, load_encoder_weights
 from nemo_models.ctc_model import XLSRCTCModel, config_of_checkpoint
 from nemo_models.lora import add_lora
+from nemo_models.sharding import SHARDED, ShardedStrategy
 from nemo_models.training_checks import check_training
 from nemo_models.training_curves import TrainingCurves
 from nemo_models.training_resume import ResumeCheckpoint
@@ -46,7 +47,12 @@ def fine_tune(cfg: DictConfig) -> Path:
     if is_global_rank_zero():  # once is enough for all processes
         check_training(cfg, labels)
     seed_everything(cfg.seed, workers=True)
-    trainer = Trainer(**resolve_trainer_cfg(cfg.trainer))
+    settings = resolve_trainer_cfg(cfg.trainer)
+    if cfg.trainer.strategy == SHARDED:
+        settings["strategy"] = ShardedStrategy()
+        if cfg.model.encoder.get("layerdrop"):
+            logger.warning("no layer is dropped with trainer.strategy=%s: transformers then runs them all", SHARDED)
+    trainer = Trainer(**settings)
     if isinstance(trainer.strategy, DDPStrategy):  # layer drop and a frozen encoder leave weights without a gradient
         trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
     run_folder = Path(exp_manager(trainer, cfg.exp_manager))
@@ -70,6 +76,7 @@ def fine_tune(cfg: DictConfig) -> Path:
         if not is_memory_error(error):
             raise
         raise TrainingStopped(watch.explain_memory_error(error)) from error
+    trainer.strategy.barrier("the .nemo is written")  # by the first process; all have to agree on whether it is there
     result = checkpoints / f"{cfg.name}.nemo"
     if not result.exists():  # without exp_manager's checkpoints, or killed right before it was written
         _take_best_weights(model, trainer)
