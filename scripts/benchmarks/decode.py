@@ -2,11 +2,13 @@
 
 python scripts/benchmarks/decode.py model.nemo test_manifest.json text.txt[,more.txt] [seconds of audio, 600]
 
-Prints markdown: error rates, CPU and wall-clock time for each second of audio on one core and on two, and the share of
-the encoder's time on one core; then what the language models take to load. Every search uses the threads that it has:
+Prints markdown: what the language models take to load; error rates, CPU and wall-clock time for each second of audio
+on one core and on two, and the share of the encoder's time on one core. Every search uses the threads that it has:
 torch's for greedy and NeMo's, the utterances of a batch for the compiled one; pyctcdecode has none. Linux.
 """
 
+import ctypes
+import gc
 import os
 import sys
 import tempfile
@@ -43,6 +45,7 @@ class Row:
     cpu_ms: float  # for each second of audio, on one core
     wall_ms_1: float  # the same by the clock
     wall_ms_2: float  # on two cores
+    texts: list[str]
 
 
 def use_cores(count: int) -> None:
@@ -93,7 +96,7 @@ def measure(name: str, model, batches: list, references: list[str], audio_s: flo
     use_cores(1)
     scores = score_texts(references, texts)
     print(f"{name}: {scores}, {cpu_ms:.2f} ms", file=sys.stderr, flush=True)
-    return Row(name, 100 * scores.wer, 100 * scores.cer, cpu_ms, *wall_ms)
+    return Row(name, 100 * scores.wer, 100 * scores.cer, cpu_ms, *wall_ms, texts)
 
 
 def run_all(model, batches: list, references: list[str], audio_s: float, token_lm: Path, word_lm: Path) -> list[Row]:
@@ -120,13 +123,15 @@ def run_all(model, batches: list, references: list[str], audio_s: float, token_l
                 allow_cuda_graphs=False,
             )
             add(f"beam {beam_size}{lm_name}, NeMo's")
+            same = sum(a == b for a, b in zip(rows[-1].texts, rows[-2].texts, strict=True))
+            print(f"{same} of {len(references)} texts the same", file=sys.stderr, flush=True)
     configure_decoding(model, {"strategy": "pyctcdecode", "beam": {"ngram_lm_model": str(word_lm)}})
     add("pyctcdecode 100 + word 3-gram")
     return rows
 
 
 def print_table(rows: list[Row], encoder_ms: float) -> None:
-    print("| decoding | WER / CER % | CPU ms, 1 core | wall ms, 1 core | wall ms, 2 cores | of the encoder |")
+    print("\n| decoding | WER / CER % | CPU ms, 1 core | wall ms, 1 core | wall ms, 2 cores | of the encoder |")
     print("|---|---|---|---|---|---|")
     for row in rows:
         times = " | ".join(f"{value:.2f}" for value in (row.cpu_ms, row.wall_ms_1, row.wall_ms_2))
@@ -137,11 +142,13 @@ def print_table(rows: list[Row], encoder_ms: float) -> None:
 
 
 def resident_bytes() -> int:
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # else what is loaded goes where something else was freed, and counts nothing
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def print_loading(token_lm: Path, word_lm: Path, labels: list[str]) -> None:
-    print("\n| language model | file MB | load CPU s | load wall s | memory MB |\n|---|---|---|---|---|")
+    print("| language model | file MB | load CPU s | load wall s | memory MB |\n|---|---|---|---|---|")
     loaders = {
         "character 6-gram": (token_lm, lambda: NGramGPULanguageModel.from_file(token_lm, vocab_size=len(labels))),
         "word 3-gram": (word_lm, lambda: WordLMSearch(labels, word_lm, 100, 0.5, 1.5, PyCTCDecodeConfig())),
@@ -176,9 +183,9 @@ def main() -> None:
                 paths, labels, output, order, kind=kind, check_against=[Path(manifest)], leaks="drop", num_workers=2
             )
         print(f"{len(waves)} utterances, {audio_s:.0f} s of audio; text: {report.counts.used} lines; times for each")
-        print(f"second of audio; encoder: {encoder_ms:.1f} ms CPU on one core\n")
-        print_table(run_all(model, batches, references, audio_s, token_lm, word_lm), encoder_ms)
+        print(f"second of audio; encoder: {encoder_ms:.1f} ms CPU on one core\n", flush=True)
         print_loading(token_lm, word_lm, labels)
+        print_table(run_all(model, batches, references, audio_s, token_lm, word_lm), encoder_ms)
 
 
 ALL_CORES = os.sched_getaffinity(0)
