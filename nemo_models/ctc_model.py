@@ -121,7 +121,7 @@ class XLSRCTCModel(EncDecCTCModel):
     def setup_optimizer_param_groups(self) -> None:
         """As NeMo's (`cfg.optim_param_groups`), with norms and biases spared from weight decay."""
         super().setup_optimizer_param_groups()
-        self._optimizer_param_groups = spare_from_weight_decay(self._optimizer_param_groups)
+        self._optimizer_param_groups: Any = spare_from_weight_decay(self._optimizer_param_groups)
 
     def setup_training_data(self, train_data_config: DictConfig) -> None:
         """As NeMo's, but Lhotse's batches are an endless `TrainingStream` that a resumed run can take up anywhere."""

@@ -37,7 +37,7 @@ class TrainingCurves(Callback):
         self.curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Read values as often as they are logged: on a GPU each reading waits for the step."""
         step = trainer.global_step  # updates; 0 while the batches of the first are being accumulated
