@@ -1,7 +1,8 @@
 """The compiled inside of `beam_search`: beam search over one utterance's CTC log-probabilities.
 
 It computes what NeMo's `BatchedBeamCTCComputer.batched_beam_search_torch` computes, sum by sum in float32, so that the
-two choose alike. Where NeMo runs some hundred tensor operations for each frame, this visits each candidate once.
+two choose alike. Where NeMo runs 76 tensor operations for each frame, 400 with a language model, this visits each
+candidate once.
 
 - A language model's scores over all labels (a *row*) are worked out once for each state that a hypothesis comes to,
   and kept. Most frames extend hypotheses by blanks or repeats, which stay in their state.
