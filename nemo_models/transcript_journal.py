@@ -8,6 +8,7 @@ the rest; a job that differs starts anew.
 import fcntl
 import json
 from collections.abc import Iterator, Mapping
+from glob import escape
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -45,6 +46,10 @@ class TranscriptJournal:
         except OSError as error:
             self._file.close()
             raise ValueError(f"{output}: another process is writing it ({self._path} is locked)") from error
+        for half_written in output.parent.glob(
+            f".{escape(output.name)}.*.tmp"
+        ):  # by a process killed while it published
+            half_written.unlink()
         header = encode_json({"journal": 1, "key": key}) + b"\n"
         self._file.seek(0)
         if self._file.readline() == header:

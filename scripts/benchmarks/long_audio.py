@@ -86,9 +86,8 @@ def compare(model_path: Path, paths: Sequence[Path], waves: Sequence[np.ndarray]
         alone[transcript.index] = transcript
     seconds, took = sum(map(len, waves)) / RATE, time.perf_counter() - started
     print(f"{len(paths)} utterances, {seconds / 60:.1f} min, alone: {seconds / took:.0f} × real time")
-    print(
-        f"20 ms of silence after each: {100 * measure_sensitivity(model, waves, alone, folder):.2f} % of the words differ"
-    )
+    sensitivity = measure_sensitivity(model, waves, alone, folder)
+    print(f"with 20 ms of silence after each: {100 * sensitivity:.2f} % of the words differ")
     for name, pauses in (("with pauses", True), ("without a pause", False)):
         places = write_recording(folder / "long.flac", waves, hours, pauses)
         started = time.perf_counter()

@@ -1,8 +1,8 @@
-"""A long recording against its utterances alone, with a model that hears perfectly: what is lost is lost by the cutting.
+"""A long recording against its utterances alone, with a model that hears perfectly: what is lost, the cutting loses.
 
-The model is ideal so that nothing but windows, joining, decoding and times is tested: each letter is a tone, and a frame
-of log-probabilities says which tone is in its 20 ms. (A trained model's own text changes with 20 ms of silence beside an
-utterance; `scripts/benchmarks/long_audio.py` measures that.)
+The model is ideal so that nothing but windows, joining, decoding and times is tested: each letter is a tone, and a
+frame of log-probabilities says which tone is in its 20 ms. (A trained model's own text changes with 20 ms of silence
+beside an utterance; `scripts/benchmarks/long_audio.py` measures that.)
 """
 
 from types import SimpleNamespace

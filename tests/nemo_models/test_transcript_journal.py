@@ -58,3 +58,12 @@ def test_another_job_starts_anew(output):
 def test_two_processes_do_not_write_one_output(output):
     with TranscriptJournal(output, "k"), pytest.raises(ValueError, match=r"out\.json: another process is writing it"):
         TranscriptJournal(output, "k")
+
+
+def test_what_a_process_killed_while_publishing_left_is_cleared_away(tmp_path):
+    output = tmp_path / "out[1].json"
+    fill(output)
+    (tmp_path / ".out[1].json.12345.tmp").write_text('{"pred_')
+    with TranscriptJournal(output, "k") as journal:
+        journal.publish()
+    assert [path.name for path in tmp_path.iterdir()] == ["out[1].json"]
