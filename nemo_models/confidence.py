@@ -2,7 +2,8 @@
 
 What a frame says of itself tells little of a word with a language model behind it: the language model overrules frames
 that were sure and settles those that were not. The hypotheses that the search kept beside its best one, each weighed
-by its score, know both. `scripts/benchmarks/confidence.py` compares the two.
+by its score, know both. `scripts/benchmarks/confidence.py` compares the two: the beam is the better judge of a
+recogniser that is mostly right, the frames are of one that is mostly wrong, whose beam is too narrow for its doubts.
 """
 
 from collections.abc import Hashable, Sequence

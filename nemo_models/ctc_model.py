@@ -84,9 +84,11 @@ class XLSRCTCModel(EncDecCTCModel):
 
         Args:
             new_vocabulary: What a new head is to write, the blank not among it.
-            decoding_cfg: NeMo's decoding settings; `None` keeps those in use.
+            decoding_cfg: NeMo's decoding settings; `None` keeps those in use, or searches greedily where they have a
+                language model, which knows the old labels only.
         """
-        decoding = decoding_cfg or self.cfg.decoding
+        has_lm = OmegaConf.select(self.cfg, LM_KEY) is not None
+        decoding = decoding_cfg or ({"strategy": "greedy_batch"} if has_lm else self.cfg.decoding)
         super().change_vocabulary(list(new_vocabulary), OmegaConf.create({"strategy": "greedy_batch"}))
         with open_dict(self.cfg):
             self.cfg.labels = list(new_vocabulary)

@@ -286,6 +286,14 @@ def test_settings_survive_a_file_and_a_new_vocabulary(tiny_model, tmp_path):
     assert [item["word"] for item in hyp.timestamp["word"]] == hyp.text.split()
 
 
+def test_a_new_vocabulary_leaves_the_language_model_of_the_old_one(tiny_model, hindi_lm, tmp_path):
+    tiny_model.save_to(str(tmp_path / "x.nemo"))
+    model = ctc_model.XLSRCTCModel.restore_from(str(tmp_path / "x.nemo"), map_location="cpu")
+    configure_decoding(model, {"strategy": "beam_batch", "beam": {"ngram_lm_model": str(hindi_lm)}})
+    model.change_vocabulary(["क", "ख", " "])
+    assert model.cfg.decoding.strategy == "greedy_batch" and model.cfg.decoding.beam.ngram_lm_model is None
+
+
 def test_an_utterance_without_frames_is_an_empty_text(model, use):
     log_probs = mask_log_probs(torch.zeros(1, 5, BLANK + 1), torch.tensor([0]), BLANK)
     for search in SEARCHES:
