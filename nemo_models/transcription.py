@@ -19,7 +19,7 @@ from nemo_models.audio_reader import AudioError, stream_waveform
 from nemo_models.audio_windows import OVERLAP_S, SHORTEST_WINDOW_S, WINDOW_S, Window, cut_windows
 from nemo_models.ctc_decoding import CharacterCTCDecoding
 from nemo_models.decoding import decode_log_probs, decode_n_best
-from nemo_models.hypothesis_fields import NEMO_FIELDS, join_texts, list_nemo_fields, list_words
+from nemo_models.hypothesis_fields import NEMO_FIELDS, Part, join_parts, make_part
 from nemo_models.log_prob_joiner import LogProbJoiner, Stretch
 from nemo_models.read_ahead import read_ahead
 from nemo_models.transcript_files import Transcript
@@ -27,11 +27,12 @@ from nemo_models.transcription_inputs import AudioInput, as_input, measure_durat
 
 if TYPE_CHECKING:
     from nemo.collections.asr.models import EncDecCTCModel
-    from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis
 
 SORTED_BATCHES = 4  # batches' worth of windows that are read before they are batched by length
 MOST_SORTED_SAMPLES = 1200 * 16_000  # 77 MB: and no more than that
 MOST_BATCHED_SAMPLES = 480 * 16_000  # padding included; a large model's activations take some 10 MB a second
+# Samples from one width of a batch to the next: torch keeps kernels for each width that it has met, some 10 MB.
+WIDTH_STEP = 2 * 16_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class _Unfinished:
     """An input of which some windows have been through the model."""
 
     joiner: LogProbJoiner
-    decoded: list[tuple[int, Sequence["Hypothesis"]]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
     duration_s: float = 0.0
 
 
@@ -163,8 +164,7 @@ class _Reader:
     ) -> None:
         self._audio, self._channel, self._window_s = audio, channel, window_s
         self.sample_rate_hz = int(model.cfg.sample_rate)
-        self._frame_s = float(model.cfg.preprocessor.window_stride) * getattr(model.encoder, "subsampling_factor", 1)
-        self._frame_step = round(self._frame_s * self.sample_rate_hz)
+        self._frame_step = round(_frame_seconds(model) * self.sample_rate_hz)
         self._shortest = model.encoder.receptive_field() if hasattr(model.encoder, "receptive_field") else 1
         self._vocabulary = list(model.decoder.vocabulary)
 
@@ -188,11 +188,9 @@ class _Reader:
         return LogProbJoiner(self._vocabulary, self._frame_step)
 
     def finish(self, index: int, state: _Unfinished, wanted: "_Wanted") -> Transcript:
-        decoded = sorted(state.decoded, key=lambda item: item[0])
-        words = tuple(list_words(decoded, self._frame_s)) if wanted.words else None
-        fields = list_nemo_fields(decoded, self._frame_s, wanted.nemo_fields)
-        text = join_texts(decoded)
-        return Transcript(index, self._audio[index], text, state.duration_s, words=words, nemo_fields=fields)
+        text, words, fields = join_parts(state.parts)
+        listed = words if wanted.words else None
+        return Transcript(index, self._audio[index], text, state.duration_s, words=listed, nemo_fields=fields)
 
 
 class _Wanted:
@@ -203,17 +201,23 @@ class _Wanted:
         if unknown:
             raise ValueError(f"nemo_fields: {', '.join(unknown)} unknown, expected any of {', '.join(NEMO_FIELDS)}")
         self.nemo_fields = frozenset(nemo_fields)
+        self._frame_s = _frame_seconds(model)
         over_characters = isinstance(model.decoding, CharacterCTCDecoding)
         self.words = over_characters if timestamps is None else timestamps
         self.times = self.words or bool(self.nemo_fields - {"beams"})
 
-    def decode(
-        self, model: "EncDecCTCModel", log_probs: torch.Tensor, lengths: torch.Tensor
-    ) -> Sequence[Sequence["Hypothesis"]]:
+    def decode(self, model: "EncDecCTCModel", stretches: Sequence[Stretch]) -> list[Part]:
+        log_probs = torch.nn.utils.rnn.pad_sequence([stretch.log_probs for stretch in stretches], batch_first=True)
+        lengths = torch.tensor([len(stretch.log_probs) for stretch in stretches], device=log_probs.device)
         options = {"timestamps": self.times, "confidence": self.times}
         if "beams" in self.nemo_fields:
-            return decode_n_best(model, log_probs, lengths, **options)
-        return [[best] for best in decode_log_probs(model, log_probs, lengths, **options)]
+            found = decode_n_best(model, log_probs, lengths, **options)
+        else:
+            found = [[best] for best in decode_log_probs(model, log_probs, lengths, **options)]
+        return [
+            make_part(hypotheses, stretch.start_frame, self._frame_s, self.words, self.nemo_fields)
+            for hypotheses, stretch in zip(found, stretches, strict=True)
+        ]
 
 
 def _decode(
@@ -223,14 +227,13 @@ def _decode(
     batch_size: int,
     wanted: _Wanted,
 ) -> None:
-    """Decode, in batches of like length, and put each hypothesis where it belongs."""
+    """Decode, in batches of like length, and put each part where it belongs."""
     by_length = sorted(stretches, key=lambda item: len(item[1].log_probs))
     for first in range(0, len(by_length), batch_size):
         batch = by_length[first : first + batch_size]
-        log_probs = torch.nn.utils.rnn.pad_sequence([stretch.log_probs for _, stretch in batch], batch_first=True)
-        lengths = torch.tensor([len(stretch.log_probs) for _, stretch in batch], device=log_probs.device)
-        for (index, stretch), hypotheses in zip(batch, wanted.decode(model, log_probs, lengths), strict=True):
-            unfinished[index].decoded.append((stretch.start_frame, hypotheses))
+        parts = wanted.decode(model, [stretch for _, stretch in batch])
+        for (index, _), part in zip(batch, parts, strict=True):
+            unfinished[index].parts.append(part)
 
 
 def _compute_at_once(
@@ -238,13 +241,17 @@ def _compute_at_once(
 ) -> list[torch.Tensor]:
     device = next(model.parameters()).device
     lengths = torch.tensor([len(waveform) for waveform in waveforms])
-    signal = torch.zeros(len(waveforms), int(lengths.max()))
+    signal = torch.zeros(len(waveforms), -(-int(lengths.max()) // WIDTH_STEP) * WIDTH_STEP)
     for row, waveform in zip(signal, waveforms, strict=True):
         row[: len(waveform)] = torch.from_numpy(waveform)
     autocast = torch.autocast(device.type, dtype=autocast_dtype) if autocast_dtype else nullcontext()
     with torch.inference_mode(), autocast:
         log_probs, frames, _ = model(input_signal=signal.to(device), input_signal_length=lengths.to(device))
     return [row[:count] for row, count in zip(log_probs.float(), frames.tolist(), strict=True)]
+
+
+def _frame_seconds(model: "EncDecCTCModel") -> float:
+    return float(model.cfg.preprocessor.window_stride) * getattr(model.encoder, "subsampling_factor", 1)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

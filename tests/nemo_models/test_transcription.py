@@ -149,3 +149,34 @@ def test_autocast_stays_close(greedy_model, files):
     full, half = (_transcribe(greedy_model, files, autocast_dtype=dtype) for dtype in (None, torch.bfloat16))
     lengths = [sum(map(len, _texts(transcripts))) for transcripts in (full, half)]
     assert lengths[1] == pytest.approx(lengths[0], rel=0.2)
+
+
+def test_the_package_gives_the_call_and_nothing_that_it_has_not():
+    import nemo_models
+
+    assert nemo_models.transcribe is transcribe
+    with pytest.raises(AttributeError, match="no attribute 'transcript'"):
+        nemo_models.transcript  # noqa: B018
+
+
+def test_words_are_those_of_the_text_and_can_be_left_out(model, files):
+    for transcript in transcribe(model, files):
+        words = [word.word for word in transcript.words]
+        assert " ".join(words) == transcript.text
+        assert all(0 <= word.start_s < word.end_s <= transcript.duration_s for word in transcript.words)
+        assert all(0 <= word.confidence <= 1 for word in transcript.words)
+    assert all(transcript.words is None for transcript in transcribe(model, files, timestamps=False))
+
+
+def test_nemos_fields(model, files):
+    fields = ["char", "word", "segment", "word_confidence", "beams"]
+    for transcript in transcribe(model, files, nemo_fields=fields):
+        found = transcript.nemo_fields
+        assert list(found) == fields
+        assert [stamp["word"] for stamp in found["word"]] == transcript.text.split()
+        assert len(found["word_confidence"]) == len(found["word"])
+        assert found["beams"][0][0] == transcript.text
+        scores = [score for _, score in found["beams"]]
+        assert scores == sorted(scores, reverse=True)
+    with pytest.raises(ValueError, match="nemo_fields: lang unknown, expected any of char, word"):
+        next(transcribe(model, files, nemo_fields=["lang"]))
