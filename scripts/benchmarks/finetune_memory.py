@@ -1,0 +1,125 @@
+"""How much memory a fine-tuning step of XLSR-53's size takes, and what so fits into a card of 8, 16, 24 or 80 GB.
+
+    python scripts/benchmarks/finetune_memory.py [--device cpu|cuda] [--precision bf16-mixed|32-true] [--seconds 5 10]
+
+Each way to train runs in a process of its own, on conf/xlsr_hi.yaml's model with random weights and utterances of 5 s,
+with two sizes of batch. Printed are the peaks (on CUDA what was reserved, on a CPU the resident memory beyond that of
+the imported libraries) and, from the line through both, the seconds of audio for which each card has room. Those are
+extrapolated; a CPU's figures say nothing of a card's own kernels and workspaces.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+WAYS = {
+    "all weights": (),
+    "all weights, checkpointing": ("model.encoder.gradient_checkpointing=true",),
+    "LoRA r=16": ("model.lora.r=16",),
+    "LoRA r=16, checkpointing": ("model.lora.r=16", "model.encoder.gradient_checkpointing=true"),
+}
+CARDS_GB = (8, 16, 24, 80)
+USABLE = 0.92  # of a card: the driver, the CUDA context and fragmentation have the rest
+UTTERANCE_S = 5
+LABELS_PER_S = 12  # of speech
+RATE_HZ = 16000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=["bf16-mixed", "32-true"], default="bf16-mixed")
+    parser.add_argument("--seconds", type=int, nargs=2, default=[5, 10], help="of audio in a batch, ascending")
+    parser.add_argument("--way", choices=list(WAYS), help="only this one, its peaks in bytes as JSON")
+    arguments = parser.parse_args()
+    if arguments.way:
+        print(json.dumps(measure(arguments.way, arguments.device, arguments.precision, arguments.seconds)))
+        return
+    few, many = arguments.seconds
+    cards = " | ".join(f"s in {card} GB" for card in CARDS_GB)
+    print(f"{arguments.device}, {arguments.precision}\n| way | GB at {few} s | GB at {many} s | {cards} |")
+    for way in WAYS:
+        command = [sys.executable, __file__, "--way", way, "--device", arguments.device]
+        command += ["--precision", arguments.precision, "--seconds", str(few), str(many)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        low, high = (peak / 1e9 for peak in json.loads(done.stdout.splitlines()[-1]))
+        slope = (high - low) / (many - few)
+        room = [max(0, int(few + (card * USABLE - low) / slope)) if slope > 0 else 0 for card in CARDS_GB]
+        print(f"| {way} | {low:.2f} | {high:.2f} | {' | '.join(map(str, room))} |", flush=True)
+
+
+def measure(way: str, device: str, precision: str, seconds: list[int]) -> list[int]:
+    """Peaks of a training step, in bytes, for each size of batch in turn."""
+    sys.path.insert(0, str(ROOT))
+    import torch
+
+    model, optimizer = build(way, device)
+    before = 0 if device == "cuda" else model.resident_before
+    peaks = []
+    for step, size in enumerate([seconds[0], *seconds]):  # the first one makes the optimizer's state
+        if device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        train_step(model, optimizer, size, device, precision)
+        if step:
+            peaks.append(
+                torch.cuda.max_memory_reserved() if device == "cuda" else peak_resident_bytes() - before  # only grows
+            )
+    return peaks
+
+
+def build(way: str, device: str) -> tuple[Any, Any]:
+    """The recipe's model, as a way to train has it, and its optimizer."""
+    import torch
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from data_prep.alphabet import load_alphabet
+    from nemo_models.ctc_model import XLSRCTCModel
+    from nemo_models.lora import add_lora
+
+    resident = peak_resident_bytes()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("xlsr_hi", overrides=["init_from_xlsr=null", "exp_manager.exp_dir=x", *WAYS[way]]).model
+    cfg.labels, cfg.train_ds, cfg.validation_ds = load_alphabet(), None, None
+    torch.manual_seed(0)
+    model = XLSRCTCModel(cfg=cfg)
+    add_lora(model.encoder.network, cfg.lora)
+    model.resident_before = resident
+    model.to(device).train()
+    constant = {key: value for key, value in cfg.optim.items() if key != "sched"}
+    optimizer, _ = model.setup_optimization(OmegaConf.create(constant))
+    return model, optimizer
+
+
+def train_step(model: Any, optimizer: Any, seconds: int, device: str, precision: str) -> None:
+    """One update on noise."""
+    import torch
+
+    rows = max(1, seconds // UTTERANCE_S)
+    signal = torch.randn(rows, UTTERANCE_S * RATE_HZ, device=device)
+    lengths = torch.full((rows,), signal.shape[1], device=device)
+    targets = torch.randint(len(model.cfg.labels), (rows, UTTERANCE_S * LABELS_PER_S), device=device)
+    with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed"):
+        log_probs, frames, _ = model(input_signal=signal, input_signal_length=lengths)
+    loss = model.loss(
+        log_probs=log_probs.float(),
+        targets=targets,
+        input_lengths=frames,
+        target_lengths=torch.full((rows,), targets.shape[1], device=device),
+    )
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+
+
+def peak_resident_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    main()
