@@ -52,7 +52,7 @@ def gathered_state_dict(model: torch.nn.Module) -> Iterator[None]:
         yield
         return
     whole = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-    model.state_dict = lambda *_, **__: whole  # type: ignore[method-assign]
+    model.state_dict = lambda *_, **__: whole  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:

@@ -162,14 +162,15 @@ class NotedDataset(Dataset):
         else:  # inside a worker that reads tars: the stream knows the place
             place, cuts = Place(), wanted
             *tensors, kept = self._dataset[cuts]
-        there = {cut.id for cut in kept}
-        names, seconds = [name_cut(cut) for cut in kept], [cut.duration for cut in kept]
-        return *tensors, BatchNote(place, names, seconds, [name_cut(cut) for cut in cuts if cut.id not in there])
+        given = {cut.id: cut for cut in cuts}
+        read = [given[cut.id] for cut in kept]  # those that come back are padded to the longest
+        lost = [name_cut(cut) for name, cut in given.items() if name not in {cut.id for cut in kept}]
+        note = BatchNote(place, [name_cut(cut) for cut in read], [cut.duration for cut in read], lost)
+        return *tensors, note
 
 
 def name_cut(cut: Any) -> str:
     """Name an utterance as its user knows it: by the audio file and the start of the segment, or by its id."""
-    cut = getattr(cut, "cut", cut)  # padded
     sources = getattr(getattr(cut, "recording", None), "sources", None) or ()
     if len(sources) != 1 or sources[0].type != "file":
         return str(cut.id)
