@@ -88,8 +88,9 @@ class XLSRCTCModel(EncDecCTCModel):
                 language model, which knows the old labels only.
         """
         has_lm = OmegaConf.select(self.cfg, LM_KEY) is not None
-        decoding = decoding_cfg or ({"strategy": "greedy_batch"} if has_lm else self.cfg.decoding)
-        super().change_vocabulary(list(new_vocabulary), OmegaConf.create({"strategy": "greedy_batch"}))
+        greedy = OmegaConf.create({"strategy": "greedy_batch"})
+        decoding = decoding_cfg or (greedy if has_lm else self.cfg.decoding)
+        super().change_vocabulary(list(new_vocabulary), greedy)
         with open_dict(self.cfg):
             self.cfg.labels = list(new_vocabulary)
         self.change_decoding_strategy(decoding, verbose=False)

@@ -171,7 +171,7 @@ class NotedDataset(Dataset):
 
 def name_cut(cut: Any) -> str:
     """Name an utterance as its user knows it: by the audio file and the start of the segment, or by its id."""
-    sources = getattr(getattr(cut, "recording", None), "sources", None) or ()
+    sources = list(getattr(getattr(cut, "recording", None), "sources", None) or [])
     if len(sources) != 1 or sources[0].type != "file":
         return str(cut.id)
     return f"{sources[0].source} at {cut.start:.2f} s" if cut.start else str(sources[0].source)
