@@ -101,6 +101,8 @@ def _fine_tune(overrides: Sequence[str], kill_after_batches: int | None, environ
     import torch
 
     os.environ.update(environment)
+    # as in a command of its own; workers from a fork server would not notice that this process was killed
+    multiprocessing.set_start_method("fork", force=True)
 
     from nemo_models.finetuning import fine_tune
     from nemo_models.training_resume import ResumeCheckpoint

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,10 @@ def slow_corpus(make_corpus, write_audio, tmp_path) -> tuple[Path, dict[str, str
 def stop_midway(command: list[str], env: dict[str, str], shards: Path, signal_number: int) -> tuple[int, str]:
     """Start a job, send its process group a signal when two more shards are finished; return exit status and stderr."""
     before = len(list(shards.glob("0*.jsonl")))
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True) as job:
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job is told to ignore it
+    with subprocess.Popen(
+        command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed
+    ) as job:
         while len(list(shards.glob("0*.jsonl"))) < before + 2:
             assert job.poll() is None, "the job ended before it could be stopped"
             time.sleep(0.01)
