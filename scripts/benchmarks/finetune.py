@@ -181,11 +181,12 @@ def run_ours(arguments: argparse.Namespace) -> dict[str, object]:
 
 def run_trainer(arguments: argparse.Namespace, strategy: str) -> dict[str, object]:
     import torch
+    from omegaconf import OmegaConf
     from transformers import TrainerCallback, Wav2Vec2Config, Wav2Vec2ForCTC
     from transformers_trainer import batch_of, load_utterances, make_trainer
 
     config = recipe(arguments)
-    encoder, labels = config.model.encoder, list(config.model.labels)
+    encoder, labels = OmegaConf.to_container(config.model.encoder), list(config.model.labels)
     meter, data = Meter(arguments.device), load_utterances(arguments.manifest, labels)
 
     class Watch(TrainerCallback):
@@ -196,7 +197,7 @@ def run_trainer(arguments: argparse.Namespace, strategy: str) -> dict[str, objec
     taken = ("mask_time_", "mask_feature_", "hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_")
     model = Wav2Vec2ForCTC(
         Wav2Vec2Config(
-            **encoder.architecture,
+            **encoder["architecture"],
             **{key: value for key, value in encoder.items() if key.startswith(taken)},
             final_dropout=0.0,
             layerdrop=0.0,
