@@ -82,8 +82,8 @@ def tune_decoding(
     started = time.monotonic()
     _check_grid(alphas, betas, beam_sizes, output)
     alphas, betas = sorted(alphas), sorted(betas)
-    kept = keep_language_model(lm) if lm.is_file() else lm
-    use_language_model(model, kept)  # before the minutes that the model takes
+    use_language_model(model, lm)  # refused by the name that was given, before the minutes that the model takes
+    kept = keep_language_model(lm)
     data = compute_dev_data(model, dataset_manifest, batch_size)
     configure_decoding(model, {"strategy": "greedy_batch"})
     greedy = score_dev_data(model, data)

@@ -197,12 +197,14 @@ def test_a_path_out_of_the_archive_is_refused(model, hindi_lm, tmp_path):
         ({"beam_sizes": [4.5]}, "beam_sizes is"),
         ({"output": Path("bundle.zip")}, r"ends in \.nemo"),
         ({"lm": Path("words.arpa")}, r"words\.arpa"),
+        ({"lm": Path("empty.nemo")}, r"empty\.nemo"),  # the file that was given, not a copy
         ({"dataset_manifest": Path("empty.json")}, r"none of 0 rows with a text can be used; expected dev data"),
     ],
 )
 def test_impossible_arguments_are_named(model, dev, hindi_lm, tmp_path, monkeypatch, changes, named):
     monkeypatch.chdir(tmp_path)
     Path("empty.json").touch()
+    Path("empty.nemo").touch()
     arguments = {"dataset_manifest": dev, "lm": hindi_lm, "output": Path("bundle.nemo"), **GRID, **changes}
     with pytest.raises((ValueError, FileNotFoundError), match=named) as error:
         tune_decoding(model, **arguments)
