@@ -34,7 +34,7 @@ for _class in (WaveformNormalizer, XLSREncoder, LogMelFeatures, W2VBertEncoder, 
 def __getattr__(name: str) -> Any:
     """Import `transcribe` when it is first asked for: reading audio takes libraries that restoring a model does not."""
     if name == "transcribe":
-        from nemo_models.transcription import transcribe
+        from nemo_models.transcription.transcribe import transcribe
 
         return transcribe
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,15 +19,15 @@ from nemo.utils.get_rank import is_global_rank_zero
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.text import NORMALIZER_FINGERPRINT
-from nemo_models.augmentation import augment_lhotse_loader
-from nemo_models.checkpoint import EncoderCheckpoint, load_encoder_weights
-from nemo_models.ctc_decoding import CharacterCTCDecoding, complete_decoding_config
-from nemo_models.decoding import mask_log_probs
-from nemo_models.lm_bundle import LM_KEY, is_bundled, register_language_model, unpack_language_model
+from nemo_models.checkpoints.checkpoint import EncoderCheckpoint, load_encoder_weights
+from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding, complete_decoding_config
+from nemo_models.decoding.lm_bundle import LM_KEY, is_bundled, register_language_model, unpack_language_model
+from nemo_models.decoding.strategy import mask_log_probs
 from nemo_models.lora import updates_merged_in_state_dict
 from nemo_models.parameter_groups import spare_from_weight_decay
 from nemo_models.sharding import gathered_state_dict, is_sharded, shard
-from nemo_models.training_stream import TrainingStream, tell_workers_apart
+from nemo_models.training.augmentation import augment_lhotse_loader
+from nemo_models.training.stream import TrainingStream, tell_workers_apart
 from nemo_models.weightless import weightless_encoders
 
 

@@ -15,7 +15,7 @@ def main(cfg: DictConfig) -> None:
     from nemo.utils import logging
 
     import nemo_models  # noqa: F401  lets NeMo restore this project's models
-    from nemo_models.exporting import export_model
+    from nemo_models.export.exporting import export_model
 
     logging.setLevel(logging.ERROR)
     report = export_model(

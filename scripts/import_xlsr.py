@@ -13,7 +13,7 @@ from job import job
 @job("import_xlsr")
 def main(cfg: DictConfig) -> None:
     from data_prep.alphabet import load_alphabet
-    from nemo_models.checkpoint_import import import_checkpoint
+    from nemo_models.checkpoints.importing import import_checkpoint
 
     labels = load_alphabet(Path(cfg.alphabet) if cfg.alphabet else None)
     imported = import_checkpoint(str(cfg.checkpoint), labels, head=str(cfg.head), seed=cfg.seed)

@@ -7,7 +7,7 @@ from job import job
 
 @job("xlsr_hi", nemo=True)
 def main(cfg: DictConfig) -> None:
-    from nemo_models.finetuning import fine_tune
+    from nemo_models.training.finetuning import fine_tune
 
     print(f"wrote {fine_tune(cfg)}")
 

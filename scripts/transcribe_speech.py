@@ -20,8 +20,8 @@ OPEN_KEYS = ("ctc_decoding", "rnnt_decoding", "multitask_decoding", "prompt", "m
 def main(cfg: DictConfig) -> int:
     from nemo.utils import logging
 
-    from nemo_models.nemo_arguments import check_nemo_arguments, without_none_words
-    from nemo_models.transcription_command import run_command
+    from nemo_models.transcription.command import run_command
+    from nemo_models.transcription.nemo_arguments import check_nemo_arguments, without_none_words
 
     logging.setLevel(logging.ERROR)
     settings = without_none_words(OmegaConf.to_container(cfg, resolve=True))

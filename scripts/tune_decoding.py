@@ -19,8 +19,8 @@ def main(cfg: DictConfig) -> int:
     from nemo.utils import logging
 
     from nemo_models.ctc_model import XLSRCTCModel
-    from nemo_models.decoding_tuning import tune_decoding
     from nemo_models.model_loading import choose_device, load_ctc_model
+    from nemo_models.tuning.decoding_tuning import tune_decoding
 
     logging.setLevel(logging.ERROR)
     model = load_ctc_model(Path(cfg.model_path), None, choose_device(cfg.cuda))

@@ -46,7 +46,7 @@ def speech(shared_data: Path) -> list:
 @pytest.fixture(scope="session")
 def lmplz() -> str:
     """KenLM's estimator."""
-    from nemo_models.ngram_lm import find_lmplz
+    from nemo_models.language_models.ngram_lm import find_lmplz
 
     try:
         return find_lmplz()
@@ -58,7 +58,7 @@ def lmplz() -> str:
 def hindi_lm(lmplz: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A character 4-gram of `lm_lines()`."""
     from data_prep.alphabet import load_alphabet
-    from nemo_models.ngram_lm import train_ngram_lm
+    from nemo_models.language_models.ngram_lm import train_ngram_lm
 
     folder = tmp_path_factory.mktemp("lm")
     (folder / "text.txt").write_text("\n".join(lm_lines()) + "\n", encoding="utf-8")

@@ -61,7 +61,7 @@ def run_job(settings: Mapping[str, Any], kill_after_batches: int | None = None, 
         The exit status, the first that is not 0 of several; minus nine where it killed itself as asked.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["nemo_models.finetuning"])
+    context.set_forkserver_preload(["nemo_models.training.finetuning"])
     given = {**SETTINGS, **settings}
     overrides = [key if key.startswith("~") else f"{key}={value}" for key, value in given.items()]
     port = _free_port()
@@ -104,8 +104,8 @@ def _fine_tune(overrides: Sequence[str], kill_after_batches: int | None, environ
     # as in a command of its own; workers from a fork server would not notice that this process was killed
     multiprocessing.set_start_method("fork", force=True)
 
-    from nemo_models.finetuning import fine_tune
-    from nemo_models.training_resume import ResumeCheckpoint
+    from nemo_models.training.finetuning import fine_tune
+    from nemo_models.training.resume import ResumeCheckpoint
 
     torch.set_num_threads(1)
     if kill_after_batches is not None:

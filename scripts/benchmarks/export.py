@@ -57,9 +57,9 @@ def make_step(folder: str, _: str) -> None:
 def write_step(folder: str, form: str) -> None:
     """Write one form, run it, and compare."""
     import nemo_models  # noqa: F401  the libraries' own memory is what is there after this
-    from nemo_models.export_huggingface import write_huggingface
-    from nemo_models.export_onnx import write_onnx
-    from nemo_models.exporting import new_folder
+    from nemo_models.export.exporting import new_folder
+    from nemo_models.export.huggingface import write_huggingface
+    from nemo_models.export.onnx import write_onnx
     from nemo_models.model_loading import load_ctc_model
 
     if form != "huggingface":

@@ -14,7 +14,7 @@ import soundfile
 import torch
 
 from data_prep.manifest import read_manifest, resolve_audio_path
-from nemo_models.export_onnx import write_onnx
+from nemo_models.export.onnx import write_onnx
 from nemo_models.model_loading import load_ctc_model
 
 

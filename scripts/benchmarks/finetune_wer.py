@@ -80,9 +80,9 @@ def run_ours(arguments: argparse.Namespace) -> list[dict[str, float]]:
     from omegaconf import OmegaConf
 
     from data_prep.alphabet import load_alphabet
-    from nemo_models.checkpoint import load_checkpoint, load_encoder_weights
+    from nemo_models.checkpoints.checkpoint import load_checkpoint, load_encoder_weights
     from nemo_models.ctc_model import XLSRCTCModel
-    from nemo_models.decoding import decode_log_probs
+    from nemo_models.decoding.strategy import decode_log_probs
 
     logging.setLevel(logging.ERROR)
     overrides = [

@@ -76,7 +76,7 @@ def import_step(folder: str, form: str) -> None:
     """Import and save, with times and memory."""
     import nemo_models  # noqa: F401  the libraries' own memory is what is there after this
     from data_prep.alphabet import load_alphabet
-    from nemo_models.checkpoint_import import import_checkpoint
+    from nemo_models.checkpoints.importing import import_checkpoint
 
     path = checkpoint_path(folder, form)
     libraries = peak_bytes()

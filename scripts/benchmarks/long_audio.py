@@ -11,7 +11,7 @@ times are compared for the utterances whose words all came out the same.
 
 A model's text also changes where nothing is cut: beside the figures stands how many words differ when each utterance
 alone is followed by 20 ms of silence, one frame. What the cutting itself loses is tested with a model that hears
-perfectly (`tests/nemo_models/test_long_audio.py`).
+perfectly (`tests/nemo_models/transcription/test_long_audio.py`).
 
 Memory: the peak of a process of its own (VmHWM) for recordings of 10 minutes, 1 hour and 3 hours.
 """
@@ -32,11 +32,11 @@ import soundfile
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
-from nemo_models.audio_reader import AUDIO_TYPES, load_waveform  # noqa: E402  (only now is it found)
-from nemo_models.decoding import configure_decoding  # noqa: E402
+from nemo_models.decoding.strategy import configure_decoding  # noqa: E402
 from nemo_models.model_loading import load_ctc_model  # noqa: E402
-from nemo_models.transcript_files import Transcript  # noqa: E402
-from nemo_models.transcription import transcribe  # noqa: E402
+from nemo_models.transcription.audio_reader import AUDIO_TYPES, load_waveform  # noqa: E402  (only now is it found)
+from nemo_models.transcription.transcribe import transcribe  # noqa: E402
+from nemo_models.transcription.transcript_files import Transcript  # noqa: E402
 
 if TYPE_CHECKING:
     from nemo.collections.asr.models import EncDecCTCModel
@@ -48,9 +48,9 @@ QUIET_S = 0.1  # the quietest stretch of so many seconds is the room
 MEMORY = """
 import sys
 from pathlib import Path
-from nemo_models.decoding import configure_decoding
+from nemo_models.decoding.strategy import configure_decoding
 from nemo_models.model_loading import load_ctc_model
-from nemo_models.transcription import transcribe
+from nemo_models.transcription.transcribe import transcribe
 model = load_ctc_model(Path(sys.argv[1]))
 configure_decoding(model)
 (transcript,) = transcribe(model, [sys.argv[2]], batch_size=8)

@@ -26,7 +26,7 @@ from pathlib import Path
 from nemo.utils import logging
 logging.setLevel(logging.ERROR)
 from data_prep.alphabet import load_alphabet
-from nemo_models.ngram_lm import train_ngram_lm
+from nemo_models.language_models.ngram_lm import train_ngram_lm
 
 def read_status(pid):
     return dict(line.split(":", 1) for line in open(f"/proc/{pid}/status"))

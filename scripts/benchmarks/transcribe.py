@@ -130,7 +130,7 @@ def write_huggingface_folder(folder: Path) -> None:
 def write_nemo(folder: Path) -> None:
     """Import that folder."""
     if not (folder / "model.nemo").exists():
-        from nemo_models.checkpoint_import import import_checkpoint
+        from nemo_models.checkpoints.importing import import_checkpoint
 
         import_checkpoint(str(folder / "huggingface"), []).model.save_to(str(folder / "model.nemo"))
 
@@ -191,7 +191,7 @@ def load_ours(folder: Path, number_format: str, device: str) -> tuple[Callable[.
     from nemo.utils import logging
 
     from nemo_models.model_loading import choose_device, load_ctc_model, set_compute_dtype
-    from nemo_models.transcription import compute_log_probs, transcribe
+    from nemo_models.transcription.transcribe import compute_log_probs, transcribe
 
     logging.setLevel(logging.ERROR)
     model = load_ctc_model(folder / "model.nemo", device=choose_device(0 if device == "cuda" else -1))

@@ -7,10 +7,10 @@ from family import MEMBERS, narrow, write_member
 from transformers import SeamlessM4TFeatureExtractor
 
 from nemo_models import w2v_bert_features
-from nemo_models.checkpoint_import import import_checkpoint
+from nemo_models.checkpoints.importing import import_checkpoint
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.export_onnx import write_onnx
-from nemo_models.exporting import CONFORMER_TOLERANCE, TOLERANCE, export_model
+from nemo_models.export.exporting import CONFORMER_TOLERANCE, TOLERANCE, export_model
+from nemo_models.export.onnx import write_onnx
 from nemo_models.w2v_bert_encoder import W2VBertEncoder
 from nemo_models.w2v_bert_features import LogMelFeatures
 

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from topology import architecture
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from nemo_models.checkpoint import EncoderCheckpoint, load_encoder_weights
+from nemo_models.checkpoints.checkpoint import EncoderCheckpoint, load_encoder_weights
 from nemo_models.xlsr_encoder import ARCHITECTURE_KEYS, XLSREncoder
 
 SAME_ARITHMETIC = 1e-5  # both sides run float32 kernels that may split the work otherwise

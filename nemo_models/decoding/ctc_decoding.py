@@ -1,0 +1,249 @@
+"""NeMo's decoding of character labels, with times, confidence and n-best lists for every way to search.
+
+NeMo 3.0.0 searches well but finishes badly where labels are characters: `beam_batch` refuses timestamps, word
+confidence fails, a repeated character ends before it began, and the same text comes twice in an n-best list. Here NeMo
+(or a search that stands in for it) finds the labels, and everything else about a hypothesis follows from them and the
+utterance's own log-probabilities. So it is the same for every search, and independent of the batch.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nemo.collections.asr.parts.context_biasing import BoostingTreeModelConfig
+from nemo.collections.asr.parts.submodules.ctc_beam_decoding import BeamBatchedCTCInfer
+from nemo.collections.asr.parts.submodules.ctc_decoding import CTCDecoding, CTCDecodingConfig
+from nemo.collections.asr.parts.submodules.ctc_greedy_decoding import GreedyBatchedCTCInfer, GreedyCTCInfer
+from nemo.collections.asr.parts.utils.asr_confidence_utils import ConfidenceMethodMixin
+from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis, NBestHypotheses
+from nemo.collections.asr.parts.utils.timestamp_utils import get_segment_offsets
+from omegaconf import DictConfig, OmegaConf
+
+from nemo_models.decoding.alignment import align_tokens
+from nemo_models.decoding.beam_search import CompiledBeamCTCComputer
+from nemo_models.decoding.confidence import agreement, weigh
+from nemo_models.decoding.phrase_boosting import build_boosting_tree
+
+BEAM_BESIDE_GREEDY = 16  # hypotheses that a greedy search's confidence is weighed against
+
+
+class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
+    """NeMo's `CTCDecoding` where labels are characters.
+
+    It takes NeMo's settings and answers NeMo's calls. `frame_confidence` is NeMo's measure
+    (`confidence_cfg.method_cfg`); that of characters and words is the share of the beam that agrees (see `confidence`),
+    whatever `aggregation` says.
+    Text is the labels as they were found: no space is taken from before a punctuation mark. Settings beyond NeMo's:
+    `beam.boosting_tree.phrase_weights` (see `phrase_boosting`), and `strategy=pyctcdecode` takes an ARPA over words.
+    """
+
+    decoding: Any  # the search
+
+    def __init__(self, decoding_cfg: Mapping[str, Any] | DictConfig, vocabulary: Sequence[str], frame_s: float):
+        """Build the search.
+
+        Args:
+            decoding_cfg: NeMo's `CTCDecodingConfig`, complete.
+            vocabulary: Labels in order, the blank not among them.
+            frame_s: Seconds from one frame of log-probabilities to the next.
+        """
+        config = decoding_cfg if isinstance(decoding_cfg, DictConfig) else OmegaConf.create(dict(decoding_cfg))
+        search = config.copy()
+        search.compute_timestamps = None  # NeMo's own, which `beam_batch` refuses
+        search.beam.boosting_tree = {}  # NeMo's own, which needs a tokenizer
+        super().__init__(search, list(vocabulary))
+        self._init_confidence_method(config.confidence_cfg.method_cfg)
+        self.cfg = config
+        self.frame_s = frame_s
+        self.compute_timestamps = bool(config.get("compute_timestamps"))
+        self.supported_punctuation = None
+        wanted = config.get("ctc_timestamp_type", "all")
+        self.timestamp_types = ("char", "word", "segment") if wanted == "all" else (wanted,)
+        if config.strategy == "beam_batch":
+            self.decoding.search_algorithm = CompiledBeamCTCComputer.replacing(self.decoding.search_algorithm)
+            self._boost_phrases(config.beam)
+        elif config.strategy == "pyctcdecode":
+            self.decoding = _build_word_lm_search(self.vocabulary, config.beam)
+
+    def _boost_phrases(self, beam: DictConfig) -> None:
+        if not BoostingTreeModelConfig.is_empty(beam.boosting_tree):
+            search = self.decoding.search_algorithm
+            tree = build_boosting_tree(beam.boosting_tree, self.vocabulary)
+            search.fusion_models = [*(search.fusion_models or []), tree]
+            search.fusion_models_alpha = [*(search.fusion_models_alpha or []), beam.boosting_tree_alpha]
+
+    @property
+    def returns_n_best(self) -> bool:
+        """Whether NeMo's calls are answered with a list of hypotheses for each utterance."""
+        return self.searches_beam and not self.cfg.beam.get("return_best_hypothesis", True)
+
+    @property
+    def searches_beam(self) -> bool:
+        """Whether the search keeps more than one hypothesis."""
+        return not self.cfg.strategy.startswith("greedy")
+
+    def ctc_decoder_predictions_tensor(
+        self,
+        decoder_outputs: torch.Tensor,
+        decoder_lengths: torch.Tensor | None = None,
+        fold_consecutive: bool = True,
+        return_hypotheses: bool = False,
+    ) -> list[Hypothesis] | list[list[Hypothesis]]:
+        """As NeMo's.
+
+        Args:
+            decoder_outputs: (B, T, V+1) float, natural log-probabilities, frames of padding certain to be blank; or
+                (B, T) integer, labels, for texts alone.
+            decoder_lengths: (B,) integer, valid frames of each.
+            fold_consecutive: For labels: whether repeated ones are one character.
+            return_hypotheses: Whether more than text and score is wanted.
+
+        Returns:
+            One hypothesis for each utterance, or with `beam.return_best_hypothesis=false` a list of them, best first.
+        """
+        if decoder_outputs.ndim == 2:
+            return super().ctc_decoder_predictions_tensor(decoder_outputs, decoder_lengths, fold_consecutive)
+        if decoder_lengths is None:
+            decoder_lengths = torch.full((len(decoder_outputs),), decoder_outputs.shape[1])
+        timestamps = return_hypotheses and self.compute_timestamps
+        confidence = return_hypotheses and self.preserve_frame_confidence
+        found = self.decode(decoder_outputs, decoder_lengths, self.returns_n_best, timestamps, confidence)
+        if not return_hypotheses:
+            found = [[Hypothesis(hyp.score, hyp.y_sequence, hyp.text) for hyp in hyps] for hyps in found]
+        return found if self.returns_n_best else [hyps[0] for hyps in found]
+
+    def decode(
+        self,
+        log_probs: torch.Tensor,
+        lengths: torch.Tensor,
+        n_best: bool = False,
+        timestamps: bool = False,
+        confidence: bool = False,
+    ) -> list[list[Hypothesis]]:
+        """Search a batch and finish what was found.
+
+        Args:
+            log_probs: (B, T, V+1) float, natural log-probabilities, frames of padding certain to be blank.
+            lengths: (B,) integer, valid frames of each.
+            n_best: All hypotheses of the beam, no text twice; otherwise the best.
+            timestamps: Fill `timestamp` ("char", "word", "segment").
+            confidence: Fill `frame_confidence`, `token_confidence` and `word_confidence`.
+
+        Returns:
+            For each utterance its hypotheses, best first, at least one.
+        """
+        log_probs = log_probs.float()
+        found = self._search(self.decoding, log_probs, lengths, n_best or (confidence and self.searches_beam))
+        beams = found
+        if confidence and not self.searches_beam:
+            beams = self._search(self._search_beside_greedy, log_probs, lengths, True)
+        found = found if n_best else [hypotheses[:1] for hypotheses in found]
+        if timestamps or confidence:
+            for hypotheses, beam, row, length in zip(found, beams, log_probs.cpu(), lengths.tolist(), strict=True):
+                if confidence:
+                    self._fill_confidence(hypotheses, beam, row[:length])
+                if timestamps:
+                    for hypothesis in hypotheses:
+                        hypothesis.timestamp = self._timestamps(hypothesis, row[:length])
+        return found
+
+    def _search(
+        self, search: Any, log_probs: torch.Tensor, lengths: torch.Tensor, n_best: bool
+    ) -> list[list[Hypothesis]]:
+        if isinstance(search, BeamBatchedCTCInfer):
+            search.return_best_hypothesis = not n_best
+        with torch.inference_mode():
+            (found,) = search(decoder_output=log_probs, decoder_lengths=lengths)
+        beams = (hyp.n_best_hypotheses if isinstance(hyp, NBestHypotheses) else [hyp] for hyp in found)
+        by_frame = isinstance(search, GreedyCTCInfer | GreedyBatchedCTCInfer)
+        return [self._distinct(hypotheses, by_frame) for hypotheses in beams]
+
+    @cached_property
+    def _search_beside_greedy(self) -> BeamBatchedCTCInfer:
+        """What greedy search left out: its best hypothesis is the greedy one, for it has no language model."""
+        search = BeamBatchedCTCInfer(self.blank_id, BEAM_BESIDE_GREEDY)
+        search.search_algorithm = CompiledBeamCTCComputer.replacing(search.search_algorithm)
+        return search
+
+    def _distinct(self, hypotheses: list[Hypothesis], by_frame: bool) -> list[Hypothesis]:
+        """Give each hypothesis its tokens and text, and keep the best of those with the same text.
+
+        Args:
+            hypotheses: As the search gives them, best first.
+            by_frame: Whether a hypothesis has a label for each frame (NeMo's greedy search), or the labels of its text.
+        """
+        best: dict[tuple[int, ...], Hypothesis] = {}
+        for hypothesis in hypotheses:
+            labels = np.asarray(hypothesis.y_sequence, dtype=np.int64)
+            if by_frame:
+                labels = labels[np.diff(labels, prepend=self.blank_id) != 0]
+            hypothesis.tokens = labels[labels != self.blank_id].tolist()
+            hypothesis.text = self.decode_ids_to_str(hypothesis.tokens)
+            best.setdefault(tuple(hypothesis.tokens), hypothesis)
+        return list(best.values())
+
+    def _fill_confidence(self, hypotheses: list[Hypothesis], beam: list[Hypothesis], log_probs: torch.Tensor) -> None:
+        shares = weigh([hypothesis.score for hypothesis in beam])
+        tokens = [hypothesis.tokens for hypothesis in beam]
+        words = [self._words(hypothesis) for hypothesis in beam]
+        frames = self._get_confidence_tensor(log_probs).clamp(0, 1).tolist()
+        for hypothesis in hypotheses:
+            hypothesis.frame_confidence = frames
+            hypothesis.token_confidence = agreement(hypothesis.tokens, tokens, shares)
+            hypothesis.word_confidence = agreement(self._words(hypothesis), words, shares)
+
+    def _words(self, hypothesis: Hypothesis) -> list[str]:
+        return [word for word in hypothesis.text.split(self.word_seperator) if word]
+
+    def _timestamps(self, hypothesis: Hypothesis, log_probs: torch.Tensor) -> dict[str, Any]:
+        spans = align_tokens(log_probs.numpy(), hypothesis.tokens).tolist()
+        characters = self.decode_ids_to_tokens(hypothesis.tokens)
+        times = {"char": [self._time("char", text, *span) for text, span in zip(characters, spans, strict=True)]}
+        times["word"] = [
+            self._time("word", "".join(characters[first:last]), spans[first][0], spans[last - 1][1])
+            for first, last in _find_words(characters, self.word_seperator)
+        ]
+        times["segment"] = get_segment_offsets(
+            times["word"], self.segment_seperators, segment_gap_threshold=self.segment_gap_threshold
+        )
+        return {"timestep": hypothesis.timestamp, **{kind: times[kind] for kind in self.timestamp_types}}
+
+    def _time(self, kind: str, text: str, start: int, end: int) -> dict[str, Any]:
+        """NeMo's form of a time: frames from `start_offset` up to, not including, `end_offset`, and seconds."""
+        seconds = {"start": round(start * self.frame_s, 6), "end": round(end * self.frame_s, 6)}
+        return {kind: text, "start_offset": start, "end_offset": end, **seconds}
+
+
+def _build_word_lm_search(labels: Sequence[str], beam: DictConfig) -> Any:
+    try:
+        from nemo_models.decoding.word_lm_search import (
+            WordLMSearch,  # pyctcdecode is not where only pip install was run
+        )
+    except ImportError as error:
+        raise ValueError(f"ctc_decoding.strategy=pyctcdecode: {error}; install it: make setup") from error
+    path = Path(beam.ngram_lm_model)
+    return WordLMSearch(labels, path, beam.beam_size, beam.ngram_lm_alpha, beam.beam_beta, beam.pyctcdecode_cfg)
+
+
+def complete_decoding_config(given: Mapping[str, Any] | DictConfig) -> DictConfig:
+    """Add NeMo's defaults to any part of its decoding settings; keys that NeMo does not know are kept."""
+    plain = OmegaConf.to_container(given, resolve=True) if isinstance(given, DictConfig) else dict(given)
+    defaults = OmegaConf.to_container(OmegaConf.structured(CTCDecodingConfig))
+    config = OmegaConf.merge(OmegaConf.create(defaults), OmegaConf.create(plain))
+    assert isinstance(config, DictConfig)
+    return config
+
+
+def _find_words(characters: Sequence[str], separator: str) -> list[tuple[int, int]]:
+    """Where the words of a text stand: the index of each one's first character, and the index after its last."""
+    words, first = [], None
+    for index, character in enumerate([*characters, separator]):
+        if character != separator and first is None:
+            first = index
+        elif character == separator and first is not None:
+            words.append((first, index))
+            first = None
+    return words

@@ -1,0 +1,89 @@
+"""The second search: pyctcdecode with a language model over words, in the form of NeMo's searches.
+
+NeMo's own call gives pyctcdecode no unigrams, so that every word counts as unknown and the result is silently worse.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import kenlm
+import numpy as np
+import torch
+from nemo.collections.asr.parts.submodules.ctc_beam_decoding import PyCTCDecodeConfig
+from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis, NBestHypotheses
+from pyctcdecode.alphabet import Alphabet
+from pyctcdecode.decoder import BeamSearchDecoderCTC
+from pyctcdecode.language_model import LanguageModel
+
+from nemo_models.language_models.word_lm import read_unigrams
+
+PYCTCDECODE_BLANK = ""
+
+
+class WordLMSearch:
+    """pyctcdecode's beam search; each utterance is searched alone, on the CPU."""
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        lm_path: Path,
+        beam_size: int,
+        alpha: float,
+        beta: float,
+        pruning: PyCTCDecodeConfig,
+    ):
+        """Load the language model.
+
+        Args:
+            labels: The acoustic model's, in order, the blank not among them.
+            lm_path: ARPA over words.
+            beam_size: Hypotheses kept.
+            alpha: Weight of the language model's natural-log score.
+            beta: Added for each word.
+            pruning: The other settings of the search.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The file does not give its words.
+        """
+        words = read_unigrams(lm_path)
+        reader = kenlm.Config()
+        reader.show_progress, reader.arpa_complain = False, kenlm.ARPALoadComplain.NONE
+        language_model = LanguageModel(kenlm.Model(str(lm_path), reader), words, alpha=alpha, beta=beta)
+        # built by hand: `build_ctcdecoder` guesses what labels mean
+        alphabet = Alphabet([*labels, PYCTCDECODE_BLANK], False)
+        self._decoder = BeamSearchDecoderCTC(alphabet, language_model)
+        self._label_ids = {label: index for index, label in enumerate(labels)}
+        self._settings = {
+            "beam_width": beam_size,
+            "beam_prune_logp": pruning.beam_prune_logp,
+            "token_min_logp": pruning.token_min_logp,
+            "prune_history": pruning.prune_history,
+            "hotwords": pruning.hotwords,
+            "hotword_weight": pruning.hotword_weight,
+        }
+
+    def __call__(
+        self, decoder_output: torch.Tensor, decoder_lengths: torch.Tensor
+    ) -> tuple[list[NBestHypotheses | Hypothesis]]:
+        """Search a batch.
+
+        Args:
+            decoder_output: (B, T, V+1) float, natural log-probabilities, blank last.
+            decoder_lengths: (B,) integer, valid frames of each.
+
+        Returns:
+            One list of hypotheses for each utterance, best first, in a tuple as NeMo's searches have it.
+        """
+        rows = decoder_output.float().cpu().numpy()
+        utterances = zip(rows, decoder_lengths.tolist(), strict=True)
+        return ([NBestHypotheses(self._search(row[:length])) for row, length in utterances],)
+
+    def _search(self, log_probs: np.ndarray) -> list[Hypothesis]:
+        if not len(log_probs):
+            return [Hypothesis(score=0.0, y_sequence=[])]
+        beams = self._decoder.decode_beams(log_probs, **self._settings)
+        return [
+            Hypothesis(score=float(score), y_sequence=[self._label_ids[character] for character in text])
+            for text, *_, score in beams
+        ]

@@ -1,0 +1,143 @@
+"""Export of a `.nemo` to other runtimes: what every format shares.
+
+A folder appears complete or not at all, and only after what was written has been run on its own and has given the
+model's log-probabilities.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.model_loading import load_ctc_model
+from nemo_models.xlsr_encoder import XLSREncoder
+
+FORMATS = ("onnx", "huggingface")
+QUANTIZATIONS = ("int8",)
+TOLERANCE = 1e-4  # natural log; float32 arithmetic in another order differs by some 1e-6 to 1e-5
+CONFORMER_TOLERANCE = 1e-3  # through Wav2Vec2-BERT's 24 layers PyTorch itself is up to 3e-4 from float64
+PROBE_SAMPLES = (51_234, 16_000, 1_600)  # 3.2, 1.0 and 0.1 s at 16 kHz
+
+
+@dataclass
+class ExportReport:
+    """What an export wrote and how it compares with the model.
+
+    Attributes:
+        folder: Where it is.
+        files: Names in it, with their bytes.
+        difference: Largest difference of a log-probability from the model's, natural log; `None` if not compared.
+        seconds: From the restored model to the finished folder.
+        notes: What the user should know, a sentence each.
+    """
+
+    folder: Path
+    files: dict[str, int]
+    difference: float | None
+    seconds: float
+    notes: list[str] = field(default_factory=list)
+
+
+def export_model(
+    model_path: Path,
+    format: str,
+    output_dir: Path,
+    quantization: str | None = None,
+    lm: Path | None = None,
+    lm_alpha: float = 0.5,
+    lm_beta: float = 3.0,
+    verify: bool = True,
+) -> ExportReport:
+    """Write a model the way another runtime reads it.
+
+    Args:
+        model_path: The `.nemo`.
+        format: One of `FORMATS`.
+        output_dir: The folder to make; it must not exist, or be empty.
+        quantization: With `onnx`: one of `QUANTIZATIONS`; `None` keeps float32.
+        lm: With `huggingface`: a word n-gram language model in ARPA form for pyctcdecode.
+        lm_alpha: Weight of that model's score.
+        lm_beta: Added for each word.
+        verify: Run what was written and compare it with the model.
+
+    Returns:
+        What was written.
+
+    Raises:
+        FileNotFoundError: The model or the language model is missing.
+        ValueError: An argument cannot be, a package is missing, the model cannot be written in that form, or what was
+            written gives other log-probabilities.
+    """
+    _check_arguments(format, quantization, lm, output_dir)
+    if format == "onnx":
+        from nemo_models.export.onnx import compare_onnx, require_onnx_packages, write_onnx
+
+        require_onnx_packages(quantization is not None or verify)
+    model = load_ctc_model(model_path)
+    if not isinstance(model, XLSRCTCModel):
+        raise ValueError(f"{model_path}: a {type(model).__name__}, expected one of this project's models")
+    started = time.monotonic()
+    with new_folder(output_dir) as folder:
+        if format == "onnx":
+            path, notes = write_onnx(model, folder, quantization, source=model_path.name)
+            difference = compare_onnx(model, path) if verify else None
+        else:
+            from nemo_models.export.huggingface import compare_huggingface, write_huggingface
+
+            notes = write_huggingface(model, folder, lm, lm_alpha, lm_beta)
+            difference = compare_huggingface(model, folder) if verify else None
+        allowed = TOLERANCE if isinstance(model.encoder, XLSREncoder) else CONFORMER_TOLERANCE
+        if difference is not None and not difference <= allowed and quantization is None:
+            raise ValueError(
+                f"{model_path}: the {format} export gives other log-probabilities (by up to {difference:.2g}, allowed "
+                f"{allowed:g}); nothing written"
+            )
+    files = {path.relative_to(output_dir).as_posix(): path for path in sorted(output_dir.rglob("*")) if path.is_file()}
+    sizes = {name: path.stat().st_size for name, path in files.items()}
+    return ExportReport(output_dir, sizes, difference, time.monotonic() - started, notes)
+
+
+@contextmanager
+def new_folder(output_dir: Path) -> Iterator[Path]:
+    """Give a hidden folder beside `output_dir` that takes its name if the block ends well, and vanishes otherwise."""
+    output_dir.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{output_dir.name}.", dir=output_dir.parent))
+    try:
+        yield partial
+        partial.chmod(0o755)  # mkdtemp's is its owner's alone
+        partial.replace(output_dir)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def probe_waveforms() -> list[torch.Tensor]:
+    """Noise of unit variance, float32, of `PROBE_SAMPLES`: always the same."""
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(samples, generator=generator) for samples in PROBE_SAMPLES]
+
+
+def pad_waveforms(waveforms: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stack waveforms with zeros behind: (B, T) and their lengths, int64, (B,)."""
+    lengths = torch.tensor([len(waveform) for waveform in waveforms])
+    return torch.nn.utils.rnn.pad_sequence(list(waveforms), batch_first=True), lengths
+
+
+def _check_arguments(format: str, quantization: str | None, lm: Path | None, output_dir: Path) -> None:
+    if format not in FORMATS:
+        raise ValueError(f"format is {format}, expected one of {', '.join(FORMATS)}")
+    if quantization is not None and quantization not in QUANTIZATIONS:
+        raise ValueError(f"quantization is {quantization}, expected null or one of {', '.join(QUANTIZATIONS)}")
+    if quantization is not None and format != "onnx":
+        raise ValueError(f"quantization={quantization} is for format=onnx; format={format} keeps float32")
+    if lm is not None and format != "huggingface":
+        raise ValueError(f"lm={lm} is for format=huggingface; a graph holds no language model")
+    if lm is not None and not lm.is_file():
+        raise FileNotFoundError(f"lm: {lm}: no such file")
+    if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
+        raise ValueError(f"output_dir: {output_dir} is there and not an empty folder; remove it or name another")

@@ -1,0 +1,259 @@
+"""A model as Hugging Face's `Wav2Vec2ForCTC` or `Wav2Vec2BertForCTC`: a folder that `transformers.pipeline` takes."""
+
+import gzip
+import json
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from transformers import (
+    AutoFeatureExtractor,
+    AutoModelForCTC,
+    SeamlessM4TFeatureExtractor,
+    Wav2Vec2BertForCTC,
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForCTC,
+)
+
+from nemo_models.checkpoints.huggingface_checkpoint import EPSILON_KEY, KINDS
+from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.decoding.lm_bundle import LM_KEY
+from nemo_models.export.exporting import pad_waveforms, probe_waveforms
+from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
+
+WORD_DELIMITER = "|"
+BLANK_NAMES = ("<pad>", "[PAD]", "<blank>")
+SPECIAL_NAMES = {"bos_token": ("<s>", "[BOS]"), "eos_token": ("</s>", "[EOS]"), "unk_token": ("<unk>", "[UNK]")}
+"""Labels that a head brought from elsewhere may have; a head of this project has none of them."""
+LM_FOLDER = "language_model"
+"""pyctcdecode's names: this folder with `attrs.json`, `unigrams.txt` and the model, beside `alphabet.json`."""
+
+
+def write_huggingface(
+    model: XLSRCTCModel, folder: Path, lm: Path | None = None, lm_alpha: float = 0.5, lm_beta: float = 3.0
+) -> list[str]:
+    """Write model, tokenizer and feature extractor, and a language model where one is given.
+
+    The tensors are the model's own, bit for bit; the blank keeps its place behind the labels.
+
+    Args:
+        model: Of wav2vec 2.0 or Wav2Vec2-BERT.
+        folder: Exists, empty.
+        lm: A word n-gram language model, ARPA, plain or gzip.
+        lm_alpha: Weight of its score.
+        lm_beta: Added for each word.
+
+    Returns:
+        What the user should know, a sentence each.
+
+    Raises:
+        ValueError: The labels are such that the form cannot hold them, or `lm` is no ARPA file over words of them.
+    """
+    labels = list(model.decoder.vocabulary)
+    vocabulary = hugging_face_vocabulary(labels)
+    network = _as_hugging_face(model)
+    notes = write_word_lm(folder, lm, labels, lm_alpha, lm_beta) if lm else []
+    network.save_pretrained(folder)
+    _write_processor(model, folder, vocabulary, with_lm=lm is not None)
+    for path in folder.iterdir():
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    if lm is None and OmegaConf.select(model.cfg, LM_KEY):
+        notes.append(
+            "the model's language model stays behind: it is one of characters, and transformers decodes with one of "
+            "words, which lm= takes (ARPA)"
+        )
+    notes += _note_epsilon(model)
+    return notes
+
+
+def hugging_face_vocabulary(labels: Sequence[str]) -> list[str]:
+    """Name the classes of the head: the labels with `|` for the space, then the blank.
+
+    Raises:
+        ValueError: `|` is a label itself beside the space, a label is there twice, or every name for the blank is
+            taken.
+    """
+    if WORD_DELIMITER in labels and " " in labels:
+        raise ValueError(
+            "the labels hold both a space and '|', which stands for the space in Hugging Face vocabularies"
+        )
+    names = [WORD_DELIMITER if label == " " else label for label in labels]
+    free = [name for name in BLANK_NAMES if name not in names]
+    if not free or len(set(names)) != len(names):
+        raise ValueError("the labels hold one label twice, or every name for the blank; a vocabulary needs unlike ones")
+    return [*names, free[0]]
+
+
+def compare_huggingface(model: XLSRCTCModel, folder: Path) -> float:
+    """Load a folder with transformers alone and run it on noise, each waveform alone and all in a padded batch.
+
+    Wav2Vec2-BERT is given transformers' features on both sides: it magnifies their last bit, see `import_proof`.
+
+    Returns:
+        The largest difference of a log-probability on a valid frame from the model's, natural log.
+    """
+    network = AutoModelForCTC.from_pretrained(folder).eval()
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    waveforms = probe_waveforms()
+    largest = 0.0
+    for batch in [*([waveform] for waveform in waveforms), waveforms]:
+        signal, lengths = pad_waveforms(batch)
+        features = extractor([wave.numpy() for wave in batch], sampling_rate=16000, padding=True, return_tensors="pt")
+        with torch.inference_mode():
+            if _kind(model) == "wav2vec2":
+                expected, frames, _ = model(input_signal=signal, input_signal_length=lengths)
+            else:
+                expected, frames, _ = model(
+                    processed_signal=features["input_features"].transpose(1, 2),
+                    processed_signal_length=features["attention_mask"].sum(dim=1),
+                )
+            found = network(**features).logits.log_softmax(-1)
+        for row, other, count in zip(expected, found, frames, strict=True):
+            largest = max(largest, (row[:count] - other[:count]).abs().max().item())
+    return largest
+
+
+def write_word_lm(folder: Path, lm: Path, labels: Sequence[str], alpha: float, beta: float) -> list[str]:
+    """Write a word language model the way pyctcdecode, and so `Wav2Vec2ProcessorWithLM`, reads one.
+
+    pyctcdecode itself is not needed for that.
+
+    Args:
+        folder: Of the export.
+        lm: ARPA, plain or gzip. KenLM's binary form has no list of words, without which pyctcdecode decodes badly.
+        labels: The model's, without the blank.
+        alpha: Weight of the language model's score.
+        beta: Added for each word.
+
+    Returns:
+        What the user should know, a sentence each.
+
+    Raises:
+        ValueError: It is no ARPA file, or the model can write none of its words.
+    """
+    target = folder / LM_FOLDER
+    target.mkdir()
+    with (target / "lm.arpa").open("wb") as copy:
+        for line in _read_arpa(lm):
+            copy.write(line)
+    words = list(_read_words(target / "lm.arpa", lm))
+    writable = [word for word in words if set(word) <= set(labels)]
+    if not writable:
+        raise ValueError(
+            f"{lm}: the model can write none of its {len(words)} words; expected a language model of words"
+        )
+    (target / "unigrams.txt").write_text("".join(f"{word}\n" for word in sorted(writable)), encoding="utf-8")
+    settings = {"alpha": alpha, "beta": beta, "unk_score_offset": -10.0, "score_boundary": True}
+    (target / "attrs.json").write_text(json.dumps(settings), encoding="utf-8")
+    alphabet = {"labels": [*labels, ""], "is_bpe": False}
+    (folder / "alphabet.json").write_text(json.dumps(alphabet, ensure_ascii=False), encoding="utf-8")
+    return [f"language model: {len(writable)} of {len(words)} words can be written with the model's labels"]
+
+
+def _kind(model: XLSRCTCModel) -> str:
+    return str(model.encoder.network.config.model_type)
+
+
+def _as_hugging_face(model: XLSRCTCModel) -> Wav2Vec2ForCTC | Wav2Vec2BertForCTC:
+    """The model's own tensors under transformers' names; nothing is copied."""
+    head = model.decoder.decoder_layers[0]
+    make_config, keys, prefix = KINDS[_kind(model)]
+    config = make_config(
+        **{key: getattr(model.encoder.network.config, key) for key in keys},
+        vocab_size=head.out_channels,
+        pad_token_id=head.out_channels - 1,
+        bos_token_id=None,
+        eos_token_id=None,
+        ctc_loss_reduction="mean",
+        ctc_zero_infinity=True,
+    )
+    with torch.device("meta"):
+        network = (Wav2Vec2ForCTC if _kind(model) == "wav2vec2" else Wav2Vec2BertForCTC)(config)
+    setattr(network, prefix.rstrip("."), model.encoder.network)
+    network.lm_head.weight = torch.nn.Parameter(head.weight.detach()[..., 0], requires_grad=False)
+    network.lm_head.bias = torch.nn.Parameter(head.bias.detach(), requires_grad=False)
+    return network
+
+
+def _note_epsilon(model: XLSRCTCModel) -> list[str]:
+    if _kind(model) != "wav2vec2" or not model.preprocessor.normalize:
+        return []
+    epsilon = model.preprocessor.epsilon
+    if epsilon == HUGGING_FACE_EPSILON:
+        return []
+    return [
+        f"the model adds {epsilon:g} to a waveform's variance, Hugging Face's feature extractor "
+        f"{HUGGING_FACE_EPSILON:g}: the quieter the audio, the more outputs differ (texts below some -30 dBFS RMS); "
+        f"waveforms multiplied by {(HUGGING_FACE_EPSILON / epsilon) ** 0.5:.3g} give the model's own"
+    ]
+
+
+def _write_processor(model: XLSRCTCModel, folder: Path, vocabulary: Sequence[str], with_lm: bool) -> None:
+    (folder / "vocab.json").write_text(json.dumps({name: i for i, name in enumerate(vocabulary)}), encoding="utf-8")
+    specials = {key: next((name for name in names if name in vocabulary), None) for key, names in SPECIAL_NAMES.items()}
+    Wav2Vec2CTCTokenizer(
+        str(folder / "vocab.json"),
+        **specials,
+        pad_token=vocabulary[-1],
+        word_delimiter_token=WORD_DELIMITER,
+        clean_up_tokenization_spaces=False,
+    ).save_pretrained(folder)
+    sample_rate = int(model.cfg.sample_rate)
+    if _kind(model) == "wav2vec2":
+        processor_class = "Wav2Vec2Processor"
+        epsilon = float(model.preprocessor.epsilon)
+        extractor: Any = Wav2Vec2FeatureExtractor(
+            sampling_rate=sample_rate,
+            do_normalize=model.preprocessor.normalize,
+            return_attention_mask=model.encoder.mask_padding,
+            **({EPSILON_KEY: epsilon} if epsilon != HUGGING_FACE_EPSILON else {}),
+        )
+    else:
+        processor_class = "Wav2Vec2BertProcessor"
+        extractor = SeamlessM4TFeatureExtractor(sampling_rate=sample_rate)
+    extractor.save_pretrained(folder)
+    if with_lm:
+        processor_class = "Wav2Vec2ProcessorWithLM"
+    for name in ("preprocessor_config.json", "tokenizer_config.json"):
+        content: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
+        content["processor_class"] = processor_class
+        (folder / name).write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _read_arpa(path: Path) -> Iterator[bytes]:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+        try:
+            first = stream.readline()
+            while first == b"\n":
+                first = stream.readline()
+            if first.strip() != b"\\data\\":
+                raise ValueError(f"{path}: not an ARPA file (expected \\data\\ at its beginning, found {first[:20]!r})")
+            yield first
+            yield from stream
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"{path}: not a complete gzip file ({error})") from error
+
+
+def _read_words(arpa: Path, source: Path) -> Iterator[str]:
+    inside = False
+    with arpa.open(encoding="utf-8", newline="\n") as lines:
+        try:
+            for number, line in enumerate(lines, start=1):
+                if line.startswith("\\"):
+                    if inside:
+                        return
+                    inside = line.startswith("\\1-grams:")
+                elif inside and line.strip():
+                    fields = line.rstrip(os.linesep).split("\t")
+                    if len(fields) < 2:
+                        raise ValueError(f"{source}:{number}: {line.strip()!r}, expected a score and a word")
+                    if fields[1] not in ("<s>", "</s>", "<unk>"):
+                        yield fields[1]
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{source}: not UTF-8 ({error})") from error
+    raise ValueError(f"{source}: not a complete ARPA file (its list of single words does not end)")

@@ -1,0 +1,1 @@
+"""N-gram language models of characters and words: text, estimation, interpolation, perplexity, files."""

@@ -1,0 +1,136 @@
+"""KenLM's `lmplz` and, before it, the dropping of repeated lines: both go to disk where memory does not suffice."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from nemo_models.language_models.arpa import open_arpa
+from nemo_models.language_models.lm_file import encode_tokens
+from nemo_models.language_models.text import PreparedText, TextCounts, describe_counts
+
+_SORT_MEMORY = "256M"  # of `sort` while it drops repeated lines; beyond it, it goes to disk
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """How n-gram models are estimated.
+
+    Attributes:
+        order: Longest n-gram.
+        prune: Counts up to which n-grams are dropped, by order.
+        memory: What `lmplz` may use for sorting, as it writes it.
+        labels: Characters that are tokens; `None` makes words the tokens.
+        deduplicate: Whether a line counts once however often it stands there.
+    """
+
+    order: int
+    prune: tuple[int, ...]
+    memory: str
+    labels: tuple[str, ...] | None
+    deduplicate: bool
+
+    def run(self, name: str, text: PreparedText, counts: TextCounts, unseen: set[bytes], folder: Path) -> Path:
+        """Estimate a model of one text.
+
+        Args:
+            name: What errors call the text.
+            text: Its lines.
+            counts: Of its lines; what is a duplicate is moved there from what is used.
+            unseen: Words; those of the text are taken out.
+            folder: For the ARPA file and what is sorted on disk.
+
+        Returns:
+            The ARPA file.
+
+        Raises:
+            FileNotFoundError: `lmplz` is missing.
+            ValueError: No usable line, too little text for the order, or `lmplz` failed.
+        """
+        if not counts.used:
+            raise ValueError(f"no usable line in {name}: {describe_counts(counts)}")
+        arpa = text.path.with_suffix(".arpa")
+        command = [find_lmplz(), "-o", str(self.order), "--discount_fallback", "-S", self.memory, "-T", f"{folder}/"]
+        command += ["--arpa", str(arpa), *(["--prune", *map(str, self.prune)] if self.prune else [])]
+        lines = _unique(text.read(), folder) if self.deduplicate else text.read()
+        kept = 0
+
+        def tokens() -> Iterator[bytes]:
+            nonlocal kept
+            for line in tqdm(lines, desc="estimating", total=counts.used, unit=" lines"):
+                kept += 1
+                if unseen:
+                    unseen.difference_update(line.split(b" "))
+                yield self.encode(line) + b"\n"
+
+        _feed(command, tokens(), folder / "lmplz.log")
+        counts.duplicates, counts.used = counts.used - kept, kept
+        with open_arpa(arpa) as (_, sizes):
+            if len(sizes) < self.order or not sizes[-1]:
+                raise ValueError(
+                    f"{name}: {kept} usable lines hold no {self.order}-gram"
+                    f"{' after pruning' if self.prune else ''}; use a lower order, less pruning or more text"
+                )
+        return arpa
+
+    def encode(self, line: bytes) -> bytes:
+        """Write a normalised line as `lmplz` and the model's vocabulary have it."""
+        return line if self.labels is None else encode_tokens(line.decode(), self.labels).encode()
+
+
+def find_lmplz() -> str:
+    """Return the path of KenLM's `lmplz`: beside this interpreter first, then on PATH.
+
+    Raises:
+        FileNotFoundError: It is in neither place.
+    """
+    own = Path(sys.prefix) / "bin" / "lmplz"
+    found = str(own) if os.access(own, os.X_OK) else shutil.which("lmplz")
+    if not found:
+        raise FileNotFoundError(
+            f"lmplz not found at {own} or on PATH; build it with: make setup (or scripts/build_kenlm.sh)"
+        )
+    return found
+
+
+def _unique(lines: Iterable[bytes], folder: Path) -> Iterator[bytes]:
+    """Yield each line once, in the order of their bytes."""
+    command = ["sort", "--unique", "--buffer-size", _SORT_MEMORY, "--temporary-directory", str(folder)]
+    environment = {**os.environ, "LC_ALL": "C"}  # compare bytes: quicker, and no two lines are taken for the same
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            for line in lines:  # it says nothing before it has read everything, so that no pipe can fill up
+                process.stdin.write(line + b"\n")
+            process.stdin.close()
+            for line in process.stdout:
+                yield line[:-1]
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise OSError(f"sort failed with status {process.returncode}; is {folder.parent} full?")
+
+
+def _feed(command: Sequence[str], lines: Iterable[bytes], log_path: Path) -> None:
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log)
+        assert process.stdin is not None
+        try:
+            process.stdin.writelines(lines)
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # it ended early; its exit status and log say why
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            status = process.wait()
+    if status:
+        said = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise ValueError(f"lmplz failed with status {status}: {' '.join(said[-2:])} (command: {' '.join(command)})")

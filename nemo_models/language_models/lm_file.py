@@ -1,0 +1,212 @@
+"""The file of a token n-gram language model, as NeMo's `beam_batch` reads it: what it was made for, and its writing.
+
+A language model is tied to the order of a model's labels, and to the normaliser that its text went through. Both are
+in the file and checked before decoding, since a mismatch gives no error by itself, only bad texts.
+"""
+
+import hashlib
+import tarfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nemo.collections.asr.parts.submodules.ngram_lm import DEFAULT_TOKEN_OFFSET, NGramGPULanguageModel
+from nemo.collections.asr.parts.submodules.ngram_lm.ngram_lm_batched import SuffixTreeStorage
+from omegaconf import open_dict
+
+from nemo_models.language_models.arpa import END, SPECIAL_WORDS, START, BackoffModel
+from nemo_models.nemo_file import read_nemo_config
+
+METADATA_KEY = "text_lm"  # where the metadata stands in the configuration inside the language model's .nemo file
+_OTHER_FILES = {  # how files begin that are taken for it
+    b"\\data\\": "an ARPA text (of words? strategy pyctcdecode reads those)",
+    b"mmap lm ": "a KenLM binary",
+    b"\x1f\x8b": "a gzip file",
+    b"": "an empty file",
+}
+_REMEDY = "make one for this model: python scripts/train_ngram_lm.py text=… model_path=… output=…"
+_FIRST_LABEL = len(SPECIAL_WORDS)
+
+
+@dataclass(frozen=True)
+class NgramLMMetadata:
+    """What a language model was made for and from; written into its file."""
+
+    order: int
+    labels_hash: str
+    normalizer_fingerprint: str
+    prune: tuple[int, ...] = ()
+    lines: int = 0
+    lines_used: int = 0
+    lines_left_out: int = 0
+    weights: tuple[float, ...] = ()  # of the texts that were interpolated
+
+
+def hash_labels(labels: Sequence[str]) -> str:
+    """Return 16 hexadecimal digits that differ when any label or their order does."""
+    return hashlib.sha256("\n".join(labels).encode()).hexdigest()[:16]
+
+
+def token_words(labels: Sequence[str]) -> list[bytes]:
+    """What stands for each label in a token language model: NeMo looks for `chr(index + 100)`."""
+    return [chr(index + DEFAULT_TOKEN_OFFSET).encode() for index in range(len(labels))]
+
+
+def encode_tokens(text: str, labels: Sequence[str]) -> str:
+    """Write a text the way the language model reads it: each character as its token, separated by spaces.
+
+    Args:
+        text: Characters that are all among `labels`.
+        labels: The acoustic model's labels, in order.
+    """
+    return " ".join(text.translate({ord(label): chr(i + DEFAULT_TOKEN_OFFSET) for i, label in enumerate(labels)}))
+
+
+def read_metadata(lm_path: Path) -> NgramLMMetadata | None:
+    """Read what a language model was made for; `None` for one that another tool wrote.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not an n-gram language model in a `.nemo` file.
+    """
+    return _parse_metadata(_read_config(lm_path))
+
+
+def check_lm_matches(lm_path: Path, labels: Sequence[str], normalizer_fingerprint: str) -> None:
+    """Refuse a language model that was made for other labels or from text of another normaliser.
+
+    A language model of another tool carries neither; only the number of its labels can be compared then.
+
+    Args:
+        lm_path: The language model's `.nemo` file.
+        labels: The acoustic model's labels, in order, without the blank.
+        normalizer_fingerprint: Of the normaliser that the acoustic model's transcripts went through.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no language model or does not fit; the message holds both sides.
+    """
+    config = _read_config(lm_path)
+    size, metadata = config.get("vocab_size"), _parse_metadata(config)
+    if size != len(labels):
+        raise ValueError(f"{lm_path}: language model over {size} labels, but the model has {len(labels)}; {_REMEDY}")
+    if metadata and metadata.labels_hash != hash_labels(labels):
+        raise ValueError(
+            f"{lm_path}: language model of other labels or another order of them (hash {metadata.labels_hash}, "
+            f"the model's {hash_labels(labels)}); {_REMEDY}"
+        )
+    if metadata and metadata.normalizer_fingerprint != normalizer_fingerprint:
+        raise ValueError(
+            f"{lm_path}: text normalised by {metadata.normalizer_fingerprint}, but the model's transcripts by "
+            f"{normalizer_fingerprint}; {_REMEDY}"
+        )
+
+
+def write_token_lm(model: BackoffModel, metadata: NgramLMMetadata, output: Path) -> None:
+    """Write a language model over labels for `beam_batch`.
+
+    Args:
+        model: Its vocabulary is `token_words` of the labels.
+        metadata: What it is for and from; written into the file.
+        output: The `.nemo` file to write.
+    """
+    nemo_model = NGramGPULanguageModel.from_suffix_tree(to_suffix_tree(model))
+    with open_dict(nemo_model.cfg):
+        nemo_model.cfg[METADATA_KEY] = {
+            **asdict(metadata),
+            "prune": list(metadata.prune),
+            "weights": list(metadata.weights),
+        }
+    nemo_model.save_to(str(output))
+
+
+def to_suffix_tree(model: BackoffModel) -> SuffixTreeStorage:
+    """Lay a model over labels out as NeMo's acceptor: a state for each context, an arc for each n-gram.
+
+    NeMo fills the same arrays n-gram by n-gram from an ARPA file (`SuffixTreeStorage`); the numbering is the same.
+
+    Returns:
+        What `NGramGPULanguageModel.from_suffix_tree` takes.
+    """
+    label_count, last = len(model.vocabulary) - _FIRST_LABEL, len(model.orders)
+    state_count = 2 + label_count + sum(_count_continued(model, order) for order in range(2, last))
+    arc_count = label_count + sum(_count_continued(model, order) for order in range(2, last + 1))
+    tree = SuffixTreeStorage(state_count, arc_count + label_count, vocab_size=label_count, max_order=last)
+    tree.num_states, tree.num_arcs = state_count, arc_count
+    arcs, states = tree.arcs, tree.states
+
+    unigrams = model.orders[0]
+    state_of = np.concatenate([[-1, -1, tree.bos_state], 2 + np.arange(label_count)])  # by place in the order
+    arcs["to"][:label_count] = state_of[_FIRST_LABEL:]
+    arcs["ilabel"][:label_count] = np.arange(label_count)
+    arcs["weight"][:label_count] = unigrams.log_probs[_FIRST_LABEL:]
+    states["order"][1 : 2 + label_count] = 2
+    states["backoff_w"][1 : 2 + label_count] = unigrams.backoffs[START:]
+    states[tree.start_state] = (0, label_count, 1, tree.start_state, 0.0, unigrams.log_probs[END])
+    next_arc, next_state = label_count, 2 + label_count
+    for order, suffixes in enumerate(model.suffixes(), 2):
+        part, (parents, words) = model.orders[order - 1], model.split(order)
+        goes_on = words >= _FIRST_LABEL
+        states["final"][state_of[parents[words == END]]] = part.log_probs[words == END]
+        made = int(goes_on.sum())
+        here = slice(next_arc, next_arc + made)
+        arcs["from"][here] = sources = state_of[parents[goes_on]]
+        arcs["ilabel"][here] = words[goes_on] - _FIRST_LABEL
+        arcs["weight"][here] = part.log_probs[goes_on]
+        if order < last:
+            places = np.full(len(words), -1, dtype=np.int64)
+            places[goes_on] = next_state + np.arange(made)
+            new = slice(next_state, next_state + made)
+            states["order"][new] = order + 1
+            states["backoff_to"][new] = state_of[suffixes[goes_on]]
+            states["backoff_w"][new] = part.backoffs[goes_on]
+            arcs["to"][here] = places[goes_on]
+            state_of = places
+            next_state += made
+        else:
+            arcs["to"][here] = state_of[suffixes[goes_on]]
+        first = np.unique(sources, return_index=True)
+        states["arcs_start"][first[0]] = next_arc + first[1]
+        states["arcs_end"][first[0]] = next_arc + np.append(first[1][1:], made)
+        next_arc += made
+    return tree
+
+
+def _count_continued(model: BackoffModel, order: int) -> int:
+    """n-grams of an order that do not end the sentence."""
+    return int((model.split(order)[1] >= _FIRST_LABEL).sum())
+
+
+def _read_config(lm_path: Path) -> dict[str, Any]:
+    """The configuration in a token language model's file, told from other files and from half a one."""
+    if not lm_path.is_file():
+        raise FileNotFoundError(f"{lm_path}: no such file")
+    with lm_path.open("rb") as file:
+        start = file.read(8)
+    for beginning, kind in _OTHER_FILES.items():
+        if start == beginning or (beginning and start.startswith(beginning)):
+            raise ValueError(f"{lm_path}: found {kind}, expected a token language model (.nemo); {_REMEDY}")
+    config = read_nemo_config(lm_path)
+    if not {"num_states", "num_arcs", "max_order"} <= config.keys():
+        raise ValueError(f"{lm_path}: a .nemo file, but no n-gram language model; {_REMEDY}")
+    try:
+        with tarfile.open(lm_path) as archive:
+            weights = next((m for m in archive.getmembers() if m.name.endswith("model_weights.ckpt")), None)
+            stream = archive.extractfile(weights) if weights else None
+            if stream is None:
+                raise tarfile.ReadError("no weights in it")
+            zipfile.ZipFile(stream).close()  # reads its table of contents, which stands at the end
+    except (tarfile.TarError, zipfile.BadZipFile, OSError) as error:
+        raise ValueError(f"{lm_path}: a damaged language model ({error}); copy it again, or {_REMEDY}") from error
+    return config
+
+
+def _parse_metadata(config: dict[str, Any]) -> NgramLMMetadata | None:
+    metadata = config.get(METADATA_KEY)
+    if not metadata:
+        return None
+    lists = {key: tuple(metadata.get(key, ())) for key in ("prune", "weights")}
+    return NgramLMMetadata(**{**metadata, **lists})

@@ -1,0 +1,242 @@
+"""Training of n-gram language models: of characters for NeMo's `beam_batch` (NGPU-LM), of words for pyctcdecode.
+
+KenLM's `lmplz` estimates. Around it stands what keeps a language model honest and small: one normaliser, no line twice,
+no evaluation sentence in the text, a text in the domain at hand not drowned by a large general one, and what the result
+is worth on text that it has not seen.
+"""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.manifest import write_json
+from data_prep.text import NORMALIZER_FINGERPRINT, check_policies
+from nemo_models.language_models.arpa import BackoffModel, read_arpa, write_arpa
+from nemo_models.language_models.estimation import Estimator, find_lmplz
+from nemo_models.language_models.interpolation import fit_weights, interpolate
+from nemo_models.language_models.lm_file import NgramLMMetadata, hash_labels, token_words, write_token_lm
+from nemo_models.language_models.perplexity import HeldOutScores, measure, score_sentences
+from nemo_models.language_models.text import LEAK_POLICIES, HeldOut, LeakWatch, LineRules, TextCounts, prepare_text
+from nemo_models.language_models.word_lm import read_unigrams
+
+MIN_ORDER, MAX_ORDER = 2, 10  # NGPU-LM cannot read unigrams alone; scripts/build_kenlm.sh compiles lmplz for up to 10
+SUFFIXES = {"token": ".nemo", "word": ".arpa"}  # kind of language model → its file
+
+
+@dataclass(frozen=True)
+class Component:
+    """The part that one side, `text` or `in_domain`, has in a language model.
+
+    Attributes:
+        name: Which side.
+        weight: In the mixture, 0 … 1.
+        counts: What became of its lines.
+        held_out: What it gives the held-out text alone; `None` where there is none.
+    """
+
+    name: str
+    weight: float
+    counts: TextCounts
+    held_out: HeldOutScores | None
+
+
+@dataclass(frozen=True)
+class NgramLMReport:
+    """How training a language model went."""
+
+    output: Path
+    ngrams: dict[int, int]  # number of n-grams by order
+    counts: TextCounts  # of all texts
+    components: list[Component]
+    held_out: HeldOutScores | None  # of the whole
+    seconds: float
+    size_bytes: int
+
+
+def train_ngram_lm(
+    texts: Sequence[Path],
+    labels: Sequence[str],
+    output: Path,
+    order: int = 6,
+    prune: Sequence[int] = (),
+    memory: str = "1G",
+    numbers: str = "reject",
+    *,
+    kind: str = "token",
+    in_domain: Sequence[Path] = (),
+    held_out: Path | float | None = None,
+    check_against: Sequence[Path] = (),
+    leaks: str = "refuse",
+    deduplicate: bool = True,
+    num_workers: int | None = None,
+) -> NgramLMReport:
+    """Estimate an n-gram language model and write it, with the report beside it as `<output>.json`.
+
+    Args:
+        texts: UTF-8 text files, one sentence a line, plain or gzip (`.gz`). They are streamed: memory stays bounded.
+        labels: The acoustic model's labels, in order, without the blank.
+        output: The file to write, `.nemo` for tokens, `.arpa` for words; it appears complete or not at all.
+        order: Longest n-gram, 2 … 10, in characters or words.
+        prune: For each order, drop n-grams seen that often or less (`0 0 1`: trigrams and longer seen once); the last
+            value holds for the remaining orders. Empty: keep all.
+        memory: What `lmplz` may use for sorting before it goes to disk, as it writes it (`500M`, `1G`, `50%`).
+        numbers: `reject` lines with numbers, or `verbalize` them, see `data_prep.text.normalize`.
+        kind: `token`: of characters, for `beam_batch`; `word`: for pyctcdecode.
+        in_domain: Text like what will be recognised: a model of its own, mixed with that of `texts` by the weights that
+            predict the held-out text best.
+        held_out: A text to measure on, or the share of lines (of `in_domain` where there is one) to keep for that.
+            Its lines are left out of what is estimated from.
+        check_against: Manifests of evaluation data, whose sentences must not stand in the texts.
+        leaks: With lines that hold them: `refuse` the texts, `drop` the lines, or `allow` them.
+        deduplicate: Whether a line counts once however often it stands there.
+        num_workers: Processes that normalise; `None` is one a core.
+
+    Returns:
+        Counts of lines and n-grams, weights, perplexities, time and size.
+
+    Raises:
+        FileNotFoundError: A text, a manifest or `lmplz` is missing.
+        ValueError: A setting or the labels cannot be; a text cannot be read or holds evaluation sentences; no usable
+            line; or `lmplz` failed.
+    """
+    started = time.monotonic()
+    sides = {"in_domain": list(in_domain), "text": list(texts)} if in_domain else {"text": list(texts)}
+    _check_arguments([*texts, *in_domain], labels, output, order, prune)
+    _check_choices(kind, output, leaks, bool(in_domain), held_out)
+    check_policies(numbers, latin="reject")
+    find_lmplz()
+    rules = LineRules(frozenset(labels), numbers, num_workers)
+    held = HeldOut(held_out, rules)
+    watch = LeakWatch(check_against, numbers) if check_against and leaks != "allow" else None
+    estimator = Estimator(order, tuple(prune), memory, tuple(labels) if kind == "token" else None, deduplicate)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as name:
+        folder, prepared = Path(name), {}
+        for side, paths in sides.items():
+            prepared[side] = prepare_text(paths, rules, folder / f"{side}.txt", held, watch, leaks)
+            held.close()
+        names = {side: ", ".join(path.name for path in paths) for side, paths in sides.items()}
+        arpas = [estimator.run(names[side], *prepared[side], held.unseen_words, folder) for side in sides]
+        models = _read_models(arpas, labels, kind)
+        model, weights, scores = _combine(models, estimator, held)
+        counts = [prepared[side][1] for side in sides]
+        metadata = _describe_origin(counts, weights, labels, order, prune)
+        made = folder / f"lm{SUFFIXES[kind]}"
+        if kind == "token":
+            write_token_lm(model, metadata, made)
+        elif len(arpas) == 1:
+            made = arpas[0]
+        else:
+            write_arpa(model, made)
+        made.replace(output)
+    report = NgramLMReport(
+        output,
+        {length: len(part.keys) for length, part in enumerate(model.orders, 1)},
+        _sum_counts(counts),
+        [Component(*values) for values in zip(sides, weights, counts, scores, strict=False)],
+        scores[-1],
+        time.monotonic() - started,
+        output.stat().st_size,
+    )
+    write_json(output.with_name(f"{output.name}.json"), _as_json(report, kind, metadata))
+    return report
+
+
+def _read_models(arpas: Sequence[Path], labels: Sequence[str], kind: str) -> list[BackoffModel]:
+    """Read ARPA files on one vocabulary: the labels, or the words of all."""
+    if kind == "token":
+        return [read_arpa(arpa, token_words(labels), is_closed=True) for arpa in arpas]
+    words = sorted({word.encode() for arpa in arpas for word in read_unigrams(arpa)})
+    return [read_arpa(arpa, words, is_closed=False) for arpa in arpas]
+
+
+def _combine(
+    models: Sequence[BackoffModel], estimator: Estimator, held: HeldOut
+) -> tuple[BackoffModel, list[float], list[HeldOutScores | None]]:
+    """One model of all, their weights, and what each and then the whole gives the held-out text."""
+    tokens = [estimator.encode(line) for line in held.lines] if estimator.labels else held.lines
+    unknown = held.count_unseen_words()
+    if len(models) == 1:
+        return models[0], [1.0], [measure(models[0], held.lines, tokens, unknown) if held.lines else None] * 2
+    scored = [score_sentences(model, tokens) for model in models]
+    weights = fit_weights(np.stack([scores[is_known] for scores, is_known in scored]))
+    model = interpolate(models, list(weights))
+    return model, list(weights), [measure(each, held.lines, tokens, unknown) for each in (*models, model)]
+
+
+def _describe_origin(
+    counts: Sequence[TextCounts], weights: Sequence[float], labels: Sequence[str], order: int, prune: Sequence[int]
+) -> NgramLMMetadata:
+    total = _sum_counts(counts)
+    return NgramLMMetadata(
+        order=order,
+        labels_hash=hash_labels(labels),
+        normalizer_fingerprint=NORMALIZER_FINGERPRINT,
+        prune=tuple(prune),
+        lines=total.lines,
+        lines_used=total.used,
+        lines_left_out=total.left_out,
+        weights=tuple(round(float(weight), 6) for weight in weights),
+    )
+
+
+def _sum_counts(parts: Sequence[TextCounts]) -> TextCounts:
+    total = TextCounts()
+    for part in parts:
+        total.add(part)
+    return total
+
+
+def _as_json(report: NgramLMReport, kind: str, metadata: NgramLMMetadata) -> dict[str, Any]:
+    def scores(held_out: HeldOutScores | None) -> dict[str, Any] | None:
+        return {**asdict(held_out), "oov_rate": held_out.oov_rate} if held_out else None
+
+    def lines(counts: TextCounts) -> dict[str, Any]:  # `asdict` makes nonsense of a Counter
+        return {**vars(counts), "reasons": dict(counts.reasons.most_common())}
+
+    return {
+        "kind": kind,
+        **asdict(metadata),
+        "ngrams": report.ngrams,
+        "text": lines(report.counts),
+        "held_out": scores(report.held_out),
+        "components": [
+            {"name": part.name, "weight": part.weight, "text": lines(part.counts), "held_out": scores(part.held_out)}
+            for part in report.components
+        ],
+        "seconds": round(report.seconds, 2),
+        "size_bytes": report.size_bytes,
+    }
+
+
+def _check_arguments(
+    texts: Sequence[Path], labels: Sequence[str], output: Path, order: int, prune: Sequence[int]
+) -> None:
+    if not texts:
+        raise ValueError("no text given")
+    missing = [str(path) for path in texts if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(f"no such text: {', '.join(missing)}")
+    if not isinstance(order, int) or not MIN_ORDER <= order <= MAX_ORDER:
+        raise ValueError(f"order is {order}, expected a whole number, {MIN_ORDER} … {MAX_ORDER}")
+    are_counts = all(isinstance(threshold, int) and threshold >= 0 for threshold in prune)
+    if not are_counts or list(prune) != sorted(prune) or len(prune) > order:
+        raise ValueError(f"prune is {list(prune)}, expected at most {order} counts that never fall, such as [0,0,1]")
+    if any(len(label) != 1 for label in labels) or len(set(labels)) != len(labels):
+        raise ValueError(f"labels are not single characters, each once (a subword model?): {list(labels)[:10]} …")
+
+
+def _check_choices(kind: str, output: Path, leaks: str, is_mixture: bool, held_out: Path | float | None) -> None:
+    if kind not in SUFFIXES:
+        raise ValueError(f"kind is {kind}, expected one of {', '.join(SUFFIXES)}")
+    if output.suffix != SUFFIXES[kind]:
+        raise ValueError(f"output {output}: expected a name that ends in {SUFFIXES[kind]} (kind={kind})")
+    if leaks not in LEAK_POLICIES:
+        raise ValueError(f"leaks is {leaks}, expected one of {', '.join(LEAK_POLICIES)}")
+    if is_mixture and held_out is None:
+        raise ValueError("in_domain is mixed with text by what predicts a held-out text best: give held_out=… too")

@@ -1,0 +1,115 @@
+"""Fine-tuning: from a pretrained encoder and two manifests to one `.nemo`, by NeMo's trainer and experiment manager."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.strategies import DDPStrategy
+from nemo.utils.exp_manager import exp_manager
+from nemo.utils.get_rank import is_global_rank_zero
+from nemo.utils.trainer_utils import resolve_trainer_cfg
+from omegaconf import DictConfig, open_dict
+
+from data_prep.alphabet import load_alphabet
+from data_prep.text import NORMALIZER_FINGERPRINT
+from nemo_models.checkpoints.checkpoint import EncoderCheckpoint, load_checkpoint, load_encoder_weights
+from nemo_models.ctc_model import XLSRCTCModel, config_of_checkpoint
+from nemo_models.lora import add_lora
+from nemo_models.sharding import SHARDED, ShardedStrategy
+from nemo_models.training.checks import check_training
+from nemo_models.training.curves import TrainingCurves
+from nemo_models.training.resume import ResumeCheckpoint
+from nemo_models.training.stream import TrainingStream
+from nemo_models.training.watch import TrainingStopped, TrainingWatch, is_memory_error
+
+logger = logging.getLogger(__name__)
+
+
+def fine_tune(cfg: DictConfig) -> Path:
+    """Train as a configuration such as `conf/xlsr_hi.yaml` says; a stopped run goes on where it was.
+
+    Args:
+        cfg: The whole configuration. Filled in here: `model.labels` and the normaliser's
+            fingerprint; from the checkpoint `model.encoder.architecture` and the waveform normalisation.
+
+    Returns:
+        The `.nemo` with the best weights by the monitored value.
+
+    Raises:
+        FileNotFoundError: The checkpoint or a manifest is not there.
+        ValueError: The manifests cannot be trained on (every problem is named), or the checkpoint does not fit.
+    """
+    labels = load_alphabet(Path(cfg.alphabet) if cfg.alphabet else None)
+    checkpoint = load_checkpoint(str(cfg.init_from_xlsr)) if cfg.init_from_xlsr else None
+    _complete_config(cfg, labels, checkpoint)
+    if is_global_rank_zero():  # once is enough for all processes
+        check_training(cfg, labels)
+    seed_everything(cfg.seed, workers=True)
+    settings = resolve_trainer_cfg(cfg.trainer)
+    if cfg.trainer.strategy == SHARDED:
+        settings["strategy"] = ShardedStrategy()
+        if cfg.model.encoder.get("layerdrop"):
+            logger.warning("no layer is dropped with trainer.strategy=%s: transformers then runs them all", SHARDED)
+    trainer = Trainer(**settings)
+    if isinstance(trainer.strategy, DDPStrategy):  # layer drop and a frozen encoder leave weights without a gradient
+        trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
+    run_folder = Path(exp_manager(trainer, cfg.exp_manager))
+    model = XLSRCTCModel(cfg=cfg.model, trainer=trainer)
+    if checkpoint is not None:
+        load_encoder_weights(model.encoder, checkpoint)
+    add_lora(model.encoder.network, cfg.model.get("lora"))
+    model.maybe_init_from_pretrained_checkpoint(cfg)
+    trainer.callbacks.insert(0, TrainingCurves(run_folder / "checkpoints" / f"{cfg.name}-curves.png"))  # type: ignore[attr-defined]
+    checkpoints = run_folder / "checkpoints"
+    if cfg.exp_manager.create_checkpoint_callback:
+        stream = model._train_dl if isinstance(model._train_dl, TrainingStream) else None
+        last = checkpoints / f"{cfg.name}-last.ckpt"
+        resume = ResumeCheckpoint(last, stream, cfg.watch.resume_every_n_updates, cfg.seed)
+        trainer.callbacks.insert(0, resume)  # type: ignore[attr-defined]
+    watch = TrainingWatch(**{key: value for key, value in cfg.watch.items() if key != "resume_every_n_updates"})
+    trainer.callbacks.insert(0, watch)  # type: ignore[attr-defined]
+    try:
+        trainer.fit(model)
+    except (RuntimeError, MemoryError) as error:
+        if not is_memory_error(error):
+            raise
+        raise TrainingStopped(watch.explain_memory_error(error)) from error
+    trainer.strategy.barrier("the .nemo is written")  # by the first process; all have to agree on whether it is there
+    result = checkpoints / f"{cfg.name}.nemo"
+    if not result.exists():  # without exp_manager's checkpoints, or killed right before it was written
+        _take_best_weights(model, trainer)
+        model.save_to(str(result))
+    return result
+
+
+def _take_best_weights(model: XLSRCTCModel, trainer: Trainer) -> None:
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    if best:
+        state = torch.load(best, map_location="cpu", weights_only=False)  # written by this run
+        model.load_state_dict(state["state_dict"])
+
+
+def _complete_config(cfg: DictConfig, labels: Sequence[str], checkpoint: EncoderCheckpoint | None) -> None:
+    with open_dict(cfg):
+        cfg.model.labels = list(labels)
+        cfg.model.normalizer_fingerprint = NORMALIZER_FINGERPRINT
+        if checkpoint is not None:
+            _take_settings(cfg.model, checkpoint)
+        if not torch.cuda.is_available() and cfg.trainer.accelerator == "auto" and cfg.trainer.devices == -1:
+            logger.warning("no GPU here: training on one CPU process")
+            cfg.trainer.update({"accelerator": "cpu", "devices": 1})
+
+
+def _take_settings(model_cfg: DictConfig, checkpoint: EncoderCheckpoint) -> None:
+    """What a checkpoint fixes takes the place of what the configuration says."""
+    fixed = config_of_checkpoint(checkpoint, labels=())
+    for name in ("preprocessor", "encoder"):
+        if model_cfg[name]._target_ != fixed[name]._target_:
+            raise ValueError(
+                f"{checkpoint.source}: is a {checkpoint.kind} checkpoint, but model.{name} is "
+                f"{model_cfg[name]._target_}; --config-name xlsr_hi is for wav2vec2, w2v_bert_hi for wav2vec2-bert"
+            )
+        for key, value in fixed[name].items():
+            model_cfg[name][key] = value

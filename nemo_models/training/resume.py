@@ -1,0 +1,93 @@
+"""What lets a killed training end as if it had not been: a checkpoint at every n updates, whole or not there at all.
+
+Weights, optimizer, schedule and the freeze counter are Lightning's to keep. The place in the data is kept here, and no
+state of random numbers at all: they are seeded anew at each batch, from the seed and the batch's number. So it does not
+matter what else drew from them, nor how many processes or workers there were when the run was killed.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from nemo_models.training.stream import BatchNote, Place, TrainingStream, seed_all
+
+
+class ResumeCheckpoint(Callback):
+    """Writes the checkpoint that a run goes on from, and sees to it that a resumed run does what this one would.
+
+    It is written between two batches, every so many updates and after each validation, under the name by which NeMo's
+    experiment manager finds it (`*last.ckpt`), in the place of the one before.
+
+    Args:
+        path: The checkpoint.
+        stream: The training data; `None` where they are not Lhotse's, whose order then begins anew on resuming.
+        every_n_updates: Optimizer updates from one to the next.
+        seed: Of dropout, layer drop and masks.
+    """
+
+    def __init__(self, path: Path, stream: TrainingStream | None, every_n_updates: int, seed: int) -> None:
+        self._path, self._stream, self._every, self._seed = path, stream, every_n_updates, seed
+        self._next = Place()
+        self._is_due = False
+        self._is_between = False
+        self._is_updated = False
+        self._seen_step = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"next": list(self._next)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._next = Place(*state_dict["next"])
+        if self._stream is not None:
+            self._stream.start_at(self._next)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._seen_step = trainer.global_step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if self._is_due and self._is_updated:  # no gradients are being accumulated, which nobody would save
+            self._is_between = True
+            self._save(trainer)
+            self._is_between = self._is_due = False
+        if (note := note_of(batch)) is not None:
+            self._next = note.place
+        mixed = seed_all(self._seed, self._next.number)  # the same on all processes: each drops the same layers
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed(mixed + trainer.global_rank)  # but not the same of its activations
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._next = self._next.following()
+        self._is_updated = trainer.global_step != self._seen_step
+        self._seen_step = trainer.global_step
+        self._is_due |= self._is_updated and trainer.global_step % self._every == 0
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._is_due |= not trainer.sanity_checking
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._save(trainer)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if not self._is_between:
+            return
+        counts = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for count in (counts["total"], counts["current"]):  # the batch that has just been fetched is not under way yet
+            count.update(dict.fromkeys(("ready", "started", "processed"), count["completed"]))
+
+    def _save(self, trainer: Trainer) -> None:
+        partial = self._path.with_name(f".{self._path.name}.partial")
+        trainer.save_checkpoint(partial)
+        if trainer.is_global_zero:
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
+            partial.replace(self._path)
+
+
+def note_of(batch: Any) -> BatchNote | None:
+    """The note of a batch, where it is one of a `TrainingStream`."""
+    return batch[4] if len(batch) > 4 and isinstance(batch[4], BatchNote) else None

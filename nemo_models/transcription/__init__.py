@@ -1,0 +1,1 @@
+"""From recordings to transcripts: inputs, long audio, the journal that a killed job resumes from, output files."""

@@ -1,0 +1,121 @@
+"""`scripts/transcribe_speech.py` from its arguments to its summary."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from data_prep.inverse_numbers import make_number_writer
+from nemo_models.model_loading import DEFAULT_FORMAT, choose_device
+from nemo_models.transcription.inputs import STANDARD_INPUT, list_inputs, measure_durations
+from nemo_models.transcription.job import OutputPlan, Summary, hash_file, make_job_key, run_job
+from nemo_models.transcription.progress import TranscriptionProgress
+from nemo_models.transcription.subtitles import check_formats
+from nemo_models.transcription.transcript_files import plan_output
+from nemo_models.transcription.workers import RecogniserSettings, make_engine, open_recogniser
+
+MATMUL_PRECISIONS = ("highest", "high", "medium")
+KEYED_SETTINGS = (
+    *("channel_selector", "window_s", "append_pred", "pred_name_postfix", "timestamps", "confidence", "extract_nbest"),
+    *("output_formats", "formats_dir", "itn", "itn_digits", "compute_dtype", "amp", "amp_dtype", "matmul_precision"),
+    *("ctc_decoding", "boosting"),
+)
+"""Settings that rows depend on: a killed job goes on only where these are the same."""
+
+
+def run_command(settings: Mapping[str, Any]) -> Summary | None:
+    """Transcribe as `conf/transcribe_speech.yaml` describes.
+
+    Args:
+        settings: All of its keys, in plain containers.
+
+    Returns:
+        What came of it; `None` where the output is there and is not to be overwritten.
+
+    Raises:
+        FileNotFoundError: A model, manifest, folder or list is not there.
+        ValueError: An argument cannot be.
+    """
+    formats = check_formats(settings["output_formats"])
+    if settings["matmul_precision"] not in MATMUL_PRECISIONS:
+        raise ValueError(
+            f"matmul_precision is {settings['matmul_precision']}, expected one of {', '.join(MATMUL_PRECISIONS)}"
+        )
+    sources = {key: settings[key] for key in ("dataset_manifest", "audio_dir", "audio_list")}
+    inputs = list_inputs(**sources, audio_key=settings["audio_key"], audio_type=settings["audio_type"])
+    model_path = settings["model_path"] and Path(settings["model_path"])
+    model_name = model_path.stem if model_path else str(settings["pretrained_name"])
+    output, text_key = plan_output(
+        settings["output_filename"],
+        _source_of(sources),
+        model_name,
+        settings["append_pred"],
+        settings["pred_name_postfix"],
+    )
+    if output.exists() and not settings["overwrite_transcripts"]:
+        return None
+    plan = OutputPlan(
+        output,
+        text_key,
+        formats,
+        Path(settings["formats_dir"] or output.with_name(f"{output.stem}_files")),
+        Path(settings["audio_dir"]) if settings["audio_dir"] else None,
+        make_number_writer(settings["itn_digits"]) if settings["itn"] else None,
+        settings["gt_text_attr_name"] if settings["calculate_wer"] else None,
+    )
+    device = choose_device(settings["cuda"])
+    engine = make_engine(settings["engine"], settings["devices"], settings["address"], device.type == "cuda")
+    recogniser = _recogniser_settings(settings)
+    with ThreadPoolExecutor(1) as aside:  # a large file's hash is ready when the model is
+        hashed = aside.submit(hash_file, model_path) if model_path and model_path.is_file() else None
+        recognise = open_recogniser(recogniser, engine, device)
+    model_key = hashed.result() if hashed else model_name
+    key = make_job_key(model_key, {name: settings[name] for name in KEYED_SETTINGS}, inputs)
+    measured = measure_durations(inputs)
+    with TranscriptionProgress(sum(audio.duration_s or 0.0 for audio in measured)) as progress:
+        summary = run_job(partial(recognise, on_audio=progress.add_audio), measured, plan, key, progress)
+    summary.number_format = f"amp {settings['amp_dtype']}" if settings["amp"] else recogniser.compute_dtype
+    return summary
+
+
+def _recogniser_settings(settings: Mapping[str, Any]) -> RecogniserSettings:
+    return RecogniserSettings(
+        model_path=settings["model_path"] and Path(settings["model_path"]),
+        pretrained_name=settings["pretrained_name"],
+        compute_dtype=settings["compute_dtype"] or DEFAULT_FORMAT,
+        amp=settings["amp"],
+        amp_dtype=settings["amp_dtype"],
+        matmul_precision=settings["matmul_precision"],
+        decoding=settings["ctc_decoding"],
+        boosting=settings["boosting"],
+        options={
+            "batch_size": settings["batch_size"],
+            "num_workers": settings["num_workers"],
+            "channel": settings["channel_selector"],
+            "sort_by_duration": settings["presort_manifest"],
+            "timestamps": _wants_words(settings),
+            "nemo_fields": _list_nemo_fields(settings),
+            "window_s": settings["window_s"],
+        },
+        warmup_batches=settings["warmup_steps"],
+    )
+
+
+def _source_of(sources: Mapping[str, Any]) -> Path | None:
+    """The file or folder that names the audio, which a default output is named after."""
+    named = [source for source in sources.values() if isinstance(source, str) and source != STANDARD_INPUT]
+    return Path(named[0]) if named else None
+
+
+def _wants_words(settings: Mapping[str, Any]) -> bool | None:
+    timed = set(settings["output_formats"]) - {"txt"}
+    if timed and settings["timestamps"] is False:
+        raise ValueError(f"timestamps=false leaves output_formats={sorted(timed)} without times; leave it away")
+    return True if timed else settings["timestamps"]
+
+
+def _list_nemo_fields(settings: Mapping[str, Any]) -> list[str]:
+    fields = ["char", "word", "segment"] if settings["timestamps"] else []
+    fields += ["word_confidence"] if settings["confidence"] else []
+    return fields + (["beams"] if settings["extract_nbest"] else [])

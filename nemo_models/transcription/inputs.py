@@ -1,0 +1,190 @@
+"""What is to be transcribed: a NeMo manifest, a folder, a list of files, or standard input."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from data_prep.manifest import parse_manifest_line, resolve_audio_path
+from nemo_models.transcription.audio_reader import AUDIO_TYPES, probe_duration
+
+STANDARD_INPUT = "-"
+MAX_SECONDS = 1e9  # thirty years; beyond that a time is a slip
+
+
+@dataclass(frozen=True)
+class AudioInput:
+    """One piece of audio to transcribe.
+
+    Attributes:
+        path: The file.
+        offset_s: Where the piece begins in it, seconds.
+        duration_s: How long it is, seconds; `None`: to the end of the file.
+        fields: The manifest's row, or what else is to stand beside the text in the output.
+        error: Why it cannot be read, where that is known before reading (`reason: details`).
+        place: Where it was named (`manifest:line`), for messages about it.
+    """
+
+    path: Path
+    offset_s: float = 0.0
+    duration_s: float | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    place: str | None = None
+
+
+def list_inputs(
+    dataset_manifest: str | Path | None = None,
+    audio_dir: str | Path | None = None,
+    audio_list: str | Path | Sequence[str | Path] | None = None,
+    audio_key: str = "audio_filepath",
+    audio_type: str | None = None,
+) -> list[AudioInput]:
+    """List what to transcribe.
+
+    Args:
+        dataset_manifest: A NeMo manifest, `-` for standard input; see `read_manifest_inputs`.
+        audio_dir: A folder; see `find_audio_inputs`.
+        audio_list: A file with a path a line, `-` for standard input, or paths. Relative ones start at the present
+            folder. One of the three.
+        audio_key: The manifest's key of the path.
+        audio_type: Extension of the files to take from the folder.
+
+    Raises:
+        FileNotFoundError: There is no such manifest, folder or list.
+        ValueError: None or several are given, or there is nothing to do.
+    """
+    given = [source for source in (dataset_manifest, audio_dir, audio_list) if source is not None]
+    if len(given) != 1:
+        raise ValueError(
+            "give one of dataset_manifest (JSON lines), audio_dir (a folder) and audio_list (a file of paths, or paths)"
+        )
+    if dataset_manifest is not None:
+        return read_manifest_inputs(dataset_manifest, audio_key)
+    if audio_dir is not None:
+        return find_audio_inputs(Path(audio_dir), audio_type)
+    assert audio_list is not None
+    return read_listed_inputs(audio_list)
+
+
+def read_manifest_inputs(manifest: str | Path, audio_key: str = "audio_filepath") -> list[AudioInput]:
+    """List the audio of a NeMo manifest; `offset` and `duration` cut a segment out of the file.
+
+    Args:
+        manifest: JSON lines; `-`: standard input. Relative paths start at its folder.
+        audio_key: The key of the path.
+
+    Returns:
+        One input for each line that is not empty; a line that cannot be used has an `error` that names file and line.
+
+    Raises:
+        FileNotFoundError: There is no such manifest.
+        ValueError: It is empty.
+    """
+    lines = _read_lines(manifest, "manifest")
+    inputs = [_parse_line(line, number, str(manifest), audio_key) for number, line in lines]
+    if not inputs:
+        raise ValueError(f"{manifest}: an empty manifest")
+    return inputs
+
+
+def find_audio_inputs(audio_dir: Path, audio_type: str | None = None) -> list[AudioInput]:
+    """List the audio files under a folder and its subfolders, in order of their paths.
+
+    Args:
+        audio_dir: The folder.
+        audio_type: Extension of the files to take, such as `wav`; `None` takes all of `AUDIO_TYPES`.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: It holds no such file.
+    """
+    if not audio_dir.is_dir():
+        raise FileNotFoundError(f"{audio_dir}: no such folder")
+    types = {f".{name.lower().lstrip('.')}" for name in ([audio_type] if audio_type else AUDIO_TYPES)}
+    paths = sorted(path for path in audio_dir.rglob("*") if path.suffix.lower() in types and path.is_file())
+    if not paths:
+        raise ValueError(f"{audio_dir}: holds no file that ends in {', '.join(sorted(types))}")
+    return [as_input(path) for path in paths]
+
+
+def read_listed_inputs(audio_list: str | Path | Sequence[str | Path]) -> list[AudioInput]:
+    """List the files that a text file or standard input names, one a line, or a sequence of paths.
+
+    Raises:
+        FileNotFoundError: There is no such list.
+        ValueError: It is empty.
+    """
+    if isinstance(audio_list, str | Path):
+        lines = _read_lines(audio_list, "list of files")
+        paths = [line.decode("utf-8-sig", "surrogateescape").strip() for _, line in lines]
+    else:
+        paths = [str(path) for path in audio_list]
+    if not paths:
+        raise ValueError(f"audio_list {audio_list}: names no file")
+    return [as_input(path) for path in paths]
+
+
+def as_input(item: AudioInput | Path | str) -> AudioInput:
+    """Make an input of a path; an input stays as it is."""
+    return item if isinstance(item, AudioInput) else AudioInput(Path(item), fields={"audio_filepath": str(item)})
+
+
+def measure_durations(inputs: Iterable[AudioInput], num_workers: int = 8) -> list[AudioInput]:
+    """Fill in the durations that are not known yet from the files' headers; `None` stays where that fails."""
+    with ThreadPoolExecutor(max(1, num_workers)) as pool:
+        return list(pool.map(_with_duration, inputs))
+
+
+def _read_lines(source: str | Path, kind: str) -> list[tuple[int, bytes]]:
+    """Read the lines that are not empty, with their numbers."""
+    if str(source) == STANDARD_INPUT:
+        content = sys.stdin.buffer.read()
+    elif Path(source).is_file():
+        content = Path(source).read_bytes()
+    else:
+        raise FileNotFoundError(f"{source}: no such {kind}")
+    return [(number, line) for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
+
+
+def _parse_line(line: bytes, number: int, manifest: str, audio_key: str) -> AudioInput:
+    place = f"{manifest}:{number}"
+    try:
+        row = parse_manifest_line(line, place, (audio_key,))
+        if not isinstance(row[audio_key], str):
+            raise ValueError(f"{place}: {audio_key} is {row[audio_key]!r}, expected a path")
+        seconds = {key: _check_seconds(row, key, place) for key in ("offset", "duration")}
+        # standard input has no folder of its own: paths start where the job does
+        path = Path(row[audio_key]) if manifest == STANDARD_INPUT else resolve_audio_path(row[audio_key], manifest)
+    except (ValueError, RuntimeError) as error:  # RuntimeError: nested too deep, or ~ of a user who is not
+        return AudioInput(Path(), fields=_fields_of(line), error=f"manifest: {error}", place=place)
+    return AudioInput(path, seconds["offset"] or 0.0, seconds["duration"], row, place=place)
+
+
+def _check_seconds(row: Mapping[str, Any], key: str, place: str) -> float | None:
+    value = row.get(key)
+    if value is None:
+        return None
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (is_number and 0 <= value <= MAX_SECONDS):
+        raise ValueError(f"{place}: {key} is {value!r}, expected seconds, 0 or more")
+    return value
+
+
+def _fields_of(line: bytes) -> dict[str, Any]:
+    """Keep what a bad line says, where it is an object."""
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RuntimeError):
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def _with_duration(audio: AudioInput) -> AudioInput:
+    if audio.duration_s is not None or audio.error:
+        return audio
+    duration_s = probe_duration(audio.path)
+    return audio if duration_s is None else replace(audio, duration_s=max(0.0, duration_s - audio.offset_s))

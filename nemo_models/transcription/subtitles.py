@@ -1,0 +1,176 @@
+"""Transcripts as other programs read them: SRT and WebVTT subtitles, NIST's CTM, Praat's TextGrid, plain text."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from data_prep.manifest import write_text
+from nemo_models.transcription.inputs import AudioInput
+from nemo_models.transcription.transcript_files import TIME_DIGITS, Transcript, Word
+
+CUE_S, CUE_CHARACTERS = 6.0, 84  # longest cue: two lines of 42, the length that broadcasters use
+CUE_PAUSE_S = 0.6  # a silence that ends a cue
+SHORTEST_WORD_S = 0.02  # one frame: a word that was seen in one frame still has a beginning and an end
+
+
+def check_formats(formats: Sequence[str]) -> list[str]:
+    """Check the names of formats.
+
+    Raises:
+        ValueError: One is not known.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise ValueError(
+            f"output_formats: {', '.join(map(str, unknown))} unknown, expected any of {', '.join(FORMATS)}"
+        )
+    return list(formats)
+
+
+def name_transcripts(inputs: Sequence[AudioInput], audio_dir: Path | None) -> list[str]:
+    """Name each input's files, without extension: after its audio, a segment with its time, never two alike.
+
+    Args:
+        inputs: All inputs of the job.
+        audio_dir: The folder that they were found in, whose subfolders are kept; `None`: names only.
+    """
+    names: list[str] = []
+    taken: set[str] = set()
+    for number, audio in enumerate(inputs, 1):
+        inside = audio_dir is not None and audio.path.is_relative_to(audio_dir)
+        name = str(audio.path.relative_to(audio_dir)) if inside and audio_dir else audio.path.name
+        name = name.removesuffix(audio.path.suffix) or "audio"
+        if audio.offset_s:
+            name += f"-{audio.offset_s:.2f}"
+        if name in taken:
+            name += f"-{number}"
+        while name in taken:  # a file's own name may look like that
+            name += "-"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def write_formats(folder: Path, name: str, transcript: Transcript, formats: Sequence[str]) -> None:
+    """Write one transcript in several formats; each file appears complete or not at all.
+
+    Args:
+        folder: Where to.
+        name: The files' name, without extension.
+        transcript: With words, where a format has times. Where it has an error, no file is left from an earlier run.
+        formats: Any of `FORMATS`, which are the files' extensions.
+    """
+    for extension in formats:
+        path = folder / f"{name}.{extension}"
+        if transcript.error:
+            path.unlink(missing_ok=True)
+        else:
+            write_text(path, FORMATS[extension](transcript))
+
+
+def to_srt(transcript: Transcript) -> str:
+    """Write SubRip subtitles, on the time line of the whole file."""
+    cues = enumerate(_list_cues(_words_in_file(transcript)), 1)
+    return "".join(f"{number}\n{_span(cue, ',')}\n{_lines(cue)}\n\n" for number, cue in cues)
+
+
+def to_vtt(transcript: Transcript) -> str:
+    """Write WebVTT subtitles, on the time line of the whole file."""
+    cues = _list_cues(_words_in_file(transcript))
+    escaped = ((_span(cue, "."), _lines(cue).replace("&", "&amp;").replace("<", "&lt;")) for cue in cues)
+    return "WEBVTT\n\n" + "".join(f"{span}\n{text.replace('>', '&gt;')}\n\n" for span, text in escaped)
+
+
+def to_ctm(transcript: Transcript) -> str:
+    """Write NIST's CTM, on the time line of the whole file: recording, channel, start, duration, word, confidence."""
+    recording = "_".join(transcript.audio.path.stem.split()) or "audio"
+    return "".join(
+        f"{recording} 1 {word.start_s:.3f} {word.end_s - word.start_s:.3f} {word.word}"
+        + ("\n" if word.confidence is None else f" {word.confidence:.4f}\n")
+        for word in _words_in_file(transcript)
+    )
+
+
+def to_textgrid(transcript: Transcript) -> str:
+    """Write Praat's TextGrid, one tier of words with the silence between them, from 0 to the end of what was read."""
+    words = _words_in_file(transcript)
+    end_s = max([_place(transcript, transcript.duration_s), *(word.end_s for word in words[-1:])])
+    intervals, reached = [], 0.0
+    for word in words:
+        if word.start_s > reached:
+            intervals.append((reached, word.start_s, ""))
+        intervals.append((word.start_s, word.end_s, word.word))
+        reached = word.end_s
+    if end_s > reached or not intervals:
+        intervals.append((reached, end_s, ""))
+    head = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {end_s:.6f}"]
+    head += ["tiers? <exists>", "size = 1", "item []:", "    item [1]:", '        class = "IntervalTier"']
+    head += ['        name = "words"', "        xmin = 0", f"        xmax = {end_s:.6f}"]
+    lines = [*head, f"        intervals: size = {len(intervals)}"]
+    for number, (start_s, stop_s, text) in enumerate(intervals, 1):
+        lines.append(f"        intervals [{number}]:")
+        lines += [f"            xmin = {start_s:.6f}", f"            xmax = {stop_s:.6f}"]
+        lines.append('            text = "{}"'.format(text.replace('"', '""')))
+    return "\n".join(lines) + "\n"
+
+
+def to_text(transcript: Transcript) -> str:
+    """Write the text alone, one line."""
+    return f"{transcript.text}\n"
+
+
+FORMATS: dict[str, Callable[[Transcript], str]] = {
+    "srt": to_srt,
+    "vtt": to_vtt,
+    "ctm": to_ctm,
+    "TextGrid": to_textgrid,
+    "txt": to_text,
+}
+
+
+def _words_in_file(transcript: Transcript) -> list[Word]:
+    """Place the words on the file's time line: each ends after it begins, none begins before the last ended."""
+    words: list[Word] = []
+    for word in transcript.words or ():
+        start = max(_place(transcript, word.start_s), words[-1].end_s if words else 0.0)
+        end = max(_place(transcript, word.end_s), round(start + SHORTEST_WORD_S, TIME_DIGITS))
+        words.append(Word(word.word, start, end, word.confidence))
+    return words
+
+
+def _place(transcript: Transcript, seconds: float) -> float:
+    return round(transcript.audio.offset_s + seconds, TIME_DIGITS)
+
+
+def _list_cues(words: Sequence[Word]) -> list[list[Word]]:
+    cues: list[list[Word]] = []
+    for word in words:
+        cue = cues[-1] if cues else []
+        text = " ".join(held.word for held in [*cue, word])
+        fits = cue and word.end_s - cue[0].start_s <= CUE_S and len(text) <= CUE_CHARACTERS
+        if fits and word.start_s - cue[-1].end_s < CUE_PAUSE_S:
+            cue.append(word)
+        else:
+            cues.append([word])
+    return cues
+
+
+def _lines(cue: Sequence[Word]) -> str:
+    """Break a cue's text in two near its middle, where it is too long for a line."""
+    text = " ".join(word.word for word in cue)
+    if len(text) <= CUE_CHARACTERS // 2:
+        return text
+    breaks = [at for at, character in enumerate(text) if character == " "]
+    if not breaks:
+        return text
+    middle = min(breaks, key=lambda at: abs(at - len(text) / 2))
+    return f"{text[:middle]}\n{text[middle + 1 :]}"
+
+
+def _span(cue: Sequence[Word], point: str) -> str:
+    return f"{_clock(cue[0].start_s, point)} --> {_clock(cue[-1].end_s, point)}"
+
+
+def _clock(seconds: float, point: str) -> str:
+    milliseconds = round(seconds * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{point}{rest % 1000:03}"

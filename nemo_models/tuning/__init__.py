@@ -1,0 +1,1 @@
+"""The search for the decoder's settings on a development set."""

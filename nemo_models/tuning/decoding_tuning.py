@@ -1,0 +1,165 @@
+"""Beam search with a language model, tuned on dev data and put into the model's own `.nemo` file.
+
+The weight of the language model (α), what each character adds (β) and the width of the beam belong together, and to a
+model and its language model. The model runs once; every setting is then tried on its log-probabilities.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from omegaconf import open_dict
+
+from data_prep.manifest import write_json
+from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.decoding.lm_bundle import keep_language_model
+from nemo_models.decoding.strategy import configure_decoding
+from nemo_models.scoring import Scores
+from nemo_models.transcription.job import hash_file
+from nemo_models.tuning.lm_sweep import COARSE_BEAM_SIZE, Sweep, Tried, compute_dev_data, score_dev_data
+
+ALPHAS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
+BETAS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
+BEAM_SIZES = (4, 8, 16, 32)
+TUNING_KEY = "decoding_tuning"  # where a bundle says, in its configuration, what its settings come from
+
+
+@dataclass(frozen=True)
+class TuningReport:
+    """How tuning went.
+
+    Attributes:
+        best: The settings that went into the bundle.
+        greedy: Scores without a language model or a beam.
+        tried: All that was tried, in order.
+        failed: As in `DevData`.
+        origin: What the bundle says of where its settings come from.
+        seconds: Time of it all.
+    """
+
+    best: Tried
+    greedy: Scores
+    tried: list[Tried]
+    failed: list[str]
+    origin: dict[str, Any]
+    seconds: float
+
+
+def tune_decoding(
+    model: XLSRCTCModel,
+    dataset_manifest: Path,
+    lm: Path,
+    output: Path,
+    alphas: Sequence[float] = ALPHAS,
+    betas: Sequence[float] = BETAS,
+    beam_sizes: Sequence[int] = BEAM_SIZES,
+    batch_size: int = 16,
+) -> TuningReport:
+    """Find the best settings for a language model on dev data, and write model, language model and settings as one.
+
+    Beside the bundle go `<output>.tuning.json`, with everything that was tried, and `<output>.tuning.png`.
+
+    Args:
+        model: On the device that is to compute; its decoding is changed.
+        dataset_manifest: Dev data with texts, never the test data.
+        lm: Language model from `train_ngram_lm`.
+        output: The `.nemo` file to write.
+        alphas: Coarse grid of α, from 0; the search goes on between and beyond.
+        betas: Coarse grid of β.
+        beam_sizes: Beams to try with the best α and β.
+        batch_size: Utterances that go through the model together.
+
+    Returns:
+        What was tried and found.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A setting cannot be, the language model does not fit, or no row of the manifest can be used.
+    """
+    started = time.monotonic()
+    _check_grid(alphas, betas, beam_sizes, output)
+    alphas, betas = sorted(alphas), sorted(betas)
+    use_language_model(model, lm)  # refused by the name that was given, before the minutes that the model takes
+    kept = keep_language_model(lm)
+    data = compute_dev_data(model, dataset_manifest, batch_size)
+    configure_decoding(model, {"strategy": "greedy_batch"})
+    greedy = score_dev_data(model, data)
+    use_language_model(model, kept)
+    sweep = Sweep(model, data)
+    best = sweep.search(alphas, betas, beam_sizes)
+    best_settings = {"ngram_lm_alpha": best.setting.alpha, "beam_beta": best.setting.beta}
+    use_language_model(model, kept, beam_size=best.setting.beam_size, **best_settings)
+    origin = {
+        "manifest": dataset_manifest.name,
+        "manifest_sha256": hash_file(dataset_manifest),
+        "lm_sha256": hash_file(lm),
+        "utterances": len(data.references),
+        **asdict(best.setting),
+        "wer": round(best.wer, 6),
+        "cer": round(best.cer, 6),
+        "greedy_wer": round(greedy.wer, 6),
+    }
+    with open_dict(model.cfg):
+        model.cfg[TUNING_KEY] = origin
+    model.save_to(str(output))
+    tried = list(sweep.tried.values())
+    report = TuningReport(best, greedy, tried, data.failed, origin, time.monotonic() - started)
+    rows = [{**asdict(one.setting), "wer": one.wer, "cer": one.cer} for one in tried]
+    table = {**origin, "greedy": asdict(greedy), "failed": data.failed, "tried": rows}
+    write_json(output.with_suffix(".tuning.json"), table)
+    draw_sweep(tried, best, alphas, betas, output.with_suffix(".tuning.png"))
+    return report
+
+
+def use_language_model(model: XLSRCTCModel, lm: Path, **beam: Any) -> None:
+    """Decode with a language model, by beam search."""
+    configure_decoding(model, {"strategy": "beam_batch", "beam": {"ngram_lm_model": str(lm), **beam}})
+
+
+def draw_sweep(
+    tried: Sequence[Tried], best: Tried, alphas: Sequence[float], betas: Sequence[float], path: Path
+) -> None:
+    """Draw WER over the coarse grid, with the settings that were tried beyond it, and the best."""
+    from matplotlib.figure import Figure  # half a second, for the last step
+
+    coarse = set(product(alphas, betas))
+    places = {one: (one.setting.alpha, one.setting.beta) for one in tried if one.setting.beam_size == COARSE_BEAM_SIZE}
+    wers = {place: 100 * one.wer for one, place in places.items()}
+    grid = [[wers[alpha, beta] for beta in betas] for alpha in alphas]
+    figure = Figure(figsize=(7, 5.5), layout="constrained")
+    axes = figure.subplots()
+    picture = axes.pcolormesh(betas, alphas, grid, shading="nearest", cmap="viridis_r")
+    for alpha in alphas:
+        for beta in betas:
+            is_dark = wers[alpha, beta] > (min(wers.values()) + max(wers.values())) / 2
+            color = "white" if is_dark else "black"
+            axes.text(beta, alpha, f"{wers[alpha, beta]:.1f}", ha="center", va="center", size=8, color=color)
+    finer = sorted(set(wers) - coarse)
+    axes.scatter([beta for _, beta in finer], [alpha for alpha, _ in finer], s=6, color="gray", label="tried as well")
+    place = best.setting
+    label = f"best: α {place.alpha:g}, β {place.beta:g}, beam {place.beam_size}: {100 * best.wer:.2f} %"
+    axes.plot(place.beta, place.alpha, "*", color="red", markersize=14, label=label)
+    axes.set(xlabel="β, added for each character", ylabel="α, weight of the language model")
+    axes.set_title(f"WER (%) on dev data, beam {COARSE_BEAM_SIZE}")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False)
+    figure.colorbar(picture, label="WER (%)")
+    figure.savefig(path, dpi=120)
+
+
+def _check_grid(alphas: Sequence[float], betas: Sequence[float], beam_sizes: Sequence[int], output: Path) -> None:
+    for name, values, least in (("alphas", alphas, 0.0), ("betas", betas, None), ("beam_sizes", beam_sizes, 1)):
+        is_wrong = [value for value in values if not _is_number(value) or (least is not None and value < least)]
+        if is_wrong or not values or len(set(values)) != len(values):
+            kind = f"different numbers{'' if least is None else f' from {least:g}'}"
+            raise ValueError(f"{name} is {list(values)}, expected {kind}, at least one")
+    if any(not isinstance(size, int) for size in beam_sizes):
+        raise ValueError(f"beam_sizes is {list(beam_sizes)}, expected whole numbers")
+    if output.suffix != ".nemo":
+        raise ValueError(f"output {output}: expected a name that ends in .nemo")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")

@@ -1,0 +1,175 @@
+"""Trying settings of the beam search on dev data: the model runs once, every setting on its log-probabilities."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from data_prep.engines import count_cores
+from data_prep.manifest import read_manifest, resolve_audio_path
+from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.decoding.strategy import decode_log_probs
+from nemo_models.scoring import Scores, score_texts
+from nemo_models.transcription.audio_reader import AudioError, load_waveform
+from nemo_models.transcription.transcribe import compute_log_probs
+
+COARSE_BEAM_SIZE = 8  # while α and β are looked for: the best of them hardly move with it
+_HALVINGS = 2  # of the grid's steps, once the best of it is found
+_MOST_MOVES = 12  # from the best to a better neighbour, for each size of step
+
+
+@dataclass(frozen=True, order=True)
+class Setting:
+    """One way to decode.
+
+    Attributes:
+        alpha: Weight of the language model's natural-log score, 0 or more.
+        beta: Added for each character.
+        beam_size: Hypotheses kept.
+    """
+
+    alpha: float
+    beta: float
+    beam_size: int
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a setting gives on the dev data, as shares."""
+
+    setting: Setting
+    wer: float
+    cer: float
+
+    @property
+    def rank(self) -> tuple[float, float, int]:
+        """The lower the better: by words, where those are the same by characters, then the narrower beam."""
+        return self.wer, self.cer, self.setting.beam_size
+
+
+@dataclass(frozen=True)
+class DevData:
+    """Log-probabilities of a dev set, and what was said.
+
+    Attributes:
+        batches: (B, T, V+1) float32 natural log-probabilities with (B,) int64 frames, on the CPU.
+        references: The texts, in the batches' order.
+        failed: Rows whose audio could not be read, each with the reason.
+    """
+
+    batches: list[tuple[torch.Tensor, torch.Tensor]]
+    references: list[str]
+    failed: list[str]
+
+
+def compute_dev_data(model: XLSRCTCModel, dataset_manifest: Path, batch_size: int = 16) -> DevData:
+    """Run the model over a manifest, once.
+
+    Args:
+        model: A CTC model, on any device.
+        dataset_manifest: NeMo manifest with texts.
+        batch_size: Utterances that go through the model together.
+
+    Returns:
+        Log-probabilities, longest utterances first.
+
+    Raises:
+        FileNotFoundError: There is no such manifest.
+        ValueError: It is broken, or no row of it can be used.
+    """
+    rows = [row for row in read_manifest(dataset_manifest) if row["text"].strip()]
+    rows.sort(key=lambda row: -row["duration"])
+    data = DevData([], [], [])
+    with tqdm(total=round(sum(row["duration"] for row in rows)), desc="recognising", unit=" s of audio") as bar:
+        for start in range(0, len(rows), batch_size):
+            _add_batch(model, rows[start : start + batch_size], dataset_manifest, data)
+            bar.update(round(sum(row["duration"] for row in rows[: start + batch_size])) - bar.n)
+    if not data.references:
+        raise ValueError(
+            f"{dataset_manifest}: none of {len(rows)} rows with a text can be used"
+            + (f", the first: {data.failed[0]}" if data.failed else "; expected dev data with texts")
+        )
+    return data
+
+
+def score_dev_data(model: XLSRCTCModel, data: DevData) -> Scores:
+    """Decode with the model's present settings and score."""
+    texts: list[str] = []
+    for log_probs, lengths in data.batches:
+        texts += [" ".join(hypothesis.text.split()) for hypothesis in decode_log_probs(model, log_probs, lengths)]
+    return score_texts(data.references, texts)
+
+
+class Sweep:
+    """Tries settings of a model's beam search, none twice."""
+
+    def __init__(self, model: XLSRCTCModel, data: DevData) -> None:
+        """Take a model that decodes with a language model, and the data to decode."""
+        self.tried: dict[Setting, Tried] = {}
+        self._model, self._data = model, data
+
+    def search(self, alphas: Sequence[float], betas: Sequence[float], beam_sizes: Sequence[int]) -> Tried:
+        """Try a grid, then ever nearer neighbours of the best, beyond the grid too, then beams."""
+        grid = [Setting(alpha, beta, COARSE_BEAM_SIZE) for alpha in alphas for beta in betas]
+        best = self._best(tqdm(grid, desc="α × β", unit=" settings"))
+        steps = _step(alphas), _step(betas)
+        for halving in range(_HALVINGS + 1):
+            near = tuple(step / 2**halving for step in steps)
+            for _ in tqdm(range(_MOST_MOVES), desc=f"around the best, ± {near[0]:g} α, {near[1]:g} β", leave=False):
+                better = self._best([best.setting, *_neighbours(best.setting, *near)])
+                if better == best:
+                    break
+                best = better
+        widths = [Setting(best.setting.alpha, best.setting.beta, beam_size) for beam_size in beam_sizes]
+        return self._best(tqdm(widths, desc="beams", unit=" settings"))
+
+    def _best(self, settings: Iterable[Setting]) -> Tried:
+        return min((self._try(setting) for setting in settings), key=lambda tried: tried.rank)
+
+    def _try(self, setting: Setting) -> Tried:
+        if setting not in self.tried:
+            search = self._model.decoding.decoding.search_algorithm  # reads its settings at each call
+            search.threads = count_cores()
+            search.beam_size, search.beam_beta = setting.beam_size, setting.beta
+            search.fusion_models_alpha = [setting.alpha]
+            scores = score_dev_data(self._model, self._data)
+            self.tried[setting] = Tried(setting, scores.wer, scores.cer)
+        return self.tried[setting]
+
+
+def _add_batch(model: XLSRCTCModel, rows: Sequence[Mapping[str, Any]], manifest: Path, data: DevData) -> None:
+    waveforms, references = [], []
+    shortest, rate_hz = model.encoder.receptive_field(), int(model.cfg.sample_rate)
+    for row in rows:
+        path = resolve_audio_path(row["audio_filepath"], manifest)
+        try:
+            samples = load_waveform(path, row.get("offset") or 0.0, row["duration"], "average", rate_hz)
+            if len(samples) < shortest:
+                raise AudioError(f"too short: {path}: {len(samples)} samples, the model needs {shortest}")
+        except AudioError as error:
+            data.failed.append(str(error))
+            continue
+        waveforms.append(samples)
+        references.append(row["text"])
+    if not waveforms:
+        return
+    log_probs = [frames.float().cpu() for frames in compute_log_probs(model, waveforms)]
+    lengths = torch.tensor([len(frames) for frames in log_probs])
+    data.batches.append((torch.nn.utils.rnn.pad_sequence(log_probs, batch_first=True), lengths))
+    data.references.extend(references)
+
+
+def _neighbours(setting: Setting, alpha_step: float, beta_step: float) -> Iterator[Setting]:
+    for alpha, beta in product((-alpha_step, 0.0, alpha_step), (-beta_step, 0.0, beta_step)):
+        if setting.alpha + alpha >= 0:
+            yield Setting(round(setting.alpha + alpha, 6), round(setting.beta + beta, 6), setting.beam_size)
+
+
+def _step(values: Sequence[float]) -> float:
+    """Between neighbours of a grid, on average; of a single value a quarter of it, or of 1."""
+    ordered = sorted(values)
+    return (ordered[-1] - ordered[0]) / (len(ordered) - 1) if len(ordered) > 1 else abs(ordered[0]) / 4 or 0.25

@@ -1,0 +1,173 @@
+import json
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+from family import ENGLISH, HINDI, random_model, write_fairseq, write_huggingface, write_member
+from topology import architecture, write_fairseq_checkpoint
+from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
+
+from nemo_models.checkpoints.checkpoint import load_checkpoint
+from nemo_models.checkpoints.import_proof import fixed_waveforms, prove_import
+from nemo_models.checkpoints.importing import import_checkpoint
+from nemo_models.ctc_head import parse_fairseq_dictionary
+from nemo_models.ctc_model import XLSRCTCModel
+
+NAME = "wav2vec2-large-960h-lv60-self"
+
+
+@pytest.fixture(scope="module")
+def ctc_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small Hugging Face folder with a CTC head over capitals."""
+    folder = tmp_path_factory.mktemp("ctc")
+    config = Wav2Vec2Config(**architecture(), vocab_size=len(ENGLISH))
+    torch.manual_seed(0)
+    write_huggingface(folder, NAME, Wav2Vec2ForCTC(config), ENGLISH)
+    return folder
+
+
+@pytest.fixture
+def changed(ctc_folder: Path, tmp_path: Path) -> Path:
+    """The same for a test to change."""
+    for path in ctc_folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+def test_labels_keep_the_vocabularys_order_and_case_and_rows_their_token(ctc_folder: Path, tmp_path: Path):
+    model = import_checkpoint(str(ctc_folder), ["unused"]).model
+    assert list(model.cfg.labels) == ["<s>", "</s>", "<unk>", " ", *ENGLISH[5:]]
+    assert list(model.decoder.vocabulary) == list(model.cfg.labels)
+    source = Wav2Vec2ForCTC.from_pretrained(ctc_folder).lm_head
+    layer = model.decoder.decoder_layers[0]
+    assert torch.equal(layer.weight[:-1, :, 0], source.weight[1:])
+    assert torch.equal(layer.weight[-1, :, 0], source.weight[0])
+    assert torch.equal(layer.bias, torch.cat([source.bias[1:], source.bias[:1]]))
+    assert model.cfg.normalizer_fingerprint is None
+
+
+def test_blank_at_the_end_and_other_names_of_special_tokens(tmp_path: Path):
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(**architecture(), vocab_size=len(HINDI), pad_token_id=len(HINDI) - 1)
+    write_huggingface(tmp_path, "indicwav2vec-hindi", Wav2Vec2ForCTC(config), HINDI)
+    model = import_checkpoint(str(tmp_path), ["unused"]).model
+    assert list(model.cfg.labels) == [" ", *HINDI[1:-1]]
+
+
+def test_new_head_where_asked_for_and_where_there_is_none(ctc_folder: Path, tmp_path: Path):
+    labels = [" ", "क", "ख"]
+    renewed = import_checkpoint(str(ctc_folder), labels, head="new")
+    assert list(renewed.model.cfg.labels) == labels
+    assert {key for key in renewed.model.cfg.import_proof if "_" in key} == {"encoder_alone", "encoder_padded"}
+    write_fairseq_checkpoint(tmp_path / "pretrained.pt")
+    assert list(import_checkpoint(str(tmp_path / "pretrained.pt"), labels).model.cfg.labels) == labels
+    with pytest.raises(ValueError, match="head is old, expected one of auto, new"):
+        import_checkpoint(str(ctc_folder), labels, head="old")
+
+
+def test_head_without_a_vocabulary_names_the_file_and_the_way_out(changed: Path, tmp_path: Path):
+    (changed / "vocab.json").unlink()
+    with pytest.raises(ValueError, match=r"vocab\.json is missing.*head=new"):
+        import_checkpoint(str(changed), [" "])
+    assert import_checkpoint(str(changed), [" "], head="new").report
+    folder = tmp_path / "fairseq"
+    folder.mkdir()
+    write_fairseq(folder / "x.pt", NAME, random_model(NAME, 0, ENGLISH), ENGLISH)
+    (folder / "dict.ltr.txt").write_text("| 1\nE 1\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"dict\.ltr\.txt: 6 tokens, but the head has 32 rows"):
+        load_checkpoint(str(folder / "x.pt"))
+    (folder / "dict.ltr.txt").unlink()
+    with pytest.raises(ValueError, match=r"dict\.ltr\.txt is missing.*head=new"):
+        import_checkpoint(str(folder / "x.pt"), [" "])
+
+
+def test_fairseqs_pickled_dictionary_is_read_without_its_code(tmp_path: Path, monkeypatch):
+    write_fairseq(tmp_path / "x.pt", NAME, random_model(NAME, 0, ENGLISH), ENGLISH)
+    expected = load_checkpoint(str(tmp_path / "x.pt")).head
+    (tmp_path / "dict.ltr.txt").unlink()
+    module = types.ModuleType("fairseq.data.dictionary")
+    module.Dictionary = type("Dictionary", (), {"__module__": module.__name__})
+    for name in ("fairseq", "fairseq.data", module.__name__):
+        monkeypatch.setitem(sys.modules, name, module)
+    dictionary = module.Dictionary()
+    dictionary.symbols = ["<s>", "<pad>", "</s>", "<unk>", *ENGLISH[4:]]
+    content = torch.load(tmp_path / "x.pt", weights_only=True)
+    torch.save({**content, "task_state": {"target_dictionary": dictionary}}, tmp_path / "y.pt")
+    monkeypatch.undo()
+    assert load_checkpoint(str(tmp_path / "y.pt")).head.tokens == expected.tokens
+
+
+@pytest.mark.parametrize("line", ["E", "E many", " 5", ""])
+def test_dictionary_of_another_form_is_refused_by_line(line: str):
+    with pytest.raises(ValueError, match=r"dict\.ltr\.txt:2: .*expected a symbol, a space and a count"):
+        parse_fairseq_dictionary(["| 10", line], "dict.ltr.txt")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"adapter_attn_dim": 16}, "language adapters.*mms-1b-all"),
+        ({"add_adapter": True}, "add_adapter"),
+        ({"model_type": "hubert"}, "model_type='hubert', expected 'wav2vec2' or 'wav2vec2-bert'"),
+        ({"hidden_size": 48}, "tensors do not fit.*the configuration says"),
+        ({"num_hidden_layers": 4}, "missing encoder.layers.3"),
+        ({"num_hidden_layers": 2}, "unknown encoder.layers.2"),
+    ],
+)
+def test_configuration_that_does_not_fit_is_refused(changed: Path, change: dict, message: str):
+    config = json.loads((changed / "config.json").read_text(encoding="utf-8"))
+    (changed / "config.json").write_text(json.dumps({**config, **change}), encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        import_checkpoint(str(changed), [" "])
+
+
+def test_language_adapters_in_fairseqs_form_are_refused(tmp_path: Path):
+    checkpoint, _ = write_member(tmp_path, NAME, "fairseq", layers=1)
+    content = torch.load(checkpoint, weights_only=True)
+    content["cfg"]["model"]["w2v_args"]["model"] |= {"layer_type": "trf_adp", "adp_num": 102, "adp_dim": 16}
+    torch.save(content, checkpoint)
+    with pytest.raises(ValueError, match=r"layer_type='trf_adp' \(language adapters.*only 'transformer' is supported"):
+        import_checkpoint(checkpoint, [" "])
+
+
+def test_mask_vector_that_a_checkpoint_lacks_is_made_up_and_said(changed: Path):
+    model = Wav2Vec2ForCTC.from_pretrained(changed)
+    weights = {name: tensor for name, tensor in model.state_dict().items() if "masked_spec_embed" not in name}
+    (changed / "model.safetensors").unlink()
+    torch.save(weights, changed / "pytorch_model.bin")
+    imported = import_checkpoint(str(changed), [" "])
+    assert any("made up: masked_spec_embed" in line for line in imported.report)
+    again = import_checkpoint(str(changed), [" "]).model.encoder.network
+    assert torch.equal(imported.model.encoder.network.masked_spec_embed, again.masked_spec_embed)
+
+
+def test_proof_fails_where_a_weight_is_another(ctc_folder: Path):
+    checkpoint = load_checkpoint(str(ctc_folder))
+    model = import_checkpoint(str(ctc_folder), [" "]).model
+    file = (ctc_folder / "model.safetensors").read_bytes()
+    with torch.no_grad():
+        model.encoder.network.encoder.layer_norm.bias[0] += 1e-3
+    assert (ctc_folder / "model.safetensors").read_bytes() == file  # the weights are mapped from it, privately
+    with pytest.raises(ValueError, match=r"differs from its source.*encoder_alone.*from_pretrained"):
+        prove_import(model, checkpoint, with_head=True)
+
+
+def test_proof_is_stored_and_survives(ctc_folder: Path, tmp_path: Path):
+    model = import_checkpoint(str(ctc_folder), [" "]).model
+    model.save_to(str(tmp_path / "x.nemo"))
+    restored = XLSRCTCModel.restore_from(str(tmp_path / "x.nemo"))
+    assert restored.cfg.import_proof == model.cfg.import_proof
+    assert restored.cfg.import_proof.tolerance == 1e-5
+    assert all(restored.cfg.import_proof[key] <= 1e-5 for key in ("encoder_alone", "head_padded"))
+    again = load_checkpoint(str(tmp_path / "x.nemo"))
+    assert again.head.labels == list(model.cfg.labels)
+
+
+def test_fixed_waveforms_are_fixed_and_sound():
+    first, second = fixed_waveforms()
+    assert [len(first), len(second)] == [16000, 9760]
+    assert 0.01 < first.std() < 0.3
+    assert first.abs().max() < 1
+    assert all(torch.equal(*pair) for pair in zip(fixed_waveforms(), (first, second), strict=True))

@@ -1,0 +1,251 @@
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lm_text import LM_SENTENCES
+from safetensors.torch import load_file
+from topology import architecture
+from transformers import (
+    AutoProcessor,
+    Wav2Vec2BertConfig,
+    Wav2Vec2BertForCTC,
+    Wav2Vec2Config,
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForCTC,
+    pipeline,
+)
+
+from nemo_models.checkpoints.checkpoint import load_checkpoint
+from nemo_models.ctc_model import XLSRCTCModel, model_config, model_from_checkpoint
+from nemo_models.export.exporting import TOLERANCE
+from nemo_models.export.huggingface import compare_huggingface, hugging_face_vocabulary, write_huggingface
+
+VOCABULARY = ["<pad>", "<s>", "</s>", "<unk>", "|", "अ", "क", "ा", "़"]
+"""As fairseq and most published models order it: the blank first."""
+
+
+def write_source(folder: Path, group_norm: bool = False) -> Path:
+    """A random `Wav2Vec2ForCTC` with processor, as somebody else would have published it."""
+    torch.manual_seed(3)
+    base = {"feat_extract_norm": "group", "do_stable_layer_norm": False, "conv_bias": False} if group_norm else {}
+    config = Wav2Vec2Config(**architecture(**base), vocab_size=len(VOCABULARY), pad_token_id=0)
+    Wav2Vec2ForCTC(config).save_pretrained(folder)
+    write_processor(folder)
+    extractor = Wav2Vec2FeatureExtractor(do_normalize=not group_norm, return_attention_mask=not group_norm)
+    extractor.save_pretrained(folder)
+    return folder
+
+
+def write_processor(folder: Path) -> None:
+    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(VOCABULARY)}), encoding="utf-8")
+    Wav2Vec2CTCTokenizer(str(folder / "vocab.json")).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("group_norm", [False, True], ids=["xlsr", "base"])
+def test_hugging_face_to_nemo_and_back_keeps_every_bit(group_norm: bool, tmp_path: Path):
+    source = write_source(tmp_path / "source", group_norm)
+    model_from_checkpoint(load_checkpoint(str(source))).save_to(str(tmp_path / "x.nemo"))
+    model = XLSRCTCModel.restore_from(str(tmp_path / "x.nemo"), map_location="cpu").eval()
+    (tmp_path / "back").mkdir()
+    assert write_huggingface(model, tmp_path / "back") == []
+    before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("source", "back"))
+    assert before.keys() == after.keys()
+    numbers = {
+        name: json.loads((tmp_path / name / "vocab.json").read_text(encoding="utf-8")) for name in ("source", "back")
+    }
+    assert numbers["source"].keys() == numbers["back"].keys()
+    order = [numbers["source"][token] for token in sorted(numbers["back"], key=numbers["back"].__getitem__)]
+    for name, tensor in before.items():
+        expected = tensor[order] if name.startswith("lm_head") else tensor  # NeMo's blank is the last class
+        assert torch.equal(after[name], expected), name
+    configs = [json.loads((tmp_path / n / "preprocessor_config.json").read_text()) for n in ("source", "back")]
+    for key in ("do_normalize", "return_attention_mask", "sampling_rate"):
+        assert configs[0][key] == configs[1][key]
+    tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(tmp_path / "back")
+    assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token) == ("<s>", "</s>", "<unk>")
+
+
+def test_bert_goes_out_as_it_came_in(tmp_path: Path):
+    torch.manual_seed(3)
+    config = Wav2Vec2BertConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        conv_depthwise_kernel_size=5,
+        vocab_size=len(VOCABULARY),
+        pad_token_id=0,
+    )
+    Wav2Vec2BertForCTC(config).save_pretrained(tmp_path / "source")
+    write_processor(tmp_path / "source")
+    model = model_from_checkpoint(load_checkpoint(str(tmp_path / "source")))
+    (tmp_path / "back").mkdir()
+    write_huggingface(model, tmp_path / "back")
+    before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("source", "back"))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(after[n], t) for n, t in before.items() if not n.startswith("lm_head"))
+    assert compare_huggingface(model, tmp_path / "back") <= TOLERANCE
+    assert type(AutoProcessor.from_pretrained(tmp_path / "back")).__name__ == "Wav2Vec2BertProcessor"
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_model: XLSRCTCModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("huggingface")
+    notes = write_huggingface(tiny_model, folder)
+    assert len(notes) == 1
+    assert "1e-05" in notes[0] and "1e-07" in notes[0]
+    return folder
+
+
+def test_pipeline_gives_the_same_greedy_text_on_real_audio(tiny_model: XLSRCTCModel, exported: Path, speech: list):
+    recognize = pipeline("automatic-speech-recognition", str(exported), device="cpu")
+    for wave in speech:
+        found = recognize({"raw": wave, "sampling_rate": 16000})["text"]
+        with torch.inference_mode():
+            log_probs, frames, _ = tiny_model.forward(
+                input_signal=torch.from_numpy(wave)[None], input_signal_length=torch.tensor([len(wave)])
+            )
+        expected = tiny_model.decoding.ctc_decoder_predictions_tensor(log_probs, frames)[0].text
+        assert found.split() == expected.split()
+        assert found
+
+
+def test_comparison_sees_transformers_and_the_model_as_equal_and_a_spoilt_head_as_not(
+    tiny_model: XLSRCTCModel, exported: Path
+):
+    assert compare_huggingface(tiny_model, exported) <= TOLERANCE
+    bias = tiny_model.decoder.decoder_layers[0].bias
+    with torch.no_grad():
+        bias[3] += 0.01
+        try:
+            assert compare_huggingface(tiny_model, exported) > TOLERANCE
+        finally:
+            bias[3] -= 0.01
+
+
+def test_exporting_leaves_the_model_as_it_was(tiny_model: XLSRCTCModel, exported: Path):
+    assert tiny_model.encoder.wav2vec2.config.mask_time_prob == 0.0
+    assert all(parameter.device.type == "cpu" for parameter in tiny_model.parameters())
+    assert tiny_model.decoder.decoder_layers[0].weight.requires_grad
+
+
+def test_vocabulary_writes_the_space_as_a_bar_and_reads_text_back(tiny_model: XLSRCTCModel, exported: Path):
+    vocabulary = json.loads((exported / "vocab.json").read_text(encoding="utf-8"))
+    labels = list(tiny_model.cfg.labels)
+    assert vocabulary["|"] == labels.index(" ")
+    assert vocabulary["<pad>"] == len(labels)
+    assert len(vocabulary) == len(labels) + 1
+    config = json.loads((exported / "config.json").read_text(encoding="utf-8"))
+    assert (config["vocab_size"], config["pad_token_id"]) == (len(labels) + 1, len(labels))
+    processor = AutoProcessor.from_pretrained(exported)
+    assert processor.tokenizer.get_vocab() == vocabulary
+    for sentence in LM_SENTENCES:
+        numbers = processor.tokenizer(sentence).input_ids
+        assert numbers == [labels.index(character) for character in sentence]
+        spread = [number for label in numbers for number in (label, len(labels))]  # a blank after each
+        assert processor.decode(spread) == sentence
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"), [([" ", "|", "a"], "stands for the space"), (["a", "a"], "one label twice")]
+)
+def test_labels_that_a_vocabulary_cannot_hold_are_refused(labels: list, message: str):
+    with pytest.raises(ValueError, match=message):
+        hugging_face_vocabulary(labels)
+    assert hugging_face_vocabulary(["<pad>", "a", " "]) == ["<pad>", "a", "|", "[PAD]"]
+
+
+def test_a_character_language_model_that_stays_behind_is_told(tmp_path: Path):
+    model = XLSRCTCModel(cfg=model_config(architecture(), [" ", "क"], normalize=True, epsilon=1e-7)).eval()
+    model.cfg.decoding.beam.ngram_lm_model = "lm.nemo"
+    (note,) = write_huggingface(model, tmp_path)
+    assert "stays behind" in note and "lm=" in note
+    assert type(AutoProcessor.from_pretrained(tmp_path)).__name__ == "Wav2Vec2Processor"
+
+
+ARPA = """\\data\\
+ngram 1=6
+ngram 2=2
+
+\\1-grams:
+-9.0	<unk>
+-99	<s>	-0.3
+-1.0	</s>
+-1.0	कल	-0.3
+-5.0	काल	-0.3
+-1.0	abc	-0.3
+
+\\2-grams:
+-0.1	<s> कल
+-0.1	कल </s>
+
+\\end\\
+"""
+
+
+def test_language_model_decides_where_the_model_does_not(tmp_path: Path):
+    pytest.importorskip(
+        "pyctcdecode", reason="needs pyctcdecode: pip install 'pygtrie<3'; pip install --no-deps pyctcdecode==0.5.0"
+    )
+    folder = export_with_lm(tmp_path, ARPA)
+    processor = AutoProcessor.from_pretrained(folder)
+    assert type(processor).__name__ == "Wav2Vec2ProcessorWithLM"
+    logits = np.full((1, 7, 5), -9.0, dtype=np.float32)
+    for frame, classes in enumerate([(1,), (4,), (2, 4), (4,), (3,), (4,), (4,)]):
+        logits[0, frame, list(classes)] = 0.0
+    logits[0, 2, 2] = 0.2  # the vowel sign is a little likelier than none: greedily काल
+    greedy = processor.tokenizer.decode(logits[0].argmax(-1))
+    assert (greedy, processor.batch_decode(logits).text[0]) == ("काल", "कल")
+
+
+def export_with_lm(tmp_path: Path, arpa: str) -> Path:
+    (tmp_path / "lm.arpa").write_text(arpa, encoding="utf-8")
+    model = XLSRCTCModel(cfg=model_config(architecture(), [" ", "क", "ा", "ल"], normalize=True, epsilon=1e-7)).eval()
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    notes = write_huggingface(model, folder, lm=tmp_path / "lm.arpa", lm_alpha=0.7, lm_beta=1.5)
+    assert notes == ["language model: 2 of 3 words can be written with the model's labels"]
+    return folder
+
+
+def test_language_model_folder_is_what_pyctcdecode_reads(tmp_path: Path):
+    folder = export_with_lm(tmp_path, ARPA)
+    assert json.loads((folder / "alphabet.json").read_text(encoding="utf-8")) == {
+        "labels": [" ", "क", "ा", "ल", ""],
+        "is_bpe": False,
+    }
+    assert sorted(path.name for path in (folder / "language_model").iterdir()) == [
+        "attrs.json",
+        "lm.arpa",
+        "unigrams.txt",
+    ]
+    assert (folder / "language_model/unigrams.txt").read_text(encoding="utf-8") == "कल\nकाल\n"
+    assert (folder / "language_model/lm.arpa").read_text(encoding="utf-8") == ARPA
+    settings = json.loads((folder / "language_model/attrs.json").read_text())
+    assert (settings["alpha"], settings["beta"]) == (0.7, 1.5)
+    config = json.loads((folder / "preprocessor_config.json").read_text())
+    assert config["processor_class"] == "Wav2Vec2ProcessorWithLM"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("lm.bin", b"mmap lm http://kheafield.com/code", "not an ARPA file"),
+        ("lm.arpa", ARPA.replace("कल", "xyz").replace("काल", "z").encode(), "none of its 3 words"),
+        ("lm.arpa", ARPA.split("\\2-grams")[0].encode(), "not a complete ARPA file"),
+        ("lm.arpa", ARPA.replace("-1.0\tabc\t-0.3", "abc").encode(), r"lm\.arpa:11: 'abc', expected a score"),
+        ("lm.arpa.gz", gzip.compress(ARPA.encode())[:60], "not a complete gzip file"),
+        ("lm.arpa", ARPA.encode("utf-16-le"), "not an ARPA file"),
+    ],
+)
+def test_other_files_than_a_word_language_model_are_refused(
+    tiny_model: XLSRCTCModel, tmp_path: Path, name: str, content: bytes, message: str
+):
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "exported").mkdir()
+    with pytest.raises(ValueError, match=message):
+        write_huggingface(tiny_model, tmp_path / "exported", lm=tmp_path / name)

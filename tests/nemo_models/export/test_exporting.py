@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.export import huggingface
+from nemo_models.export.exporting import export_model, new_folder
+
+
+@pytest.fixture(scope="module")
+def nemo_file(tiny_model: XLSRCTCModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("nemo") / "tiny.nemo"
+    tiny_model.save_to(str(path))
+    return path
+
+
+@pytest.mark.parametrize("format", ["huggingface", "onnx"])
+def test_report_names_every_file_and_the_measured_difference(nemo_file: Path, tmp_path: Path, format: str):
+    for package in ("onnx", "onnxruntime") if format == "onnx" else ():
+        pytest.importorskip(package, reason="needs the extra `export`")
+    report = export_model(nemo_file, format, tmp_path / "a" / "b")
+    assert report.folder == tmp_path / "a" / "b"
+    assert report.files == {path.name: path.stat().st_size for path in report.folder.iterdir()}
+    assert report.difference is not None and 0 < report.difference <= 1e-4
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+    assert report.folder.stat().st_mode & 0o777 == 0o755
+    assert all(path.stat().st_mode & 0o777 == 0o644 for path in report.folder.iterdir())
+
+
+def test_an_export_that_differs_is_not_written(nemo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for difference in (1.0, float("nan"), float("inf")):
+        monkeypatch.setattr(huggingface, "compare_huggingface", lambda *_, found=difference: found)
+        with pytest.raises(ValueError, match="gives other log-probabilities"):
+            export_model(nemo_file, "huggingface", tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_appears_complete_or_not_at_all(tmp_path: Path):
+    with pytest.raises(RuntimeError), new_folder(tmp_path / "x") as folder:
+        (folder / "half").write_text("")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "x").mkdir()  # an empty one is taken
+    with new_folder(tmp_path / "x") as folder:
+        (folder / "whole").write_text("")
+        assert list((tmp_path / "x").iterdir()) == []
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["whole"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "tflite"}, "format is tflite, expected one of onnx, huggingface"),
+        ({"format": "onnx", "quantization": "int4"}, "quantization is int4, expected null or one of int8"),
+        ({"quantization": "int8"}, "is for format=onnx"),
+        ({"format": "onnx", "lm": Path("lm.arpa")}, "is for format=huggingface"),
+        ({"lm": Path("nothing.arpa")}, "nothing.arpa: no such file"),
+        ({"model_path": Path("nothing.nemo")}, "nothing.nemo: no such file"),
+        ({"output_dir": Path(__file__).parent}, "is there and not an empty folder"),
+        ({"output_dir": Path(__file__)}, "is there and not an empty folder"),
+    ],
+)
+def test_wrong_arguments_are_named_before_any_work(nemo_file: Path, tmp_path: Path, changes: dict, message: str):
+    arguments = {"model_path": nemo_file, "format": "huggingface", "output_dir": tmp_path / "x", **changes}
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        export_model(**arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_probes_are_the_same_each_time():
+    from nemo_models.export.exporting import probe_waveforms
+
+    for first, second in zip(probe_waveforms(), probe_waveforms(), strict=True):
+        assert torch.equal(first, second)

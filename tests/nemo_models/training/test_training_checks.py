@@ -1,0 +1,204 @@
+import json
+import logging
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from omegaconf import DictConfig, OmegaConf
+from topology import architecture
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from data_prep.export import export_shards
+from nemo_models.training import checkpoint_space, checks
+from nemo_models.training.checkpoint_space import estimate_checkpoint_bytes
+from nemo_models.training.checks import check_data_sets, check_training, frame_counter
+from nemo_models.w2v_bert_features import LogMelFeatures
+from nemo_models.xlsr_encoder import XLSREncoder
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
+LABELS = [" ", "क", "ा", "म"]
+XLSR = {"_target_": "nemo_models.xlsr_encoder.XLSREncoder", "architecture": architecture()}
+W2V_BERT = {"_target_": "nemo_models.w2v_bert_encoder.W2VBertEncoder"}
+
+
+def write_manifest(path: Path, *rows: tuple[str, str, float] | dict) -> str:
+    keys = ("audio_filepath", "text", "duration")
+    named = [row if isinstance(row, dict) else dict(zip(keys, row, strict=True)) for row in rows]
+    path.write_text("".join(json.dumps(row) + "\n" for row in named), encoding="utf-8")
+    return str(path)
+
+
+def write_audio(path: Path, seed: int = 0, seconds: float = 1.0, rate: int = 16000, channels: int = 1) -> None:
+    noise = np.random.default_rng(seed).normal(scale=0.1, size=(round(seconds * rate), channels))
+    soundfile.write(path, noise, rate)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_audio(tmp_path / "a.wav", seed=1)
+    write_audio(tmp_path / "b.wav", seed=2)
+    write_manifest(tmp_path / "train.json", ("a.wav", "काम", 1.0))
+    write_manifest(tmp_path / "valid.json", ("b.wav", "मा", 1.0))
+    return tmp_path
+
+
+def config(train: object, validation: object, encoder: dict = XLSR, **train_keys: object) -> DictConfig:
+    return OmegaConf.create(
+        {
+            "train_ds": {"manifest_filepath": train, "min_duration": 0.1, "max_duration": 30, **train_keys},
+            "validation_ds": {"manifest_filepath": validation},
+            "encoder": encoder,
+        }
+    )
+
+
+def test_good_manifests_pass_alone_and_as_nemos_lists(folder: Path):
+    train, valid = str(folder / "train.json"), str(folder / "valid.json")
+    assert check_data_sets(config(train, valid), LABELS) == []
+    assert check_data_sets(config([[train, 0.3], [train, 0.7]], f"{valid},{valid}"), LABELS) == []
+
+
+def test_every_problem_is_named_at_once_with_its_count_and_an_example(folder: Path):
+    write_audio(folder / "slow.wav", rate=8000)
+    write_audio(folder / "two.wav", channels=2)
+    (folder / "broken.wav").write_bytes(b"RIFF")
+    bad = write_manifest(
+        folder / "bad.json",
+        ("a.wav", "काम 5", 1.0),
+        ("a.wav", "काम 7", 1.0),
+        ("gone.wav", "काम", 1.0),
+        ("a.wav", " ", 1.0),
+        ("a.wav", "काम", 31.0),
+        ("a.wav", "काकाकाकाकाकाकाकाकाकाकाकाकाकाका", 0.4),
+        ("slow.wav", "काम", 1.0),
+        ("two.wav", "काम", 1.0),
+        ("broken.wav", "काम", 1.0),
+        {"audio_filepath": "a.wav", "text": "काम", "duration": 0.6, "offset": 0.5},
+    )
+    empty = write_manifest(folder / "empty.json")
+    message = "; ".join(check_data_sets(config(bad, empty), LABELS))
+    for part in (
+        "2 × text outside the alphabet, e.g. a.wav (U+0035 DIGIT FIVE)",
+        f"1 × missing audio, e.g. {folder / 'gone.wav'}",
+        "1 × empty text",
+        "1 × longer than max_duration, which would leave it out",
+        "1 × too short for its text, e.g. a.wav (19 frames, 30 needed)",
+        f"1 × audio that is not at 16000 Hz, e.g. {folder / 'slow.wav'} (8000 Hz)",
+        f"1 × audio of more than one channel, e.g. {folder / 'two.wav'} (2)",
+        f"1 × unreadable audio, e.g. {folder / 'broken.wav'}",
+        "2 × audio shorter than the manifest says",
+        f"{empty}: no utterance in it",
+    ):
+        assert part in message, part
+
+
+def test_frames_are_those_of_the_encoder_in_use():
+    xlsr, bert = frame_counter(OmegaConf.create(XLSR)), frame_counter(OmegaConf.create(W2V_BERT))
+    encoder, features = XLSREncoder(architecture()), LogMelFeatures()
+    lengths = torch.tensor([1, 399, 400, 719, 720, 1039, 1040, 8000, 16000, 16079, 16080, 160000])
+    _, pairs = features(input_signal=torch.randn(len(lengths), 160000), length=lengths)
+    assert [xlsr(n) for n in lengths.tolist()] == encoder.frame_count(lengths).tolist()
+    assert [bert(n) for n in lengths.tolist()] == pairs.tolist()
+    assert any(xlsr(n) != bert(n) for n in lengths.tolist())  # or one function would do
+
+
+def test_an_utterance_that_only_one_encoder_can_align_is_refused_for_the_other(folder: Path):
+    write_audio(folder / "short.wav", seconds=1040 / 16000)  # three frames of XLSR's, two of Wav2Vec2-BERT's
+    train = write_manifest(folder / "short.json", ("short.wav", "काम", 1040 / 16000))
+    limits = {"min_duration": 0.01}
+    assert check_data_sets(config(train, str(folder / "valid.json"), **limits), LABELS) == []
+    problems = check_data_sets(config(train, str(folder / "valid.json"), W2V_BERT, **limits), LABELS)
+    assert "too short for its text, e.g. short.wav (2 frames, 3 needed)" in problems[0]
+
+
+def test_recordings_of_validation_in_training_are_found_under_any_name(folder: Path, caplog: pytest.LogCaptureFixture):
+    shutil.copy(folder / "b.wav", folder / "copy.wav")
+    write_audio(folder / "other.wav", seed=3)  # the same text and length, another recording
+    valid = str(folder / "valid.json")
+    for rows, count in (
+        ([("b.wav", "काम", 1.0)], 1),
+        ([("copy.wav", "मा", 1.0), ("a.wav", "काम", 1.0)], 1),
+        ([("other.wav", "मा", 1.0), ("a.wav", "काम", 1.0)], 0),
+    ):
+        problems = check_data_sets(config(write_manifest(folder / "t.json", *rows), valid), LABELS)
+        assert len(problems) == count
+        if count:
+            assert f"1 × recording of validation in training, e.g. {folder / rows[0][0]}" in problems[0]
+    with caplog.at_level(logging.WARNING, logger=checks.__name__):
+        leaky = write_manifest(folder / "t.json", ("b.wav", "मा", 1.0))
+        assert check_data_sets(config(leaky, valid), LABELS, leaks="warn") == []
+    assert "1 × recording of validation in training" in caplog.text
+    assert "1 of 1 texts of validation are also in training" in caplog.text
+
+
+def test_shared_speakers_are_a_warning(folder: Path, caplog: pytest.LogCaptureFixture):
+    rows = [{"audio_filepath": f"{x}.wav", "text": "काम", "duration": 1.0, "speaker": "sita"} for x in "ab"]
+    train, valid = write_manifest(folder / "t.json", rows[0]), write_manifest(folder / "v.json", rows[1])
+    with caplog.at_level(logging.WARNING, logger=checks.__name__):
+        assert check_data_sets(config(train, valid), LABELS) == []
+    assert "1 speakers are in both training and validation, e.g. sita" in caplog.text
+
+
+def test_missing_manifest_is_named(folder: Path):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.json"):
+        check_data_sets(config(str(folder / "nothing.json"), str(folder / "valid.json")), LABELS)
+
+
+def test_descriptions_of_tarred_and_shar_data_are_checked(folder: Path):
+    source = write_manifest(folder / "t.json", ("a.wav", "काम 5", 1.0), ("a.wav", "काम", 1.0))
+    valid = str(folder / "valid.json")
+    for kind in ("tarred", "shar"):
+        export_shards(source, folder, kind, num_shards=2, num_workers=1)
+    tarred = {"tarred_audio_filepaths": str(folder / "tarred" / "audio__OP_0..1_CL_.tar")}
+    manifests = str(folder / "tarred" / "sharded_manifests" / "manifest__OP_0..1_CL_.json")
+    for problems in (
+        check_data_sets(config(manifests, valid, **tarred), LABELS),
+        check_data_sets(config(None, valid, shar_path=str(folder / "shar")), LABELS),
+    ):
+        assert len(problems) == 1
+        assert "1 × text outside the alphabet" in problems[0]
+    with pytest.raises(FileNotFoundError, match=r"audio_2\.tar: no such tar file"):
+        check_data_sets(config(manifests, valid, tarred_audio_filepaths=str(folder / "tarred" / "audio_2.tar")), LABELS)
+
+
+def test_headers_of_a_large_manifest_are_read_evenly(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(checks, "HEADERS_READ", 10)
+    rows = [("slow.wav" if at == 60 else "a.wav", "काम", 1.0) for at in range(100)]
+    write_audio(folder / "slow.wav", rate=8000)
+    opened = []
+    info = soundfile.info
+    monkeypatch.setattr(checks.soundfile, "info", lambda path: opened.append(path) or info(path))
+    problems = check_data_sets(config(write_manifest(folder / "t.json", *rows), str(folder / "valid.json")), LABELS)
+    assert len(opened) == 10 + 1  # and validation's one
+    assert "1 × audio that is not at 16000 Hz" in problems[0]
+
+
+@pytest.mark.parametrize("name", ["xlsr_hi", "w2v_bert_hi"])
+def test_a_full_disk_is_told_before_training_together_with_the_rest(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    cfg = OmegaConf.load(CONF / f"{name}.yaml")
+    cfg.exp_manager.exp_dir = str(folder / "exp")
+    cfg.model.train_ds.manifest_filepath = write_manifest(folder / "t.json", ("a.wav", "काम 5", 1.0))
+    cfg.model.validation_ds.manifest_filepath = str(folder / "valid.json")
+    monkeypatch.setattr(checkpoint_space.shutil, "disk_usage", lambda path: SimpleNamespace(free=2**30))
+    with pytest.raises(ValueError, match="cannot be trained on") as caught:
+        check_training(cfg, LABELS)
+    message = str(caught.value)
+    assert "1 × text outside the alphabet" in message
+    assert f"{folder}: 1.0 GiB free, the checkpoints take about" in message
+    assert "save_top_k" in message
+
+
+def test_the_estimate_counts_every_weight_and_adams_averages_of_those_that_learn():
+    cfg = OmegaConf.load(CONF / "xlsr_hi.yaml")
+    with torch.device("meta"):
+        reference = Wav2Vec2Model(Wav2Vec2Config(**OmegaConf.to_container(cfg.model.encoder.architecture)))
+    weights = reference.num_parameters()
+    frozen = sum(weight.numel() for weight in reference.feature_extractor.parameters())
+    # the top 3, one more while it replaces the worst, two to resume from (one being written); and the .nemo
+    assert estimate_checkpoint_bytes(cfg) == 4 * (6 * (weights + 2 * (weights - frozen)) + weights)

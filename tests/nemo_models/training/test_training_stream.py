@@ -1,0 +1,76 @@
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from training_job import SETTINGS, compose, write_data
+
+from data_prep.alphabet import load_alphabet
+from data_prep.export import export_shards
+from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.training.stream import BatchNote, Place, TrainingStream
+
+COUNT = 20
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return write_data(tmp_path_factory.mktemp("data"), utterances=COUNT)
+
+
+def open_stream(data: dict[str, str], **changes: object) -> TrainingStream:
+    settings = {**SETTINGS, **data, "exp_manager.exp_dir": "unused", "model.train_ds.augmentor.white_noise.prob": 1.0}
+    settings |= {f"model.train_ds.{key}": value for key, value in changes.items()}
+    cfg = compose([f"{key}={value}" for key, value in settings.items()])
+    cfg.model.labels = load_alphabet()
+    stream = XLSRCTCModel(cfg=cfg.model)._train_dl
+    assert isinstance(stream, TrainingStream)
+    return stream
+
+
+def take(stream: TrainingStream, count: int) -> list[tuple[torch.Tensor, BatchNote]]:
+    return [(batch[0], batch[4]) for batch in islice(stream, count)]
+
+
+def test_every_pass_holds_every_utterance_once_whatever_the_epochs(data: dict[str, str]):
+    stream = open_stream(data)
+    notes = [note for _ in range(12) for _, note in take(stream, 3)]  # twelve epochs of three batches
+    assert [note.place.number for note in notes] == list(range(36))
+    names = [[name for note in notes if note.place.round == which for name in note.names] for which in (0, 1)]
+    expected = {str(Path(data["model.train_ds.manifest_filepath"]).with_name(f"{at}.wav")) for at in range(COUNT)}
+    for one_pass in names:
+        assert set(one_pass) == expected
+        assert len(one_pass) == COUNT
+    assert names[0] != names[1]  # each pass in an order of its own
+    assert notes[-1].place.round > 1
+
+
+def test_a_stream_can_begin_anywhere_and_is_the_same_for_any_workers(data: dict[str, str]):
+    whole = take(open_stream(data), 24)
+    for start, workers in ((0, 2), (7, 0), (17, 2)):
+        stream = open_stream(data, num_workers=workers)
+        stream.start_at(whole[start][1].place)
+        for (audio, note), (expected, of_expected) in zip(take(stream, 24 - start), whole[start:], strict=True):
+            assert note == of_expected
+            assert torch.equal(audio, expected)  # its white noise too
+
+
+@pytest.mark.parametrize("kind", ["tarred", "shar"])
+def test_readers_of_shards_do_not_all_read_the_same_and_can_begin_anywhere(
+    data: dict[str, str], tmp_path: Path, kind: str
+):
+    export_shards(data["model.train_ds.manifest_filepath"], tmp_path, kind, num_shards=4, num_workers=1)
+    changes: dict[str, object] = {"num_workers": 2}
+    if kind == "tarred":
+        changes["manifest_filepath"] = tmp_path / "tarred/sharded_manifests/manifest__OP_0..3_CL_.json"
+        changes["tarred_audio_filepaths"] = tmp_path / "tarred/audio__OP_0..3_CL_.tar"
+    else:
+        changes |= {"manifest_filepath": "null", "shar_path": tmp_path / "shar"}
+    whole = take(open_stream(data, **changes), 6)
+    first, second = whole[0][1].names, whole[1][1].names  # of one worker, of the other
+    assert first != second
+    stream = open_stream(data, **changes)
+    stream.start_at(Place(4, 0, 4))
+    for (audio, note), (expected, of_expected) in zip(take(stream, 2), whole[4:], strict=True):
+        assert note == of_expected
+        assert torch.equal(audio, expected)

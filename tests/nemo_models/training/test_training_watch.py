@@ -1,0 +1,123 @@
+import json
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from training_job import SETTINGS, compose, write_data
+
+from nemo_models.training import finetuning
+from nemo_models.training.watch import (
+    TrainingStopped,
+    TrainingWatch,
+    find_unalignable,
+    is_memory_error,
+    measure_labels,
+)
+
+SHORT = {"trainer.max_steps": 3, "trainer.accumulate_grad_batches": 1, "trainer.val_check_interval": 100}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> dict[str, str]:
+    return write_data(tmp_path, utterances=6)
+
+
+def fine_tune(data: dict[str, str], folder: Path, **settings: object) -> Path:
+    merged = {**SETTINGS, **SHORT, **data, "exp_manager.exp_dir": folder / "exp", **settings}
+    return finetuning.fine_tune(compose([f"{key}={value}" for key, value in merged.items()]))
+
+
+def test_blank_share_and_entropy_are_those_of_valid_frames():
+    log_probs = torch.full((2, 3, 3), -20.0)  # two labels and the blank
+    for utterance, frame, best in ((0, 0, 0), (0, 1, 1), (0, 2, 2), (1, 0, 2)):
+        log_probs[utterance, frame, best] = 0.0
+    log_probs[1, 1:, 0] = 0.0  # padding
+    measured = measure_labels(log_probs, torch.tensor([3, 1]))
+    assert measured["blank_share"] == 2 / 4
+    assert measured["label_entropy"].item() == pytest.approx(math.log(2), abs=1e-6)  # rest of 4e-9 a frame
+    always_one = measure_labels(log_probs[:, :1], torch.tensor([1, 0]))
+    assert always_one["label_entropy"].item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_unalignable_utterances_are_those_whose_loss_zero_infinity_hides():
+    targets = torch.tensor([[0, 0, 1, 9], [0, 1, 2, 3], [0, 0, 0, 0], [1, 1, 1, 1]])
+    lengths = torch.tensor([3, 4, 1, 0])
+    for frames in range(1, 6):
+        log_probs = torch.randn(frames, 4, 11).log_softmax(-1)
+        given = torch.full((4,), frames)
+        loss = torch.nn.functional.ctc_loss(log_probs, targets, given, lengths, blank=10, reduction="none")
+        assert find_unalignable(targets, lengths, given).tolist() == torch.isinf(loss).tolist()
+
+
+def test_bad_utterances_are_named_counted_and_spoil_nothing(
+    data: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    rows = [json.loads(row) for row in Path(data["model.train_ds.manifest_filepath"]).read_text().splitlines()]
+    samples, rate = soundfile.read(tmp_path / "0.wav")
+    soundfile.write(tmp_path / "0.wav", np.where(np.arange(len(samples)) == 99, np.nan, samples), rate, subtype="FLOAT")
+    (tmp_path / "1.wav").write_bytes((tmp_path / "1.wav").read_bytes()[:60])  # sampling_rate spares Lhotse a look at it
+    rows[2]["text"] = "आज मौसम " * 30
+    lines = [json.dumps({**row, "sampling_rate": 16000}) for row in rows]
+    Path(data["model.train_ds.manifest_filepath"]).write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.setattr(finetuning, "check_training", lambda *_: None)  # it would not have let them in
+    with caplog.at_level(logging.WARNING):
+        fine_tune(data, tmp_path, **{"trainer.max_steps": 6, "model.freeze_updates.enabled": "false"})
+    state = torch.load(next((tmp_path / "exp").rglob("*last.ckpt")), weights_only=False)
+    counts = state["callbacks"]["TrainingWatch"]["counts"]
+    assert all(count >= 1 for count in counts.values()), counts
+    assert all(
+        bool(torch.isfinite(weight).all()) for weight in state["state_dict"].values() if weight.is_floating_point()
+    )
+    for sentence, name in (
+        ("left out for a loss that is NaN or infinite", "0.wav"),
+        ("their audio cannot be read", "1.wav"),
+        ("more labels than frames", "2.wav"),
+    ):
+        told = [record.getMessage() for record in caplog.records if sentence in record.getMessage()]
+        assert told and all(str(tmp_path / name) in message for message in told), sentence
+
+
+def test_too_many_bad_updates_in_a_row_end_the_training(data: dict[str, str], tmp_path: Path):
+    for file in tmp_path.glob("*.wav"):
+        samples, rate = soundfile.read(file)
+        soundfile.write(file, np.full(len(samples), np.nan), rate, subtype="FLOAT")
+    with pytest.raises(TrainingStopped, match=r"update 2 left out .* 2 in a row are watch.max_bad_updates"):
+        fine_tune(data, tmp_path, **{"watch.max_bad_updates": 2})
+
+
+def test_a_collapse_is_named_with_its_causes_and_stopped_on_request(
+    data: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    watch = TrainingWatch(20, collapse_blank_share=0.99, collapse_updates=100, stop_on_collapse=False)
+    with caplog.at_level(logging.WARNING):
+        for step, share in ((0, 1.0), (50, 0.9), (60, 1.0), (159, 1.0)):  # spoke at 50
+            watch._judge(share, step)
+        assert not caplog.records
+        watch._judge(0.999, 160)
+    assert "99.9% of the frames have been blank since update 60, now 160; likely causes: the learning" in caplog.text
+    collapsed = {"watch.collapse_blank_share": 0.0, "watch.collapse_updates": 1, "watch.stop_on_collapse": "true"}
+    with pytest.raises(TrainingStopped, match=r"blank since update 1, now 2; likely causes"):
+        fine_tune(data, tmp_path, **collapsed)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory. Tried…"), RuntimeError("x: can't allocate memory: you")]
+)
+def test_out_of_memory_names_the_batch_and_the_setting(
+    data: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(TrainingWatch, "_see_log_probs", fail)  # inside the forward pass
+    with pytest.raises(TrainingStopped) as caught:
+        fine_tune(data, tmp_path)
+    message = str(caught.value)
+    assert "out of memory at update 1, a batch of" in message
+    assert " s of audio, the longest" in message
+    assert "model.train_ds.batch_duration" in message
+    assert not is_memory_error(RuntimeError("something else"))

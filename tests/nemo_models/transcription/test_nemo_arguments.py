@@ -1,0 +1,50 @@
+"""NeMo's arguments that have no effect here are said so; those that cannot be met are refused."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from nemo_models.transcription.nemo_arguments import PASSED_OVER, REFUSED, check_nemo_arguments, without_none_words
+
+CONF = OmegaConf.to_container(OmegaConf.load(Path(__file__).resolve().parents[3] / "conf/transcribe_speech.yaml"))
+NEMO_3_0_0 = """
+model_path pretrained_name audio_dir dataset_manifest channel_selector audio_key eval_config_yaml presort_manifest
+output_filename batch_size num_workers append_pred pred_name_postfix random_seed timestamps return_hypotheses
+compute_langs cuda allow_mps amp amp_dtype compute_dtype matmul_precision audio_type overwrite_transcripts ctc_decoding
+rnnt_decoding multitask_decoding prompt decoder_type att_context_size source_lang model_change calculate_wer
+clean_groundtruth_text langid use_cer return_transcriptions gt_text_attr_name gt_lang_attr_name extract_nbest confidence
+calculate_rtfx warmup_steps run_steps
+"""
+"""The fields of TranscriptionConfig in NeMo 3.0.0's examples/asr/transcribe_speech.py."""
+
+
+def test_every_argument_of_nemos_script_is_one_here():
+    assert set(NEMO_3_0_0.split()) <= set(CONF)
+    assert set(PASSED_OVER) | set(REFUSED) <= set(CONF)
+
+
+def test_defaults_say_nothing():
+    assert check_nemo_arguments(CONF) == []
+
+
+@pytest.mark.parametrize("key", PASSED_OVER)
+def test_arguments_without_effect_are_noted(key):
+    (note,) = check_nemo_arguments({**CONF, key: 2})
+    assert note.startswith(f"{key} has no effect: ")
+
+
+@pytest.mark.parametrize("key", REFUSED)
+def test_arguments_that_cannot_be_met_are_refused(key):
+    with pytest.raises(ValueError, match=f"^{key}=yes: "):
+        check_nemo_arguments({**CONF, key: "yes"})
+
+
+def test_decoder_type():
+    assert check_nemo_arguments({**CONF, "decoder_type": "ctc"}) == []
+    with pytest.raises(ValueError, match="decoder_type=rnnt"):
+        check_nemo_arguments({**CONF, "decoder_type": "rnnt"})
+
+
+def test_the_word_none_is_none():
+    assert without_none_words({"a": "None", "b": "none", "c": 1}) == {"a": None, "b": "none", "c": 1}

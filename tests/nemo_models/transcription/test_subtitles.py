@@ -1,0 +1,144 @@
+"""Subtitles and other formats, read back by parsers written after their published grammars."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nemo_models.transcription.inputs import AudioInput
+from nemo_models.transcription.subtitles import CUE_S, FORMATS, check_formats, name_transcripts, write_formats
+from nemo_models.transcription.transcript_files import Transcript, Word
+
+CLOCK = r"(\d{2,}):([0-5]\d):([0-5]\d)[.,](\d{3})"
+
+spoken = st.lists(
+    st.tuples(
+        st.text('कखगािी्ंँ<&>"', min_size=1, max_size=12),
+        st.floats(0, 3),  # the pause before it
+        st.floats(0, 2),  # its length: one frame may be all there is
+        st.one_of(st.none(), st.floats(0, 1)),
+    ),
+    max_size=60,
+)
+
+
+def make(entries, offset_s=0.0):
+    words, time = [], 0.0
+    for text, pause, length, confidence in entries:
+        words.append(Word(text, time + pause, time + pause + length, confidence))
+        time += pause + length
+    return Transcript(
+        0, AudioInput(Path("a b/long file.wav"), offset_s), " ".join(w.word for w in words), time, None, tuple(words)
+    )
+
+
+def seconds(match):
+    hours, minutes, whole, thousandths = map(int, match)
+    return 3600 * hours + 60 * minutes + whole + thousandths / 1000
+
+
+def parse_srt(text):
+    """SubRip: blocks of a number from 1, a time span with commas, lines of text, an empty line."""
+    cues = []
+    for number, block in enumerate(re.findall(r"(.+?)\n\n", text, re.DOTALL), 1):
+        found, span, *lines = block.split("\n")
+        assert found == str(number) and 1 <= len(lines) <= 2
+        start, end = re.fullmatch(rf"{CLOCK} --> {CLOCK}".replace("[.,]", ","), span).groups()[:4], None
+        end = re.fullmatch(rf".* --> {CLOCK}", span).groups()
+        cues.append((seconds(start), seconds(end), " ".join(lines)))
+    assert "".join(re.findall(r".+?\n\n", text, re.DOTALL)) == text
+    return cues
+
+
+def parse_vtt(text):
+    """WebVTT (W3C): the signature, then cues; no bare & or < in a cue's text."""
+    assert text.startswith("WEBVTT\n\n")
+    cues = []
+    for block in re.findall(r"(.+?)\n\n", text.removeprefix("WEBVTT\n\n"), re.DOTALL):
+        span, *lines = block.split("\n")
+        times = re.fullmatch(rf"{CLOCK} --> {CLOCK}".replace("[.,]", r"\."), span).groups()
+        payload = " ".join(lines)
+        assert not re.search(r"<|>|&(?!(amp|lt|gt);)", payload)
+        payload = payload.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        cues.append((seconds(times[:4]), seconds(times[4:]), payload))
+    return cues
+
+
+@given(spoken, st.sampled_from([0.0, 3700.25]))
+def test_subtitles(entries, offset_s):
+    transcript = make(entries, offset_s)
+    for cues in (parse_srt(FORMATS["srt"](transcript)), parse_vtt(FORMATS["vtt"](transcript))):
+        assert " ".join(text for _, _, text in cues) == transcript.text, "every word, in order, once"
+        assert all(start < end for start, end, _ in cues)
+        # to the millisecond that is written; a word of one frame is given that frame, up to 20 ms each
+        assert all(end <= later + 0.0011 for (_, end, _), (later, _, _) in pairwise(cues))
+        if cues:
+            assert cues[0][0] == pytest.approx(offset_s + transcript.words[0].start_s, abs=0.0011)
+        assert all(end - start <= CUE_S + 0.0011 or " " not in text for start, end, text in cues)
+
+
+@given(spoken, st.sampled_from([0.0, 12.5]))
+def test_ctm(entries, offset_s):
+    """NIST sclite: file, channel, start, duration, word, and a confidence where there is one."""
+    transcript = make(entries, offset_s)
+    lines = FORMATS["ctm"](transcript).splitlines()
+    assert len(lines) == len(transcript.words)
+    for line, word in zip(lines, transcript.words, strict=True):
+        fields = line.split(" ")
+        assert fields[:2] == ["long_file", "1"] and fields[4] == word.word
+        assert float(fields[2]) >= offset_s and float(fields[3]) > 0
+        assert (len(fields) == 6) == (word.confidence is not None)
+        assert len(fields) == 5 or 0 <= float(fields[5]) <= 1
+
+
+@given(spoken, st.sampled_from([0.0, 12.5]))
+def test_textgrid(entries, offset_s):
+    """Praat's manual: intervals of a tier follow each other without a gap from its xmin to its xmax."""
+    transcript = make(entries, offset_s)
+    text = FORMATS["TextGrid"](transcript)
+    assert text.startswith('File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\nxmax = ')
+    end = re.search(r"^xmax = (\S+)$", text, re.MULTILINE)[1]
+    intervals = re.findall(
+        r' {8}intervals \[(\d+)\]:\n {12}xmin = (\S+)\n {12}xmax = (\S+)\n {12}text = "((?:[^"]|"")*)"\n', text
+    )
+    assert int(re.search(r"intervals: size = (\d+)", text)[1]) == len(intervals) >= 1
+    assert [int(number) for number, *_ in intervals] == list(range(1, len(intervals) + 1))
+    assert float(intervals[0][1]) == 0 and intervals[-1][2] == end
+    assert all(one[2] == two[1] for one, two in pairwise(intervals))
+    assert all(float(start) < float(stop) for _, start, stop, _ in intervals) or not transcript.words
+    labels = [label.replace('""', '"') for _, _, _, label in intervals if label]
+    assert labels == [word.word for word in transcript.words]
+
+
+def test_text_and_long_files_clock():
+    words = (Word("क", 3_599.9996, 3_600.4), Word("ख", 10 * 3600 + 61.5, 10 * 3600 + 62.0))
+    transcript = Transcript(0, AudioInput(Path("a.wav")), "क ख", 36_062.0, None, words)
+    assert FORMATS["txt"](transcript) == "क ख\n"
+    assert [span[:2] for span in parse_srt(FORMATS["srt"](transcript))] == [(3600.0, 3600.4), (36_061.5, 36_062.0)]
+
+
+def test_files_are_written_beside_each_other_and_errors_leave_none(tmp_path):
+    transcript = make([("क", 0.0, 0.5, 0.9)])
+    write_formats(tmp_path / "new", "sub/a", transcript, list(FORMATS))
+    names = {f"a.{name}" for name in ("srt", "vtt", "ctm", "TextGrid", "txt")}
+    assert {path.name for path in (tmp_path / "new/sub").iterdir()} == names
+    failed = Transcript(0, transcript.audio, error="truncated: a")
+    write_formats(tmp_path / "new", "sub/a", failed, list(FORMATS))
+    assert not list((tmp_path / "new/sub").iterdir()), "of an earlier run"
+
+
+def test_names_are_never_alike(tmp_path):
+    inputs = [AudioInput(tmp_path / name) for name in ("a.wav", "x/a.wav", "a.mp3", "a-3.wav")]
+    inputs += [AudioInput(tmp_path / "a.wav", 1.25, 2.0), AudioInput(Path("/elsewhere/a.wav")), AudioInput(Path())]
+    named = name_transcripts(inputs, tmp_path)
+    assert named[:2] == ["a", "x/a"] and named[4] == "a-1.25"
+    assert len(set(named)) == len(inputs)
+    assert name_transcripts(inputs[:2], None) == ["a", "a-2"]
+
+
+def test_unknown_formats_are_named():
+    with pytest.raises(ValueError, match=r"output_formats: doc unknown, expected any of srt, vtt, ctm, TextGrid, txt"):
+        check_formats(["srt", "doc"])

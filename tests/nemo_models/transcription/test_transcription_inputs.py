@@ -1,0 +1,111 @@
+"""What is to be transcribed: manifests, folders, lists, standard input."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from nemo_models.transcription.inputs import AudioInput, list_inputs, measure_durations
+
+
+def _write_manifest(path, *rows):
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    return path
+
+
+def test_manifest_rows(tmp_path):
+    rows = [{"audio_filepath": "a.wav"}, {"audio_filepath": "/b.wav", "offset": 1.5, "duration": 2, "text": "क"}]
+    first, second = list_inputs(_write_manifest(tmp_path / "m.json", *rows))
+    assert (first.path, first.offset_s, first.duration_s) == (tmp_path / "a.wav", 0.0, None)
+    assert (second.path, second.offset_s, second.duration_s) == (Path("/b.wav"), 1.5, 2)
+    assert [first.fields, second.fields] == rows
+
+
+def test_manifest_with_another_key(tmp_path):
+    manifest = _write_manifest(tmp_path / "m.json", {"wav": "a.wav"})
+    assert list_inputs(manifest, audio_key="wav")[0].path == tmp_path / "a.wav"
+    (audio,) = list_inputs(manifest)
+    assert audio.error == f"manifest: {manifest}:1: no audio_filepath; found wav" and audio.fields == {"wav": "a.wav"}
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ('{"audio_filepath": ', "not a line of JSON"),
+        ("\udcff".encode("utf-8", "surrogateescape").decode("latin-1"), "not a line of JSON"),
+        ("[" * 100_000, "recursion"),
+        ("[1]", "found list, expected a JSON object"),
+        ('{"audio_filepath": 3}', "audio_filepath is 3, expected a path"),
+        ('{"audio_filepath": "~nobody-here/a.wav"}', "home"),
+        ('{"audio_filepath": "a.wav", "offset": -1}', "offset is -1, expected seconds"),
+        ('{"audio_filepath": "a.wav", "duration": "long"}', "duration is 'long', expected seconds"),
+        ('{"audio_filepath": "a.wav", "duration": NaN}', "duration is nan"),
+        ('{"audio_filepath": "a.wav", "offset": true}', "offset is True"),
+        ('{"audio_filepath": "a.wav", "offset": 1' + "0" * 400 + "}", "offset is 1000"),
+    ],
+)
+def test_a_bad_line_is_an_error_in_its_place_that_names_it(tmp_path, line, named):
+    good = '{"audio_filepath": "a.wav"}\n'
+    (tmp_path / "m.json").write_text(f"{good}\n{line}\n{good}", encoding="utf-8")
+    first, bad, last = list_inputs(tmp_path / "m.json")
+    assert first.error is last.error is None
+    assert bad.error.startswith(f"manifest: {tmp_path / 'm.json'}:3: ") or "m.json:3" in bad.place
+    assert named in bad.error and "\n" not in bad.error
+
+
+def test_standard_input(monkeypatch):
+    def give(text):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    give('{"audio_filepath": "a/b.wav", "text": "क"}\nnonsense\n')
+    first, bad = list_inputs("-")
+    assert first.path == Path("a/b.wav") and bad.error.startswith("manifest: -:2: ")
+    give("a b.wav\n\n c.mp3\n")
+    assert [audio.path for audio in list_inputs(audio_list="-")] == [Path("a b.wav"), Path("c.mp3")]
+
+
+def test_list_of_files(tmp_path):
+    (tmp_path / "list.txt").write_text("/x/a.wav\r\nb.flac\n", encoding="utf-8")
+    for given in (tmp_path / "list.txt", ["/x/a.wav", "b.flac"]):
+        inputs = list_inputs(audio_list=given)
+        assert [audio.path for audio in inputs] == [Path("/x/a.wav"), Path("b.flac")]
+        assert inputs[0].fields == {"audio_filepath": "/x/a.wav"}
+
+
+def test_folder_is_searched_in_order(tmp_path):
+    for name in ("b.WAV", "a/c.flac", "a/b/d.mp3", "notes.txt", "z.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    paths = [str(audio.path.relative_to(tmp_path)) for audio in list_inputs(audio_dir=tmp_path)]
+    assert paths == ["a/b/d.mp3", "a/c.flac", "b.WAV", "z.wav"]
+    assert [audio.path.name for audio in list_inputs(audio_dir=tmp_path, audio_type="wav")] == ["b.WAV", "z.wav"]
+    assert list_inputs(audio_dir=tmp_path)[0].fields == {"audio_filepath": str(tmp_path / "a/b/d.mp3")}
+
+
+def test_nothing_to_do_is_an_error(tmp_path):
+    (tmp_path / "empty.json").touch()
+    for options, named in (
+        ({}, "give one of"),
+        ({"audio_dir": tmp_path, "dataset_manifest": tmp_path / "empty.json"}, "give one of"),
+        ({"audio_list": tmp_path / "empty.json"}, "names no file"),
+        ({"audio_list": []}, "names no file"),
+        ({"audio_list": tmp_path / "absent.txt"}, "no such list of files"),
+        ({"audio_dir": tmp_path}, "holds no file"),
+        ({"audio_dir": tmp_path / "absent"}, "no such folder"),
+        ({"dataset_manifest": tmp_path / "absent.json"}, "absent.json"),
+        ({"dataset_manifest": tmp_path / "empty.json"}, "an empty manifest"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=named):
+            list_inputs(**options)
+
+
+def test_durations_come_from_headers(tmp_path):
+    soundfile.write(str(tmp_path / "a.wav"), np.zeros(24_000), 16_000)
+    known = AudioInput(tmp_path / "a.wav", duration_s=0.5)
+    whole, rest, given, absent = measure_durations(
+        [AudioInput(tmp_path / "a.wav"), AudioInput(tmp_path / "a.wav", 1.0), known, AudioInput(tmp_path / "b.wav")]
+    )
+    assert (whole.duration_s, rest.duration_s, given, absent.duration_s) == (1.5, 0.5, known, None)
