@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.text import NORMALIZER_FINGERPRINT
 from nemo_models.checkpoints.checkpoint import EncoderCheckpoint, load_encoder_weights
+from nemo_models.ctc_head import keep_source_vocabulary
 from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding, complete_decoding_config
 from nemo_models.decoding.lm_bundle import LM_KEY, is_bundled, register_language_model, unpack_language_model
 from nemo_models.decoding.strategy import mask_log_probs
@@ -279,12 +280,11 @@ def model_from_checkpoint(
     Raises:
         ValueError: The weights do not fit the checkpoint's own configuration, or there is no usable head in it.
     """
-    head = None
+    head = checkpoint.head if labels is None else None
     if labels is None:
-        head = checkpoint.head
         if head is None:
             raise ValueError(f"{checkpoint.source}: has no CTC head; a new one needs labels")
-        labels = head.labels
+        labels = head.require_vocabulary().labels
     config = config_of_checkpoint(checkpoint, labels)
     with torch.random.fork_rng(devices=[]), weightless_encoders():
         torch.manual_seed(seed)
@@ -298,7 +298,10 @@ def model_from_checkpoint(
                 f"{checkpoint.source}: the head reads {head.weight.shape[1]} channels, "
                 f"the encoder gives {layer.weight.shape[1]}"
             )
+        vocabulary = head.require_vocabulary()
         with torch.no_grad():
-            layer.weight.copy_(head.blank_last(head.weight)[..., None])
-            layer.bias.copy_(head.blank_last(head.bias))
+            layer.weight.copy_(vocabulary.blank_last(head.weight)[..., None])
+            layer.bias.copy_(vocabulary.blank_last(head.bias))
+        if vocabulary.tokenizer is not None:
+            keep_source_vocabulary(model.cfg, vocabulary)
     return model.eval()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from nemo_models.ctc_head import CTCHead
+from nemo_models.ctc_head import CTCHead, Vocabulary, source_vocabulary
 from nemo_models.w2v_bert_encoder import W2VBertEncoder
 from nemo_models.xlsr_encoder import XLSREncoder
 
@@ -144,6 +144,7 @@ def _load_nemo(path: Path) -> EncoderCheckpoint:
         raise ValueError(f"{path}: its encoder is a {type(model.encoder).__name__}, expected one of this project's")
     layer = model.decoder.decoder_layers[0]
     labels = tuple(model.decoder.vocabulary)
+    vocabulary = source_vocabulary(model.cfg) or Vocabulary((*labels, "<blank>"), len(labels))
     return EncoderCheckpoint(
         source=str(path),
         architecture=dict(model.cfg.encoder.architecture),
@@ -153,5 +154,5 @@ def _load_nemo(path: Path) -> EncoderCheckpoint:
         left_out=(),
         kind=model.encoder.network.config.model_type,
         mask_padding=getattr(model.encoder, "mask_padding", True),
-        head=CTCHead(layer.weight[..., 0], layer.bias, (*labels, "<blank>"), len(labels), str(path)),
+        head=CTCHead(layer.weight[vocabulary.classes, :, 0], layer.bias[vocabulary.classes], vocabulary, str(path)),
     )

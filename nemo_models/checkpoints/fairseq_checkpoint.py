@@ -15,7 +15,7 @@ from nemo_models.checkpoints.checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.fairseq_config import NAMED_CLASSES, architecture_from_fairseq, read_configuration
 from nemo_models.checkpoints.fairseq_reference import FairseqReference
 from nemo_models.checkpoints.tensor_files import load_tensors
-from nemo_models.ctc_head import CTCHead, fairseq_tokens, parse_fairseq_dictionary
+from nemo_models.ctc_head import CTCHead, fairseq_vocabulary, parse_fairseq_dictionary
 from nemo_models.waveform_normalizer import FAIRSEQ_EPSILON
 
 DICTIONARY_FILE = "dict.ltr.txt"
@@ -125,13 +125,12 @@ def _read_head(
     beside = path.with_name(DICTIONARY_FILE)
     state = content.get("task_state")
     symbols = getattr(state.get("target_dictionary"), "symbols", None) if isinstance(state, dict) else None
-    tokens: tuple[str, ...] | None = None
-    source = str(beside)
     if symbols:
-        tokens, source = fairseq_tokens(list(symbols)[4:]), f"{path} (task_state)"
-    elif beside.is_file():
-        tokens = parse_fairseq_dictionary(beside.read_text(encoding="utf-8").splitlines(), source)
-    return CTCHead(weight, bias, tokens, blank=0, vocabulary_file=source)
+        return CTCHead(weight, bias, fairseq_vocabulary(list(symbols)[4:]), f"{path} (task_state)")
+    if not beside.is_file():
+        return CTCHead(weight, bias, None, str(beside))
+    lines = beside.read_text(encoding="utf-8").splitlines()
+    return CTCHead(weight, bias, parse_fairseq_dictionary(lines, str(beside)), str(beside))
 
 
 def _new_name(name: str) -> str | None:

@@ -15,7 +15,7 @@ from data_prep.audio import SAMPLE_RATE_HZ
 from nemo_models.checkpoints.checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.huggingface_reference import HuggingFaceReference
 from nemo_models.checkpoints.tensor_files import check_is_payload, load_tensors
-from nemo_models.ctc_head import CTCHead
+from nemo_models.ctc_head import FAIRSEQ_TOKENIZER, CTCHead, Vocabulary
 from nemo_models.w2v_bert_encoder import W2V_BERT_ARCHITECTURE_KEYS
 from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
 from nemo_models.xlsr_encoder import ARCHITECTURE_KEYS
@@ -146,18 +146,13 @@ def _read_head(folder: Path, source: str, head: Mapping[str, torch.Tensor]) -> C
     bias = head.get("bias", torch.zeros(len(weight)))
     path = folder / VOCABULARY_FILE
     if not path.exists():
-        return CTCHead(weight, bias, None, blank=0, vocabulary_file=str(path))
+        return CTCHead(weight, bias, None, str(path))
     if any(not isinstance(number, int) for number in _read_json(path).values()):
         raise ValueError(f"{path}: expected tokens and their numbers, found vocabularies of several languages")
     tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(folder, local_files_only=True)
-    tokens = tuple(_printed(tokenizer, token) for token in tokenizer.convert_ids_to_tokens(list(range(len(weight)))))
-    return CTCHead(weight, bias, tokens, blank=int(tokenizer.pad_token_id), vocabulary_file=str(path))
-
-
-def _printed(tokenizer: Wav2Vec2CTCTokenizer, token: str) -> str:
-    if token == tokenizer.word_delimiter_token:
-        return str(tokenizer.replace_word_delimiter_char)
-    return token.lower() if tokenizer.do_lower_case else token
+    tokens = tokenizer.convert_ids_to_tokens(list(range(len(weight))))
+    settings = {key: getattr(tokenizer, key) for key in FAIRSEQ_TOKENIZER}
+    return CTCHead(weight, bias, Vocabulary(tuple(tokens), int(tokenizer.pad_token_id), settings), str(path))
 
 
 def _today_spelling(name: str) -> str:

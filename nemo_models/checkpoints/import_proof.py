@@ -109,10 +109,8 @@ def _run(
 
 def _log_probs(run: SourceRun, checkpoint: EncoderCheckpoint) -> torch.Tensor:
     assert run.logits is not None and checkpoint.head is not None
-    log_probs = run.logits.log_softmax(dim=-1)
-    blank = checkpoint.head.blank
-    others = [row for row in range(log_probs.shape[-1]) if row != blank]
-    return log_probs[..., [*others, blank]]
+    rows = run.logits.log_softmax(dim=-1).movedim(-1, 0)
+    return checkpoint.head.require_vocabulary().blank_last(rows).movedim(0, -1)
 
 
 def _difference(found: torch.Tensor, expected: torch.Tensor, lengths: torch.Tensor) -> float:

@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from nemo_models.checkpoints.huggingface_checkpoint import EPSILON_KEY, KINDS
+from nemo_models.ctc_head import FAIRSEQ_TOKENIZER, Vocabulary, source_vocabulary
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.lm_bundle import LM_KEY
 from nemo_models.export.exporting import pad_waveforms, probe_waveforms
@@ -39,7 +40,8 @@ def write_huggingface(
 ) -> list[str]:
     """Write model, tokenizer and feature extractor, and a language model where one is given.
 
-    The tensors are the model's own, bit for bit; the blank keeps its place behind the labels.
+    The tensors are the model's own, bit for bit. A head that came with its checkpoint goes out in that one's order and
+    with its tokens' names; of another one the blank is the last, as in NeMo.
 
     Args:
         model: Of wav2vec 2.0 or Wav2Vec2-BERT.
@@ -54,10 +56,9 @@ def write_huggingface(
     Raises:
         ValueError: The labels are such that the form cannot hold them, or `lm` is no ARPA file over words of them.
     """
-    labels = list(model.decoder.vocabulary)
-    vocabulary = hugging_face_vocabulary(labels)
-    network = _as_hugging_face(model)
-    notes = write_word_lm(folder, lm, labels, lm_alpha, lm_beta) if lm else []
+    vocabulary = vocabulary_for_export(model)
+    network = _as_hugging_face(model, vocabulary)
+    notes = write_word_lm(folder, lm, vocabulary, lm_alpha, lm_beta) if lm else []
     network.save_pretrained(folder)
     _write_processor(model, folder, vocabulary, with_lm=lm is not None)
     for path in folder.iterdir():
@@ -71,8 +72,13 @@ def write_huggingface(
     return notes
 
 
-def hugging_face_vocabulary(labels: Sequence[str]) -> list[str]:
-    """Name the classes of the head: the labels with `|` for the space, then the blank.
+def vocabulary_for_export(model: XLSRCTCModel) -> Vocabulary:
+    """The tokens of the head that is written: its checkpoint's, or `hugging_face_vocabulary` of the labels."""
+    return source_vocabulary(model.cfg) or hugging_face_vocabulary(list(model.decoder.vocabulary))
+
+
+def hugging_face_vocabulary(labels: Sequence[str]) -> Vocabulary:
+    """Name the classes of a head: the labels with `|` for the space, then the blank.
 
     Raises:
         ValueError: `|` is a label itself beside the space, a label is there twice, or every name for the blank is
@@ -86,7 +92,8 @@ def hugging_face_vocabulary(labels: Sequence[str]) -> list[str]:
     free = [name for name in BLANK_NAMES if name not in names]
     if not free or len(set(names)) != len(names):
         raise ValueError("the labels hold one label twice, or every name for the blank; a vocabulary needs unlike ones")
-    return [*names, free[0]]
+    specials = {key: next((name for name in some if name in names), None) for key, some in SPECIAL_NAMES.items()}
+    return Vocabulary((*names, free[0]), len(names), {**FAIRSEQ_TOKENIZER, **specials})
 
 
 def compare_huggingface(model: XLSRCTCModel, folder: Path) -> float:
@@ -98,6 +105,7 @@ def compare_huggingface(model: XLSRCTCModel, folder: Path) -> float:
         The largest difference of a log-probability on a valid frame from the model's, natural log.
     """
     network = AutoModelForCTC.from_pretrained(folder).eval()
+    vocabulary = vocabulary_for_export(model)
     extractor = AutoFeatureExtractor.from_pretrained(folder)
     waveforms = probe_waveforms()
     largest = 0.0
@@ -112,13 +120,14 @@ def compare_huggingface(model: XLSRCTCModel, folder: Path) -> float:
                     processed_signal=features["input_features"].transpose(1, 2),
                     processed_signal_length=features["attention_mask"].sum(dim=1),
                 )
-            found = network(**features).logits.log_softmax(-1)
+            rows = network(**features).logits.log_softmax(-1).movedim(-1, 0)
+        found = vocabulary.blank_last(rows).movedim(0, -1)
         for row, other, count in zip(expected, found, frames, strict=True):
             largest = max(largest, (row[:count] - other[:count]).abs().max().item())
     return largest
 
 
-def write_word_lm(folder: Path, lm: Path, labels: Sequence[str], alpha: float, beta: float) -> list[str]:
+def write_word_lm(folder: Path, lm: Path, vocabulary: Vocabulary, alpha: float, beta: float) -> list[str]:
     """Write a word language model the way pyctcdecode, and so `Wav2Vec2ProcessorWithLM`, reads one.
 
     pyctcdecode itself is not needed for that.
@@ -126,7 +135,7 @@ def write_word_lm(folder: Path, lm: Path, labels: Sequence[str], alpha: float, b
     Args:
         folder: Of the export.
         lm: ARPA, plain or gzip. KenLM's binary form has no list of words, without which pyctcdecode decodes badly.
-        labels: The model's, without the blank.
+        vocabulary: The tokens of the head that is written.
         alpha: Weight of the language model's score.
         beta: Added for each word.
 
@@ -142,6 +151,7 @@ def write_word_lm(folder: Path, lm: Path, labels: Sequence[str], alpha: float, b
         for line in _read_arpa(lm):
             copy.write(line)
     words = list(_read_words(target / "lm.arpa", lm))
+    labels = vocabulary.labels
     writable = [word for word in words if set(word) <= set(labels)]
     if not writable:
         raise ValueError(
@@ -150,7 +160,8 @@ def write_word_lm(folder: Path, lm: Path, labels: Sequence[str], alpha: float, b
     (target / "unigrams.txt").write_text("".join(f"{word}\n" for word in sorted(writable)), encoding="utf-8")
     settings = {"alpha": alpha, "beta": beta, "unk_score_offset": -10.0, "score_boundary": True}
     (target / "attrs.json").write_text(json.dumps(settings), encoding="utf-8")
-    alphabet = {"labels": [*labels, ""], "is_bpe": False}
+    blank = vocabulary.blank
+    alphabet = {"labels": [*labels[:blank], "", *labels[blank:]], "is_bpe": False}
     (folder / "alphabet.json").write_text(json.dumps(alphabet, ensure_ascii=False), encoding="utf-8")
     return [f"language model: {len(writable)} of {len(words)} words can be written with the model's labels"]
 
@@ -159,14 +170,14 @@ def _kind(model: XLSRCTCModel) -> str:
     return str(model.encoder.network.config.model_type)
 
 
-def _as_hugging_face(model: XLSRCTCModel) -> Wav2Vec2ForCTC | Wav2Vec2BertForCTC:
-    """The model's own tensors under transformers' names; nothing is copied."""
+def _as_hugging_face(model: XLSRCTCModel, vocabulary: Vocabulary) -> Wav2Vec2ForCTC | Wav2Vec2BertForCTC:
+    """The model's own tensors under transformers' names; nothing but the head is copied."""
     head = model.decoder.decoder_layers[0]
     make_config, keys, prefix = KINDS[_kind(model)]
     config = make_config(
         **{key: getattr(model.encoder.network.config, key) for key in keys},
         vocab_size=head.out_channels,
-        pad_token_id=head.out_channels - 1,
+        pad_token_id=vocabulary.blank,
         bos_token_id=None,
         eos_token_id=None,
         ctc_loss_reduction="mean",
@@ -175,8 +186,9 @@ def _as_hugging_face(model: XLSRCTCModel) -> Wav2Vec2ForCTC | Wav2Vec2BertForCTC
     with torch.device("meta"):
         network = (Wav2Vec2ForCTC if _kind(model) == "wav2vec2" else Wav2Vec2BertForCTC)(config)
     setattr(network, prefix.rstrip("."), model.encoder.network)
-    network.lm_head.weight = torch.nn.Parameter(head.weight.detach()[..., 0], requires_grad=False)
-    network.lm_head.bias = torch.nn.Parameter(head.bias.detach(), requires_grad=False)
+    rows = vocabulary.classes
+    network.lm_head.weight = torch.nn.Parameter(head.weight.detach()[rows, :, 0], requires_grad=False)
+    network.lm_head.bias = torch.nn.Parameter(head.bias.detach()[rows], requires_grad=False)
     return network
 
 
@@ -193,14 +205,14 @@ def _note_epsilon(model: XLSRCTCModel) -> list[str]:
     ]
 
 
-def _write_processor(model: XLSRCTCModel, folder: Path, vocabulary: Sequence[str], with_lm: bool) -> None:
-    (folder / "vocab.json").write_text(json.dumps({name: i for i, name in enumerate(vocabulary)}), encoding="utf-8")
-    specials = {key: next((name for name in names if name in vocabulary), None) for key, names in SPECIAL_NAMES.items()}
+def _write_processor(model: XLSRCTCModel, folder: Path, vocabulary: Vocabulary, with_lm: bool) -> None:
+    numbers = {token: row for row, token in enumerate(vocabulary.tokens)}
+    (folder / "vocab.json").write_text(json.dumps(numbers, ensure_ascii=False), encoding="utf-8")
+    assert vocabulary.tokenizer is not None
     Wav2Vec2CTCTokenizer(
         str(folder / "vocab.json"),
-        **specials,
-        pad_token=vocabulary[-1],
-        word_delimiter_token=WORD_DELIMITER,
+        **vocabulary.tokenizer,
+        pad_token=vocabulary.tokens[vocabulary.blank],
         clean_up_tokenization_spaces=False,
     ).save_pretrained(folder)
     sample_rate = int(model.cfg.sample_rate)

@@ -96,7 +96,7 @@ def test_fairseqs_pickled_dictionary_is_read_without_its_code(tmp_path: Path, mo
     content = torch.load(tmp_path / "x.pt", weights_only=True)
     torch.save({**content, "task_state": {"target_dictionary": dictionary}}, tmp_path / "y.pt")
     monkeypatch.undo()
-    assert load_checkpoint(str(tmp_path / "y.pt")).head.tokens == expected.tokens
+    assert load_checkpoint(str(tmp_path / "y.pt")).head.vocabulary == expected.vocabulary
 
 
 @pytest.mark.parametrize("line", ["E", "E many", " 5", ""])
@@ -162,7 +162,7 @@ def test_proof_is_stored_and_survives(ctc_folder: Path, tmp_path: Path):
     assert restored.cfg.import_proof.tolerance == 1e-5
     assert all(restored.cfg.import_proof[key] <= 1e-5 for key in ("encoder_alone", "head_padded"))
     again = load_checkpoint(str(tmp_path / "x.nemo"))
-    assert again.head.labels == list(model.cfg.labels)
+    assert again.head.vocabulary.labels == list(model.cfg.labels)
 
 
 def test_fixed_waveforms_are_fixed_and_sound():
