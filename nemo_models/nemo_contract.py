@@ -13,6 +13,7 @@ from nemo.core.neural_types import (
 )
 
 from nemo_models.lora import hold_original_weights
+from nemo_models.padded_attention import KEY_MASK
 from nemo_models.weightless import encoder_device
 
 WAVEFORMS = NeuralType(("B", "T"), AudioSignal())
@@ -74,18 +75,33 @@ class PretrainedEncoder(NeuralModule, Exportable):
         super().unfreeze(partial=partial)
         hold_original_weights(self.network)
 
-    def _make_network(self, kind: Any, config: Any, mask_time_prob: float, gradient_checkpointing: bool) -> Any:
+    def compile_layers(self) -> None:
+        """Let torch compile the layers, all to the same kernels, when they first run; for batches of any size."""
+        for layer in self.network.encoder.layers:
+            layer.compile(dynamic=True)
+
+    def _make_network(
+        self, kind: Any, config: Any, mask_time_prob: float, gradient_checkpointing: bool, attention: str = KEY_MASK
+    ) -> Any:
         """Build a network of class `kind`; its `config` masks, so that the vector for masked frames exists.
 
         A checkpoint has that vector; whether training masks is `mask_time_prob`'s to say.
         """
         with encoder_device():
-            network = kind._from_config(config, attn_implementation="sdpa")
+            network = kind._from_config(config, attn_implementation=attention)
         network.config.mask_time_prob = mask_time_prob
         if gradient_checkpointing:
             network.gradient_checkpointing_enable({"use_reentrant": False})
         self._feat_out = config.hidden_size  # the name under which NeMo's decoders look for the width
         return network
+
+
+def may_look_at(lengths: torch.Tensor) -> bool:
+    """Whether a branch may depend on what lengths hold: not while a graph is recorded, nor in a training step on a GPU.
+
+    The host would wait there until the GPU has done all that it was given before, and the GPU then for the host.
+    """
+    return not is_exporting() and (lengths.device.type == "cpu" or not torch.is_grad_enabled())
 
 
 def is_exporting() -> bool:

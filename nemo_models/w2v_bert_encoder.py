@@ -11,7 +11,7 @@ import torch
 from nemo.core.classes import typecheck
 from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel
 
-from nemo_models.nemo_contract import FEATURES, PretrainedEncoder, is_exporting
+from nemo_models.nemo_contract import FEATURES, PretrainedEncoder, may_look_at
 from nemo_models.span_masking import SpanMasking
 from nemo_models.w2v_bert_features import HOP, STACKED, WINDOW
 from nemo_models.xlsr_encoder import check_architecture
@@ -117,7 +117,7 @@ class W2VBertEncoder(PretrainedEncoder):
             Frames, float, (B, hidden_size, T'), of which those beyond each length mean nothing; and `length`.
         """
         mask = None
-        if is_exporting() or bool((length < audio_signal.shape[2]).any()):
+        if not may_look_at(length) or bool((length < audio_signal.shape[2]).any()):
             frames = torch.arange(audio_signal.shape[2], device=audio_signal.device)
             mask = frames < length.clamp(min=1)[:, None]  # a row without any frame would be all NaN
         output = self.wav2vec2_bert(

@@ -15,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from nemo_models.convolutions import FrozenFeatureEncoder
-from nemo_models.nemo_contract import WAVEFORMS, PretrainedEncoder, is_exporting
+from nemo_models.nemo_contract import WAVEFORMS, PretrainedEncoder, is_exporting, may_look_at
+from nemo_models.padded_attention import KEY_MASK, VARLEN
 from nemo_models.span_masking import SpanMasking
 
 ARCHITECTURE_KEYS = (
@@ -39,11 +40,18 @@ ARCHITECTURE_KEYS = (
 
 
 class FinetunableWav2Vec2Model(SpanMasking, Wav2Vec2Model):
-    """transformers' network with span masks drawn on the device, and a short way through frozen convolutions."""
+    """transformers' network that waits for nothing on the device, with a short way through frozen convolutions."""
 
     def __init__(self, config: Wav2Vec2Config) -> None:
         super().__init__(config)
         self.feature_extractor.__class__ = FrozenFeatureEncoder  # the same weights, initialised as transformers does
+
+    def _get_feature_vector_attention_mask(
+        self, feature_vector_length: int, attention_mask: torch.Tensor, add_adapter: bool | None = None
+    ) -> torch.Tensor:
+        """As transformers', which writes to one place in each row, with an index and a number that it sends there."""
+        frames = torch.arange(feature_vector_length, device=attention_mask.device)
+        return frames < count_frames(self.config, attention_mask.sum(dim=1))[:, None]
 
 
 class XLSREncoder(PretrainedEncoder):
@@ -66,6 +74,8 @@ class XLSREncoder(PretrainedEncoder):
             for batches to come out right. With group norm there (wav2vec2-base), whose statistics run over padding,
             an utterance's output depends on its batch whatever is done; then this says what the original does:
             fairseq masks, transformers does not.
+        varlen_attention: Compute attention of padded batches with torch's kernel for sequences of unlike length, on
+            CUDA in bfloat16 or float16 without `attention_dropout`; elsewhere it changes nothing.
 
     Raises:
         ValueError: `architecture` lacks a key, has an unknown one, or its values contradict each other.
@@ -90,6 +100,7 @@ class XLSREncoder(PretrainedEncoder):
         feat_proj_dropout: float = 0.0,
         gradient_checkpointing: bool = False,
         mask_padding: bool = True,
+        varlen_attention: bool = False,
     ) -> None:
         super().__init__()
         config = Wav2Vec2Config(
@@ -104,7 +115,10 @@ class XLSREncoder(PretrainedEncoder):
             activation_dropout=activation_dropout,
             feat_proj_dropout=feat_proj_dropout,
         )
-        self.wav2vec2 = self._make_network(FinetunableWav2Vec2Model, config, mask_time_prob, gradient_checkpointing)
+        attention = VARLEN if varlen_attention else KEY_MASK
+        self.wav2vec2 = self._make_network(
+            FinetunableWav2Vec2Model, config, mask_time_prob, gradient_checkpointing, attention
+        )
         self.mask_padding = mask_padding
         self.freeze_feature_encoder = freeze_feature_encoder
         self._hold_feature_encoder()
@@ -178,9 +192,9 @@ class XLSREncoder(PretrainedEncoder):
         return torch.nn.functional.pad(signal, (0, missing)) if missing > 0 else signal
 
     def _attention_mask(self, signal: torch.Tensor, length: torch.Tensor) -> torch.Tensor | None:
-        samples = torch.arange(signal.shape[1], device=signal.device)
-        if not self.mask_padding or (not is_exporting() and bool((length >= signal.shape[1]).all())):
+        if not self.mask_padding or (may_look_at(length) and bool((length >= signal.shape[1]).all())):
             return None  # nothing is padded: attention may take its fastest path
+        samples = torch.arange(signal.shape[1], device=signal.device)
         mask = samples < length.clamp(min=self.receptive_field())[:, None]  # a row without any frame would be all NaN
         return mask.long()  # ONNX cannot sum booleans
 
