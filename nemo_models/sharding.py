@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
+
+from nemo_models.training.checkpoint_files import load_training_checkpoint
 
 SHARDED = "fsdp2"
 """What `trainer.strategy` is called that asks for it."""
@@ -18,6 +22,11 @@ class ShardedStrategy(ModelParallelStrategy):
 
     def __init__(self) -> None:
         super().__init__(tensor_parallel_size=1, save_distributed_checkpoint=False)
+
+    def load_checkpoint(self, checkpoint_path: str | Path) -> dict[str, Any]:
+        """As Lightning's, which unpickles whatever is there: so it is first read in a way that runs nothing."""
+        load_training_checkpoint(Path(checkpoint_path))
+        return super().load_checkpoint(checkpoint_path)
 
     def setup_environment(self) -> None:
         self._data_parallel_size = self.num_processes * self.num_nodes

@@ -1,10 +1,12 @@
 """Fine-tuning of a tiny model in processes of their own that tests may kill, forked from one that has imported NeMo."""
 
+import io
 import multiprocessing
 import os
-import signal
 import socket
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -54,29 +56,48 @@ def write_data(folder: Path, utterances: int = 20) -> dict[str, str]:
     }
 
 
-def run_job(settings: Mapping[str, Any], kill_after_batches: int | None = None, processes: int = 1) -> int | None:
+Moment = tuple[str, int]
+"""Which kind of moment in a training, and how many of its kind came before it in this process."""
+
+
+def run_job(settings: Mapping[str, Any], kill_at: Moment | None = None, processes: int = 1) -> int | None:
     """Fine-tune in processes of their own, as `torchrun` would start them if they are several.
 
+    Args:
+        settings: Overrides of the tiny job's.
+        kill_at: Where to end the one process with `kill -9`; one that does not come to it ends by itself.
+        processes: How many.
+
     Returns:
-        The exit status, the first that is not 0 of several; minus nine where it killed itself as asked.
+        The exit status, the first that is not 0 of several; minus nine of one that was killed.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["nemo_models.training.finetuning"])
     given = {**SETTINGS, **settings}
     overrides = [key if key.startswith("~") else f"{key}={value}" for key, value in given.items()]
     port = _free_port()
-    started = []
+    started, (here, there) = [], context.Pipe(duplex=False)
     for rank in range(processes):
         environment = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
         environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
         variables = {name: str(value) for name, value in environment.items()} if processes > 1 else {}
-        started.append(context.Process(target=_fine_tune, args=(overrides, kill_after_batches, variables)))
+        started.append(context.Process(target=_fine_tune, args=(overrides, kill_at, there, variables)))
         started[-1].start()
+    there.close()
+    if kill_at is not None and _says_it_is_there(here):
+        started[0].kill()
     for process in started:
         process.join(timeout=300)
         if process.is_alive():  # hangs
             process.kill()
     return next((process.exitcode for process in started if process.exitcode != 0), 0)
+
+
+def _says_it_is_there(connection: Connection) -> bool:
+    try:
+        return connection.poll(300) and bool(connection.recv())
+    except EOFError:  # it has ended
+        return False
 
 
 def _free_port() -> int:
@@ -97,7 +118,9 @@ def compose(overrides: Sequence[str]) -> Any:
     return cfg
 
 
-def _fine_tune(overrides: Sequence[str], kill_after_batches: int | None, environment: Mapping[str, str]) -> None:
+def _fine_tune(
+    overrides: Sequence[str], kill_at: Moment | None, parent: Connection, environment: Mapping[str, str]
+) -> None:
     import torch
 
     os.environ.update(environment)
@@ -105,18 +128,63 @@ def _fine_tune(overrides: Sequence[str], kill_after_batches: int | None, environ
     multiprocessing.set_start_method("fork", force=True)
 
     from nemo_models.training.finetuning import fine_tune
-    from nemo_models.training.resume import ResumeCheckpoint
 
     torch.set_num_threads(1)
-    if kill_after_batches is not None:
-        seen = ResumeCheckpoint.on_train_batch_end
-        trained = []
-
-        def kill(self: Any, *args: Any) -> None:
-            seen(self, *args)
-            trained.append(1)
-            if len(trained) == kill_after_batches:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        ResumeCheckpoint.on_train_batch_end = kill  # type: ignore[method-assign]
+    if kill_at is not None:
+        _wait_at(kill_at, parent)
     fine_tune(compose(overrides))
+
+
+MOMENTS = ("batch", "gradient", "updated", "validation", "checkpoint", "half written", "written", "in place")
+"""Of each batch: fetched, gradients computed, weights updated; a batch of validation; of a checkpoint: nothing written
+yet, half of it; of it, the picture or the `.nemo`: all written, moved to its place."""
+
+
+def _wait_at(moment: Moment, parent: Connection) -> None:
+    """Let this process say when it has come to a moment, and then stand still until it is killed."""
+    import torch
+
+    from nemo_models.ctc_model import XLSRCTCModel
+    from nemo_models.training.resume import ResumeCheckpoint
+    from nemo_models.training.watch import TrainingWatch
+
+    passed = dict.fromkeys(MOMENTS, 0)
+
+    def pass_by(kind: str) -> None:
+        if (kind, passed[kind]) == moment:
+            parent.send(True)
+            time.sleep(600)
+        passed[kind] += 1
+
+    def around(owner: type, name: str, before: str | None = None, after: str | None = None) -> None:
+        original: Callable[..., Any] = getattr(owner, name)
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            if before is not None:
+                pass_by(before)
+            result = original(*args, **kwargs)
+            if after is not None:
+                pass_by(after)
+            return result
+
+        setattr(owner, name, wrapped)
+
+    around(TrainingWatch, "on_train_batch_start", before="batch")
+    around(XLSRCTCModel, "on_after_backward", after="gradient")
+    around(ResumeCheckpoint, "on_train_batch_end", before="updated")
+    around(TrainingWatch, "on_validation_batch_start", before="validation")
+    around(Path, "replace", before="written", after="in place")
+    save = torch.save
+
+    def save_in_halves(content: Any, file: Any, *args: Any, **kwargs: Any) -> None:
+        if not hasattr(file, "write"):  # NeMo's, into a folder of its own
+            return save(content, file, *args, **kwargs)
+        pass_by("checkpoint")
+        save(content, buffer := io.BytesIO(), *args, **kwargs)
+        half = len(buffer.getvalue()) // 2
+        file.write(buffer.getvalue()[:half])
+        file.flush()
+        pass_by("half written")
+        file.write(buffer.getvalue()[half:])
+
+    torch.save = save_in_halves

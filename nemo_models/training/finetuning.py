@@ -18,6 +18,7 @@ from nemo_models.checkpoints.checkpoint import EncoderCheckpoint, load_checkpoin
 from nemo_models.ctc_model import XLSRCTCModel, config_of_checkpoint
 from nemo_models.lora import add_lora
 from nemo_models.sharding import SHARDED, ShardedStrategy
+from nemo_models.training.checkpoint_files import CheckpointFiles, load_training_checkpoint
 from nemo_models.training.checks import check_training
 from nemo_models.training.curves import TrainingCurves
 from nemo_models.training.resume import ResumeCheckpoint
@@ -52,6 +53,7 @@ def fine_tune(cfg: DictConfig) -> Path:
         settings["strategy"] = ShardedStrategy()
         if cfg.model.encoder.get("layerdrop"):
             logger.warning("no layer is dropped with trainer.strategy=%s: transformers then runs them all", SHARDED)
+    settings["plugins"] = [*(settings.get("plugins") or []), CheckpointFiles()]
     trainer = Trainer(**settings)
     if isinstance(trainer.strategy, DDPStrategy):  # layer drop and a frozen encoder leave weights without a gradient
         trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
@@ -87,8 +89,7 @@ def fine_tune(cfg: DictConfig) -> Path:
 def _take_best_weights(model: XLSRCTCModel, trainer: Trainer) -> None:
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     if best:
-        state = torch.load(best, map_location="cpu", weights_only=False)  # written by this run
-        model.load_state_dict(state["state_dict"])
+        model.load_state_dict(load_training_checkpoint(Path(best))["state_dict"])
 
 
 def _complete_config(cfg: DictConfig, labels: Sequence[str], checkpoint: EncoderCheckpoint | None) -> None:

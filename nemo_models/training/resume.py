@@ -1,11 +1,10 @@
-"""What lets a killed training end as if it had not been: a checkpoint at every n updates, whole or not there at all.
+"""What lets a killed training end as if it had not been: a checkpoint at every n updates.
 
 Weights, optimizer, schedule and the freeze counter are Lightning's to keep. The place in the data is kept here, and no
 state of random numbers at all: they are seeded anew at each batch, from the seed and the batch's number. So it does not
 matter what else drew from them, nor how many processes or workers there were when the run was killed.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +45,13 @@ class ResumeCheckpoint(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._seen_step = trainer.global_step
+        if trainer.is_global_zero:
+            self._remove_lost_checkpoints(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self._is_due and self._is_updated:  # no gradients are being accumulated, which nobody would save
             self._is_between = True
-            self._save(trainer)
+            trainer.save_checkpoint(self._path)
             self._is_between = self._is_due = False
         if (note := note_of(batch)) is not None:
             self._next = note.place
@@ -70,7 +71,7 @@ class ResumeCheckpoint(Callback):
         self._is_due |= not trainer.sanity_checking
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._save(trainer)
+        trainer.save_checkpoint(self._path)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if not self._is_between:
@@ -79,13 +80,16 @@ class ResumeCheckpoint(Callback):
         for count in (counts["total"], counts["current"]):  # the batch that has just been fetched is not under way yet
             count.update(dict.fromkeys(("ready", "started", "processed"), count["completed"]))
 
-    def _save(self, trainer: Trainer) -> None:
-        partial = self._path.with_name(f".{self._path.name}.partial")
-        trainer.save_checkpoint(partial)
-        if trainer.is_global_zero:
-            with partial.open("rb") as written:
-                os.fsync(written.fileno())
-            partial.replace(self._path)
+    def _remove_lost_checkpoints(self, trainer: Trainer) -> None:
+        """Remove what a killed run wrote behind the checkpoint that this one goes on from: it will write it again."""
+        for partial in self._path.parent.glob(".*.ckpt.partial"):
+            partial.unlink()
+        if not self._path.exists():
+            return
+        known = {Path(path) for callback in trainer.checkpoint_callbacks for path in callback.best_k_models}  # type: ignore[attr-defined]
+        for path in self._path.parent.glob("*--*.ckpt"):  # as NeMo's experiment manager names the best
+            if path not in known and path.stat().st_mtime_ns > self._path.stat().st_mtime_ns:
+                path.unlink()
 
 
 def note_of(batch: Any) -> BatchNote | None:
