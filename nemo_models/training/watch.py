@@ -2,11 +2,13 @@
 
 A NaN spoils every weight at once; CTC's `zero_infinity` hides utterances that cannot be aligned; audio that cannot be
 read is left out; a model that says nothing looks busy for days. What is measured is measured on the device, and read
-from it once an update (is the gradient finite?) and once at each logged step.
+from it when nobody has to wait for it: whether an update's gradient was finite during the next, the rest at each logged
+step.
 """
 
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -27,6 +29,20 @@ COLLAPSE_CAUSES = (
 
 class TrainingStopped(ValueError):
     """Training cannot sensibly go on; the message says why and what to change."""
+
+
+class Update(NamedTuple):
+    """An update that is under way on the device.
+
+    Attributes:
+        number: Of updates before it.
+        losses: Of its batches, scalars, with their notes.
+        is_finite: Tells whether its gradient is; waits for it where it is not done.
+    """
+
+    number: int
+    losses: list[tuple[Tensor, BatchNote | None]]
+    is_finite: Callable[[], bool]
 
 
 class TrainingWatch(Callback):
@@ -55,11 +71,13 @@ class TrainingWatch(Callback):
         self._lengths: Tensor | None = None
         self._measured: dict[str, Tensor] = {}
         self._losses: list[tuple[Tensor, BatchNote | None]] = []  # of this update's batches
+        self._unread: list[Update] = []
         self._hidden: list[tuple[Tensor, BatchNote | None]] = []  # since the last logged step
         self._note: BatchNote | None = None  # of the batch under way
         self._doing = "before the first batch"
 
     def state_dict(self) -> dict[str, Any]:
+        self._read_updates(unread=0)
         return {"counts": self.counts, "bad_in_a_row": self._bad_in_a_row, "blank_since": self._blank_since}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -104,12 +122,16 @@ class TrainingWatch(Callback):
             return  # float16's own scaler looks for infinite gradients, and expects them
         gradients = [weight.grad for group in optimizer.param_groups for weight in group["params"]]
         norm = torch.nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
-        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
-        if bool(torch.isfinite(norm)):
-            self._bad_in_a_row = 0
-            return
-        optimizer.zero_grad(set_to_none=True)  # a step without gradients changes nothing; the same on all processes
-        self._count_bad(losses, trainer.global_step)
+        is_finite = torch.isfinite(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+        self._unread.append(Update(trainer.global_step, losses, read_later(is_finite)))
+        if all(group.get("fused") for group in optimizer.param_groups) and not isinstance(norm, DTensor):
+            optimizer.found_inf = (~is_finite).float()  # type: ignore[attr-defined]  # where it is 1 nothing is changed
+        elif not bool(is_finite):
+            optimizer.zero_grad(set_to_none=True)  # without gradients nothing is changed; the same on all processes
+        self._read_updates(unread=1)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._read_updates(unread=0)
 
     def explain_memory_error(self, error: BaseException) -> str:
         """Say in which batch memory ran out, and what to change.
@@ -133,6 +155,15 @@ class TrainingWatch(Callback):
     def _see_log_probs(self, module: torch.nn.Module, args: Any, output: Tensor) -> None:
         if self._is_due and module.training and self._lengths is not None:
             self._measured = measure_labels(output.detach(), self._lengths)
+
+    def _read_updates(self, unread: int) -> None:
+        """Read all but the last so many of the updates that are not read yet."""
+        while len(self._unread) > unread:
+            update = self._unread.pop(0)
+            if update.is_finite():
+                self._bad_in_a_row = 0
+            else:
+                self._count_bad(update.losses, update.number)
 
     def _count_bad(self, losses: list[tuple[Tensor, BatchNote | None]], step: int) -> None:
         self.counts["bad_updates"] += 1
@@ -216,6 +247,25 @@ def find_unalignable(targets: Tensor, target_lengths: Tensor, frames: Tensor) ->
     within = torch.arange(1, max(targets.shape[1], 1), device=targets.device) < target_lengths[:, None]
     repeats = ((targets[:, 1:] == targets[:, :-1]) & within).sum(dim=1)
     return frames < target_lengths + repeats
+
+
+def read_later(flag: Tensor) -> Callable[[], bool]:
+    """Fetch a flag from its device without waiting for it; the function that is returned waits, if it must.
+
+    Args:
+        flag: Bool, of one element.
+    """
+    fetched = flag.to("cpu", non_blocking=True)  # into pinned memory
+    if not flag.is_cuda:
+        return lambda: bool(fetched)
+    arrived = torch.cuda.Event()
+    arrived.record()
+
+    def read() -> bool:
+        arrived.synchronize()
+        return bool(fetched)
+
+    return read
 
 
 def describe_batch(batch: Any, note: BatchNote | None) -> str:

@@ -2,6 +2,7 @@ import json
 import logging
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -79,6 +80,28 @@ def test_bad_utterances_are_named_counted_and_spoil_nothing(
     ):
         told = [record.getMessage() for record in caplog.records if sentence in record.getMessage()]
         assert told and all(str(tmp_path / name) in message for message in told), sentence
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_bad_gradient_changes_neither_weights_nor_what_the_optimizer_remembers(fused: bool):
+    watch = TrainingWatch(20, 0.99, 100, False)
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.AdamW([weight], lr=0.1, weight_decay=0.1, fused=fused)
+    trainer = SimpleNamespace(precision_plugin=None, global_step=0)
+    seen = []
+    for gradient in (1.0, 2.0, math.nan, math.inf, 3.0):
+        weight.grad = torch.tensor([1.0, 1.0, gradient])
+        watch.on_before_optimizer_step(trainer, None, optimizer)  # type: ignore[arg-type]
+        optimizer.step()
+        state = optimizer.state[weight]
+        seen.append([tensor.clone() for tensor in (weight.detach(), *state.values())])
+        trainer.global_step += 1
+    assert watch.counts["bad_updates"] == 2
+    watch.state_dict()
+    assert (watch.counts["bad_updates"], watch._bad_in_a_row) == (2, 0)
+    for good, left_out, another in zip(seen[1], seen[2], seen[3], strict=True):
+        assert torch.equal(good, left_out) and torch.equal(good, another)
+    assert not torch.equal(seen[3][0], seen[4][0])
 
 
 def test_too_many_bad_updates_in_a_row_end_the_training(data: dict[str, str], tmp_path: Path):
