@@ -1,15 +1,22 @@
 """One way to start every job: Hydra over `conf/<job>.yaml`, errors of the user's input as one line, an exit status."""
 
+import difflib
 import inspect
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
+
+
+CONFIG_NAME = ("--config-name", "-cn")
+HYDRA_OPTIONS = {"--multirun", "-m", "--config-path", "-cp", "--config-dir", "-cd", "--package", "-p"}
+"""With these on the command line Hydra alone knows what the arguments mean."""
 
 
 def job(
@@ -45,7 +52,10 @@ def job(
             sys.argv[1:] = [_open(argument, open_keys) for argument in sys.argv[1:]]
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print_help(_chosen_config(config_name), inspect.getmodule(main).__doc__ or "")
-            elif nemo:
+                return
+            if not HYDRA_OPTIONS & set(sys.argv[1:]):
+                check_arguments(_chosen_config(config_name), _overrides())
+            if nemo:
                 from nemo.core.config import hydra_runner  # seconds to import: not for --help
 
                 hydra_runner(config_path=str(CONF_DIR), config_name=config_name)(run)()
@@ -64,17 +74,60 @@ def print_help(config_name: str, description: str) -> None:
     print("\n".join(keys).strip())
 
 
+def check_arguments(config_name: str, arguments: Sequence[str]) -> None:
+    """End with one line about the first argument that Hydra would not take, and what may have been meant.
+
+    Args:
+        config_name: As in `job`.
+        arguments: Hydra's overrides, in order.
+    """
+    with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        error = _composition_error(config_name, arguments)
+        if error is None:
+            return
+        wrong = next(n for n in range(len(arguments) + 1) if _composition_error(config_name, arguments[:n]))
+        if wrong == 0:
+            _fail(error)
+        argument = arguments[wrong - 1]
+        key = argument.partition("=")[0]
+        reason = _composition_error(config_name, arguments[:wrong]) or error
+        if reason.startswith("Could not override"):
+            known = _dotted(OmegaConf.to_container(hydra.compose(config_name)))
+            near = difflib.get_close_matches(key, known, n=3)
+            reason = "there is no such argument" + (f"; did you mean {' or '.join(near)}?" if near else "")
+        _fail(f"{argument}: {reason} (see: python {sys.argv[0]} --help)")
+
+
+def _composition_error(config_name: str, arguments: Sequence[str]) -> str | None:
+    try:
+        hydra.compose(config_name, overrides=list(arguments))
+    except HydraException as error:
+        return str(error)
+    return None
+
+
+def _dotted(tree: Any, prefix: str = "") -> list[str]:
+    if not isinstance(tree, dict):
+        return []
+    return [name for key, value in tree.items() for name in (f"{prefix}{key}", *_dotted(value, f"{prefix}{key}."))]
+
+
 def _open(argument: str, open_keys: Sequence[str]) -> str:
     """Let Hydra add a key that is not in the YAML: NeMo's own scripts have a class with all of them."""
     return f"++{argument}" if argument.startswith(tuple(f"{key}." for key in open_keys)) else argument
 
 
 def _chosen_config(default: str) -> str:
-    for argument, following in zip(sys.argv[1:], [*sys.argv[2:], ""], strict=True):
+    for argument, following in zip(sys.argv[1:], [*sys.argv[2:], ""], strict=False):
         name, _, value = argument.partition("=")
-        if name in ("--config-name", "-cn"):
+        if name in CONFIG_NAME:
             return value or following
     return default
+
+
+def _overrides() -> list[str]:
+    before = ["", *sys.argv[1:]]
+    return [a for a, last in zip(sys.argv[1:], before, strict=False) if a[0] != "-" and last not in CONFIG_NAME]
 
 
 def _config_lines(config_name: str) -> list[str]:

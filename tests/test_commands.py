@@ -144,3 +144,23 @@ def test_wrong_arguments_get_a_clear_line_and_no_traceback(workspace: Path, argu
     assert "Traceback" not in done.stderr
     assert any(word in done.stderr for word in ("missing checkpoint=… output=…", "no_such_key", "no such checkpoint"))
     assert not (workspace / "x.nemo").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("inputs=x", "inputs=x: there is no such argument; did you mean input?"),
+        ("input=a nothing.like.it=1", "nothing.like.it=1: there is no such argument (see:"),
+        ("input", "input: Error parsing override 'input' missing EQUAL"),
+        ("~nope", "~nope: Could not delete from config"),
+        ("--config-name=nope", "Cannot find primary config 'nope'"),
+        ("input=a output=b", "missing rejected=… (see:"),
+        ("", "missing input=… output=… rejected=… (see:"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_told_in_one_line(arguments: str, message: str):
+    command = [sys.executable, "scripts/normalize_text.py", *arguments.split()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
