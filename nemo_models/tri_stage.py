@@ -5,13 +5,18 @@ alike. Here each parameter group starts and ends at its own share of its own pea
 under the name `TriStage`.
 """
 
+import inspect
+import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from nemo.core.config.schedulers import WarmupHoldSchedulerParams
 from nemo.core.optim.lr_scheduler import AVAILABLE_SCHEDULERS, register_scheduler
+from omegaconf import DictConfig
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -78,6 +83,26 @@ class TriStage(LambdaLR):
             return self.init_lr_scale + (1 - self.init_lr_scale) * step / self.warmup_steps
         decayed = min(max(step - self.warmup_steps - self.hold_steps, 0) / self.decay_steps, 1.0)
         return math.exp(decayed * math.log(self.final_lr_scale))
+
+
+def leave_to_other_schedules(sched: DictConfig | None) -> None:
+    """Where a configuration names another schedule of NeMo's, take `TriStage`'s keys out that it does not have.
+
+    So `model.optim.sched.name=CosineAnnealing` on the command line is enough; which keys went is logged. Any other key
+    stays, and fails with NeMo where it is unknown.
+
+    Args:
+        sched: `model.optim.sched`, changed in place.
+    """
+    if sched is None or sched.get("name") not in AVAILABLE_SCHEDULERS:
+        return  # NeMo says which there are
+    kinds = AVAILABLE_SCHEDULERS[sched.name].__mro__
+    known = {name for kind in kinds for name in inspect.signature(kind.__init__).parameters}
+    foreign = [field.name for field in fields(TriStageParams) if field.name in sched and field.name not in known]
+    for key in foreign:
+        del sched[key]
+    if foreign:
+        logger.warning("model.optim.sched: %s left out, which %s does not have", ", ".join(foreign), sched.name)
 
 
 def _steps(name: str, steps: int | None, ratio: float | None, max_steps: int) -> int:

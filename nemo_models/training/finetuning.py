@@ -22,8 +22,10 @@ from nemo_models.training.checkpoint_files import CheckpointFiles, load_training
 from nemo_models.training.checks import check_training
 from nemo_models.training.curves import TrainingCurves
 from nemo_models.training.resume import ResumeCheckpoint
+from nemo_models.training.samples import SampleTexts
 from nemo_models.training.stream import TrainingStream
 from nemo_models.training.watch import TrainingStopped, TrainingWatch, is_memory_error
+from nemo_models.tri_stage import leave_to_other_schedules
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ def fine_tune(cfg: DictConfig) -> Path:
         last = checkpoints / f"{cfg.name}-last.ckpt"
         resume = ResumeCheckpoint(last, stream, cfg.watch.resume_every_n_updates, cfg.seed)
         trainer.callbacks.insert(0, resume)  # type: ignore[attr-defined]
+    trainer.callbacks.insert(0, SampleTexts())  # type: ignore[attr-defined]
     watch = TrainingWatch(**{key: value for key, value in cfg.watch.items() if key != "resume_every_n_updates"})
     trainer.callbacks.insert(0, watch)  # type: ignore[attr-defined]
     try:
@@ -93,8 +96,14 @@ def _take_best_weights(model: XLSRCTCModel, trainer: Trainer) -> None:
 
 
 def _complete_config(cfg: DictConfig, labels: Sequence[str], checkpoint: EncoderCheckpoint | None) -> None:
+    if cfg.trainer.max_steps < 1:
+        raise ValueError(
+            f"trainer.max_steps={cfg.trainer.max_steps}: expected the updates of the whole training; the data have no "
+            "end of their own, and the learning rate is planned for as many"
+        )
     with open_dict(cfg):
         cfg.model.labels = list(labels)
+        leave_to_other_schedules(cfg.model.optim.get("sched"))
         cfg.model.normalizer_fingerprint = NORMALIZER_FINGERPRINT
         if checkpoint is not None:
             _take_settings(cfg.model, checkpoint)

@@ -11,16 +11,20 @@ import soundfile
 import torch
 from hydra import compose, initialize_config_dir
 from lightning.pytorch import Trainer
+from matplotlib.figure import Figure
+from nemo.collections.asr.metrics import wer as nemo_wer
 from nemo.collections.asr.models import ASRModel
 from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
 from omegaconf import DictConfig
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from topology import architecture
 
 from data_prep.alphabet import load_alphabet
 from data_prep.export import export_shards
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.training import finetuning
+from nemo_models.training import curves, finetuning
 from nemo_models.training.augmentation import TelephonePerturbation
+from nemo_models.training.checkpoint_files import load_training_checkpoint
 from nemo_models.training.finetuning import fine_tune
 from nemo_models.xlsr_encoder import XLSREncoder
 
@@ -80,9 +84,22 @@ def run(data: tuple[Path, Path], folder: Path, *overrides: str) -> Path:
     )
 
 
-def test_training_is_drawn_ends_early_keeps_the_best_and_spares_what_is_frozen(
-    data: tuple[Path, Path], tmp_path: Path, trainers: list[Trainer]
+SCRIPTED_WER = {2: 0.9, 4: 0.5, 6: 0.7, 8: 0.4, 10: 0.6, 12: 0.45, 14: 0.1}
+"""After so many updates. Two validations in a row are no better than the best: the last one is not come to."""
+
+
+def test_training_ends_early_keeps_the_best_draws_and_logs(
+    data: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    validate = XLSRCTCModel.validation_pass
+
+    def script(model: XLSRCTCModel, *args: Any, **settings: Any) -> dict[str, torch.Tensor]:
+        errors = torch.tensor(100 * SCRIPTED_WER[model.trainer.global_step])
+        return {**validate(model, *args, **settings), "val_wer_num": errors, "val_wer_denom": torch.tensor(100.0)}
+
+    monkeypatch.setattr(XLSRCTCModel, "validation_pass", script)
+    said: list[object] = []
+    monkeypatch.setattr(nemo_wer.logging, "info", lambda message, *args: said.append(message))
     model_path = run(
         data,
         tmp_path,
@@ -90,31 +107,69 @@ def test_training_is_drawn_ends_early_keeps_the_best_and_spares_what_is_frozen(
         "trainer.accumulate_grad_batches=2",
         "trainer.limit_train_batches=4",
         "trainer.val_check_interval=4",  # two updates
+        "model.validation_ds.batch_size=2",  # three batches
         "model.freeze_updates.modules.encoder=1",
         "exp_manager.create_early_stopping_callback=true",
-        "exp_manager.early_stopping_callback_params.patience=1",
-        "exp_manager.early_stopping_callback_params.min_delta=5",  # nothing counts as better
-        "exp_manager.checkpoint_callback_params.save_top_k=1",
+        "exp_manager.early_stopping_callback_params.patience=2",
+        "exp_manager.checkpoint_callback_params.save_top_k=2",
     )
-    (trainer,) = trainers
-    assert trainer.global_step == 4  # of 20: the second validation was no better than the first
-    assert trainer.fit_loop.total_batch_idx + 1 == 8  # two batches an update
     checkpoints = model_path.parent
-    assert len([path for path in checkpoints.glob("*val_wer*.ckpt") if "last" not in path.name]) == 1
-    picture = checkpoints / "xlsr_tiny_hi-curves.png"
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    curves = next(c for c in trainer.callbacks if type(c).__name__ == "TrainingCurves").curves
-    assert [step for step, _ in curves["val_wer"]] == [2, 4] == [step for step, _ in curves["val_loss"]]
-    assert [step for step, _ in curves["train_loss"]] == [1, 2, 3, 4]
-    assert all(0 <= share <= 1 for _, share in curves["train_blank_share"]) and curves["train_blank_share"]
-    assert {"learning_rate, peak 0.0001", "learning_rate, peak 0.03"} <= set(curves)
-    trained = ASRModel.restore_from(str(model_path), map_location="cpu").encoder.network.state_dict()
+    last = load_training_checkpoint(checkpoints / "xlsr_tiny_hi-last.ckpt")
+    assert last["global_step"] == 12
+    assert last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["completed"] == 24  # two an update
+    kept = sorted(path.name for path in checkpoints.glob("*val_wer*.ckpt"))
+    assert [name.split("val_wer=")[1][:6] for name in kept] == ["0.4000", "0.4500"]
+
+    trained = ASRModel.restore_from(str(model_path), map_location="cpu").state_dict()
+    best = load_training_checkpoint(checkpoints / kept[0])
+    assert best["global_step"] == 8
+    assert all(torch.equal(trained[name], weight) for name, weight in best["state_dict"].items())
     initial = finetuning.load_checkpoint(str(ROOT / "nemo_models" / "xlsr_tiny_hi")).weights
     for name, weight in initial.items():
         if name.startswith("feature_extractor."):
-            assert torch.equal(trained[name], weight.float()), name  # never learns
+            assert torch.equal(trained[f"encoder.wav2vec2.{name}"], weight.float()), name  # never learns
     projection = "encoder.layers.0.attention.q_proj.weight"
-    assert not torch.equal(trained[projection], initial[projection].float())  # has, from the second update on
+    assert not torch.equal(trained[f"encoder.wav2vec2.{projection}"], initial[projection].float())  # since update 2
+
+    assert (checkpoints / "xlsr_tiny_hi-curves.png").read_bytes().startswith(b"\x89PNG")
+    kept_curves = last["callbacks"]["TrainingCurves"]["curves"]
+    updates = list(SCRIPTED_WER)[:6]
+    assert kept_curves["val_wer"] == [(update, pytest.approx(SCRIPTED_WER[update])) for update in updates]
+    assert [step for step, _ in kept_curves["val_loss"]] == updates
+    assert [step for step, _ in kept_curves["train_loss"]] == [*range(1, 13)]
+    assert all(0 <= share <= 1 for _, share in kept_curves["train_blank_share"]) and kept_curves["train_blank_share"]
+    peak, warmed_up = 0.03, 1  # of 20 updates, as the recipe has it; the curve shows what the next update will take
+    assert kept_curves[f"learning_rate, peak {peak:g}"][: 9 - warmed_up] == [(at, peak) for at in range(1, 9)]
+    assert "learning_rate, peak 0.0001" in kept_curves
+
+    events = EventAccumulator(str(next(model_path.parents[1].rglob("events.out.*")).parent)).Reload()
+    for name in ("train_loss", "learning_rate", "training_batch_wer", "train_blank_share", "train_label_entropy"):
+        assert len(events.Scalars(name)) >= 12, name
+    assert [event.value for event in events.Scalars("val_wer")] == pytest.approx([SCRIPTED_WER[at] for at in updates])
+    assert len(events.Scalars("val_loss")) == len(updates)
+
+    pairs = [line for line in said if isinstance(line, str) and line.startswith("WER ")]
+    assert pairs[::2] == ["WER reference:काम"] * len(updates)  # one pair a validation
+    assert len(pairs) == 2 * len(updates)
+    assert all(line.startswith("WER predicted:") for line in pairs[1::2])
+
+
+def test_the_picture_holds_loss_wer_learning_rates_and_blank_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    drawn: list[Figure] = []
+    monkeypatch.setattr(curves, "Figure", lambda **settings: drawn.append(Figure(**settings)) or drawn[-1])
+    names = {
+        "loss": ("train_loss", "val_loss"),
+        "WER": ("training_batch_wer", "val_wer"),
+        "learning rate": ("learning_rate, peak 0.001", "learning_rate, peak 0.0001"),
+        "blank share": ("train_blank_share",),
+    }
+    picture = curves.TrainingCurves(tmp_path / "curves.png")
+    for at, name in enumerate(name for group in names.values() for name in group):
+        picture.curves[name] = [(1, at + 0.25), (2, at + 0.5)]
+    picture.draw()
+    shown = {axes.get_title(): axes for axes in drawn[0].axes}
+    assert {title: tuple(line.get_label() for line in axes.lines) for title, axes in shown.items()} == names
+    assert list(shown["WER"].lines[1].get_ydata()) == [3.25, 3.5]
 
 
 def test_low_rank_updates_learn_in_a_training_and_are_merged_at_its_end(data: tuple[Path, Path], tmp_path: Path):
@@ -151,6 +206,35 @@ def test_presets_are_whole_recipes_whose_model_schedule_and_optimizer_can_be_mad
     peaks = {group["initial_lr"] for group in optimizer[0].param_groups}
     assert peaks == {cfg.model.optim_param_groups.encoder.lr, cfg.model.optim_param_groups.decoder.lr}
     assert schedule[0]["scheduler"].warmup_steps == cfg.trainer.max_steps // 10
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_each_preset_trains(preset: str, data: tuple[Path, Path], tmp_path: Path, trainers: list[Trainer]):
+    """At bfloat16, with a narrow encoder, short updates, and an encoder that is let go at the second of them."""
+    cfg = recipe(
+        "xlsr_hi",
+        f"preset={preset}",
+        "init_from_xlsr=null",
+        f"model.train_ds.manifest_filepath={data[0]}",
+        f"model.validation_ds.manifest_filepath={data[1]}",
+        f"exp_manager.exp_dir={tmp_path}",
+        "model.train_ds.num_workers=0",
+        "model.validation_ds.num_workers=0",
+        "model.freeze_updates.modules.encoder=1",
+        "trainer.max_steps=2",
+        "trainer.accumulate_grad_batches=2",
+        "trainer.log_every_n_steps=1",
+        "+trainer.enable_progress_bar=false",
+    )
+    cfg.model.encoder.architecture = architecture()
+    kept_path = fine_tune(cfg).parent / "xlsr_hi-last.ckpt"
+    (trainer,) = trainers
+    assert trainer.precision == "bf16-mixed"
+    assert trainer.fit_loop.total_batch_idx + 1 == 4
+    losses = next(c for c in trainer.callbacks if isinstance(c, curves.TrainingCurves)).curves["train_loss"]
+    assert [update for update, _ in losses] == [1, 2]
+    learnt = load_training_checkpoint(kept_path)["optimizer_states"][0]["state"].values()
+    assert {int(state["step"]) for state in learnt} == {1, 2}  # the encoder's weights once, the head's twice
 
 
 def test_keys_beside_a_preset_win():
@@ -199,6 +283,6 @@ def test_training_reads_exported_shards_and_augments_them(
     model_path = run(data, tmp_path / "exp", *shards, *limits, "model.train_ds.augmentor.telephone.prob=1.0")
     assert len(heard) >= 3  # utterances of training, at least one an update; validation's are read as they are
     assert trainers[0].global_step == 3
-    curves = next(c for c in trainers[0].callbacks if type(c).__name__ == "TrainingCurves").curves
-    assert len(curves["train_loss"]) == 3
+    kept = next(c for c in trainers[0].callbacks if isinstance(c, curves.TrainingCurves)).curves
+    assert len(kept["train_loss"]) == 3
     assert model_path.is_file()

@@ -10,6 +10,7 @@ from nemo.collections.asr.models import ASRModel
 from training_job import run_job, write_data
 
 import nemo_models  # noqa: F401  (lets NeMo restore this project's classes)
+from nemo_models.training.checkpoint_files import load_training_checkpoint
 
 ROOT = Path(__file__).resolve().parents[3]
 LAST = "xlsr_tiny_hi/checkpoints/xlsr_tiny_hi-last.ckpt"
@@ -40,7 +41,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def train(folder: Path, data: dict[str, str], processes: int, **settings: object) -> dict:
     given = {**data, **SAME_BATCHES, "trainer.devices": processes, "exp_manager.exp_dir": folder, **settings}
     assert run_job(given, processes=processes) == 0
-    return torch.load(folder / LAST, weights_only=False)
+    return load_training_checkpoint(folder / LAST)
 
 
 def test_two_processes_learn_what_one_does_from_twice_the_batch(data: dict[str, str], tmp_path: Path):
@@ -58,9 +59,15 @@ def test_two_processes_learn_what_one_does_from_twice_the_batch(data: dict[str, 
 
 
 def test_sharded_weights_learn_what_whole_ones_do_and_end_as_one_file(data: dict[str, str], tmp_path: Path):
+    clip, momentum = 0.25, 0.5
     settings = {"+model.train_ds.batch_size": 2, "model.encoder.layerdrop": 0.0}
+    settings |= {"trainer.gradient_clip_val": clip, "+model.optim.momentum": momentum}
     whole = train(tmp_path / "whole", data, 2, **settings)
     sharded = train(tmp_path / "sharded", data, 2, **settings, **{"trainer.strategy": "fsdp2"})
+    for checkpoint in (whole, sharded):  # the momentum is that of clipped gradients, over all groups and processes
+        moments = [state["momentum_buffer"] for state in checkpoint["optimizer_states"][0]["state"].values()]
+        norm = float(torch.cat([moment.flatten() for moment in moments]).norm())
+        assert clip / 2 < norm <= clip / (1 - momentum)
     saved = ASRModel.restore_from(tmp_path / "sharded/xlsr_tiny_hi/checkpoints/xlsr_tiny_hi.nemo", map_location="cpu")
     for name, weight in whole["state_dict"].items():
         if weight.is_floating_point():
@@ -78,4 +85,4 @@ def test_torchrun_trains_with_the_command_that_one_process_takes(data: dict[str,
         [*command, *(f"{key}={value}" for key, value in settings.items())], cwd=ROOT, capture_output=True, timeout=500
     )
     assert done.returncode == 0, done.stderr.decode()[-3000:]
-    assert torch.load(tmp_path / LAST, weights_only=False)["global_step"] == 2
+    assert load_training_checkpoint(tmp_path / LAST)["global_step"] == 2

@@ -11,6 +11,7 @@ import torch
 from training_job import SETTINGS, compose, write_data
 
 from nemo_models.training import finetuning
+from nemo_models.training.checkpoint_files import load_training_checkpoint
 from nemo_models.training.watch import (
     TrainingStopped,
     TrainingWatch,
@@ -67,7 +68,7 @@ def test_bad_utterances_are_named_counted_and_spoil_nothing(
     monkeypatch.setattr(finetuning, "check_training", lambda *_: None)  # it would not have let them in
     with caplog.at_level(logging.WARNING):
         fine_tune(data, tmp_path, **{"trainer.max_steps": 6, "model.freeze_updates.enabled": "false"})
-    state = torch.load(next((tmp_path / "exp").rglob("*last.ckpt")), weights_only=False)
+    state = load_training_checkpoint(next((tmp_path / "exp").rglob("*last.ckpt")))
     counts = state["callbacks"]["TrainingWatch"]["counts"]
     assert all(count >= 1 for count in counts.values()), counts
     assert all(
