@@ -65,6 +65,8 @@ def fine_tune(cfg: DictConfig) -> Path:
         load_encoder_weights(model.encoder, checkpoint)
     add_lora(model.encoder.network, cfg.model.get("lora"))
     model.maybe_init_from_pretrained_checkpoint(cfg)
+    if cfg.compile_layers:
+        model.encoder.compile_layers()
     trainer.callbacks.insert(0, TrainingCurves(run_folder / "checkpoints" / f"{cfg.name}-curves.png"))  # type: ignore[attr-defined]
     checkpoints = run_folder / "checkpoints"
     if cfg.exp_manager.create_checkpoint_callback:
