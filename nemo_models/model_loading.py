@@ -1,16 +1,45 @@
 """Restoring a CTC model for inference, on the device and in the number format that the user asked for."""
 
 import tarfile
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from nemo.collections.asr.models import ASRModel, EncDecCTCModel
+from nemo.core.connectors.save_restore_connector import SaveRestoreConnector
+from transformers.initialization import no_init_weights
 
 from nemo_models.acoustic_inference import FORMATS, check_format, pack_encoder, supports_packing
 from nemo_models.nemo_file import read_nemo_config
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 DEFAULT_FORMAT = "float32"
+
+
+class _QuickRestore(SaveRestoreConnector):
+    """Restores a model of XLSR-53's size in a third of the time: draws no random weights, and copies none.
+
+    NeMo draws them first and then loads strictly, so that the file's replace every one. Here those become the model's
+    own, read from the disk (the file is unlinked, but mapped) when they are first needed.
+    """
+
+    def load_config_and_state_dict(self, *arguments: Any, **keywords: Any) -> Any:
+        with no_init_weights():
+            return super().load_config_and_state_dict(*arguments, **keywords)
+
+    def load_instance_with_state_dict(
+        self, instance: torch.nn.Module, state_dict: dict[str, Any], strict: bool
+    ) -> None:
+        dtypes = {name: tensor.dtype for name, tensor in instance.state_dict().items()}
+        state_dict = {name: tensor.to(dtypes.get(name, tensor.dtype)) for name, tensor in state_dict.items()}
+        instance.load_state_dict(state_dict, strict=strict, assign=True)
+        instance._set_model_restore_state(is_being_restored=False)
+
+    @staticmethod
+    def _load_state_dict_from_disk(model_weights: str, map_location: Any = "cpu") -> Any:
+        mappable = zipfile.is_zipfile(model_weights)  # not what torch before 1.6 wrote
+        return torch.load(model_weights, map_location=map_location, weights_only=True, mmap=mappable)
 
 
 def choose_device(cuda: int | None = None) -> torch.device:
@@ -50,7 +79,7 @@ def load_ctc_model(
     if model_path is not None:
         read_nemo_config(model_path)  # tells a missing or foreign file in one line
         try:
-            model = ASRModel.restore_from(str(model_path), map_location=device)
+            model = ASRModel.restore_from(str(model_path), map_location=device, save_restore_connector=_QuickRestore())
         except (tarfile.TarError, EOFError, RuntimeError) as error:
             raise ValueError(f"{model_path}: cannot be restored, damaged? ({str(error).splitlines()[0]})") from error
     else:

@@ -259,15 +259,18 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def _batches(items: Iterator[_Piece | Transcript], size: int, batches: int) -> Iterator[list[_Piece | Transcript]]:
-    """Batch what comes; of so many batches' worth at a time, like lengths come together, the longest first."""
+    """Batch what comes; of so many batches' worth at a time, like lengths come together, the longest first.
+
+    The first batch is one item and each further one is at most twice as large, so that the first results come soon.
+    """
     pool: list[_Piece | Transcript] = []
-    held = 0
+    held, begun = 0, 1
     for item in items:
         pool.append(item)
         held += _length(item)
-        if len(pool) >= size * batches or held > MOST_SORTED_SAMPLES:
-            yield from _batch_pool(pool, size, sort=batches > 1)
-            pool, held = [], 0
+        if len(pool) >= min(begun, size * batches) or held > MOST_SORTED_SAMPLES:
+            yield from _batch_pool(pool, min(begun, size), sort=batches > 1)
+            pool, held, begun = [], 0, 2 * begun
     yield from _batch_pool(pool, size, sort=batches > 1)
 
 

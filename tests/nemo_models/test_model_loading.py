@@ -23,6 +23,14 @@ def test_restored_model_is_the_saved_one(tiny_model, saved):
     assert torch.equal(*outputs)
 
 
+def test_weights_stored_in_half_precision_are_restored_in_the_models_own(saved, tmp_path):
+    halved = load_ctc_model(saved).half()
+    halved.save_to(str(tmp_path / "half.nemo"))
+    restored = load_ctc_model(tmp_path / "half.nemo").state_dict()
+    for name, weight in halved.state_dict().items():
+        assert torch.equal(restored[name], weight.float()) and restored[name].dtype == torch.float32, name
+
+
 def test_bad_models_are_named_in_one_line(saved, tmp_path, hindi_lm):
     (tmp_path / "text.nemo").write_text("no archive")
     whole = saved.read_bytes()

@@ -102,14 +102,17 @@ def test_results_come_as_they_are_ready(greedy_model, files, monkeypatch):
     batches = []
     compute = compute_log_probs
     monkeypatch.setattr(
-        "nemo_models.transcription.transcribe.compute_log_probs", lambda *args: batches.append(1) or compute(*args)
+        "nemo_models.transcription.transcribe.compute_log_probs",
+        lambda model, waveforms, dtype: batches.append(len(waveforms)) or compute(model, waveforms, dtype),
     )
-    first = next(transcribe(greedy_model, files * 3, batch_size=2))
-    assert (first.index, len(batches)) == (2, 1), "the longest first, and before the rest is done"
+    results = transcribe(greedy_model, files * 3, batch_size=8)
+    assert (next(results).index, batches) == (2, [1]), "the longest first, and before another one is computed"
+    assert len(list(results)) == 3 * len(files) - 1
+    assert batches == [1, 2, 4, 8, 8, 4]
 
 
 def test_batch_that_does_not_fit_is_halved(greedy_model, files, monkeypatch):
-    expected = _texts(_transcribe(greedy_model, files))
+    expected = _texts(_transcribe(greedy_model, files * 2))
     compute, sizes = _compute_at_once, []
 
     def small_memory(model, waveforms, dtype):
@@ -119,8 +122,9 @@ def test_batch_that_does_not_fit_is_halved(greedy_model, files, monkeypatch):
         return compute(model, waveforms, dtype)
 
     monkeypatch.setattr("nemo_models.transcription.transcribe._compute_at_once", small_memory)
-    assert _texts(_transcribe(greedy_model, files, batch_size=8)) == expected
-    assert sizes[0] == 8 and max(sizes[1:]) == 4
+    assert _texts(_transcribe(greedy_model, files * 2, batch_size=8)) == expected
+    at = sizes.index(8)
+    assert sizes[at : at + 7] == [8, 4, 2, 2, 4, 2, 2]
 
 
 def test_output_that_is_not_finite_is_an_error_of_that_utterance(greedy_model, files, monkeypatch):
@@ -128,7 +132,8 @@ def test_output_that_is_not_finite_is_an_error_of_that_utterance(greedy_model, f
 
     def spoilt(**inputs):
         log_probs, *rest = forward(**inputs)
-        log_probs[1] = float("nan")
+        if len(log_probs) == 2:  # the second batch: the second and the third file
+            log_probs[0] = float("nan")
         return log_probs, *rest
 
     monkeypatch.setattr(greedy_model, "forward", spoilt)
