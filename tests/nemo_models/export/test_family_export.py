@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from family import MEMBERS, vocabulary_of, write_member
+from family import MEMBERS, narrow, vocabulary_of, write_member
 from safetensors.torch import load_file
 
 from nemo_models.checkpoints.checkpoint import EncoderCheckpoint, load_checkpoint
 from nemo_models.checkpoints.importing import import_checkpoint
-from nemo_models.ctc_model import XLSRCTCModel, model_from_checkpoint
+from nemo_models.ctc_model import XLSRCTCModel, model_config, model_from_checkpoint
 from nemo_models.export.exporting import TOLERANCE
 from nemo_models.export.huggingface import compare_huggingface, write_huggingface
 from nemo_models.export.onnx import write_onnx
@@ -96,9 +96,42 @@ def test_onnx_runtime_computes_the_same_alone_and_padded(name: str, graph, speec
         found, counts = session.run(None, {"waveforms": signal.numpy(), "lengths": lengths.numpy()})
         assert counts.tolist() == frames.tolist()
         assert found.shape == expected.shape
-        # a conformer's log-probabilities differ by more between PyTorch and float64: a share of their greatest then
-        allowed = 1e-5 * float(expected[expected > -1e3].abs().max()) if "bert" in name else TOLERANCE
-        np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=allowed)
+        np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=TOLERANCE)
+
+
+@pytest.fixture(scope="module")
+def deep_conformer(tmp_path_factory: pytest.TempPathFactory):
+    """Wav2Vec2-BERT with all of its 24 layers, two heads wide, and its ONNX file: depth is what magnifies errors."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
+    architecture = narrow(MEMBERS["w2v-bert-2.0"]["architecture"], layers=24)
+    assert architecture["num_hidden_layers"] == 24
+    architecture |= {"num_attention_heads": 2, "hidden_size": 32, "intermediate_size": 128}
+    torch.manual_seed(0)
+    model = XLSRCTCModel(cfg=model_config(architecture, LABELS, True, 1e-7, kind="wav2vec2-bert")).eval()
+    with torch.no_grad():
+        for weight in model.encoder.parameters():
+            if weight.ndim == 1:
+                weight.add_(0.1 * torch.randn_like(weight))  # else norms and biases are ones and zeros
+    path, _ = write_onnx(model, tmp_path_factory.mktemp("deep"))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    return model, onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("seconds", [(0.1,), (0.333,), (2.0,), (17.77,), (60.0,), (0.1, 3.1, 9.0)], ids=str)
+def test_conformer_of_full_depth_is_the_same_from_a_tenth_of_a_second_to_a_minute(
+    seconds: tuple[float, ...], deep_conformer, speech: list
+):
+    model, session = deep_conformer
+    recording = torch.from_numpy(np.tile(np.concatenate(speech), 8))
+    lengths = torch.tensor([round(16000 * length) for length in seconds])
+    signal = torch.nn.utils.rnn.pad_sequence([recording[:length] for length in lengths], batch_first=True)
+    expected, frames, _ = model(input_signal=signal, input_signal_length=lengths)
+    assert signal.shape[1] == max(lengths)
+    found, counts = session.run(None, {"waveforms": signal.numpy(), "lengths": lengths.numpy()})
+    assert counts.tolist() == frames.tolist()
+    np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=TOLERANCE)
 
 
 @pytest.fixture(scope="module")
