@@ -24,7 +24,7 @@ class Convolution(NamedTuple):
     Attributes:
         kernel: Rows that one output sees.
         stride: Rows from one output to the next.
-        multiply: (…, kernel x channels in) to (…, channels out).
+        multiply: (rows, kernel x channels in) to (rows, channels out).
         norm: Over the last dimension.
     """
 
@@ -55,7 +55,8 @@ def convolve(signals: torch.Tensor, convolutions: Sequence[Convolution]) -> torc
         windows = x.as_strided(
             (batch, (rows - kernel) // stride + 1, kernel * channels), (rows * channels, stride * channels, 1)
         )
-        x = functional.gelu(norm(multiply(windows)))
+        rows_of_all = windows.reshape(-1, kernel * channels)  # two axes, or the bias would be added by itself
+        x = functional.gelu(norm(multiply(rows_of_all))).view(*windows.shape[:2], -1)
     return x
 
 

@@ -2,195 +2,141 @@
 
 Same size, precision, masks, dropouts and frozen convolutions; as much audio in a batch on average. Each runs in a
 process of its own; audio-seconds are those of the utterances, padding not counted. Layer drop is off on both sides,
-since it would make steps of unlike work.
+since it would make steps of unlike work. Times are taken without waiting for the device within a step; the operators
+are those of one more update, under torch's profiler.
 
-    python scripts/benchmarks/finetune.py train_manifest.json [--size mid|xlsr53] [--device cpu|cuda]
-        [--precision float32|bfloat16] [--seconds 60] [--updates 4]
+    python scripts/benchmarks/finetune.py train_manifest.json [--size mid|xlsr53] [--precision float32|bfloat16]
+        [--seconds 60] [--updates 4] [--sides trainer trainer-grouped ours …]
+
+All figures of a GPU, with noise in the lengths of real speech, since recordings may not be there (10 minutes or less;
+on a bare image first put NeMo's wheels on PYTHONPATH, and the repository's root; no network is needed):
+
+    python scripts/benchmarks/finetune.py --synthetic 2 --device cuda --size xlsr53 --precision bfloat16 \
+        --seconds 200 --updates 40
 """
 
 import argparse
 import json
-import resource
-import subprocess
+import os
 import sys
 import tempfile
-import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from side_process import ROOT, SideFailed, run_side
 
-ROOT = Path(__file__).resolve().parents[2]
-RUNS = {
-    "trainer": "transformers' Trainer, default batches",
-    "trainer-grouped": "transformers' Trainer, group_by_length",
-    "ours": "this project, xlsr_hi",
+sys.path.insert(0, str(ROOT))
+
+TRAINERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "trainer": ("transformers' Trainer, default batches", {"train_sampling_strategy": "random"}),
+    "trainer-grouped": ("transformers' Trainer, group_by_length", {"train_sampling_strategy": "group_by_length"}),
+    "trainer-compiled": (
+        "transformers' Trainer, group_by_length, torch_compile",
+        {"train_sampling_strategy": "group_by_length", "torch_compile": True},
+    ),
+}
+OURS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ours": ("this project, xlsr_hi", ()),
+    "ours-varlen": ("this project, varlen_attention", ("model.encoder.varlen_attention=true",)),
+    "ours-compiled": ("this project, compile_layers", ("compile_layers=true",)),
+    "ours-both": ("this project, both", ("model.encoder.varlen_attention=true", "compile_layers=true")),
+    "ours-frozen": ("this project, encoder frozen", ("model.freeze_updates.enabled=true",)),
+}
+SIDES = {
+    "cpu": ("trainer", "trainer-grouped", "ours"),
+    "cuda": (*TRAINERS, "ours", "ours-varlen", "ours-compiled", "ours-both"),
 }
 SIZES = {
+    "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128},
     "mid": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
     "xlsr53": {},
 }
-WARM_UP = 1  # updates that are not counted
-GFLOP_PER_SECOND = 96  # of audio, one step at XLSR-53's size with frozen convolutions
+MATRIX_RATE = "matrix-rate"
+WARM_UP = {"cpu": 1, "cuda": 12}  # updates that are not counted: memory is taken, kernels are chosen and compiled
 
 
-class Meter:
-    """Counts updates after the warm-up, audio in them, and how long each stage took."""
-
-    def __init__(self, device: str) -> None:
-        self._on_gpu = device == "cuda"
-        self.stages: dict[str, float] = defaultdict(float)
-        self.updates = 0
-        self.audio_s = 0.0
-        self.padded_s = 0.0
-        self._began = 0.0
-
-    def now(self) -> float:
-        if self._on_gpu:
-            import torch
-
-            torch.cuda.synchronize()
-        return time.perf_counter()
-
-    def count(self, lengths, padded: int) -> None:
-        """Note a batch: samples of each utterance, and the samples of the padded tensor."""
-        self.audio_s += float(lengths.sum()) / 16000
-        self.padded_s += padded / 16000
-
-    def end_update(self) -> None:
-        self.updates += 1
-        if self.updates == WARM_UP:
-            self.stages.clear()
-            self.audio_s = self.padded_s = 0.0
-            self._began = self.now()
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        began = self.now()
-        yield
-        self.stages[name] += self.now() - began
-
-    def watch(self, module, name: str) -> None:
-        """Time a module's forward pass."""
-        starts = []
-        module.register_forward_pre_hook(lambda *_: starts.append(self.now()))
-        module.register_forward_hook(
-            lambda *_: self.stages.__setitem__(name, self.stages[name] + self.now() - starts.pop())
-        )
-
-    def report(self) -> dict[str, object]:
-        seconds = self.now() - self._began
-        if self._on_gpu:
-            import torch
-
-            memory = torch.cuda.max_memory_allocated()
-        else:
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return {
-            "audio_s": self.audio_s,
-            "padded_s": self.padded_s,
-            "seconds": seconds,
-            "memory": memory,
-            "stages": dict(self.stages),
-        }
-
-
-def recipe(arguments: argparse.Namespace):
+def recipe(arguments: argparse.Namespace, *overrides: str) -> Any:
     """The shipped configuration, with random weights of the size asked for."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
     from data_prep.alphabet import load_alphabet
 
-    overrides = [
+    given = [
         "init_from_xlsr=null",
         "exp_manager.exp_dir=unused",
         f"model.train_ds.manifest_filepath={arguments.manifest}",
         f"model.validation_ds.manifest_filepath={arguments.manifest}",
         f"model.train_ds.batch_duration={arguments.seconds}",
-        "model.train_ds.num_workers=1",
+        f"model.train_ds.num_workers={arguments.workers}",
         "model.encoder.layerdrop=0",
         "model.freeze_updates.enabled=false",
         "trainer.accumulate_grad_batches=1",
-        f"trainer.max_steps={WARM_UP + arguments.updates}",
         f"trainer.precision={'bf16-mixed' if arguments.precision == 'bfloat16' else '32-true'}",
     ]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("xlsr_hi", overrides=overrides)
+        config = compose("xlsr_hi", overrides=[*given, *overrides])
     OmegaConf.set_struct(config, False)
     config.model.labels = load_alphabet()
     config.model.encoder.architecture.update(SIZES[arguments.size])
     return config
 
 
-def run_ours(arguments: argparse.Namespace) -> dict[str, object]:
+def run_ours(arguments: argparse.Namespace, overrides: tuple[str, ...]) -> dict[str, Any]:
     from lightning.pytorch import Callback, Trainer
     from nemo.utils import logging
     from nemo.utils.trainer_utils import resolve_trainer_cfg
+    from step_meter import StepMeter
 
     from nemo_models.ctc_model import XLSRCTCModel
+    from nemo_models.training.watch import TrainingWatch
 
     logging.setLevel(logging.ERROR)
-    config = recipe(arguments)
-    meter = Meter(arguments.device)
+    config = recipe(arguments, *overrides)
+    meter = StepMeter(arguments.device, arguments.warm_up, arguments.updates)
 
     class Watch(Callback):
-        """Lightning's hooks lie between the stages of a step."""
-
-        mark = 0.0
-
-        def lap(self, stage: str) -> None:
-            now = meter.now()
-            meter.stages[stage] += now - self.mark
-            self.mark = now
-
-        def on_train_start(self, *_) -> None:
-            self.mark = meter.now()
-
-        def on_train_batch_start(self, trainer, module, batch, index) -> None:
-            self.lap("data")
+        def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, index: int) -> None:
             meter.count(batch[1], batch[0].numel())
 
-        def on_before_backward(self, *_) -> None:
-            self.lap("forward and loss")
+        def on_after_backward(self, *_: Any) -> None:
+            meter.after_backward()
 
-        def on_after_backward(self, *_) -> None:
-            self.lap("backward")
-
-        def on_train_batch_end(self, *_) -> None:
-            self.lap("optimizer")
+        def on_train_batch_end(self, *_: Any) -> None:
             meter.end_update()
-            self.mark = meter.now()
 
     config.trainer.update(
         accelerator="gpu" if arguments.device == "cuda" else "cpu",
         devices=1,
+        max_steps=meter.steps,
         limit_val_batches=0,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer = Trainer(**resolve_trainer_cfg(config.trainer), callbacks=[Watch()])
+    watch = TrainingWatch(**{key: value for key, value in config.watch.items() if key != "resume_every_n_updates"})
+    trainer = Trainer(**resolve_trainer_cfg(config.trainer), callbacks=[watch, Watch()])
     model = XLSRCTCModel(cfg=config.model, trainer=trainer)
-    meter.watch(model.encoder.network.feature_extractor, "convolutions (in forward)")
-    meter.watch(model.encoder.network.encoder, "transformer (in forward)")
+    if config.compile_layers:
+        model.encoder.compile_layers()
+    meter.watch(model.encoder.network.feature_extractor, model.encoder.network.encoder)
     trainer.fit(model)
     return meter.report()
 
 
-def run_trainer(arguments: argparse.Namespace, strategy: str) -> dict[str, object]:
+def run_trainer(arguments: argparse.Namespace, strategy: dict[str, Any]) -> dict[str, Any]:
     import torch
     from omegaconf import OmegaConf
+    from step_meter import StepMeter
     from transformers import TrainerCallback, Wav2Vec2Config, Wav2Vec2ForCTC
     from transformers_trainer import batch_of, load_utterances, make_trainer
 
     config = recipe(arguments)
     encoder, labels = OmegaConf.to_container(config.model.encoder), list(config.model.labels)
-    meter, data = Meter(arguments.device), load_utterances(arguments.manifest, labels)
+    meter = StepMeter(arguments.device, arguments.warm_up, arguments.updates)
+    data = load_utterances(arguments.manifest, labels)
 
     class Watch(TrainerCallback):
-        def on_step_end(self, *_, **__) -> None:
+        def on_step_end(self, *_: Any, **__: Any) -> None:
             meter.end_update()
 
     torch.manual_seed(0)
@@ -208,67 +154,129 @@ def run_trainer(arguments: argparse.Namespace, strategy: str) -> dict[str, objec
         )
     )
     model.freeze_feature_encoder()
-    meter.watch(model.wav2vec2.feature_extractor, "convolutions (in forward)")
-    meter.watch(model.wav2vec2.encoder, "transformer (in forward)")
+    if "torch_compile" not in strategy:  # marks would break its graph
+        meter.watch(model.wav2vec2.feature_extractor, model.wav2vec2.encoder)
     with tempfile.TemporaryDirectory() as scratch:
         make_trainer(
             model,
             data,
             meter.count,
             [Watch()],
+            meter.after_backward,
             output_dir=scratch,
             per_device_train_batch_size=batch_of(data, arguments.seconds),
-            max_steps=WARM_UP + arguments.updates,
+            max_steps=meter.steps,
             learning_rate=config.model.optim.lr,
             bf16=arguments.precision == "bfloat16",
-            train_sampling_strategy=strategy,
-            dataloader_num_workers=1,
+            tf32=arguments.device == "cuda" or None,
+            optim="adamw_torch_fused",
+            logging_nan_inf_filter=False,  # which would wait for the loss in every step
+            dataloader_num_workers=arguments.workers,
             use_cpu=arguments.device == "cpu",
+            **strategy,
         ).train()
     return meter.report()
 
 
-def measure(name: str, arguments: argparse.Namespace) -> dict[str, object]:
-    """Run one side in a process of its own; the report is its last line."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--run", name]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    if done.returncode:
-        sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+def measure_rate(arguments: argparse.Namespace) -> dict[str, Any]:
+    import torch
+    from step_meter import measure_matrix_rate
+
+    name = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    return {"device": name, "rate": measure_matrix_rate(arguments.device, getattr(torch, arguments.precision))}
+
+
+def flop_per_second(size: str) -> float:
+    """Of a step with frozen convolutions, for a second of audio: their products once, the linear layers' three times.
+
+    Attention's own products and the position embedding are left out: more is done than is counted.
+    """
+    from omegaconf import OmegaConf
+
+    shape = OmegaConf.load(ROOT / "conf/xlsr_hi.yaml").model.encoder.architecture
+    shape.update(SIZES[size])
+    rate, channels, convolutions = 16_000.0, 1, 0.0
+    for width, kernel, stride in zip(shape.conv_dim, shape.conv_kernel, shape.conv_stride, strict=True):
+        rate /= stride
+        convolutions += 2 * rate * kernel * channels * width
+        channels = width
+    layer = 4 * shape.hidden_size**2 + 2 * shape.hidden_size * shape.intermediate_size
+    linear = 2 * rate * (shape.num_hidden_layers * layer + channels * shape.hidden_size)
+    return convolutions + 3 * linear
+
+
+def print_tables(arguments: argparse.Namespace, manifest: Path) -> bool:
+    """Measure all sides; whether all could be measured."""
+    given = [manifest, "--size", arguments.size, "--device", arguments.device, "--precision", arguments.precision]
+    given += ["--seconds", arguments.seconds, "--updates", arguments.updates, "--warm-up", arguments.warm_up]
+    given += ["--workers", arguments.workers, "--run"]
+    machine = run_side(__file__, [*given, MATRIX_RATE])
+    print(f"{machine['device']}, {arguments.precision}: {machine['rate'] / 1e12:.2f} TFLOP/s in products of matrices\n")
+    from step_meter import STAGES
+
+    columns = ("side", "audio-s per s", "of the Trainer's best", "TFLOP/s", "of the matrix rate", "padding %")
+    columns += ("peak memory GiB", *(f"{stage} %" for stage in STAGES))
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|", flush=True)
+    best, failed, operators = 0.0, [], []
+    for name in arguments.sides:
+        title = (TRAINERS | OURS)[name][0]
+        try:
+            report = run_side(__file__, [*given, name])
+        except SideFailed as error:
+            failed.append(f"{title}: {error}")
+            continue
+        speed = report["audio_s"] / report["seconds"]
+        best = max(best, speed) if name in TRAINERS else best
+        flops = speed * flop_per_second(arguments.size)
+        cells = [f"{speed:.2f}", f"{speed / best:.2f} ×" if best else "–", f"{flops / 1e12:.2f}"]
+        cells += [f"{100 * flops / machine['rate']:.0f} %", f"{100 * (1 - report['audio_s'] / report['padded_s']):.0f}"]
+        cells += [f"{report['memory'] / 2**30:.1f}"]
+        shares = {stage: 100 * took / sum(report["stages"].values()) for stage, took in report["stages"].items()}
+        cells += [f"{shares[stage]:.0f}" if len(shares) == len(STAGES) else "–" for stage in STAGES]
+        print(f"| {title} | {' | '.join(cells)} |", flush=True)
+        longest = ", ".join(f"{operator} {100 * share:.0f} %" for operator, share in report["operators"])
+        operators.append(f"| {title} | {longest} |")
+    print("\n| side | longest operators of one update, by their own time |\n|---|---|", *operators, sep="\n")
+    print(*failed, sep="\n", file=sys.stderr)
+    return not failed
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("manifest", type=lambda path: Path(path).resolve())
+    parser.add_argument("manifest", nargs="?", type=lambda path: Path(path).resolve())
+    parser.add_argument("--synthetic", type=float, metavar="HOURS", help="of noise in real lengths, for a manifest")
     parser.add_argument("--size", choices=SIZES, default="mid")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--device", choices=tuple(SIDES), default="cpu")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--seconds", type=float, default=60.0, help="audio in a batch")
-    parser.add_argument("--updates", type=int, default=4, help=f"that are timed, after {WARM_UP} that are not")
-    parser.add_argument("--run", choices=RUNS, help="one side only, its report as JSON")
+    parser.add_argument("--updates", type=int, default=4, help="that are timed")
+    parser.add_argument("--warm-up", type=int, help="updates before them; 1, on a GPU 12")
+    parser.add_argument("--workers", type=int, help="processes that read audio; 1, on a GPU 8 at most")
+    parser.add_argument("--sides", nargs="+", choices=(*TRAINERS, *OURS), help="in this order")
+    parser.add_argument("--run", choices=(*TRAINERS, *OURS, MATRIX_RATE), help="one side only, its report as JSON")
     arguments = parser.parse_args()
-    if arguments.run:
-        strategies = {"trainer": "random", "trainer-grouped": "group_by_length"}
-        report = run_ours(arguments) if arguments.run == "ours" else run_trainer(arguments, strategies[arguments.run])
-        print(json.dumps(report))
-        return
-    columns = ("side", "audio-s per s", "of default", "padding %", "peak memory GiB", "shares of the step")
-    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
-    first = None
-    for name, title in RUNS.items():
-        report = measure(name, arguments)
-        speed = report["audio_s"] / report["seconds"]
-        first = first or speed
-        padding = 100 * (1 - report["audio_s"] / report["padded_s"])
-        shares = ", ".join(
-            f"{stage} {100 * took / report['seconds']:.0f} %" for stage, took in report["stages"].items()
-        )
-        if arguments.size == "xlsr53":
-            shares += f"; {speed * GFLOP_PER_SECOND / 1000:.1f} TFLOP/s"
-        memory = report["memory"] / 2**30
-        print(
-            f"| {title} | {speed:.2f} | {speed / first:.2f} × | {padding:.0f} | {memory:.1f} | {shares} |", flush=True
-        )
+    if (arguments.manifest is None) == (arguments.synthetic is None):
+        parser.error("give either a manifest or --synthetic HOURS")
+    is_gpu = arguments.device == "cuda"
+    arguments.sides = arguments.sides or SIDES[arguments.device]
+    arguments.warm_up = WARM_UP[arguments.device] if arguments.warm_up is None else arguments.warm_up
+    arguments.workers = arguments.workers or (min(8, max(1, (os.cpu_count() or 1) // 2)) if is_gpu else 1)
+    if arguments.run in TRAINERS:
+        print(json.dumps(run_trainer(arguments, TRAINERS[arguments.run][1])))
+    elif arguments.run in OURS:
+        print(json.dumps(run_ours(arguments, OURS[arguments.run][1])))
+    elif arguments.run:
+        print(json.dumps(measure_rate(arguments)))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            manifest = arguments.manifest
+            if manifest is None:
+                from synthetic_speech import write_synthetic_speech
+
+                from data_prep.alphabet import load_alphabet
+
+                manifest = write_synthetic_speech(Path(folder), arguments.synthetic, load_alphabet())
+            sys.exit(not print_tables(arguments, manifest))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ that example with ten times the rate, since the checkpoint is small.
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,8 +18,8 @@ from pathlib import Path
 
 import soundfile
 import torch
+from side_process import ROOT, run_side
 
-ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 CHECKPOINT = ROOT / "nemo_models/xlsr_tiny_hi"
@@ -192,16 +191,6 @@ def run_trainer(arguments: argparse.Namespace, learning_rate: float) -> list[dic
     return clock.points
 
 
-def measure(name: str) -> list[dict[str, float]]:
-    """Run one side in a process of its own; its points are the last line."""
-    done = subprocess.run(
-        [sys.executable, __file__, *sys.argv[1:], "--run", name], capture_output=True, text=True, cwd=ROOT
-    )
-    if done.returncode:
-        sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", type=lambda path: Path(path).resolve())
@@ -217,7 +206,7 @@ def main() -> None:
         return
     print("| side | audio seen, s | training time, s | WER % | CER % |\n|---|---|---|---|---|")
     for name, title in RUNS.items():
-        for point in measure(name):
+        for point in run_side(__file__, [*sys.argv[1:], "--run", name]):
             rates_percent = f"{100 * point['wer']:.2f} | {100 * point['cer']:.2f}"
             print(f"| {title} | {point['audio_s']:.0f} | {point['seconds']:.0f} | {rates_percent} |", flush=True)
 

@@ -1,6 +1,6 @@
 """The peer of the fine-tuning benchmarks: transformers' Trainer on a NeMo manifest, as its CTC example sets it up."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +51,25 @@ def collate(examples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
 
 
 class WatchedTrainer(Trainer):
-    """transformers' Trainer, which tells `on_batch(lengths, padded_samples)` of every batch."""
+    """transformers' Trainer, which calls `on_batch(lengths, padded_samples)` and `after_backward()` for every batch."""
 
     on_batch: Any = None
+    after_backward: Any = None
 
     def training_step(self, model: Any, inputs: dict[str, torch.Tensor], *rest: Any) -> torch.Tensor:
         self.on_batch(inputs["attention_mask"].sum(dim=1), inputs["input_values"].numel())
-        return super().training_step(model, inputs, *rest)
+        loss = super().training_step(model, inputs, *rest)
+        self.after_backward()
+        return loss
 
 
 def make_trainer(
-    model: Wav2Vec2ForCTC, data: Dataset, on_batch: Any, callbacks: Sequence[Any], **settings: Any
+    model: Wav2Vec2ForCTC,
+    data: Dataset,
+    on_batch: Callable[[torch.Tensor, int], None],
+    callbacks: Sequence[Any],
+    after_backward: Callable[[], None] = lambda: None,
+    **settings: Any,
 ) -> WatchedTrainer:
     """A Trainer that writes nothing; `settings` are `TrainingArguments`."""
     arguments = TrainingArguments(
@@ -74,5 +82,5 @@ def make_trainer(
         **settings,
     )
     trainer = WatchedTrainer(model, arguments, data_collator=collate, train_dataset=data, callbacks=list(callbacks))
-    trainer.on_batch = on_batch
+    trainer.on_batch, trainer.after_backward = on_batch, after_backward
     return trainer
