@@ -109,7 +109,7 @@ def _run_in_pool(
     except BrokenProcessPool as error:
         raise OSError(
             "a worker process was killed, perhaps for want of memory; finished shards are kept: "
-            "run again, with fewer num_workers"
+            f"the same command goes on from there, with fewer workers than {workers} if it happens again"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

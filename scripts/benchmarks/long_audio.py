@@ -1,19 +1,20 @@
 """Measure what a long recording loses against its utterances alone, and how much memory it takes.
 
-    python scripts/benchmarks/long_audio.py model.nemo audio_folder       an hour, and memory from 10 minutes to 3 hours
+    python scripts/benchmarks/long_audio.py model.nemo test_manifest.json      an hour; memory, 10 minutes to 3 hours
     python scripts/benchmarks/long_audio.py model.nemo audio_folder --hours 0.2 --no-memory
 
-The recording is made of the folder's utterances, in a seeded order, over and over, until it is long enough: once with
-pauses of 0.8 to 2 s between them, of noise as loud as the utterance before is where it is quietest, and once with none,
-so that one utterance's last sample is followed by the next one's first. The text of the whole is compared with the
-texts of the utterances alone, one after another: word error rate of the one against the other, as jiwer counts. Word
-times are compared for the utterances whose words all came out the same.
+The recording is made of the manifest's (or folder's) utterances, in a seeded order, over and over, until it is long
+enough: once with pauses of 0.8 to 2 s between them, of noise as loud as the utterance before is where it is quietest,
+and once with none, so that one utterance's last sample is followed by the next one's first. Printed are the word error
+rates against the manifest's references and how many words differ from the texts of the utterances alone (word error
+rate of the one against the other, as jiwer counts).
 
-A model's text also changes where nothing is cut: beside the figures stands how many words differ when each utterance
-alone is followed by 20 ms of silence, one frame. What the cutting itself loses is tested with a model that hears
-perfectly (`tests/nemo_models/transcription/test_long_audio.py`).
+A model's text also changes where nothing is cut, with the sounds that stand beside an utterance. So the recording with
+pauses is transcribed a third way: cut by who made it, each utterance whole with half of the pauses around it. The
+recording against that is what finding the cuts costs; that against the utterances alone is the model's own.
 
-Memory: the peak of a process of its own (VmHWM) for recordings of 10 minutes, 1 hour and 3 hours.
+Word times are compared for the utterances whose words all came out the same. Memory: the peak of a process of its own
+(VmHWM) for recordings of 10 minutes, 1 hour and 3 hours.
 """
 
 import argparse
@@ -22,19 +23,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jiwer
 import numpy as np
 import soundfile
+from nemo.utils import logging
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
-from nemo_models.decoding.strategy import configure_decoding  # noqa: E402
-from nemo_models.model_loading import load_ctc_model  # noqa: E402
-from nemo_models.transcription.audio_reader import AUDIO_TYPES, load_waveform  # noqa: E402  (only now is it found)
+from nemo_models.decoding.strategy import configure_decoding  # noqa: E402  (only now is it found)
+from nemo_models.model_loading import load_ctc_model, set_compute_dtype  # noqa: E402
+from nemo_models.transcription.audio_reader import load_waveform  # noqa: E402
+from nemo_models.transcription.inputs import AudioInput, list_inputs  # noqa: E402
 from nemo_models.transcription.transcribe import transcribe  # noqa: E402
 from nemo_models.transcription.transcript_files import Transcript  # noqa: E402
 
@@ -60,70 +64,94 @@ print(peak / 1024, transcript.duration_s, len(transcript.words))
 """
 
 
+@dataclass(frozen=True)
+class Place:
+    """An utterance in the recording, in seconds: the middle of the pause before it, its begin, the same of the next."""
+
+    index: int
+    cut_s: float
+    begin_s: float
+    next_cut_s: float
+    next_begin_s: float
+
+
 def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("audio", type=Path, help="a manifest, with references in `text`, or a folder")
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     arguments = parser.parse_args()
-    paths = sorted(path for path in arguments.folder.rglob("*") if path.suffix.lower().lstrip(".") in AUDIO_TYPES)
-    waves = [load_waveform(path) for path in paths]
+    logging.setLevel(logging.ERROR)
+    source = {"audio_dir" if arguments.audio.is_dir() else "dataset_manifest": arguments.audio}
+    inputs = list_inputs(**source)
+    waves = [load_waveform(audio.path, audio.offset_s, audio.duration_s) for audio in inputs]
     with tempfile.TemporaryDirectory() as folder:
-        compare(arguments.model, paths, waves, arguments.hours, Path(folder))
+        compare(arguments.model, inputs, waves, arguments.hours, Path(folder))
         if arguments.memory:
             measure_memory(arguments.model, waves, Path(folder))
 
 
-def compare(model_path: Path, paths: Sequence[Path], waves: Sequence[np.ndarray], hours: float, folder: Path) -> None:
+def compare(
+    model_path: Path, inputs: Sequence[AudioInput], waves: Sequence[np.ndarray], hours: float, folder: Path
+) -> None:
     """Print how far the text of a long recording is from those of its utterances."""
     model = load_ctc_model(model_path)
+    set_compute_dtype(model)
     configure_decoding(model)
-    alone: dict[int, Transcript] = {}
-    started = time.perf_counter()
-    for transcript in transcribe(model, paths, batch_size=16):
-        alone[transcript.index] = transcript
-    seconds, took = sum(map(len, waves)) / RATE, time.perf_counter() - started
-    print(f"{len(paths)} utterances, {seconds / 60:.1f} min, alone: {seconds / took:.0f} × real time")
-    sensitivity = measure_sensitivity(model, waves, alone, folder)
-    print(f"with 20 ms of silence after each: {100 * sensitivity:.2f} % of the words differ")
+    alone, speed = time_transcribe(model, inputs)
+    print(f"{len(inputs)} utterances, {sum(map(len, waves)) / RATE / 60:.1f} min, alone: {speed:.0f} × real time")
     for name, pauses in (("with pauses", True), ("without a pause", False)):
-        places = write_recording(folder / "long.flac", waves, hours, pauses)
-        started = time.perf_counter()
-        (whole,) = transcribe(model, [folder / "long.flac"], batch_size=16)
-        took = time.perf_counter() - started
-        assert whole.error is None, whole.error
-        expected = " ".join(alone[index].text for index, _ in places)
-        rate = jiwer.wer(expected, whole.text)
-        print(
-            f"{name}: {whole.duration_s / 3600:.2f} h, {len(places)} utterances, {len(expected.split())} words, "
-            f"{100 * rate:.2f} % of them differ, {whole.duration_s / took:.0f} × real time"
-        )
-        print(f"    word times: {describe_times(whole, alone, places)}")
+        path = folder / "long.flac"
+        places = write_recording(path, waves, hours, pauses)
+        ways = {"the utterances alone": [alone[place.index].text for place in places]}
+        if pauses:
+            known = [AudioInput(path, place.cut_s, place.next_cut_s - place.cut_s) for place in places]
+            ways["cut where it was joined"] = [transcript.text for transcript in time_transcribe(model, known)[0]]
+        (whole,), speed = time_transcribe(model, [AudioInput(path)])
+        ways["the recording"] = [whole.text]
+        print(f"{name}: {whole.duration_s / 3600:.2f} h, {len(places)} utterances, {speed:.0f} × real time")
+        report_texts(ways, [str(inputs[place.index].fields.get("text", "")) for place in places])
+        print(f"    word times: {describe_times(whole, alone, places)}", flush=True)
 
 
-def measure_sensitivity(
-    model: "EncDecCTCModel", waves: Sequence[np.ndarray], alone: dict[int, Transcript], folder: Path
-) -> float:
-    """The share of words that differ when each utterance is followed by one frame of silence."""
-    paths = [folder / f"{index}.wav" for index in range(len(waves))]
-    for path, wave in zip(paths, waves, strict=True):
-        soundfile.write(path, np.concatenate([wave, np.zeros(RATE // 50, np.float32)]), RATE, subtype="FLOAT")
-    padded = {transcript.index: transcript.text for transcript in transcribe(model, paths, batch_size=16)}
-    order = range(len(waves))
-    return jiwer.wer(" ".join(alone[index].text for index in order), " ".join(padded[index] for index in order))
+def time_transcribe(model: "EncDecCTCModel", inputs: Sequence[AudioInput]) -> tuple[list[Transcript], float]:
+    """The transcripts in the inputs' order, and how many times as fast as real time they came."""
+    started = time.perf_counter()
+    transcripts = sorted(transcribe(model, inputs, batch_size=16), key=lambda transcript: transcript.index)
+    failed = [transcript.error for transcript in transcripts if transcript.error]
+    assert not failed, failed
+    return transcripts, sum(transcript.duration_s for transcript in transcripts) / (time.perf_counter() - started)
 
 
-def describe_times(whole: Transcript, alone: dict[int, Transcript], places: Sequence[tuple[int, float]]) -> str:
+def report_texts(ways: dict[str, list[str]], references: Sequence[str]) -> None:
+    """Print the word error rate of each way, and how many words differ from the ways before it."""
+    reference = " ".join(references)
+    rates: list[float] = []
+    for name, texts in ways.items():
+        text = " ".join(texts)
+        line = f"    {name:24}{len(text.split())} words"
+        if reference.strip():
+            rates.append(100 * jiwer.wer(reference, text))
+            line += f", WER {rates[-1]:.2f} %"
+            line += f" ({rates[-1] - rates[0]:+.2f} points)" if len(rates) > 1 else ""
+        for other, theirs in ways.items():
+            if other == name:
+                break
+            line += f", {100 * jiwer.wer(' '.join(theirs), text):.2f} % differ from {other}"
+        print(line)
+
+
+def describe_times(whole: Transcript, alone: Sequence[Transcript], places: Sequence[Place]) -> str:
     """Compare word times of utterances whose words came out the same with those of the utterance alone."""
     assert whole.words is not None
     differences: list[float] = []
-    for (index, begin_s), end_s in zip(places, [begin for _, begin in places[1:]] + [whole.duration_s], strict=True):
-        words = [word for word in whole.words if begin_s - 0.4 <= word.start_s < end_s - 0.4]
-        single = alone[index].words or ()
-        if [word.word for word in words] == [word.word for word in single]:
-            differences += [abs(word.start_s - begin_s - own.start_s) for word, own in zip(words, single, strict=True)]
+    for place in places:
+        words = [word for word in whole.words if place.begin_s - 0.4 <= word.start_s < place.next_begin_s - 0.4]
+        own = alone[place.index].words or ()
+        if [word.word for word in words] == [word.word for word in own]:
+            differences += [abs(a.start_s - place.begin_s - b.start_s) for a, b in zip(words, own, strict=True)]
     share = len(differences) / max(1, len(whole.words))
     quantiles = np.quantile(differences, (0.5, 0.99, 1.0)) if differences else (np.nan,) * 3
     median, high, most = quantiles
@@ -132,22 +160,22 @@ def describe_times(whole: Transcript, alone: dict[int, Transcript], places: Sequ
     )
 
 
-def write_recording(path: Path, waves: Sequence[np.ndarray], hours: float, pauses: bool) -> list[tuple[int, float]]:
-    """Write a long recording; return which utterance begins where, in seconds."""
+def write_recording(path: Path, waves: Sequence[np.ndarray], hours: float, pauses: bool) -> list[Place]:
+    """Write a long recording; return what was put where."""
     generator = np.random.default_rng(0)
-    places: list[tuple[int, float]] = []
-    written = 0
+    places: list[Place] = []
+    cut = written = 0
     with soundfile.SoundFile(path, "w", RATE, 1, format="FLAC", subtype="PCM_16") as file:
         for index in endless_order(len(waves), generator):
             if written >= hours * 3600 * RATE:
                 return places
-            places.append((index, written / RATE))
+            pause = round(generator.uniform(*PAUSES_S) * RATE) if pauses else 0
             file.write(waves[index])
-            written += len(waves[index])
-            if pauses:
-                count = round(generator.uniform(*PAUSES_S) * RATE)
-                file.write(measure_room(waves[index]) * generator.standard_normal(count))
-                written += count
+            file.write(measure_room(waves[index]) * generator.standard_normal(pause))
+            ends = written + len(waves[index])
+            samples = (cut, written, ends + pause // 2, ends + pause)
+            places.append(Place(index, *(position / RATE for position in samples)))
+            cut, written = ends + pause // 2, ends + pause
     raise AssertionError
 
 

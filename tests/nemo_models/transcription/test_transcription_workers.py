@@ -2,6 +2,9 @@
 
 import importlib.util
 import random
+from functools import partial
+from multiprocessing import active_children
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import soundfile
 
 from nemo_models.decoding.strategy import configure_decoding
 from nemo_models.transcription.inputs import AudioInput, measure_durations
+from nemo_models.transcription.job import OutputPlan, run_job
 from nemo_models.transcription.transcribe import transcribe
 from nemo_models.transcription.workers import (
     SHARD_S,
@@ -55,6 +59,30 @@ def _rows(transcripts):
 
 def test_two_processes_give_what_one_gives(settings, inputs, expected):
     assert _rows(transcribe_in_workers(settings, make_engine("local", 2, None, use_cuda=False), inputs)) == expected
+
+
+def test_a_killed_process_is_named_and_the_same_job_goes_on(settings, inputs, tmp_path, monkeypatch):
+    """SIGKILL to one of two workers once the first rows are there, with most shards still to come."""
+    monkeypatch.setattr("nemo_models.transcription.workers.SHARDS_A_WORKER", 100)  # an input each, a few at a time
+
+    def run(output, workers, add_row=lambda failed: None):
+        engine = make_engine("local", workers, None, use_cuda=False)
+        progress = SimpleNamespace(add_done=lambda seconds: None, add_row=add_row)
+        return run_job(partial(transcribe_in_workers, settings, engine), many, OutputPlan(output), "key", progress)
+
+    def kill_a_worker(failed):
+        if children := active_children():
+            children[0].kill()
+
+    many = inputs * 3
+    whole = run(tmp_path / "whole.json", 1)
+    assert (whole.inputs, whole.resumed, dict(whole.errors)) == (36, 0, {"missing": 3})
+    with pytest.raises(OSError, match=r"a worker process was killed, .* the same command goes on from there"):
+        run(tmp_path / "killed.json", 2, kill_a_worker)
+    assert not active_children() and not (tmp_path / "killed.json").exists()
+    again = run(tmp_path / "killed.json", 1)
+    assert 1 <= again.resumed < 36
+    assert (tmp_path / "killed.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
 
 
 @needs_ray
