@@ -4,7 +4,6 @@ NeMo drops characters without a label, zeroes the loss of utterances too short f
 it cannot read: each silently. Manifests are streamed; an utterance costs a look at its file, made by many threads.
 """
 
-import gzip
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,16 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
-from nemo.collections.asr.data.audio_to_text import expand_sharded_filepaths
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from data_prep.alphabet import find_outside_alphabet
 from data_prep.audio import SAMPLE_RATE_HZ
 from data_prep.checks import count_ctc_steps
-from data_prep.manifest import parse_manifest_line
 from nemo_models.training.checkpoint_space import find_missing_space
 from nemo_models.training.leaks import LeakSearch
+from nemo_models.training.sources import Row, Source, list_sources
 from nemo_models.w2v_bert_features import HOP, STACKED, WINDOW
 
 logger = logging.getLogger(__name__)
@@ -35,7 +33,6 @@ CHUNK_ROWS = 500  # handed to a thread at once
 DURATION_TOLERANCE_S = 0.05  # manifests round; a frame or two are no matter
 REMEDY = "scripts/prepare_data.py and scripts/check_manifest.py make manifests without these"
 
-Row = dict[str, Any]
 Problem = tuple[str, str]  # kind, example
 
 
@@ -156,87 +153,11 @@ class RowGates:
             yield "longer than max_duration, which would leave it out", f"{name} ({seconds} s)"
 
 
-@dataclass(frozen=True)
-class Source:
-    """One manifest, or the cuts of one Shar shard.
-
-    Attributes:
-        path: The file.
-        has_files: Whether its rows name audio files (not members of a tar).
-    """
-
-    path: Path
-    has_files: bool = True
-
-    def read(self) -> Iterator[Row]:
-        """Stream its utterances as manifest rows."""
-        if not self.path.is_file():
-            raise FileNotFoundError(f"{self.path}: no such manifest")
-        is_shar = ".jsonl" in self.path.suffixes and self.path.name.startswith("cuts.")
-        with (gzip.open if self.path.suffix == ".gz" else open)(self.path, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    where = f"{self.path}:{number}"
-                    if is_shar:
-                        yield _row_of_cut(parse_manifest_line(line, where, ("id", "duration", "supervisions")), where)
-                    else:
-                        yield parse_manifest_line(line, where, ("audio_filepath", "duration", "text"))
-
-
-def list_sources(dataset: DictConfig) -> list[Source]:
-    """List what a data set of NeMo's is read from; a pattern of shards is written out.
-
-    Raises:
-        FileNotFoundError: A tar file or a Shar folder is not there.
-    """
-    tars = [shard for value in _strings(dataset.get("tarred_audio_filepaths")) for shard in _expand(value)]
-    for tar in tars:
-        if not Path(tar).is_file():
-            raise FileNotFoundError(f"{tar}: no such tar file of audio")
-    has_files = not tars and not dataset.get("is_tarred", False)
-    found = [
-        Source(Path(path), has_files) for value in _strings(dataset.get("manifest_filepath")) for path in _expand(value)
-    ]
-    for folder in _strings(dataset.get("shar_path")):
-        cuts = sorted(Path(folder).glob("cuts.*.jsonl*"))
-        if not cuts:
-            raise FileNotFoundError(f"{folder}: no cuts.*.jsonl.gz in it; expected a folder in Lhotse's Shar format")
-        found += [Source(path, has_files=False) for path in cuts]
-    return found
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """The texts in NeMo's nested lists of paths, whose numbers are weights."""
-    if isinstance(value, ListConfig | list | tuple):
-        for item in value:
-            yield from _strings(item)
-    elif isinstance(value, str | Path):
-        yield from str(value).split(",")
-
-
-def _expand(pattern: str) -> list[str]:
-    return expand_sharded_filepaths(pattern, shard_strategy="replicate", world_size=1, global_rank=0)
-
-
-def _row_of_cut(cut: Mapping[str, Any], where: str) -> Row:
-    spoken = cut["supervisions"]
-    if not isinstance(spoken, list) or not all(isinstance(item, dict) for item in spoken):
-        raise ValueError(f"{where}: supervisions is no list of objects; expected a cut in Lhotse's format")
-    text = " ".join(str(item.get("text") or "") for item in spoken)
-    speakers = {item["speaker"] for item in spoken if item.get("speaker")}
-    return {
-        "audio_filepath": str(cut["id"]),
-        "duration": cut["duration"],
-        "text": text,
-        **({"speaker": speakers.pop()} if len(speakers) == 1 else {}),
-    }
-
-
 def _check_source(
     source: Source, gates: RowGates, findings: Findings, note: Callable[[Row, str], None], pool: ThreadPoolExecutor
 ) -> None:
     where = str(source.path)
-    total = _count_lines(source.path)
+    total = source.count_lines()
     every = max(1, -(-total // HEADERS_READ))
     folder = str(source.path.resolve().parent)
     rate = int(gates.dataset.get("sample_rate", SAMPLE_RATE_HZ))
@@ -316,10 +237,3 @@ def check_audio(row: Mapping[str, Any], path: str, read_header: bool, sample_rat
     if info.duration < end - DURATION_TOLERANCE_S:
         return "audio shorter than the manifest says", f"{path} ({info.duration:.2f} s, the manifest says {end:.2f} s)"
     return None
-
-
-def _count_lines(path: Path) -> int:
-    if not path.is_file() or path.suffix == ".gz":
-        return 0  # a missing file is reported when it is read
-    with path.open("rb") as content:
-        return sum(block.count(b"\n") for block in iter(lambda: content.read(1 << 20), b""))

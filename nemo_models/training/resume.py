@@ -2,9 +2,11 @@
 
 Weights, optimizer, schedule and the freeze counter are Lightning's to keep. The place in the data is kept here, and no
 state of random numbers at all: they are seeded anew at each batch, from the seed and the batch's number. So it does not
-matter what else drew from them, nor how many processes or workers there were when the run was killed.
+matter what else drew from them, nor how many workers there were when the run was killed; of shards alone, which the
+workers read for themselves, the order depends on their number.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from nemo_models.training.stream import BatchNote, Place, TrainingStream, seed_all
+
+logger = logging.getLogger(__name__)
 
 
 class ResumeCheckpoint(Callback):
@@ -36,12 +40,22 @@ class ResumeCheckpoint(Callback):
         self._seen_step = 0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"next": list(self._next)}
+        return {"next": list(self._next), "readers": self._stream.readers if self._stream is not None else None}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._next = Place(*state_dict["next"])
-        if self._stream is not None:
-            self._stream.start_at(self._next)
+        if self._stream is None:
+            return
+        self._stream.start_at(self._next)
+        if self._stream.readers is not None:
+            logger.info("going on at batch %d: shards are read again up to it", self._next.number + 1)
+        if self._stream.readers != (before := state_dict.get("readers", self._stream.readers)):
+            logger.warning(
+                "model.train_ds.num_workers is %s, and was %s (None: no shards): what is read from shards comes in "
+                "another order now, some of it twice in this pass and some not at all",
+                self._stream.readers,
+                before,
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._seen_step = trainer.global_step

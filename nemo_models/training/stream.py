@@ -82,6 +82,11 @@ class TrainingStream:
                 pin_memory=loader.pin_memory,
             )
 
+    @property
+    def readers(self) -> int | None:
+        """Processes that tarred and Shar data are shared out to, on which their order depends; `None` of manifests."""
+        return self._loader.num_workers if self._is_iterable else None
+
     def start_at(self, place: Place) -> None:
         """Begin at a place instead of the start.
 

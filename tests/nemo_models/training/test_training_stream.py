@@ -1,3 +1,4 @@
+import logging
 from itertools import islice
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from training_job import SETTINGS, compose, write_data
 from data_prep.alphabet import load_alphabet
 from data_prep.export import export_shards
 from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.training.resume import ResumeCheckpoint
 from nemo_models.training.stream import BatchNote, Place, TrainingStream
 
 COUNT = 20
@@ -57,7 +59,7 @@ def test_a_stream_can_begin_anywhere_and_is_the_same_for_any_workers(data: dict[
 
 @pytest.mark.parametrize("kind", ["tarred", "shar"])
 def test_readers_of_shards_do_not_all_read_the_same_and_can_begin_anywhere(
-    data: dict[str, str], tmp_path: Path, kind: str
+    data: dict[str, str], tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
 ):
     export_shards(data["model.train_ds.manifest_filepath"], tmp_path, kind, num_shards=4, num_workers=1)
     changes: dict[str, object] = {"num_workers": 2}
@@ -70,7 +72,13 @@ def test_readers_of_shards_do_not_all_read_the_same_and_can_begin_anywhere(
     first, second = whole[0][1].names, whole[1][1].names  # of one worker, of the other
     assert first != second
     stream = open_stream(data, **changes)
-    stream.start_at(Place(4, 0, 4))
+    state = ResumeCheckpoint(tmp_path / "x", stream, 1, 0).state_dict() | {"next": Place(4, 0, 4)}
+    with caplog.at_level(logging.WARNING):
+        ResumeCheckpoint(tmp_path / "x", stream, 1, 0).load_state_dict(state)
+        assert "num_workers" not in caplog.text
+        other = open_stream(data, **changes | {"num_workers": 1})
+        ResumeCheckpoint(tmp_path / "x", other, 1, 0).load_state_dict(state)
+    assert "model.train_ds.num_workers is 1, and was 2" in caplog.text
     for (audio, note), (expected, of_expected) in zip(take(stream, 2), whole[4:], strict=True):
         assert note == of_expected
         assert torch.equal(audio, expected)
