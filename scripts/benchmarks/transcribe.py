@@ -1,6 +1,7 @@
 """Files to text at XLSR-53's size, beside transformers' ASR pipeline with the same (random) weights.
 
 Usage: python scripts/benchmarks/transcribe.py WORK_FOLDER AUDIO_FOLDER [--audio-s 40] [--rounds 2] [--device cpu|cuda]
+       … --start-up     only the time to the first result, beside importing NeMo and restoring with it
 
 Writes the weights once as a Hugging Face folder and as a .nemo (2.6 GB in WORK_FOLDER). Takes real utterances, drawn by
 a fixed seed, of --audio-s seconds in all. Every contender lives in a process of its own, loaded before any clock
@@ -11,11 +12,17 @@ Printed for each: audio-seconds a second, the ratios to the pipeline at its defa
 equal its float32 ones, the mean and the largest error of a log-probability (natural log, all labels), and the peak of
 the resident memory. With --device cuda also the share of the measured bfloat16 matrix rate, at 36 GFLOP a second of
 audio.
+
+--start-up runs scripts/transcribe_speech.py on one utterance, in each number format, from the start of the process to
+its end, with the output written; its peer is a process that imports NeMo's ASR collection, restores the .nemo by NeMo's
+own `restore_from`, and ends. They take turns; the least seconds and CPU seconds of --rounds count.
 """
 
 import argparse
 import json
+import os
 import random
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -33,6 +40,12 @@ MEMBER = "wav2vec2-large-xlsr-53"
 GFLOP_PER_AUDIO_S = 36
 PIPELINE_BATCHES = {"cpu": (1, 4), "cuda": (1, 8, 32)}
 FORMATS = {"cpu": ("float32", "bfloat16", "int8"), "cuda": ("float32", "bfloat16")}
+NEMO_ALONE = """
+import sys
+import nemo.collections.asr
+import nemo_models
+nemo.collections.asr.models.ASRModel.restore_from(sys.argv[1], map_location=sys.argv[2])
+"""
 COMPARED = 2  # utterances whose log-probabilities are compared
 
 
@@ -43,6 +56,7 @@ def main() -> None:
     parser.add_argument("--audio-s", type=float, default=40)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--start-up", action="store_true")
     arguments = parser.parse_args()
     files, seconds = choose_files(arguments.audio, arguments.audio_s)
     context = get_context("spawn")
@@ -52,6 +66,9 @@ def main() -> None:
         process.join()
         if process.exitcode:
             sys.exit(f"{step.__name__} failed")
+    if arguments.start_up:
+        measure_start_up(arguments.folder, files[0], arguments.rounds, arguments.device)
+        return
     contenders = [Contender("pipeline", "float32", arguments)]
     contenders += [Contender("ours", name, arguments) for name in FORMATS[arguments.device]]
     turns = [(contenders[0], f"pipeline, batch {size}", size) for size in PIPELINE_BATCHES[arguments.device]]
@@ -90,6 +107,33 @@ def main() -> None:
             row["share_of_matrix_rate"] = round(rates[name] * GFLOP_PER_AUDIO_S / 1e3 / result["matrix_tflops"], 3)
         print(f"{name:22}{json.dumps(row)}", flush=True)
     print(json.dumps({"std_of_log_probs": round(float(np.concatenate(expected).std()), 3)}))
+
+
+def measure_start_up(folder: Path, file: str, rounds: int, device: str) -> None:
+    """Print what the first result takes, as a multiple of importing NeMo and restoring the model with it."""
+    output = folder / "first_result.json"
+    listed = folder / "first_result.txt"
+    listed.write_text(f"{file}\n", encoding="utf-8")
+    script = [str(ROOT / "scripts" / "transcribe_speech.py"), f"model_path={folder}/model.nemo"]
+    script += [f"audio_list={listed}", f"output_filename={output}", f"cuda={0 if device == 'cuda' else -1}"]
+    commands = {"NeMo alone": [sys.executable, "-c", NEMO_ALONE, str(folder / "model.nemo"), device]}
+    commands |= {name: [sys.executable, *script, f"compute_dtype={name}"] for name in FORMATS[device]}
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            output.unlink(missing_ok=True)
+            began = time.perf_counter()
+            process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            _, status, usage = os.wait4(process.pid, 0)
+            took[name].append((time.perf_counter() - began, usage.ru_utime + usage.ru_stime))
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode or (name in FORMATS[device] and not output.exists()):
+                sys.exit(f"{name}: exit status {process.returncode}")
+    print(json.dumps({"audio_s": round(soundfile.info(file).duration, 2), "device": device}))
+    least = {name: [min(values) for values in zip(*rows, strict=True)] for name, rows in took.items()}
+    for name, (wall, cpu) in least.items():
+        ratios = {"ratio": round(wall / least["NeMo alone"][0], 2), "cpu_ratio": round(cpu / least["NeMo alone"][1], 2)}
+        print(f"{name:12}{json.dumps({'s': round(wall, 2), 'cpu_s': round(cpu, 2), **ratios})}", flush=True)
 
 
 def choose_files(folder: Path, audio_s: float) -> tuple[list[str], float]:
