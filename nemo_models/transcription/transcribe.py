@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from nemo_models.transcription.transcript_files import Transcript
 
 if TYPE_CHECKING:
     from nemo.collections.asr.models import EncDecCTCModel
+
+T = TypeVar("T")
 
 SORTED_BATCHES = 4  # batches' worth of windows that are read before they are batched by length
 MOST_SORTED_SAMPLES = 1200 * 16_000  # 77 MB: and no more than that
@@ -102,17 +104,22 @@ def transcribe(
     pieces = read_ahead(reader.read, order, num_workers, ahead=2 * batch_size)
     unfinished: dict[int, _Unfinished] = {}
     failed: set[int] = set()
-    for batch in _batches(pieces, batch_size, SORTED_BATCHES if sort_by_duration else 1):
+
+    def compute(batch: list[_Piece | Transcript]) -> tuple[list[Transcript], list[_Piece], list[torch.Tensor]]:
         failures = [item for item in batch if isinstance(item, Transcript) and item.index not in failed]
         failed.update(failure.index for failure in failures)
-        yield from failures
         waiting = [item for item in batch if isinstance(item, _Piece) and item.index not in failed]
-        log_probs = compute_log_probs(model, [piece.window.samples for piece in waiting], autocast_dtype)
+        return failures, waiting, compute_log_probs(model, [piece.window.samples for piece in waiting], autocast_dtype)
+
+    computed = map(compute, _batches(pieces, batch_size, SORTED_BATCHES if sort_by_duration else 1))
+    for failures, waiting, log_probs in _one_ahead(computed) if _device(model).type == "cuda" else computed:
+        yield from failures
+        finite = torch.stack([torch.isfinite(frames).all() for frames in log_probs]).tolist() if log_probs else []
         stretches: list[tuple[int, Stretch]] = []
-        for piece, frames in zip(waiting, log_probs, strict=True):
+        for piece, frames, is_finite in zip(waiting, log_probs, finite, strict=True):
             if piece.index in failed:
                 continue
-            if not bool(torch.isfinite(frames).all()):
+            if not is_finite:
                 failed.add(piece.index)
                 error = "model: its output is not finite; try compute_dtype=float32"
                 yield Transcript(piece.index, audio[piece.index], error=error)
@@ -239,15 +246,32 @@ def _decode(
 def _compute_at_once(
     model: "EncDecCTCModel", waveforms: Sequence[np.ndarray], autocast_dtype: torch.dtype | None
 ) -> list[torch.Tensor]:
-    device = next(model.parameters()).device
+    device = _device(model)
     lengths = torch.tensor([len(waveform) for waveform in waveforms])
-    signal = torch.zeros(len(waveforms), -(-int(lengths.max()) // WIDTH_STEP) * WIDTH_STEP)
+    width = -(-int(lengths.max()) // WIDTH_STEP) * WIDTH_STEP
+    signal = torch.zeros(len(waveforms), width, pin_memory=device.type == "cuda")
     for row, waveform in zip(signal, waveforms, strict=True):
         row[: len(waveform)] = torch.from_numpy(waveform)
     autocast = torch.autocast(device.type, dtype=autocast_dtype) if autocast_dtype else nullcontext()
+    on_device = [tensor.to(device, non_blocking=True) for tensor in (signal, lengths)]
     with torch.inference_mode(), autocast:
-        log_probs, frames, _ = model(input_signal=signal.to(device), input_signal_length=lengths.to(device))
+        log_probs, frames, _ = model(input_signal=on_device[0], input_signal_length=on_device[1])
+    if hasattr(model.encoder, "frame_count"):  # known here: asking a GPU for it would wait until it has computed
+        frames = model.encoder.frame_count(lengths)
     return [row[:count] for row, count in zip(log_probs.float(), frames.tolist(), strict=True)]
+
+
+def _one_ahead(results: Iterator[T]) -> Iterator[T]:
+    """Begin each result before the one before it is used: a GPU computes a batch while the last one is decoded."""
+    for held in results:
+        for result in results:
+            yield held
+            held = result
+        yield held
+
+
+def _device(model: "EncDecCTCModel") -> torch.device:
+    return next(model.parameters()).device
 
 
 def _frame_seconds(model: "EncDecCTCModel") -> float:
