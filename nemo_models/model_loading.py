@@ -28,9 +28,7 @@ class _QuickRestore(SaveRestoreConnector):
         with no_init_weights():
             return super().load_config_and_state_dict(*arguments, **keywords)
 
-    def load_instance_with_state_dict(
-        self, instance: torch.nn.Module, state_dict: dict[str, Any], strict: bool
-    ) -> None:
+    def load_instance_with_state_dict(self, instance: Any, state_dict: dict[str, Any], strict: bool) -> None:
         dtypes = {name: tensor.dtype for name, tensor in instance.state_dict().items()}
         state_dict = {name: tensor.to(dtypes.get(name, tensor.dtype)) for name, tensor in state_dict.items()}
         instance.load_state_dict(state_dict, strict=strict, assign=True)
