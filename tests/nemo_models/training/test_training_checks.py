@@ -74,6 +74,8 @@ def test_every_problem_is_named_at_once_with_its_count_and_an_example(folder: Pa
         ("a.wav", " ", 1.0),
         ("a.wav", "काम", 31.0),
         ("a.wav", "काकाकाकाकाकाकाकाकाकाकाकाकाकाका", 0.4),
+        ("a.wav", "कककक", 0.105),  # 5 frames; repeated labels need a blank between them
+        ("a.wav", "क", 0.05),
         ("slow.wav", "काम", 1.0),
         ("two.wav", "काम", 1.0),
         ("broken.wav", "काम", 1.0),
@@ -86,7 +88,8 @@ def test_every_problem_is_named_at_once_with_its_count_and_an_example(folder: Pa
         f"1 × missing audio, e.g. {folder / 'gone.wav'}",
         "1 × empty text",
         "1 × longer than max_duration, which would leave it out",
-        "1 × too short for its text, e.g. a.wav (19 frames, 30 needed)",
+        "2 × too short for its text, e.g. a.wav (19 frames, 30 needed)",
+        "1 × shorter than min_duration, which would leave it out, e.g. a.wav (0.05 s)",
         f"1 × audio that is not at 16000 Hz, e.g. {folder / 'slow.wav'} (8000 Hz)",
         f"1 × audio of more than one channel, e.g. {folder / 'two.wav'} (2)",
         f"1 × unreadable audio, e.g. {folder / 'broken.wav'}",
@@ -135,6 +138,13 @@ def test_recordings_of_validation_in_training_are_found_under_any_name(folder: P
     assert "1 of 1 texts of validation are also in training" in caplog.text
 
 
+def test_segments_of_one_file_are_recordings_of_their_own(folder: Path):
+    first, second = ({"audio_filepath": "b.wav", "duration": 0.5, "offset": at, "text": "काम"} for at in (0.0, 0.5))
+    valid = write_manifest(folder / "v.json", {**first, "text": "मा"})
+    assert check_data_sets(config(write_manifest(folder / "t.json", second), valid), LABELS) == []
+    assert len(check_data_sets(config(write_manifest(folder / "t.json", first), valid), LABELS)) == 1
+
+
 def test_shared_speakers_are_a_warning(folder: Path, caplog: pytest.LogCaptureFixture):
     rows = [{"audio_filepath": f"{x}.wav", "text": "काम", "duration": 1.0, "speaker": "sita"} for x in "ab"]
     train, valid = write_manifest(folder / "t.json", rows[0]), write_manifest(folder / "v.json", rows[1])
@@ -175,6 +185,24 @@ def test_headers_of_a_large_manifest_are_read_evenly(folder: Path, monkeypatch: 
     problems = check_data_sets(config(write_manifest(folder / "t.json", *rows), str(folder / "valid.json")), LABELS)
     assert len(opened) == 10 + 1  # and validation's one
     assert "1 × audio that is not at 16000 Hz" in problems[0]
+
+
+def test_audio_of_every_row_is_looked_for(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(checks, "CHUNK_ROWS", 2)
+    rows = [(f"gone_{at}.wav", "काम", 1.0) for at in range(7)]  # in chunks, of which the last is not full
+    problems = check_data_sets(config(write_manifest(folder / "t.json", *rows), str(folder / "valid.json")), LABELS)
+    assert f"7 × missing audio, e.g. {folder / 'gone_0.wav'}" in problems[0]
+
+
+def test_what_a_stopped_run_wrote_counts_as_free(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    cfg = OmegaConf.load(CONF / "xlsr_hi.yaml")
+    cfg.exp_manager.exp_dir, written = str(folder), 3000
+    free = estimate_checkpoint_bytes(cfg) - written
+    monkeypatch.setattr(checkpoint_space.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    assert checkpoint_space.find_missing_space(cfg) is not None
+    (folder / "xlsr_hi").mkdir()
+    (folder / "xlsr_hi" / "xlsr_hi-last.ckpt").write_bytes(bytes(written))
+    assert checkpoint_space.find_missing_space(cfg) is None
 
 
 @pytest.mark.parametrize("name", ["xlsr_hi", "w2v_bert_hi"])

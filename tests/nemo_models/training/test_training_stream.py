@@ -1,7 +1,9 @@
 import logging
+import random
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from training_job import SETTINGS, compose, write_data
@@ -10,7 +12,7 @@ from data_prep.alphabet import load_alphabet
 from data_prep.export import export_shards
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.training.resume import ResumeCheckpoint
-from nemo_models.training.stream import BatchNote, Place, TrainingStream
+from nemo_models.training.stream import BatchNote, NotedDataset, Place, TrainingStream, seed_all
 
 COUNT = 20
 
@@ -55,6 +57,27 @@ def test_a_stream_can_begin_anywhere_and_is_the_same_for_any_workers(data: dict[
         for (audio, note), (expected, of_expected) in zip(take(stream, 24 - start), whole[start:], strict=True):
             assert note == of_expected
             assert torch.equal(audio, expected)  # its white noise too
+
+
+class Draws:
+    """A data set that gives random numbers, for any cuts."""
+
+    def __getitem__(self, cuts: list) -> tuple:
+        return float(torch.rand(())), float(np.random.rand()), random.random(), []
+
+
+def test_what_is_random_in_a_batch_is_its_places_and_its_processes_own_and_leaves_no_trace():
+    def draw(number: int, rank: int) -> tuple[float, ...]:
+        return NotedDataset(Draws(), seed=0, rank=rank)[Place(number, 0, number), []][:3]
+
+    seed_all(7)
+    undisturbed = Draws()[[]]
+    seed_all(7)
+    draws = [draw(3, 0), draw(4, 0), draw(3, 1)]
+    assert Draws()[[]] == undisturbed
+    assert draw(3, 0) == draws[0]
+    for values in zip(*draws, strict=True):  # torch's, numpy's, Python's
+        assert len(set(values)) == 3
 
 
 @pytest.mark.parametrize("kind", ["tarred", "shar"])

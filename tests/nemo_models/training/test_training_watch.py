@@ -3,6 +3,7 @@ import logging
 import math
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from training_job import SETTINGS, compose, write_data
 
 from nemo_models.training import finetuning
 from nemo_models.training.checkpoint_files import load_training_checkpoint
+from nemo_models.training.stream import BatchNote, Place
 from nemo_models.training.watch import (
     TrainingStopped,
     TrainingWatch,
@@ -105,6 +107,61 @@ def test_a_bad_gradient_changes_neither_weights_nor_what_the_optimizer_remembers
     assert not torch.equal(seen[3][0], seen[4][0])
 
 
+def batch_of(name: str, labels: int = 1, seconds: tuple[float, ...] = (1.0,)) -> tuple:
+    """A batch of a stream, of silence, whose utterances are of so many different labels."""
+    count = len(seconds)
+    targets = torch.arange(labels).repeat(count, 1)
+    note = BatchNote(Place(), [name] * count, list(seconds), [])
+    return torch.zeros(count, 10), torch.full((count,), 10), targets, torch.full((count,), labels), note
+
+
+def test_of_an_accumulated_update_the_bad_batch_is_named_alone(caplog: pytest.LogCaptureFixture):
+    watch, weight = TrainingWatch(20, 0.99, 100, False), torch.nn.Parameter(torch.ones(1))
+    trainer: Any = SimpleNamespace(precision_plugin=None, global_step=0, log_every_n_steps=1)
+    for at, (name, loss) in enumerate((("good.wav", 1.0), ("bad.wav", math.nan))):
+        watch.on_train_batch_start(trainer, None, batch_of(name), at)  # type: ignore[arg-type]
+        watch.on_before_backward(trainer, None, torch.tensor(loss))  # type: ignore[arg-type]
+    weight.grad = torch.tensor([math.nan])
+    with caplog.at_level(logging.WARNING):
+        watch.on_before_optimizer_step(trainer, None, torch.optim.SGD([weight], lr=1.0))  # type: ignore[arg-type]
+        watch.on_train_end(trainer, None)  # type: ignore[arg-type]
+    assert "among these utterances: bad.wav (1 so far)" in caplog.text
+
+
+def test_unalignable_utterances_of_every_batch_since_the_last_logged_step_are_named(caplog: pytest.LogCaptureFixture):
+    watch = TrainingWatch(20, 0.99, 100, False)
+    trainer: Any = SimpleNamespace(global_step=0, log_every_n_steps=3)
+    module: Any = SimpleNamespace(log_dict=lambda *_: None)
+    watch._lengths = torch.tensor([2])
+    with caplog.at_level(logging.WARNING):
+        for at, (name, labels) in enumerate((("a.wav", 3), ("b.wav", 2), ("c.wav", 3))):
+            watch.on_train_batch_start(trainer, module, batch_of(name, labels), at)
+            watch.on_train_batch_end(trainer, module, None, batch_of(name, labels), at)
+    (told,) = caplog.messages
+    assert "more labels than frames: a.wav, c.wav (2 so far)" in told
+
+
+def test_what_was_counted_outlasts_a_resume():
+    watch, resumed = (TrainingWatch(20, 0.99, 100, False) for _ in range(2))
+    watch.counts.update(bad_updates=1, hidden_utterances=2, unreadable_utterances=3)
+    watch._judge(1.0, 7)
+    watch._bad_in_a_row = 4
+    resumed.load_state_dict(watch.state_dict())
+    assert resumed.state_dict() == watch.state_dict()
+    assert (resumed._blank_since, resumed._bad_in_a_row, resumed.counts["hidden_utterances"]) == (7, 4, 2)
+
+
+def test_memory_that_ran_out_is_told_by_where_it_did():
+    watch, trainer = TrainingWatch(20, 0.99, 100, False), SimpleNamespace(global_step=6, log_every_n_steps=1)
+    batch, error = batch_of("a.wav", seconds=(2.5, 4.0)), torch.OutOfMemoryError("CUDA out of memory")
+    watch.on_train_batch_start(trainer, None, batch, 0)  # type: ignore[arg-type]
+    in_training = watch.explain_memory_error(error)
+    assert "at update 7, a batch of 2 utterances, 6.5 s of audio, the longest 4.0 s" in in_training
+    watch.on_validation_batch_start(trainer, None, batch)  # type: ignore[arg-type]
+    in_validation = watch.explain_memory_error(error)
+    assert "in validation, a batch of 2 utterances padded to 10 samples: lower model.validation_ds" in in_validation
+
+
 def test_too_many_bad_updates_in_a_row_end_the_training(data: dict[str, str], tmp_path: Path):
     for file in tmp_path.glob("*.wav"):
         samples, rate = soundfile.read(file)
@@ -123,6 +180,9 @@ def test_a_collapse_is_named_with_its_causes_and_stopped_on_request(
         assert not caplog.records
         watch._judge(0.999, 160)
     assert "99.9% of the frames have been blank since update 60, now 160; likely causes: the learning" in caplog.text
+    for step, warnings in ((161, 1), (259, 1), (260, 2)):  # and again after as many
+        watch._judge(1.0, step)
+        assert len(caplog.records) == warnings
     collapsed = {"watch.collapse_blank_share": 0.0, "watch.collapse_updates": 1, "watch.stop_on_collapse": "true"}
     with pytest.raises(TrainingStopped, match=r"blank since update 1, now 2; likely causes"):
         fine_tune(data, tmp_path, **collapsed)
