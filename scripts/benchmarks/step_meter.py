@@ -14,6 +14,7 @@ import torch
 SAMPLE_RATE_HZ = 16_000
 STAGES = ("data", "convolutions", "transformer", "loss", "optimizer")
 TOP_OPERATORS = 8  # of a profile, that are shown
+NAME_LENGTH = 70  # characters; those of a GPU's kernels are longer
 
 
 class StepMeter:
@@ -124,11 +125,13 @@ class StepMeter:
         }
 
     def _rank_operators(self) -> list[tuple[str, float]]:
-        measure = "self_device_time_total" if self._on_gpu else "self_cpu_time_total"
-        rows = [row for row in self._profiler.key_averages() if not row.key.startswith("ProfilerStep")]
+        """On a GPU its kernels, on a CPU torch's operators."""
+        measure, device = ("self_device_time_total", "CUDA") if self._on_gpu else ("self_cpu_time_total", "CPU")
+        rows = [row for row in self._profiler.key_averages() if row.device_type.name == device]
+        rows = [row for row in rows if not row.is_user_annotation]
         total = sum(getattr(row, measure) for row in rows) or 1.0
         shares = sorted(((getattr(row, measure) / total, row.key) for row in rows), reverse=True)
-        return [(name, share) for share, name in shares[:TOP_OPERATORS]]
+        return [(name[:NAME_LENGTH].replace("|", "/"), share) for share, name in shares[:TOP_OPERATORS]]
 
 
 def measure_matrix_rate(device: str, dtype: torch.dtype) -> float:

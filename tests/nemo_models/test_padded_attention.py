@@ -8,6 +8,7 @@ from topology import architecture
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nemo_models import padded_attention
+from nemo_models.ctc_model import XLSRCTCModel, model_config
 from nemo_models.training.watch import find_unalignable, measure_labels
 from nemo_models.w2v_bert_encoder import W2V_BERT_ARCHITECTURE_KEYS, W2VBertEncoder
 from nemo_models.waveform_normalizer import WaveformNormalizer
@@ -141,9 +142,7 @@ def test_a_training_step_waits_for_nothing(varlen: bool, checkpointing: bool, on
     signal, lengths = torch.empty(3, 16000, device="meta"), torch.empty(3, dtype=torch.long, device="meta")
     with NoWaiting():
         normalised, lengths = WaveformNormalizer()(input_signal=signal, length=lengths)
-        output, frames = encoder(audio_signal=normalised, length=lengths)
-        measure_labels(output.transpose(1, 2), frames)
-        find_unalignable(torch.empty(3, 9, dtype=torch.long, device="meta"), lengths, frames)
+        output, _ = encoder(audio_signal=normalised, length=lengths)
         output.sum().backward()
     assert all(weight.grad is not None for weight in encoder.parameters() if weight.requires_grad)
 
@@ -163,3 +162,16 @@ def test_a_frozen_encoder_waits_for_nothing(on_meta: Callable[..., torch.nn.Modu
         encoder(
             audio_signal=torch.empty(2, 16000, device="meta"), length=torch.empty(2, dtype=torch.long, device="meta")
         )
+
+
+def test_a_models_way_to_its_log_probs_waits_for_nothing(on_meta: Callable[..., torch.nn.Module]):
+    """Behind them NeMo's loss does wait: torch's CTC loss reads the lengths on the host."""
+    model = on_meta(XLSRCTCModel(cfg=model_config(architecture(), ["क", " "], normalize=True, epsilon=1e-5)))
+    with NoWaiting():
+        log_probs, frames, _ = model(
+            input_signal=torch.empty(2, 16000, device="meta"),
+            input_signal_length=torch.empty(2, dtype=torch.long, device="meta"),
+        )
+        measure_labels(log_probs.detach(), frames)
+        find_unalignable(torch.empty(2, 9, dtype=torch.long, device="meta"), frames, frames)
+        log_probs.sum().backward()
