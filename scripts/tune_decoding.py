@@ -1,8 +1,8 @@
 """Tune the beam search with a language model on dev data, and put language model and settings into the .nemo file.
 
-The model runs once; α (weight of the language model), β (added for each character) and the beam's width are then swept
-on its log-probabilities, by word error rate. Beside the bundle lie <output>.tuning.json, with everything that was
-tried, and <output>.tuning.png. A bundle decodes with its language model anywhere, with no further argument.
+The model runs once; α (weight of the language model), β (added for each character, or each word) and the beam's width
+are then swept on its log-probabilities, by word error rate. Beside the bundle lie <output>.tuning.json, with everything
+that was tried, and <output>.tuning.png. A bundle decodes with its language model anywhere, with no further argument.
 
     python scripts/tune_decoding.py model_path=model.nemo dataset_manifest=dev.json lm=lm.nemo output=bundle.nemo
 """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nemo.core import ModelPT
 
 LM_KEY = "decoding.beam.ngram_lm_model"  # in a model's configuration
-_FILE_NAME = "ngram_lm.nemo"
+_FILE_NAME = "ngram_lm"  # with the suffix that tells a language model of characters (.nemo) from one of words (.arpa)
 _IN_ARCHIVE = "nemo:"  # how NeMo marks a path inside the .nemo file
 
 
@@ -34,7 +34,7 @@ def keep_language_model(source: Path, name: str | None = None) -> Path:
     Returns:
         Where it is for as long as this process runs.
     """
-    target = Path(_folder().name) / (name or uuid.uuid4().hex) / _FILE_NAME
+    target = Path(_folder().name) / (name or uuid.uuid4().hex) / f"{_FILE_NAME}{source.suffix}"
     if not target.exists():
         target.parent.mkdir()
         try:

@@ -222,7 +222,8 @@ def _on_bundle(model: EncDecCTCModel, ctc_decoding: Mapping[str, Any] | DictConf
         given.beam = {key: value for key, value in beam.items() if value is not None}
     other_lm = isinstance(beam, DictConfig) and beam.get("ngram_lm_model") is not None
     strategy = given.pop("strategy", None)
-    if is_bundled(OmegaConf.select(model.cfg, LM_KEY)) and strategy in (None, "beam_batch") and not other_lm:
+    bundled = model.cfg.decoding.strategy if is_bundled(OmegaConf.select(model.cfg, LM_KEY)) else None
+    if bundled is not None and strategy in (None, bundled) and not other_lm:
         return DictConfig(OmegaConf.merge(OmegaConf.create(OmegaConf.to_container(model.cfg.decoding)), given))
     return DictConfig(OmegaConf.merge(given, {"strategy": strategy or "greedy_batch"}))
 

@@ -54,14 +54,19 @@ class WordLMSearch:
         alphabet = Alphabet([*labels, PYCTCDECODE_BLANK], False)
         self._decoder = BeamSearchDecoderCTC(alphabet, language_model)
         self._label_ids = {label: index for index, label in enumerate(labels)}
+        self._beam_size = beam_size
         self._settings = {
-            "beam_width": beam_size,
             "beam_prune_logp": pruning.beam_prune_logp,
             "token_min_logp": pruning.token_min_logp,
             "prune_history": pruning.prune_history,
             "hotwords": pruning.hotwords,
             "hotword_weight": pruning.hotword_weight,
         }
+
+    def change(self, beam_size: int, alpha: float, beta: float) -> None:
+        """Search with other settings from now on; see `__init__`."""
+        self._beam_size = beam_size
+        self._decoder.reset_params(alpha=alpha, beta=beta)
 
     def __call__(
         self, decoder_output: torch.Tensor, decoder_lengths: torch.Tensor
@@ -82,7 +87,7 @@ class WordLMSearch:
     def _search(self, log_probs: np.ndarray) -> list[Hypothesis]:
         if not len(log_probs):
             return [Hypothesis(score=0.0, y_sequence=[])]
-        beams = self._decoder.decode_beams(log_probs, **self._settings)
+        beams = self._decoder.decode_beams(log_probs, self._beam_size, **self._settings)
         return [
             Hypothesis(score=float(score), y_sequence=[self._label_ids[character] for character in text])
             for text, *_, score in beams

@@ -46,7 +46,8 @@ def write_huggingface(
     Args:
         model: Of wav2vec 2.0 or Wav2Vec2-BERT.
         folder: Exists, empty.
-        lm: A word n-gram language model, ARPA, plain or gzip.
+        lm: A word n-gram language model, ARPA, plain or gzip; `None` takes the one of words that is bundled with
+            the model, if one is, with its settings.
         lm_alpha: Weight of its score.
         lm_beta: Added for each word.
 
@@ -58,12 +59,16 @@ def write_huggingface(
     """
     vocabulary = vocabulary_for_export(model)
     network = _as_hugging_face(model, vocabulary)
+    beam = model.cfg.decoding.beam
+    bundled = OmegaConf.select(model.cfg, LM_KEY)
+    if lm is None and bundled and model.cfg.decoding.strategy == "pyctcdecode":
+        lm, lm_alpha, lm_beta = Path(bundled), beam.ngram_lm_alpha, beam.beam_beta
     notes = write_word_lm(folder, lm, vocabulary, lm_alpha, lm_beta) if lm else []
     network.save_pretrained(folder)
     _write_processor(model, folder, vocabulary, with_lm=lm is not None)
     for path in folder.iterdir():
         path.chmod(0o755 if path.is_dir() else 0o644)
-    if lm is None and OmegaConf.select(model.cfg, LM_KEY):
+    if lm is None and bundled:
         notes.append(
             "the model's language model stays behind: it is one of characters, and transformers decodes with one of "
             "words, which lm= takes (ARPA)"

@@ -1,7 +1,7 @@
 """Beam search with a language model, tuned on dev data and put into the model's own `.nemo` file.
 
-The weight of the language model (α), what each character adds (β) and the width of the beam belong together, and to a
-model and its language model. The model runs once; every setting is then tried on its log-probabilities.
+The weight of the language model (α), what each character or word adds (β) and the width of the beam belong together,
+and to a model and its language model. The model runs once; every setting is then tried on its log-probabilities.
 """
 
 import time
@@ -65,7 +65,8 @@ def tune_decoding(
     Args:
         model: On the device that is to compute; its decoding is changed.
         dataset_manifest: Dev data with texts, never the test data.
-        lm: Language model from `train_ngram_lm`.
+        lm: Language model from `train_ngram_lm`: of characters (`.nemo`), for `beam_batch`, or of words (ARPA), for
+            `pyctcdecode`.
         output: The `.nemo` file to write.
         alphas: Coarse grid of α, from 0; the search goes on between and beyond.
         betas: Coarse grid of β.
@@ -115,8 +116,9 @@ def tune_decoding(
 
 
 def use_language_model(model: XLSRCTCModel, lm: Path, **beam: Any) -> None:
-    """Decode with a language model, by beam search."""
-    configure_decoding(model, {"strategy": "beam_batch", "beam": {"ngram_lm_model": str(lm), **beam}})
+    """Decode with a language model, by the beam search for its kind."""
+    strategy = "beam_batch" if lm.suffix == ".nemo" else "pyctcdecode"
+    configure_decoding(model, {"strategy": strategy, "beam": {"ngram_lm_model": str(lm), **beam}})
 
 
 def draw_sweep(
@@ -142,7 +144,7 @@ def draw_sweep(
     place = best.setting
     label = f"best: α {place.alpha:g}, β {place.beta:g}, beam {place.beam_size}: {100 * best.wer:.2f} %"
     axes.plot(place.beta, place.alpha, "*", color="red", markersize=14, label=label)
-    axes.set(xlabel="β, added for each character", ylabel="α, weight of the language model")
+    axes.set(xlabel="β, added for each character or word", ylabel="α, weight of the language model")
     axes.set_title(f"WER (%) on dev data, beam {COARSE_BEAM_SIZE}")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False)
     figure.colorbar(picture, label="WER (%)")

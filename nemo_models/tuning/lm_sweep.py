@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from nemo.collections.asr.parts.submodules.ctc_beam_decoding import BeamBatchedCTCInfer
 from tqdm import tqdm
 
 from data_prep.engines import count_cores
@@ -28,7 +29,7 @@ class Setting:
 
     Attributes:
         alpha: Weight of the language model's natural-log score, 0 or more.
-        beta: Added for each character.
+        beta: Added for each character, or for each word with a language model of words.
         beam_size: Hypotheses kept.
     """
 
@@ -132,10 +133,14 @@ class Sweep:
 
     def _try(self, setting: Setting) -> Tried:
         if setting not in self.tried:
-            search = self._model.decoding.decoding.search_algorithm  # reads its settings at each call
-            search.threads = count_cores()
-            search.beam_size, search.beam_beta = setting.beam_size, setting.beta
-            search.fusion_models_alpha = [setting.alpha]
+            searcher = self._model.decoding.decoding
+            if isinstance(searcher, BeamBatchedCTCInfer):
+                search = searcher.search_algorithm  # reads its settings at each call
+                search.threads = count_cores()
+                search.beam_size, search.beam_beta = setting.beam_size, setting.beta
+                search.fusion_models_alpha = [setting.alpha]
+            else:
+                searcher.change(setting.beam_size, setting.alpha, setting.beta)
             scores = score_dev_data(self._model, self._data)
             self.tried[setting] = Tried(setting, scores.wer, scores.cer)
         return self.tried[setting]

@@ -101,11 +101,11 @@ def test_onnx_runtime_computes_the_same_alone_and_padded(name: str, graph, speec
 
 @pytest.fixture(scope="module")
 def deep_conformer(tmp_path_factory: pytest.TempPathFactory):
-    """Wav2Vec2-BERT with all of its 24 layers, two heads wide, and its ONNX file: depth is what magnifies errors."""
+    """Wav2Vec2-BERT with all of its 24 layers, one head wide, and its ONNX file: depth is what magnifies errors."""
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
     architecture = narrow(MEMBERS["w2v-bert-2.0"]["architecture"], layers=24)
     assert architecture["num_hidden_layers"] == 24
-    architecture |= {"num_attention_heads": 2, "hidden_size": 32, "intermediate_size": 128}
+    architecture |= {"num_attention_heads": 1, "hidden_size": 32, "intermediate_size": 128}
     torch.manual_seed(0)
     model = XLSRCTCModel(cfg=model_config(architecture, LABELS, True, 1e-7, kind="wav2vec2-bert")).eval()
     with torch.no_grad():

@@ -13,10 +13,13 @@ import soundfile
 import torch
 from lm_text import lm_lines
 from nemo.collections.asr.models import ASRModel
+from transformers import AutoProcessor
 
 from data_prep.alphabet import load_alphabet
 from nemo_models.decoding.lm_bundle import LM_KEY, keep_language_model
 from nemo_models.decoding.strategy import configure_decoding, decode_log_probs
+from nemo_models.export.huggingface import write_huggingface
+from nemo_models.language_models.ngram_lm import train_ngram_lm
 from nemo_models.scoring import score_texts
 from nemo_models.transcription.job import hash_file
 from nemo_models.tuning.decoding_tuning import TUNING_KEY, tune_decoding
@@ -159,6 +162,36 @@ def test_bundle_decodes_anywhere_and_is_saved_again(model, dev, hindi_lm, tmp_pa
     again.save_to(str(elsewhere / "greedy.nemo"))
     greedy = ASRModel.restore_from(str(elsewhere / "greedy.nemo"), return_config=True)
     assert greedy.decoding.beam.ngram_lm_model is None, "a language model that is not in use is not carried along"
+
+
+def test_a_language_model_of_words_is_bundled_and_goes_out_to_hugging_face(model, dev, lmplz, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(lm_lines()) + "\n", encoding="utf-8")
+    words = tmp_path / "words.arpa"
+    train_ngram_lm([text], LABELS, words, order=2, kind="word")
+    report = tune_decoding(model, dev, words, tmp_path / "bundle.nemo", [0.2, 0.6], [0.0, 1.5], [4])
+    words.unlink()
+    bundle = ASRModel.restore_from(str(tmp_path / "bundle.nemo"), map_location="cpu").eval()
+    configure_decoding(bundle)
+    best = report.best.setting
+    assert bundle.cfg.decoding.strategy == "pyctcdecode"
+    beam = bundle.cfg.decoding.beam
+    assert (beam.ngram_lm_alpha, beam.beam_beta, beam.beam_size) == (best.alpha, best.beta, best.beam_size)
+    frames = unsure("कत", 0.4, "ल")
+    (found,) = decode_log_probs(bundle, frames[None], torch.tensor([len(frames)]))
+    assert found.text == "कल"
+
+    (tmp_path / "hf").mkdir()
+    (note,) = [note for note in write_huggingface(bundle, tmp_path / "hf") if "language model" in note]
+    assert "words can be written" in note
+    processor = AutoProcessor.from_pretrained(tmp_path / "hf")
+    assert type(processor).__name__ == "Wav2Vec2ProcessorWithLM"
+    assert (processor.decoder.model_container[processor.decoder._model_key].alpha) == best.alpha
+    generator = torch.Generator().manual_seed(0)
+    log_probs = (3 * torch.randn(3, 40, BLANK + 1, generator=generator)).log_softmax(-1)
+    configure_decoding(bundle, {"strategy": "pyctcdecode", "beam": {"beam_size": 100}})
+    texts = [found.text for found in decode_log_probs(bundle, log_probs, torch.full((3,), 40))]
+    assert processor.batch_decode(log_probs.numpy(), num_processes=1).text == texts
 
 
 def test_saving_a_bundle_again_and_again_neither_loses_nor_grows(model, hindi_lm, tmp_path):
