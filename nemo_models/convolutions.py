@@ -80,8 +80,7 @@ def convolve_in_pieces(signal: torch.Tensor, convolutions: Sequence[Convolution]
 class FrozenFeatureEncoder(Wav2Vec2FeatureEncoder):
     """transformers' feature encoder, which takes the shorter way in training if it is frozen and has layer norm.
 
-    Outside training, which is where no gradients are computed, it computes transformers' sums in transformers' order.
-    (NeMo's `freeze_updates` puts the whole encoder into evaluation mode: so that does not tell them apart.)
+    Outside training it computes transformers' sums in transformers' order.
     """
 
     def forward(self, input_values: torch.Tensor) -> torch.Tensor:
@@ -93,8 +92,7 @@ class FrozenFeatureEncoder(Wav2Vec2FeatureEncoder):
         Returns:
             (B, channels, frames), under autocast in its type.
         """
-        is_training = torch.is_grad_enabled() and not is_exporting()
-        if self._requires_grad or not is_training or not has_layer_norm_and_gelu(self):
+        if not self.training or self._requires_grad or is_exporting() or not has_layer_norm_and_gelu(self):
             return super().forward(input_values)
         device = input_values.device.type
         autocast = torch.is_autocast_enabled(device)

@@ -158,6 +158,7 @@ def test_a_training_step_of_w2v_bert_waits_for_nothing(on_meta: Callable[..., to
 def test_a_frozen_encoder_waits_for_nothing(on_meta: Callable[..., torch.nn.Module]):
     encoder = on_meta(XLSREncoder(architecture()))
     encoder.freeze()
+    encoder.train()  # as NeMo's `freeze_updates` does
     with NoWaiting():
         encoder(
             audio_signal=torch.empty(2, 16000, device="meta"), length=torch.empty(2, dtype=torch.long, device="meta")
