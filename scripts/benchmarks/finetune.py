@@ -8,11 +8,12 @@ are those of one more update, under torch's profiler.
     python scripts/benchmarks/finetune.py train_manifest.json [--size mid|xlsr53] [--precision float32|bfloat16]
         [--seconds 60] [--updates 4] [--sides trainer trainer-grouped ours …]
 
-All figures of a GPU, with noise in the lengths of real speech, since recordings may not be there (10 minutes or less;
-on a bare image first put NeMo's wheels on PYTHONPATH, and the repository's root; no network is needed):
+All figures of a GPU, with noise in the lengths of real speech, since recordings may not be there (on a bare image first
+put NeMo's wheels and the repository's root on PYTHONPATH; no network is needed). A side that fails or takes too long is
+named at the end, and the others are measured:
 
     python scripts/benchmarks/finetune.py --synthetic 2 --device cuda --size xlsr53 --precision bfloat16 \
-        --seconds 200 --updates 40
+        --seconds 200 --updates 40 --side-timeout 150
 """
 
 import argparse
@@ -221,7 +222,7 @@ def print_tables(arguments: argparse.Namespace, manifest: Path) -> bool:
     for name in arguments.sides:
         title = (TRAINERS | OURS)[name][0]
         try:
-            report = run_side(__file__, [*given, name])
+            report = run_side(__file__, [*given, name], arguments.side_timeout)
         except SideFailed as error:
             failed.append(f"{title}: {error}")
             continue
@@ -253,6 +254,7 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, help="updates before them; 1, on a GPU 12")
     parser.add_argument("--workers", type=int, help="processes that read audio; 1, on a GPU 8 at most")
     parser.add_argument("--sides", nargs="+", choices=(*TRAINERS, *OURS), help="in this order")
+    parser.add_argument("--side-timeout", type=float, metavar="S", help="after which a side counts as failed")
     parser.add_argument("--run", choices=(*TRAINERS, *OURS, MATRIX_RATE), help="one side only, its report as JSON")
     arguments = parser.parse_args()
     if (arguments.manifest is None) == (arguments.synthetic is None):

@@ -15,18 +15,22 @@ class SideFailed(RuntimeError):
     """A side of a benchmark ended with an error; the message ends with what it printed."""
 
 
-def run_side(script: str, arguments: Sequence[object]) -> Any:
+def run_side(script: str, arguments: Sequence[object], timeout_s: float | None = None) -> Any:
     """Run a script and return what it prints last, which is JSON.
 
     Args:
         script: The benchmark itself, as `__file__`.
         arguments: Of its command line; they make it measure one side only.
+        timeout_s: After which it is ended; `None` waits for as long as it takes.
 
     Raises:
-        SideFailed: It ended with an error.
+        SideFailed: It ended with an error, or was not through in time.
     """
     command = [sys.executable, script, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise SideFailed(f"{' '.join(command[1:])}: not through in {timeout_s:.0f} s") from error
     if done.returncode:
         raise SideFailed(f"{' '.join(command[1:])}: exit status {done.returncode}\n{done.stderr[-SHOWN:]}")
     return json.loads(done.stdout.splitlines()[-1])
