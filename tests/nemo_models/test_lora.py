@@ -131,3 +131,16 @@ def test_w2v_berts_layers_have_the_names_of_its_recipe():
         name.split(".lora_")[0].split(".")[-1] for name, weight in network.named_parameters() if weight.requires_grad
     }
     assert learning == {"linear_q", "linear_k", "linear_v", "linear_out"}
+
+
+def test_alpha_and_dropout_act_as_set():
+    torch.manual_seed(0)
+    network = XLSREncoder(architecture()).network
+    add_lora(network, OmegaConf.merge(settings("xlsr_hi"), {"r": 4, "alpha": 12, "dropout": 0.5}))
+    layer = network.encoder.layers[0].attention.q_proj
+    down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    torch.nn.init.normal_(up)
+    torch.testing.assert_close(layer.get_delta_weight("default"), 12 / 4 * up @ down)
+    frames = torch.randn(1, 5, down.shape[1])
+    assert torch.equal(layer.eval()(frames), layer(frames))
+    assert not torch.allclose(layer.train()(frames), layer(frames))
