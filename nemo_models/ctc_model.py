@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from nemo.collections.asr.metrics.wer import WER
 from nemo.collections.asr.models import EncDecCTCModel
 from nemo.collections.asr.parts.mixins import TranscribeConfig
@@ -126,6 +128,20 @@ class XLSRCTCModel(EncDecCTCModel):
         """As NeMo's (`cfg.optim_param_groups`), with norms and biases spared from weight decay."""
         super().setup_optimizer_param_groups()
         self._optimizer_param_groups: Any = spare_from_weight_decay(self._optimizer_param_groups)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """As Lightning's, which clips for no fused optimizer in mixed precision: only float16 is a reason for that."""
+        precision = self.trainer.precision_plugin
+        if isinstance(precision, MixedPrecision) and precision.scaler is None:
+            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or GradClipAlgorithmType.NORM)
+            Precision.clip_gradients(precision, optimizer, gradient_clip_val or 0.0, algorithm)
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def setup_training_data(self, train_data_config: DictConfig) -> None:
         """As NeMo's, but Lhotse's batches are an endless `TrainingStream` that a resumed run can take up anywhere."""

@@ -162,6 +162,18 @@ def test_memory_that_ran_out_is_told_by_where_it_did():
     assert "in validation, a batch of 2 utterances padded to 10 samples: lower model.validation_ds" in in_validation
 
 
+def test_gradients_of_a_fused_optimizer_are_clipped_in_bfloat16(
+    data: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Lightning refuses to, since float16's would have to be unscaled first; the recipe has both."""
+    clipped = []
+    clip = torch.nn.utils.clip_grad_norm_
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *given: (clipped.append(given[1]), clip(*given)))
+    settings = {"trainer.precision": "bf16-mixed", "trainer.max_steps": 1, "trainer.gradient_clip_val": 0.5}
+    fine_tune(data, tmp_path, **settings, **{"model.optim.fused": "true"})
+    assert clipped == [0.5]
+
+
 def test_too_many_bad_updates_in_a_row_end_the_training(data: dict[str, str], tmp_path: Path):
     for file in tmp_path.glob("*.wav"):
         samples, rate = soundfile.read(file)
