@@ -1,9 +1,10 @@
 """Long recordings cut into windows that the model can take: at pauses where there are some, else with an overlap.
 
 What fits into one window stays whole. A longer recording is cut in the middle of every long pause, so that a window is
-what the model was trained on, an utterance with its own loudness; where none comes for the length of a window, in the
-middle of the longest short pause; and where nobody pauses at all, anywhere, with so much overlap that no frame that
-counts lies near an end. Windows cover every sample, and the frames that count cover every moment once.
+what the model was trained on, an utterance with its own loudness; where none comes for as long as most utterances last,
+at the next breath; where none comes for the length of a window, in the middle of the longest short pause; and where
+nobody pauses at all, anywhere, with so much overlap that no frame that counts lies near an end. Windows cover every
+sample, and the frames that count cover every moment once.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,8 @@ import numpy as np
 
 WINDOW_S = 30.0  # longest window; what the recipe trains on at most
 LONG_PAUSE_S = 0.8  # ends a window; 2 % of mined or read utterances hold one
+BREATH_S = 0.3  # ends a window that is as long as most utterances
+USUAL_S = 10.0  # from here it is: a model hears several utterances at once worse than each alone
 SHORT_PAUSE_S = 0.2  # shortest stretch of quiet that is a pause at all, and not a plosive
 OVERLAP_S = 8.0  # of two windows where nobody pauses; each lends the other half of it as context
 SHORTEST_WINDOW_S = 1.0
@@ -100,7 +103,7 @@ def _fill(held: np.ndarray, source: Iterator[np.ndarray], wanted: int) -> tuple[
 def _find_cut(
     samples: np.ndarray, allowed: tuple[int, int], sample_rate_hz: int, frame_step: int, needed: bool
 ) -> int | None:
-    """Find where to cut, in samples: the first long pause, or the longest short one in the later half if `needed`."""
+    """Find where to cut, in samples: the first pause that is long enough, else, if `needed`, the longest later one."""
     pauses = []
     for start, end in find_pauses(samples, sample_rate_hz):
         cut = (start + end) // 2 // frame_step * frame_step
@@ -108,7 +111,7 @@ def _find_cut(
         if start > 0 and end < len(samples) - LEVEL_FRAME_S * sample_rate_hz and allowed[0] <= cut <= allowed[1]:
             pauses.append((end - start, cut))
     for length, cut in pauses:
-        if length >= LONG_PAUSE_S * sample_rate_hz:
+        if length >= (LONG_PAUSE_S if cut < USUAL_S * sample_rate_hz else BREATH_S) * sample_rate_hz:
             return cut
     late = [pause for pause in pauses if pause[1] >= len(samples) // 2] if needed else []
     return max(late)[1] if late else None

@@ -21,7 +21,7 @@ from nemo_models.transcription.transcript_journal import TranscriptJournal
 
 Recognise = Callable[[Sequence[AudioInput]], Iterator[Transcript]]
 """Gives one transcript for each input, in any order; `index` is the position among these inputs."""
-JOB_VERSION = 1  # part of every job's key: raise it when the code gives other rows than before
+JOB_VERSION = 2  # part of every job's key: raise it when the code gives other rows than before
 
 
 @dataclass(frozen=True)

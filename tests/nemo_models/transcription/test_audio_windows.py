@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemo_models.transcription.audio_windows import (
+    BREATH_S,
     LONG_PAUSE_S,
     OVERLAP_S,
     SHORTEST_WINDOW_S,
@@ -87,9 +88,17 @@ def test_long_pauses_part_utterances_and_short_ones_do_not():
 
 
 def test_longest_short_pause_is_taken_where_no_long_one_comes():
-    parts = [(0.1, 18.0), (0.001, 0.3), (0.1, 5.0), (0.001, 0.6), (0.1, 20.0)]
+    parts = [(0.1, 18.0), (0.001, 0.22), (0.1, 5.0), (0.001, 0.26), (0.1, 20.0)]
     first, second = plan(signal(parts))
-    assert second.start / RATE == pytest.approx(23.6, abs=0.04) and not first.joined
+    assert second.start / RATE == pytest.approx(23.35, abs=0.04) and not first.joined
+
+
+def test_a_breath_ends_a_window_that_is_as_long_as_most_utterances():
+    breath = BREATH_S + 0.1
+    parts = [part for seconds in (4.0, 4.0, 4.0, 9.0, 9.0) for part in ((0.1, seconds), (0.001, breath))][:-1]
+    first, second = plan(signal(parts))
+    assert second.start / RATE == pytest.approx(3 * (4.0 + breath) - breath / 2, abs=0.04) and not first.joined
+    assert second.last, "9 s are not as long"
 
 
 def test_speech_without_a_pause_is_joined():
