@@ -21,7 +21,7 @@ SETTINGS = {
     "trainer.max_steps": 8,
     "trainer.accumulate_grad_batches": 2,
     "trainer.limit_train_batches": 6,  # epochs end within the run
-    "trainer.val_check_interval": 4,
+    "trainer.val_check_interval": 3,  # every other time while gradients accumulate
     "trainer.log_every_n_steps": 1,
     "+trainer.enable_progress_bar": "false",
     "model.train_ds.batch_duration": 3,

@@ -67,6 +67,8 @@ class ResumeCheckpoint(Callback):
             self._is_between = True
             trainer.save_checkpoint(self._path)
             self._is_between = self._is_due = False
+        # what resumes between two batches begins with training: NeMo would leave out a validation after this batch too
+        trainer.fit_loop.epoch_loop.restarting = False
         if (note := note_of(batch)) is not None:
             self._next = note.place
         mixed = seed_all(self._seed, self._next.number)  # the same on all processes: each drops the same layers

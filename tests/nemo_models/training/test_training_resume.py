@@ -19,10 +19,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def draw_moments(seed: int) -> list[Moment]:
-    """While training in the frozen phase, in a validation, and while a checkpoint is being written, in some order."""
+    """After a validation amid accumulation; while training, in a validation, and at a checkpoint, in some order."""
     draw = random.Random(seed)
     kinds = [draw.choice(kinds) for kinds in (MOMENTS[:3], MOMENTS[3:4], MOMENTS[4:])]
-    return [("gradient", 6), *((kind, draw.randrange(2)) for kind in draw.sample(kinds, 3))]
+    return [("gradient", 3), *((kind, draw.randrange(2)) for kind in draw.sample(kinds, 3))]
 
 
 @pytest.mark.parametrize("seed", [0])

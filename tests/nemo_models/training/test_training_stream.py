@@ -82,7 +82,7 @@ def test_what_is_random_in_a_batch_is_its_places_and_its_processes_own_and_leave
 
 @pytest.mark.parametrize("kind", ["tarred", "shar"])
 def test_readers_of_shards_do_not_all_read_the_same_and_can_begin_anywhere(
-    data: dict[str, str], tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+    data: dict[str, str], tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     export_shards(data["model.train_ds.manifest_filepath"], tmp_path, kind, num_shards=4, num_workers=1)
     changes: dict[str, object] = {"num_workers": 2}
@@ -105,3 +105,8 @@ def test_readers_of_shards_do_not_all_read_the_same_and_can_begin_anywhere(
     for (audio, note), (expected, of_expected) in zip(take(stream, 2), whole[4:], strict=True):
         assert note == of_expected
         assert torch.equal(audio, expected)
+    orders = []
+    for rank in (0, 1):  # processes that read for themselves
+        monkeypatch.setattr(XLSRCTCModel, "global_rank", property(lambda _, rank=rank: rank))
+        orders.append([note.names for _, note in take(open_stream(data, **changes | {"num_workers": 0}), 6)])
+    assert orders[0] != orders[1]
