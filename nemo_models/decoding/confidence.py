@@ -22,9 +22,10 @@ def weigh(scores: Sequence[float]) -> np.ndarray:
         (len(scores),) float64, sums to 1.
     """
     values = np.asarray(scores, dtype=np.float64)
-    if not np.isfinite(values.max()):
+    highest = max(scores)
+    if not np.isfinite(highest):
         return np.full(len(values), 1 / len(values))
-    shares = np.exp(values - values.max())
+    shares = np.exp(values - highest)
     return shares / shares.sum()
 
 
