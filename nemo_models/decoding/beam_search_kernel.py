@@ -26,7 +26,7 @@ ROW_SLOTS = 1024  # language model states whose rows are kept; a power of two
 SLOT_MULTIPLIER = 0x9E3779B1  # 2³² / golden ratio: spreads neighbouring states over the slots
 HASH_MULTIPLIER = 6364136223846793005  # NeMo's hash of tokens: hash · multiplier + 1 + label (mod 2⁶⁴)
 MINUS_INFINITY = np.float32(-np.inf)
-ZERO = np.int64(0)  # what counters begin with: for a literal 0, numba would compile what they are passed to once more
+ZERO: Any = np.int64(0)  # what counters begin with: for a literal 0, numba would compile what takes them once more
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -67,7 +67,8 @@ def cut_windows(
         for seconds in (window_s, SHORTEST_WINDOW_S, OVERLAP_S)
     )
     source = iter(blocks)
-    held, start, first_frame, more = np.zeros(0, np.float32), 0, 0, True
+    held: np.ndarray = np.zeros(0, np.float32)
+    start, first_frame, more = 0, 0, True
     while True:
         if more:
             held, more = _fill(held, source, longest + shortest)
