@@ -191,10 +191,10 @@ def test_a_collapse_is_named_with_its_causes_and_stopped_on_request(
             watch._judge(share, step)
         assert not caplog.records
         watch._judge(0.999, 160)
+        for step, warnings in ((161, 1), (259, 1), (260, 2)):  # and again after as many
+            watch._judge(1.0, step)
+            assert len(caplog.records) == warnings
     assert "99.9% of the frames have been blank since update 60, now 160; likely causes: the learning" in caplog.text
-    for step, warnings in ((161, 1), (259, 1), (260, 2)):  # and again after as many
-        watch._judge(1.0, step)
-        assert len(caplog.records) == warnings
     collapsed = {"watch.collapse_blank_share": 0.0, "watch.collapse_updates": 1, "watch.stop_on_collapse": "true"}
     with pytest.raises(TrainingStopped, match=r"blank since update 1, now 2; likely causes"):
         fine_tune(data, tmp_path, **collapsed)
