@@ -9,7 +9,8 @@ are those of one more update, under torch's profiler.
         [--seconds 60] [--updates 4] [--sides trainer trainer-grouped ours …]
 
 All figures of a GPU, with noise in the lengths of real speech, since recordings may not be there (on a bare image first
-put NeMo's wheels and the repository's root on PYTHONPATH; no network is needed). A side that fails or takes too long is
+put the wheels of NeMo, indic-nlp-library, morfessor and indic-numtowords and the repository's root on PYTHONPATH; the
+Trainer needs accelerate; no network is needed). A side that fails or takes too long is
 named at the end, and the others are measured:
 
     python scripts/benchmarks/finetune.py --synthetic 2 --device cuda --size xlsr53 --precision bfloat16 \
