@@ -5,7 +5,14 @@ import torch
 
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.export import huggingface
-from nemo_models.export.exporting import export_model, new_folder
+from nemo_models.export.exporting import (
+    TOLERANCE,
+    allowed_difference,
+    export_model,
+    new_folder,
+    pad_waveforms,
+    probe_waveforms,
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +41,24 @@ def test_an_export_that_differs_is_not_written(nemo_file: Path, tmp_path: Path, 
         with pytest.raises(ValueError, match="gives other log-probabilities"):
             export_model(nemo_file, "huggingface", tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
+
+
+@torch.no_grad()
+def test_a_steep_head_may_differ_by_as_small_a_share_of_its_log_probabilities(tiny_model: XLSRCTCModel):
+    layer = tiny_model.decoder.decoder_layers[0]
+    weight, allowed = layer.weight.clone(), {}
+    signal, lengths = pad_waveforms(probe_waveforms())
+    try:
+        for factor in (0.01, 100.0):
+            layer.weight.copy_(factor * weight)
+            log_probs, frames, _ = tiny_model(input_signal=signal, input_signal_length=lengths)
+            greatest = max(float(row[:count].abs().max()) for row, count in zip(log_probs, frames, strict=True))
+            allowed[greatest] = allowed_difference(tiny_model)
+    finally:
+        layer.weight.copy_(weight)
+    flat, steep = allowed
+    assert (allowed[flat], allowed[steep]) == (TOLERANCE, 1e-5 * steep)
+    assert flat < 10 < steep
 
 
 def test_a_folder_appears_complete_or_not_at_all(tmp_path: Path):
