@@ -260,6 +260,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if (arguments.manifest is None) == (arguments.synthetic is None):
         parser.error("give either a manifest or --synthetic HOURS")
+    if arguments.manifest and not (arguments.manifest.is_file() and arguments.manifest.stat().st_size):
+        parser.error(f"{arguments.manifest}: no such manifest, or an empty one")
     is_gpu = arguments.device == "cuda"
     arguments.sides = arguments.sides or SIDES[arguments.device]
     arguments.warm_up = WARM_UP[arguments.device] if arguments.warm_up is None else arguments.warm_up

@@ -85,8 +85,11 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.setLevel(logging.ERROR)
     source = {"audio_dir" if arguments.audio.is_dir() else "dataset_manifest": arguments.audio}
-    inputs = list_inputs(**source)
-    waves = [load_waveform(audio.path, audio.offset_s, audio.duration_s) for audio in inputs]
+    try:
+        inputs = list_inputs(**source)
+        waves = [load_waveform(audio.path, audio.offset_s, audio.duration_s) for audio in inputs]
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     with tempfile.TemporaryDirectory() as folder:
         compare(arguments.model, inputs, waves, arguments.hours, Path(folder))
         if arguments.memory:
