@@ -9,8 +9,9 @@ from transformers import SeamlessM4TFeatureExtractor
 from nemo_models import w2v_bert_features
 from nemo_models.checkpoints.importing import import_checkpoint
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.export.exporting import CONFORMER_TOLERANCE, TOLERANCE, export_model
+from nemo_models.export.exporting import TOLERANCE, allowed_difference, export_model
 from nemo_models.export.onnx import write_onnx
+from nemo_models.model_loading import load_ctc_model
 from nemo_models.w2v_bert_encoder import W2VBertEncoder
 from nemo_models.w2v_bert_features import LogMelFeatures
 
@@ -165,7 +166,8 @@ def test_an_export_of_24_layers_passes_its_own_check(tmp_path: Path):
     checkpoint, _ = write_member(tmp_path / "source", "w2v-bert-2.0 with CTC", "huggingface", seed=1, layers=24)
     import_checkpoint(checkpoint, ["unused"]).model.save_to(str(tmp_path / "x.nemo"))
     report = export_model(tmp_path / "x.nemo", "onnx", tmp_path / "onnx")
-    assert report.difference is not None and 0 < report.difference < CONFORMER_TOLERANCE
+    allowed = allowed_difference(load_ctc_model(tmp_path / "x.nemo"))  # its head's log-probabilities go to -49
+    assert report.difference is not None and 0 < report.difference <= allowed < 6e-4
 
 
 @torch.inference_mode()

@@ -4,6 +4,7 @@ import shutil
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,7 +97,7 @@ class TestFairseq:
         elif layout == "DictConfig":
             content["cfg"] = OmegaConf.create({"model": dict(model), "task": {"normalize": True}})
         elif layout == "task_state":
-            module = types.ModuleType("fairseq.data.dictionary")
+            module: Any = types.ModuleType("fairseq.data.dictionary")
             module.Dictionary = type("Dictionary", (), {"__module__": module.__name__})
             for name in ("fairseq", "fairseq.data", "fairseq.data.dictionary"):
                 monkeypatch.setitem(sys.modules, name, module)

@@ -2,6 +2,7 @@ import json
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -87,7 +88,7 @@ def test_fairseqs_pickled_dictionary_is_read_without_its_code(tmp_path: Path, mo
     write_fairseq(tmp_path / "x.pt", NAME, random_model(NAME, 0, ENGLISH), ENGLISH)
     expected = load_checkpoint(str(tmp_path / "x.pt")).head
     (tmp_path / "dict.ltr.txt").unlink()
-    module = types.ModuleType("fairseq.data.dictionary")
+    module: Any = types.ModuleType("fairseq.data.dictionary")
     module.Dictionary = type("Dictionary", (), {"__module__": module.__name__})
     for name in ("fairseq", "fairseq.data", module.__name__):
         monkeypatch.setitem(sys.modules, name, module)

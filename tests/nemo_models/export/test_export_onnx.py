@@ -2,6 +2,7 @@ import importlib
 import json
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ onnx = pytest.importorskip("onnx", reason="needs the extra `export`")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
 
 
-def open_session(path: Path) -> "onnxruntime.InferenceSession":
+def open_session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3  # says that `lengths` has a value of its own, which is meant

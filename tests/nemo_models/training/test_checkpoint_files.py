@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -40,7 +41,7 @@ def test_a_checkpoint_is_whole_or_the_one_before_stays(tmp_path: Path, monkeypat
     files, path = CheckpointFiles(), tmp_path / "x.ckpt"
     files.save_checkpoint({"epoch": 1}, path)
 
-    def fill_the_disk(content: object, file: object) -> None:
+    def fill_the_disk(content: object, file: BinaryIO) -> None:
         file.write(b"half")
         raise OSError(28, "No space left on device")
 

@@ -55,9 +55,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def trainers(monkeypatch: pytest.MonkeyPatch) -> list[Trainer]:
+def trainers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The trainers that `fine_tune` makes."""
-    made: list[Trainer] = []
+    made: list[Any] = []
 
     def make(**settings: Any) -> Trainer:
         made.append(Trainer(**settings))
@@ -209,7 +209,7 @@ def test_presets_are_whole_recipes_whose_model_schedule_and_optimizer_can_be_mad
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_each_preset_trains(preset: str, data: tuple[Path, Path], tmp_path: Path, trainers: list[Trainer]):
+def test_each_preset_trains(preset: str, data: tuple[Path, Path], tmp_path: Path, trainers: list[Any]):
     """At bfloat16, with a narrow encoder, short updates, and an encoder that is let go at the second of them."""
     cfg = recipe(
         "xlsr_hi",
@@ -267,7 +267,7 @@ def test_each_regularisation_acts_in_training_only(setting: str):
 
 @pytest.mark.parametrize("kind", ["tarred", "shar"])
 def test_training_reads_exported_shards_and_augments_them(
-    kind: str, data: tuple[Path, Path], tmp_path: Path, trainers: list[Trainer], monkeypatch: pytest.MonkeyPatch
+    kind: str, data: tuple[Path, Path], tmp_path: Path, trainers: list[Any], monkeypatch: pytest.MonkeyPatch
 ):
     heard: list[AudioSegment] = []
     monkeypatch.setattr(TelephonePerturbation, "perturb", lambda self, segment: heard.append(segment))
