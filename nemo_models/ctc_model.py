@@ -5,7 +5,7 @@ batch), decodes character labels without the times and confidence that it promis
 transcripts as English unless told otherwise (which destroys Devanagari without a word).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,6 @@ from nemo.utils import logging
 from nemo.utils.get_rank import is_global_rank_zero
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from data_prep.text import NORMALIZER_FINGERPRINT
-from nemo_models.checkpoints.checkpoint import EncoderCheckpoint, load_encoder_weights
-from nemo_models.ctc_head import keep_source_vocabulary
 from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding, complete_decoding_config
 from nemo_models.decoding.lm_bundle import LM_KEY, is_bundled, register_language_model, unpack_language_model
 from nemo_models.decoding.strategy import mask_log_probs
@@ -31,7 +28,6 @@ from nemo_models.parameter_groups import spare_from_weight_decay
 from nemo_models.sharding import gathered_state_dict, is_sharded, shard
 from nemo_models.training.augmentation import augment_lhotse_loader
 from nemo_models.training.stream import TrainingStream, tell_workers_apart
-from nemo_models.weightless import weightless_encoders
 
 
 class XLSRCTCModel(EncDecCTCModel):
@@ -44,7 +40,7 @@ class XLSRCTCModel(EncDecCTCModel):
         """As NeMo's, with a decoding of ours.
 
         Args:
-            cfg: As `model_config` makes it.
+            cfg: As `model_building.model_config` makes it.
             trainer: Lightning's, for training.
         """
         unpack_language_model(cfg)
@@ -215,109 +211,3 @@ def without_local_paths(config: DictConfig) -> DictConfig:
         portable.decoding.beam.ngram_lm_model = None
         portable.decoding.strategy = "greedy_batch"
     return portable
-
-
-def model_config(
-    architecture: Mapping[str, Any],
-    labels: Sequence[str],
-    normalize: bool,
-    epsilon: float,
-    sample_rate: int = 16000,
-    kind: str = "wav2vec2",
-    mask_padding: bool = True,
-) -> DictConfig:
-    """The configuration of an `XLSRCTCModel` around a checkpoint, with nothing in it about training.
-
-    Args:
-        architecture: The checkpoint's, as in `EncoderCheckpoint`.
-        labels: Characters that the head can write, in order; the blank comes after them.
-        normalize: Whether the checkpoint reads normalised waveforms.
-        epsilon: Added to the variance there.
-        sample_rate: Of the checkpoint's audio, Hz.
-        kind: Of encoder, as in `EncoderCheckpoint`.
-        mask_padding: As in `EncoderCheckpoint`.
-
-    Returns:
-        What `XLSRCTCModel(cfg=…)` takes.
-    """
-    if kind == "wav2vec2":
-        preprocessor = {
-            "_target_": "nemo_models.waveform_normalizer.WaveformNormalizer",
-            "normalize": normalize,
-            "epsilon": epsilon,
-            "mask_padding": mask_padding,
-        }
-        encoder = {"_target_": "nemo_models.xlsr_encoder.XLSREncoder", "mask_padding": mask_padding}
-    else:
-        preprocessor = {"_target_": "nemo_models.w2v_bert_features.LogMelFeatures"}
-        encoder = {"_target_": "nemo_models.w2v_bert_encoder.W2VBertEncoder"}
-    return OmegaConf.create(
-        {
-            "sample_rate": sample_rate,
-            "labels": list(labels),
-            "normalizer_fingerprint": NORMALIZER_FINGERPRINT,
-            "preprocessor": {**preprocessor, "sample_rate": sample_rate, "window_stride": 0.02},
-            "encoder": {**encoder, "architecture": dict(architecture)},
-            "decoder": {
-                "_target_": "nemo.collections.asr.modules.ConvASRDecoder",
-                "feat_in": None,
-                "num_classes": -1,
-                "vocabulary": list(labels),
-            },
-        }
-    )
-
-
-def config_of_checkpoint(checkpoint: EncoderCheckpoint, labels: Sequence[str]) -> DictConfig:
-    """`model_config` of a checkpoint that has been read."""
-    return model_config(
-        checkpoint.architecture,
-        labels,
-        checkpoint.normalize,
-        checkpoint.epsilon,
-        kind=checkpoint.kind,
-        mask_padding=checkpoint.mask_padding,
-    )
-
-
-def model_from_checkpoint(
-    checkpoint: EncoderCheckpoint, labels: Sequence[str] | None = None, seed: int = 0
-) -> XLSRCTCModel:
-    """Build a model around a checkpoint's encoder, with a new head or its own.
-
-    Args:
-        checkpoint: The encoder, and the head where `labels` is `None`. The model keeps its tensors, uncopied.
-        labels: Characters that a new head is to write; `None` takes the checkpoint's head and its labels.
-        seed: For a new head's random weights.
-
-    Returns:
-        The model on the CPU, in evaluation mode.
-
-    Raises:
-        ValueError: The weights do not fit the checkpoint's own configuration, or there is no usable head in it.
-    """
-    head = checkpoint.head if labels is None else None
-    if labels is None:
-        if head is None:
-            raise ValueError(f"{checkpoint.source}: has no CTC head; a new one needs labels")
-        labels = head.require_vocabulary().labels
-    config = config_of_checkpoint(checkpoint, labels)
-    with torch.random.fork_rng(devices=[]), weightless_encoders():
-        torch.manual_seed(seed)
-        model = XLSRCTCModel(cfg=config)
-    load_encoder_weights(model.encoder, checkpoint)
-    if head is not None:
-        model.cfg.normalizer_fingerprint = None  # whatever its transcripts went through, it was not this project's
-        layer = model.decoder.decoder_layers[0]
-        if head.weight.shape[1] != layer.weight.shape[1]:
-            raise ValueError(
-                f"{checkpoint.source}: the head reads {head.weight.shape[1]} channels, "
-                f"the encoder gives {layer.weight.shape[1]}"
-            )
-        vocabulary = head.require_vocabulary()
-        with torch.no_grad():
-            layer.weight.copy_(vocabulary.blank_last(head.weight)[..., None])
-            layer.bias.copy_(vocabulary.blank_last(head.bias))
-        if vocabulary.tokenizer is not None:
-            keep_source_vocabulary(model.cfg, vocabulary)
-    return model.eval()

@@ -25,7 +25,8 @@ def tiny_model():
     import torch
 
     from data_prep.alphabet import load_alphabet
-    from nemo_models.ctc_model import XLSRCTCModel, model_config
+    from nemo_models.ctc_model import XLSRCTCModel
+    from nemo_models.model_building import model_config
 
     torch.manual_seed(0)
     model = XLSRCTCModel(cfg=model_config(architecture(), load_alphabet(), normalize=True, epsilon=1e-5)).eval()

@@ -39,7 +39,7 @@ def synthesize(voice: str, sentences: Sequence[str], folder: Path) -> list[np.nd
 def train_recogniser(folder: Path, sentence_count: int = 60):
     """An `XLSRCTCModel` that writes what eSpeak says: about one word in four is wrong, one letter in twenty."""
     from nemo_models.checkpoints.checkpoint import load_checkpoint
-    from nemo_models.ctc_model import model_from_checkpoint
+    from nemo_models.model_building import model_from_checkpoint
 
     labels = load_alphabet()
     model = model_from_checkpoint(load_checkpoint(str(ROOT / "nemo_models" / "xlsr_tiny_hi")), labels)

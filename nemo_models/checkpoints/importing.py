@@ -7,7 +7,8 @@ from omegaconf import open_dict
 
 from nemo_models.checkpoints.checkpoint import MASK_VECTOR, EncoderCheckpoint, load_checkpoint
 from nemo_models.checkpoints.import_proof import describe_proof, prove_import
-from nemo_models.ctc_model import XLSRCTCModel, model_from_checkpoint
+from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.model_building import model_from_checkpoint
 
 HEADS = ("auto", "new")
 

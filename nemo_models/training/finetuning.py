@@ -15,8 +15,9 @@ from omegaconf import DictConfig, open_dict
 from data_prep.alphabet import load_alphabet
 from data_prep.text import NORMALIZER_FINGERPRINT
 from nemo_models.checkpoints.checkpoint import EncoderCheckpoint, load_checkpoint, load_encoder_weights
-from nemo_models.ctc_model import XLSRCTCModel, config_of_checkpoint
+from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.lora import add_lora
+from nemo_models.model_building import config_of_checkpoint
 from nemo_models.sharding import SHARDED, ShardedStrategy
 from nemo_models.training.checkpoint_files import CheckpointFiles, load_training_checkpoint
 from nemo_models.training.checks import check_training

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from lhotse import CutSet
+from lhotse.cut import MixedCut, PaddingCut
 from lhotse.dataset.sampling.base import CutSampler
 from omegaconf import DictConfig, open_dict
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
@@ -176,6 +177,8 @@ class NotedDataset(Dataset):
 
 def name_cut(cut: Any) -> str:
     """Name an utterance as its user knows it: by the audio file and the start of the segment, or by its id."""
+    if isinstance(cut, MixedCut):  # several in a row, with silence between them
+        return " + ".join(name_cut(track.cut) for track in cut.tracks if not isinstance(track.cut, PaddingCut))
     sources = list(getattr(getattr(cut, "recording", None), "sources", None) or [])
     if len(sources) != 1 or sources[0].type != "file":
         return str(cut.id)

@@ -7,21 +7,21 @@ file the machine's memory.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
 import torch
 
 from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding
 from nemo_models.decoding.strategy import decode_log_probs, decode_n_best
 from nemo_models.transcription.audio_reader import AudioError, stream_waveform
 from nemo_models.transcription.audio_windows import OVERLAP_S, SHORTEST_WINDOW_S, WINDOW_S, Window, cut_windows
+from nemo_models.transcription.batches import batch_by_length
 from nemo_models.transcription.hypothesis_fields import NEMO_FIELDS, Part, join_parts, make_part
 from nemo_models.transcription.inputs import AudioInput, as_input, measure_durations
 from nemo_models.transcription.log_prob_joiner import LogProbJoiner, Stretch
+from nemo_models.transcription.log_probs import compute_log_probs, device_of
 from nemo_models.transcription.read_ahead import read_ahead
 from nemo_models.transcription.transcript_files import Transcript
 
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SORTED_BATCHES = 4  # batches' worth of windows that are read before they are batched by length
-MOST_SORTED_SAMPLES = 1200 * 16_000  # 77 MB: and no more than that
-MOST_BATCHED_SAMPLES = 480 * 16_000  # padding included; a large model's activations take some 10 MB a second
-# Samples from one width of a batch to the next: torch keeps kernels for each width that it has met, some 10 MB.
-WIDTH_STEP = 2 * 16_000
 
 
 @dataclass(frozen=True)
@@ -111,8 +107,8 @@ def transcribe(
         waiting = [item for item in batch if isinstance(item, _Piece) and item.index not in failed]
         return failures, waiting, compute_log_probs(model, [piece.window.samples for piece in waiting], autocast_dtype)
 
-    computed = map(compute, _batches(pieces, batch_size, SORTED_BATCHES if sort_by_duration else 1))
-    for failures, waiting, log_probs in _one_ahead(computed) if _device(model).type == "cuda" else computed:
+    computed = map(compute, batch_by_length(pieces, _length, batch_size, SORTED_BATCHES if sort_by_duration else 1))
+    for failures, waiting, log_probs in _one_ahead(computed) if device_of(model).type == "cuda" else computed:
         yield from failures
         finite = torch.stack([torch.isfinite(frames).all() for frames in log_probs]).tolist() if log_probs else []
         stretches: list[tuple[int, Stretch]] = []
@@ -135,32 +131,6 @@ def transcribe(
             del unfinished[index]
         for index in [index for index, state in unfinished.items() if state.joiner.done]:
             yield reader.finish(index, unfinished.pop(index), wanted)
-
-
-def compute_log_probs(
-    model: "EncDecCTCModel", waveforms: Sequence[np.ndarray], autocast_dtype: torch.dtype | None = None
-) -> list[torch.Tensor]:
-    """Run the model, in halves where a batch does not fit into memory.
-
-    Args:
-        model: A CTC model in evaluation mode.
-        waveforms: (n,) float32 each, at the model's rate.
-        autocast_dtype: As in `transcribe`.
-
-    Returns:
-        (frames, V+1) natural log-probabilities of each, blank last, on the model's device.
-    """
-    if not waveforms:
-        return []
-    try:
-        return _compute_at_once(model, waveforms, autocast_dtype)
-    except RuntimeError as error:
-        if len(waveforms) == 1 or not _is_out_of_memory(error):
-            raise
-    torch.cuda.empty_cache()
-    half = len(waveforms) // 2
-    first, second = waveforms[:half], waveforms[half:]
-    return compute_log_probs(model, first, autocast_dtype) + compute_log_probs(model, second, autocast_dtype)
 
 
 class _Reader:
@@ -243,24 +213,6 @@ def _decode(
             unfinished[index].parts.append(part)
 
 
-def _compute_at_once(
-    model: "EncDecCTCModel", waveforms: Sequence[np.ndarray], autocast_dtype: torch.dtype | None
-) -> list[torch.Tensor]:
-    device = _device(model)
-    lengths = torch.tensor([len(waveform) for waveform in waveforms])
-    width = -(-int(lengths.max()) // WIDTH_STEP) * WIDTH_STEP
-    signal = torch.zeros(len(waveforms), width, pin_memory=device.type == "cuda")
-    for row, waveform in zip(signal, waveforms, strict=True):
-        row[: len(waveform)] = torch.from_numpy(waveform)
-    autocast = torch.autocast(device.type, dtype=autocast_dtype) if autocast_dtype else nullcontext()
-    on_device = [tensor.to(device, non_blocking=True) for tensor in (signal, lengths)]
-    with torch.inference_mode(), autocast:
-        log_probs, frames, _ = model(input_signal=on_device[0], input_signal_length=on_device[1])
-    if hasattr(model.encoder, "frame_count"):  # known here: asking a GPU for it would wait until it has computed
-        frames = model.encoder.frame_count(lengths)
-    return [row[:count] for row, count in zip(log_probs.float(), frames.tolist(), strict=True)]
-
-
 def _one_ahead(results: Iterator[T]) -> Iterator[T]:
     """Begin each result before the one before it is used: a GPU computes a batch while the last one is decoded."""
     for held in results:
@@ -270,47 +222,8 @@ def _one_ahead(results: Iterator[T]) -> Iterator[T]:
         yield held
 
 
-def _device(model: "EncDecCTCModel") -> torch.device:
-    return next(model.parameters()).device
-
-
 def _frame_seconds(model: "EncDecCTCModel") -> float:
     return float(model.cfg.preprocessor.window_stride) * getattr(model.encoder, "subsampling_factor", 1)
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _batches(items: Iterator[_Piece | Transcript], size: int, batches: int) -> Iterator[list[_Piece | Transcript]]:
-    """Batch what comes; of so many batches' worth at a time, like lengths come together, the longest first.
-
-    The first batch is one item and each further one is at most twice as large, so that the first results come soon.
-    """
-    pool: list[_Piece | Transcript] = []
-    held, begun = 0, 1
-    for item in items:
-        pool.append(item)
-        held += _length(item)
-        if len(pool) >= min(begun, size * batches) or held > MOST_SORTED_SAMPLES:
-            yield from _batch_pool(pool, min(begun, size), sort=batches > 1)
-            pool, held, begun = [], 0, 2 * begun
-    yield from _batch_pool(pool, size, sort=batches > 1)
-
-
-def _batch_pool(pool: list[_Piece | Transcript], size: int, sort: bool) -> Iterator[list[_Piece | Transcript]]:
-    if sort:
-        pool.sort(key=_length, reverse=True)
-    batch: list[_Piece | Transcript] = []
-    longest = 0
-    for item in pool:
-        longest = max(longest, _length(item))
-        if batch and (len(batch) == size or (len(batch) + 1) * longest > MOST_BATCHED_SAMPLES):
-            yield batch
-            batch, longest = [], _length(item)
-        batch.append(item)
-    if batch:
-        yield batch
 
 
 def _length(item: _Piece | Transcript) -> int:

@@ -16,7 +16,7 @@ from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.strategy import decode_log_probs
 from nemo_models.scoring import Scores, score_texts
 from nemo_models.transcription.audio_reader import AudioError, load_waveform
-from nemo_models.transcription.transcribe import compute_log_probs
+from nemo_models.transcription.log_probs import compute_log_probs
 
 COARSE_BEAM_SIZE = 8  # while α and β are looked for: the best of them hardly move with it
 _HALVINGS = 2  # of the grid's steps, once the best of it is found

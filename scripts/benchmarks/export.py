@@ -42,7 +42,8 @@ def make_step(folder: str, _: str) -> None:
     from family import MEMBERS
 
     from data_prep.alphabet import load_alphabet
-    from nemo_models.ctc_model import XLSRCTCModel, model_config
+    from nemo_models.ctc_model import XLSRCTCModel
+    from nemo_models.model_building import model_config
 
     path = Path(folder) / "random.nemo"
     if not path.exists():

@@ -237,7 +237,8 @@ def load_ours(folder: Path, number_format: str, device: str) -> tuple[Callable[.
     from nemo.utils import logging
 
     from nemo_models.model_loading import choose_device, load_ctc_model, set_compute_dtype
-    from nemo_models.transcription.transcribe import compute_log_probs, transcribe
+    from nemo_models.transcription.log_probs import compute_log_probs
+    from nemo_models.transcription.transcribe import transcribe
 
     logging.setLevel(logging.ERROR)
     model = load_ctc_model(folder / "model.nemo", device=choose_device(0 if device == "cuda" else -1))

@@ -6,8 +6,9 @@ from nemo.collections.asr.models import ASRModel
 from omegaconf import OmegaConf
 from topology import architecture
 
-from nemo_models.ctc_model import XLSRCTCModel, model_config
+from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.lora import add_lora
+from nemo_models.model_building import model_config
 from nemo_models.xlsr_encoder import XLSREncoder
 
 CONF = Path(__file__).resolve().parents[2] / "conf"

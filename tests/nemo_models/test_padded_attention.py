@@ -8,7 +8,8 @@ from topology import architecture
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nemo_models import padded_attention
-from nemo_models.ctc_model import XLSRCTCModel, model_config
+from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.model_building import model_config
 from nemo_models.training.watch import find_unalignable, measure_labels
 from nemo_models.w2v_bert_encoder import W2V_BERT_ARCHITECTURE_KEYS, W2VBertEncoder
 from nemo_models.waveform_normalizer import WaveformNormalizer

@@ -3,7 +3,8 @@ from omegaconf import OmegaConf
 from topology import architecture
 from transformers import Trainer
 
-from nemo_models.ctc_model import XLSRCTCModel, model_config
+from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.model_building import model_config
 from nemo_models.parameter_groups import spare_from_weight_decay
 
 

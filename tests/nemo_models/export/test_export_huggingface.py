@@ -20,9 +20,10 @@ from transformers import (
 )
 
 from nemo_models.checkpoints.checkpoint import load_checkpoint
-from nemo_models.ctc_model import XLSRCTCModel, model_config, model_from_checkpoint
+from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.export.exporting import TOLERANCE
 from nemo_models.export.huggingface import compare_huggingface, hugging_face_vocabulary, write_huggingface
+from nemo_models.model_building import model_config, model_from_checkpoint
 
 VOCABULARY = ["<pad>", "<s>", "</s>", "<unk>", "|", "अ", "क", "ा", "़"]
 """As fairseq and most published models order it: the blank first."""

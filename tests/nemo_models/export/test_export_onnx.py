@@ -9,9 +9,10 @@ import pytest
 import torch
 from topology import architecture
 
-from nemo_models.ctc_model import XLSRCTCModel, model_config
+from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.export.exporting import TOLERANCE
 from nemo_models.export.onnx import compare_onnx, require_onnx_packages, save_onnx, write_onnx
+from nemo_models.model_building import model_config
 
 onnx = pytest.importorskip("onnx", reason="needs the extra `export`")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")

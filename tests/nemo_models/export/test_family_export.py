@@ -12,10 +12,11 @@ from safetensors.torch import load_file
 
 from nemo_models.checkpoints.checkpoint import EncoderCheckpoint, load_checkpoint
 from nemo_models.checkpoints.importing import import_checkpoint
-from nemo_models.ctc_model import XLSRCTCModel, model_config, model_from_checkpoint
+from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.export.exporting import TOLERANCE
 from nemo_models.export.huggingface import compare_huggingface, write_huggingface
 from nemo_models.export.onnx import write_onnx
+from nemo_models.model_building import model_config, model_from_checkpoint
 
 LAYERS = 2  # what an export could get wrong, it gets wrong in one layer or in none
 FORMS = [(name, form) for name, member in MEMBERS.items() for form in member["forms"]]

@@ -51,7 +51,7 @@ def band_share(wave: np.ndarray, low: float, high: float) -> float:
 
 
 @pytest.mark.parametrize("lhotse", [True, False])
-@pytest.mark.parametrize("name", ["gain", "shift", "white_noise", "noise", "speed", "telephone"])
+@pytest.mark.parametrize("name", ["gain", "shift", "white_noise", "noise", "speed", "silence", "telephone"])
 def test_each_augmentation_acts_with_either_loader(tiny_model: XLSRCTCModel, manifest: Path, name: str, lhotse: bool):
     settings = {
         "gain": {"min_gain_dbfs": 6, "max_gain_dbfs": 6},
@@ -59,6 +59,7 @@ def test_each_augmentation_acts_with_either_loader(tiny_model: XLSRCTCModel, man
         "white_noise": {"min_level": -30, "max_level": -29},
         "noise": {"manifest_path": str(manifest.with_name("noise.json")), "min_snr_db": 10, "max_snr_db": 10},
         "speed": {"sr": RATE, "resample_type": "scipy", "min_speed_rate": 0.9, "max_speed_rate": 0.9, "num_rates": 1},
+        "silence": {"min_start_silence_secs": 0.5, "max_start_silence_secs": 0.5, "max_end_silence_secs": 0.0},
         "telephone": {},
     }[name]
     plain = load(tiny_model, manifest, lhotse)
@@ -75,6 +76,9 @@ def test_each_augmentation_acts_with_either_loader(tiny_model: XLSRCTCModel, man
             assert 10 * np.log10(np.mean(before**2) / np.mean((after - before) ** 2)) == pytest.approx(10, abs=0.3)
         elif name == "speed":
             assert len(after) == pytest.approx(0.9 * len(before), abs=1)
+        elif name == "silence":
+            assert not after[: RATE // 2].any()
+            np.testing.assert_allclose(after[RATE // 2 :], before, atol=1e-7)
         else:
             assert len(after) == len(before)
             assert band_share(before, 3800, 8000) > 0.2 > 0.01 > band_share(after, 3800, 8000)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from training_job import SETTINGS, compose, write_data
 
@@ -57,6 +58,27 @@ def test_a_stream_can_begin_anywhere_and_is_the_same_for_any_workers(data: dict[
         for (audio, note), (expected, of_expected) in zip(take(stream, 24 - start), whole[start:], strict=True):
             assert note == of_expected
             assert torch.equal(audio, expected)  # its white noise too
+
+
+def test_utterances_in_a_row_are_named_and_all_there(data: dict[str, str]):
+    names = [name for _, note in take(open_stream(data), 12) if note.place.round == 0 for name in note.names]
+    joined = {"concatenate_samples": "true", "concatenate_gap_seconds": 0.5, "batch_duration": 6}
+    rows = [
+        (wave, name.split(" + "), seconds)
+        for audio, note in take(open_stream(data, **joined), 12)
+        if note.place.round == 0
+        for wave, name, seconds in zip(audio, note.names, note.seconds, strict=True)
+    ]
+    assert sorted(name for _, row, _ in rows for name in row) == sorted(names)
+    assert max(len(row) for _, row, _ in rows) > 1
+    for wave, row, seconds in rows:
+        parts = [soundfile.read(name, dtype="float32")[0] for name in row]
+        assert seconds == pytest.approx(sum(map(len, parts)) / 16000 + 0.5 * (len(parts) - 1), abs=1e-3)
+        at = 0
+        for part in parts:
+            loud = np.corrcoef(wave[at : at + len(part)], part)[0, 1]  # white noise lies over it
+            assert loud > 0.9
+            at += len(part) + 8000
 
 
 class Draws:
