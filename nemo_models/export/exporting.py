@@ -109,7 +109,8 @@ def new_folder(output_dir: Path) -> Iterator[Path]:
     partial = Path(tempfile.mkdtemp(prefix=f".{output_dir.name}.", dir=output_dir.parent))
     try:
         yield partial
-        partial.chmod(0o755)  # mkdtemp's is its owner's alone
+        for path in (partial, *partial.rglob("*")):  # mkdtemp's, and some libraries' files, are their owner's alone
+            path.chmod(0o755 if path.is_dir() else 0o644)
         partial.replace(output_dir)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -66,8 +66,6 @@ def write_huggingface(
     notes = write_word_lm(folder, lm, vocabulary, lm_alpha, lm_beta) if lm else []
     network.save_pretrained(folder)
     _write_processor(model, folder, vocabulary, with_lm=lm is not None)
-    for path in folder.iterdir():
-        path.chmod(0o755 if path.is_dir() else 0o644)
     if lm is None and bundled:
         notes.append(
             "the model's language model stays behind: it is one of characters, and transformers decodes with one of "

@@ -68,9 +68,12 @@ def test_a_folder_appears_complete_or_not_at_all(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "x").mkdir()  # an empty one is taken
     with new_folder(tmp_path / "x") as folder:
-        (folder / "whole").write_text("")
+        (folder / "inner").mkdir(mode=0o700)
+        for path in (folder / "whole", folder / "inner" / "private"):  # as onnx and safetensors leave large files
+            path.touch(mode=0o600)
         assert list((tmp_path / "x").iterdir()) == []
-    assert [path.name for path in (tmp_path / "x").iterdir()] == ["whole"]
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "x").rglob("*")}
+    assert modes == {"whole": 0o644, "private": 0o644, "inner": 0o755}
 
 
 @pytest.mark.parametrize(
