@@ -27,7 +27,7 @@ from nemo_models.lora import updates_merged_in_state_dict
 from nemo_models.parameter_groups import spare_from_weight_decay
 from nemo_models.sharding import gathered_state_dict, is_sharded, shard
 from nemo_models.training.augmentation import augment_lhotse_loader
-from nemo_models.training.stream import TrainingStream, tell_workers_apart
+from nemo_models.training.stream import TrainingStream, settle_lhotse
 
 
 class XLSRCTCModel(EncDecCTCModel):
@@ -141,7 +141,7 @@ class XLSRCTCModel(EncDecCTCModel):
 
     def setup_training_data(self, train_data_config: DictConfig) -> None:
         """As NeMo's, but Lhotse's batches are an endless `TrainingStream` that a resumed run can take up anywhere."""
-        tell_workers_apart(train_data_config, self.global_rank)
+        settle_lhotse(train_data_config, self.global_rank)
         super().setup_training_data(train_data_config)
         loader = getattr(self, "_train_dl", None)
         if train_data_config.get("use_lhotse") and loader is not None:

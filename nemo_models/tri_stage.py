@@ -9,6 +9,7 @@ import inspect
 import logging
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 from nemo.core.config.schedulers import WarmupHoldSchedulerParams
 from nemo.core.optim.lr_scheduler import AVAILABLE_SCHEDULERS, register_scheduler
@@ -17,6 +18,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 logger = logging.getLogger(__name__)
+
+PLANNED = ("warmup_steps", "hold_steps", "decay_steps", "init_lr_scale", "final_lr_scale")
 
 
 @dataclass
@@ -83,6 +86,21 @@ class TriStage(LambdaLR):
             return self.init_lr_scale + (1 - self.init_lr_scale) * step / self.warmup_steps
         decayed = min(max(step - self.warmup_steps - self.hold_steps, 0) / self.decay_steps, 1.0)
         return math.exp(decayed * math.log(self.final_lr_scale))
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on at a checkpoint's update, along this schedule: `max_steps` may have been changed since.
+
+        Args:
+            state_dict: As `state_dict` gave it.
+        """
+        planned = {name: getattr(self, name) for name in PLANNED}
+        before = {name: state_dict.get(name, value) for name, value in planned.items()}
+        if before != planned:
+            logger.warning(
+                "the learning rate follows the schedule as it is set now (%s); before it was %s",
+                *(", ".join(f"{name} {value:g}" for name, value in plan.items()) for plan in (planned, before)),
+            )
+        super().load_state_dict({**state_dict, **planned})
 
 
 def leave_to_other_schedules(sched: DictConfig | None) -> None:

@@ -98,11 +98,19 @@ def augment_lhotse_loader(loader: DataLoader, settings: DictConfig, sample_rate:
         sample_rate: Of the loaded audio, Hz.
 
     Raises:
-        KeyError: NeMo knows no such augmentation, or one has no `prob`.
+        ValueError: NeMo knows no such augmentation, or not such a setting of it.
     """
     plain = OmegaConf.to_container(settings, resolve=True)
     assert isinstance(plain, dict)
-    augmentor = process_augmentations({str(name): how for name, how in plain.items() if how.get("prob") != 0})
+    wanted = {str(name): how for name, how in plain.items() if how is not None and how.get("prob") != 0}
+    for name in wanted:
+        if name not in perturbation_types:
+            known = ", ".join(sorted(perturbation_types))
+            raise ValueError(f"model.train_ds.augmentor.{name}: unknown, expected one of {known}")
+    try:
+        augmentor = process_augmentations(wanted)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"model.train_ds.augmentor ({', '.join(wanted)}): {error}") from error
     dataset = getattr(loader.dataset, "dataset", loader.dataset)  # tarred data are an iterable around it
     assert isinstance(dataset, LhotseSpeechToTextBpeDataset)
     if augmentor is not None and augmentor._pipeline:

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from lhotse.audio.utils import AudioLoadingError
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from nemo.utils.exp_manager import exp_manager
 from nemo.utils.get_rank import is_global_rank_zero
 from nemo.utils.trainer_utils import resolve_trainer_cfg
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.alphabet import load_alphabet
 from data_prep.text import NORMALIZER_FINGERPRINT
@@ -57,7 +59,10 @@ def fine_tune(cfg: DictConfig) -> Path:
         if cfg.model.encoder.get("layerdrop"):
             logger.warning("no layer is dropped with trainer.strategy=%s: transformers then runs them all", SHARDED)
     settings["plugins"] = [*(settings.get("plugins") or []), CheckpointFiles()]
-    trainer = Trainer(**settings)
+    try:
+        trainer = Trainer(**settings)
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        raise ValueError(f"trainer: {error}") from error
     if isinstance(trainer.strategy, DDPStrategy):  # layer drop and a frozen encoder leave weights without a gradient
         trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
     run_folder = Path(exp_manager(trainer, cfg.exp_manager))
@@ -80,6 +85,8 @@ def fine_tune(cfg: DictConfig) -> Path:
     trainer.callbacks.insert(0, watch)  # type: ignore[attr-defined]
     try:
         trainer.fit(model)
+    except AudioLoadingError as error:  # of a header: what lies behind it is left out where it cannot be read
+        raise TrainingStopped(f"{error}; scripts/check_manifest.py mode=fix leaves such rows out") from error
     except (RuntimeError, MemoryError) as error:
         if not is_memory_error(error):
             raise
@@ -99,11 +106,7 @@ def _take_best_weights(model: XLSRCTCModel, trainer: Trainer) -> None:
 
 
 def _complete_config(cfg: DictConfig, labels: Sequence[str], checkpoint: EncoderCheckpoint | None) -> None:
-    if cfg.trainer.max_steps < 1:
-        raise ValueError(
-            f"trainer.max_steps={cfg.trainer.max_steps}: expected the updates of the whole training; the data have no "
-            "end of their own, and the learning rate is planned for as many"
-        )
+    _check_numbers(cfg)
     with open_dict(cfg):
         cfg.model.labels = list(labels)
         leave_to_other_schedules(cfg.model.optim.get("sched"))
@@ -113,6 +116,25 @@ def _complete_config(cfg: DictConfig, labels: Sequence[str], checkpoint: Encoder
         if not torch.cuda.is_available() and cfg.trainer.accelerator == "auto" and cfg.trainer.devices == -1:
             logger.warning("no GPU here: training on one CPU process")
             cfg.trainer.update({"accelerator": "cpu", "devices": 1})
+
+
+def _check_numbers(cfg: DictConfig) -> None:
+    """Refuse numbers that would end in an error far from here."""
+    if not isinstance(cfg.trainer.max_steps, int) or cfg.trainer.max_steps < 1:
+        raise ValueError(
+            f"trainer.max_steps={cfg.trainer.max_steps}: expected the updates of the whole training; the data have no "
+            "end of their own, and the learning rate is planned for as many"
+        )
+    for key in ("trainer.val_check_interval", "watch.resume_every_n_updates", "watch.max_bad_updates"):
+        value = OmegaConf.select(cfg, key)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{key}={value}: expected a whole number, 1 or more")
+    chance = cfg.model.train_ds.get("noise_mix_prob")
+    if chance is not None and not 0 <= chance <= 1:
+        raise ValueError(f"model.train_ds.noise_mix_prob={chance}: expected a chance, 0 to 1")
+    for name in cfg.model.get("freeze_updates", {}).get("modules", {}):
+        if name not in ("encoder", "decoder"):
+            raise ValueError(f"model.freeze_updates.modules.{name}: expected encoder or decoder")
 
 
 def _take_settings(model_cfg: DictConfig, checkpoint: EncoderCheckpoint) -> None:

@@ -7,17 +7,21 @@ and what is random in a batch (augmentation) depends on the seed and the batch's
 
 import copy
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from lhotse import CutSet
-from lhotse.cut import MixedCut, PaddingCut
+from lhotse.cut import Cut, MixedCut, PaddingCut
+from lhotse.cut.set import LazyCutMixer
 from lhotse.dataset.sampling.base import CutSampler
 from omegaconf import DictConfig, open_dict
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+
+MOST_UNREAD = 100  # batches in a row of which nothing can be read, at which training ends
+MOST_SOURCES = 1000  # of a sampler; longer lists are of cuts
 
 
 class Place(NamedTuple):
@@ -105,9 +109,12 @@ class TrainingStream:
 
     def _seek(self) -> Iterator[Any]:
         self._sampler.start = self._start
-        yield from self._loader
+        return pass_over_unread(iter(self._loader))
 
     def _number(self) -> Iterator[Any]:
+        return pass_over_unread(self._number_all())
+
+    def _number_all(self) -> Iterator[Any]:
         batches, number = iter(self._loader), 0
         while True:
             with seeded(self._seed, self._rank, number):  # without workers the audio is read here
@@ -137,6 +144,8 @@ class EndlessSampler(Sampler):
         while True:
             one_pass = copy.deepcopy(self._sampler)
             one_pass.set_epoch(place.round)
+            for mixer in find_mixers(one_pass):
+                mixer.num_times_iterated = place.round  # what draws its noises; the copy has forgotten
             at = -1
             for at, cuts in enumerate(one_pass):
                 if at >= place.at:
@@ -164,25 +173,94 @@ class NotedDataset(Dataset):
         if isinstance(wanted, tuple):
             place, cuts = wanted
             with seeded(self._seed, self._rank, place.number):
-                *tensors, kept = self._dataset[cuts]
+                *tensors, kept = self._read(cuts)
         else:  # inside a worker that reads tars: the stream knows the place
             place, cuts = Place(), wanted
-            *tensors, kept = self._dataset[cuts]
+            *tensors, kept = self._read(cuts)
         given = {cut.id: cut for cut in cuts}
         read = [given[cut.id] for cut in kept]  # those that come back are padded to the longest
-        lost = [name_cut(cut) for name, cut in given.items() if name not in {cut.id for cut in kept}]
+        lost = [name_lost(cut) for name, cut in given.items() if name not in {cut.id for cut in kept}]
         note = BatchNote(place, [name_cut(cut) for cut in read], [cut.duration for cut in read], lost)
         return *tensors, note
+
+    def _read(self, cuts: CutSet) -> tuple[Any, ...]:
+        """The batch's tensors and the cuts that could be read; of none no tensors, where Lhotse fails."""
+        try:
+            return self._dataset[cuts]
+        except ValueError:
+            if any(map(is_readable, cuts)):
+                raise
+            return ([],)
+
+
+def pass_over_unread(batches: Iterator[Any]) -> Iterator[Any]:
+    """Leave out batches of which nothing could be read; the next note names their utterances too.
+
+    Raises:
+        ValueError: So it has been for `MOST_UNREAD` batches in a row.
+    """
+    lost: list[str] = []
+    unread = 0
+    for *tensors, note in batches:
+        lost += note.lost
+        if tensors:
+            yield *tensors, note._replace(lost=lost)
+            lost, unread = [], 0
+            continue
+        unread += 1
+        if unread == MOST_UNREAD:
+            raise ValueError(
+                f"none of the audio of {unread} batches in a row can be read ({describe_utterances(lost)}); "
+                "scripts/check_manifest.py tells what is wrong with it"
+            )
+
+
+def find_mixers(part: Any) -> Iterator[LazyCutMixer]:
+    """Find what mixes noise into the cuts that a sampler reads, however deep it lies."""
+    if isinstance(part, LazyCutMixer):
+        yield part
+    if isinstance(part, (list, tuple)):
+        inner: Iterable[Any] = part if len(part) < MOST_SOURCES else ()
+    elif type(part).__module__.startswith(("lhotse.", "nemo.")) and not isinstance(part, Cut):
+        inner = [value for name, value in getattr(part, "__dict__", {}).items() if name != "mix_in_cuts"]
+    else:
+        return
+    for value in inner:
+        yield from find_mixers(value)
 
 
 def name_cut(cut: Any) -> str:
     """Name an utterance as its user knows it: by the audio file and the start of the segment, or by its id."""
-    if isinstance(cut, MixedCut):  # several in a row, with silence between them
-        return " + ".join(name_cut(track.cut) for track in cut.tracks if not isinstance(track.cut, PaddingCut))
+    if isinstance(cut, MixedCut):
+        return " + ".join(map(name_cut, utterances_of(cut)))
     sources = list(getattr(getattr(cut, "recording", None), "sources", None) or [])
     if len(sources) != 1 or sources[0].type != "file":
         return str(cut.id)
     return f"{sources[0].source} at {cut.start:.2f} s" if cut.start else str(sources[0].source)
+
+
+def name_lost(cut: Any) -> str:
+    """Name what of a cut cannot be read, and the utterances of its row that are left out for it."""
+    utterances = utterances_of(cut)
+    broken = [name_cut(each) for each in utterances if not is_readable(each)] or list(map(name_cut, utterances))
+    others = [name for name in map(name_cut, utterances) if name not in broken]
+    return " + ".join(broken) + (f" (and in a row with it {', '.join(others)})" if others else "")
+
+
+def utterances_of(cut: Any) -> list[Any]:
+    """The utterances of a cut: itself, or several in a row; neither silence between them nor noise over them."""
+    if not isinstance(cut, MixedCut):
+        return [cut]
+    return [track.cut for track in cut.tracks if track.snr is None and not isinstance(track.cut, PaddingCut)]
+
+
+def is_readable(cut: Any) -> bool:
+    """Whether a cut's audio can be read."""
+    try:
+        cut.load_audio()
+    except Exception:  # whatever a decoder may raise
+        return False
+    return True
 
 
 @contextmanager
@@ -207,13 +285,21 @@ def seed_all(*seed: int) -> int:
     return mixed
 
 
-def tell_workers_apart(config: DictConfig, rank: int) -> None:
-    """Let each reader of tarred or Shar data have an order of its own; with a number as `shard_seed` all have the same.
+def settle_lhotse(config: DictConfig, rank: int) -> None:
+    """Set what Lhotse's loader needs to be told and a configuration may leave open.
+
+    Each reader of tarred or Shar data gets an order of its own: with a number as `shard_seed` all would have the same.
+    Buckets are filled without a thread, which would outlive the training; utterances in a row keep their loudness.
 
     Args:
         config: `train_ds`, changed in place.
         rank: Of this process.
     """
+    if not config.get("use_lhotse"):
+        return
+    with open_dict(config):
+        config.setdefault("concurrent_bucketing", False)
+        config.setdefault("db_norm", None)
     is_read_by_workers = config.get("tarred_audio_filepaths") or config.get("shar_path")
     if is_read_by_workers and isinstance(config.get("shard_seed"), int):
         with open_dict(config):

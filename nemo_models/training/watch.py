@@ -78,6 +78,7 @@ class TrainingWatch(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         self._read_updates(unread=0)
+        self._name_hidden()
         return {"counts": self.counts, "bad_in_a_row": self._bad_in_a_row, "blank_since": self._blank_since}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -89,7 +90,8 @@ class TrainingWatch(Callback):
         pl_module.decoder.register_forward_hook(self._see_log_probs)
 
     def on_train_batch_start(self, trainer: Any, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._is_due = (batch_idx + 1) % trainer.log_every_n_steps == 0
+        batches = trainer.fit_loop.total_batch_idx  # `batch_idx` begins anew at each epoch, which may be short
+        self._is_due = (batches + 1) % trainer.log_every_n_steps == 0
         self._note = note = note_of(batch)
         self._doing = f"at update {trainer.global_step + 1}, a batch of {describe_batch(batch, note)}"
         if note is not None and note.lost:
@@ -119,7 +121,11 @@ class TrainingWatch(Callback):
         losses, self._losses = self._losses, []
         precision = trainer.precision_plugin
         if isinstance(precision, MixedPrecision) and precision.scaler is not None:
-            return  # float16's own scaler looks for infinite gradients, and expects them
+            # float16's own scaler leaves infinite gradients out, and expects them: only a loss tells of bad data
+            is_finite = torch.stack([torch.isfinite(loss).all() for loss, _ in losses]).all()
+            self._unread.append(Update(trainer.global_step, losses, read_later(is_finite)))
+            self._read_updates(unread=1)
+            return
         gradients = [weight.grad for group in optimizer.param_groups for weight in group["params"]]
         norm = torch.nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
         is_finite = torch.isfinite(norm.full_tensor() if isinstance(norm, DTensor) else norm)
@@ -132,6 +138,7 @@ class TrainingWatch(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._read_updates(unread=0)
+        self._name_hidden()
 
     def explain_memory_error(self, error: BaseException) -> str:
         """Say in which batch memory ran out, and what to change.

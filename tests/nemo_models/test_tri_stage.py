@@ -67,6 +67,20 @@ def test_state_goes_on_where_it_was():
     assert again_optimizer.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"] < PEAK / 2
 
 
+def test_a_resumed_run_follows_the_schedule_that_is_set_now(caplog: pytest.LogCaptureFixture):
+    def make(max_steps: int) -> TriStage:
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=PEAK)
+        return TriStage(optimizer, max_steps=max_steps, warmup_ratio=0.1, hold_ratio=0.4)
+
+    short, long = make(6), make(40)
+    long.load_state_dict(short.state_dict())
+    assert (long.hold_steps, long.decay_steps) == (16, 20)
+    assert "hold_steps 16" in caplog.text and "hold_steps 2" in caplog.text
+    caplog.clear()
+    make(40).load_state_dict(long.state_dict())
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

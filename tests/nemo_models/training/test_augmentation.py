@@ -121,8 +121,13 @@ def test_each_utterance_draws_for_itself(tiny_model: XLSRCTCModel, manifest: Pat
 
 
 def test_unknown_augmentation_is_named(tiny_model: XLSRCTCModel, manifest: Path):
-    with pytest.raises(KeyError, match="telephone"):  # among those that there are
+    with pytest.raises(
+        ValueError, match=r"augmentor\.telefon: unknown, expected one of .*telephone"
+    ):  # among those that there are
         load(tiny_model, manifest, augmentor={"telefon": {"prob": 0.5}})
+    with pytest.raises(ValueError, match=r"augmentor \(white_noise\): .*levle"):
+        load(tiny_model, manifest, augmentor={"white_noise": {"prob": 0.5, "levle": 1}})
+    assert len(load(tiny_model, manifest, augmentor={"shift": None})) == len(SECONDS)
 
 
 def test_telephone_keeps_speech_near_and_is_coarse_where_loud():

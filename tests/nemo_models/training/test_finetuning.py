@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
@@ -25,3 +26,14 @@ def test_checkpoint_fixes_front_end_and_architecture_of_its_own_kind_only(config
     assert model.preprocessor.get("normalize", False) is False
     with pytest.raises(ValueError, match="--config-name xlsr_hi is for wav2vec2, w2v_bert_hi for wav2vec2-bert"):
         _take_settings(model, replace(checkpoint, kind=other))
+
+
+def test_both_recipes_have_the_same_settings_but_for_front_end_and_encoder():
+    def keys(tree: Any, prefix: str = "") -> set[str]:
+        inner = [keys(value, f"{prefix}{key}.") for key, value in tree.items() if isinstance(value, dict)]
+        return {f"{prefix}{key}" for key in tree}.union(*inner)
+
+    names = ("xlsr_hi", "w2v_bert_hi")
+    first, second = (keys(OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))) for name in names)
+    differing = {key.rpartition(".")[0] for key in first ^ second}
+    assert differing == {"model.encoder", "model.encoder.architecture", "model.preprocessor"}

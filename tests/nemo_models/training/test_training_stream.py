@@ -1,3 +1,4 @@
+import json
 import logging
 import random
 from itertools import islice
@@ -79,6 +80,44 @@ def test_utterances_in_a_row_are_named_and_all_there(data: dict[str, str]):
             loud = np.corrcoef(wave[at : at + len(part)], part)[0, 1]  # white noise lies over it
             assert loud > 0.9
             at += len(part) + 8000
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_of_which_nothing_can_be_read_are_passed_over_and_named(tmp_path: Path, workers: int):
+    data = write_data(tmp_path, utterances=6)
+    manifest, broken = Path(data["model.train_ds.manifest_filepath"]), tmp_path / "broken.flac"
+    soundfile.write(broken, np.random.default_rng(0).normal(scale=0.1, size=64000), 16000)
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:200] + bytes(len(whole) - 200))  # its header is in order
+    row = json.dumps({"audio_filepath": "broken.flac", "duration": 4.0, "text": "आज मौसम"})
+    manifest.write_text(manifest.read_text("utf-8") + row + "\n", encoding="utf-8")
+    notes = [note for _, note in take(open_stream(data, num_workers=workers), 12)]  # alone in its batch
+    first = [note for note in notes if note.place.round == 0]
+    assert sorted(name for note in first for name in note.names) == sorted(
+        str(tmp_path / f"{at}.wav") for at in range(6)
+    )
+    assert {name for note in notes for name in note.lost} == {str(broken)}
+    joined = {"concatenate_samples": "true", "batch_duration": 30, "num_buckets": 1}
+    lost = {name for _, note in take(open_stream(data, **joined), 3) for name in note.lost}
+    assert all(name.startswith(str(broken)) for name in lost)
+    assert any(name.startswith(f"{broken} (and in a row with it {tmp_path}") for name in lost)
+    manifest.write_text(row + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"none of the audio of 100 batches in a row can be read .*broken\.flac"):
+        take(open_stream(data, num_buckets=1), 1)
+
+
+def test_each_pass_mixes_in_other_noise(data: dict[str, str]):
+    manifest = data["model.train_ds.manifest_filepath"]
+    changes = {"noise_path": manifest, "noise_mix_prob": 0.5, "augmentor.white_noise.prob": 0.0}
+    heard: list[dict[str, torch.Tensor]] = [{}, {}]
+    for audio, note in take(open_stream(data, **changes), 36):
+        for wave, name, seconds in zip(audio, note.names, note.seconds, strict=True):
+            assert " + " not in name  # noise is no utterance
+            if note.place.round < 2:
+                heard[note.place.round][name] = wave[: round(16000 * seconds)]
+    assert len(heard[0]) == len(heard[1]) == COUNT
+    same = [torch.equal(heard[0][name], heard[1][name]) for name in heard[0]]
+    assert 0 < sum(same) < COUNT / 2  # without noise in both
 
 
 class Draws:

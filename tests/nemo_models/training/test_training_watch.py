@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
 from training_job import SETTINGS, compose, write_data
 
 from nemo_models.training import finetuning
@@ -107,6 +108,12 @@ def test_a_bad_gradient_changes_neither_weights_nor_what_the_optimizer_remembers
     assert not torch.equal(seen[3][0], seen[4][0])
 
 
+def trainer_at(**known: Any) -> Any:
+    """What the watch wants to know of a trainer, at its first batch."""
+    fit_loop = SimpleNamespace(total_batch_idx=0)
+    return SimpleNamespace(**{"precision_plugin": None, "global_step": 0, "fit_loop": fit_loop, **known})
+
+
 def batch_of(name: str, labels: int = 1, seconds: tuple[float, ...] = (1.0,)) -> tuple:
     """A batch of a stream, of silence, whose utterances are of so many different labels."""
     count = len(seconds)
@@ -117,7 +124,7 @@ def batch_of(name: str, labels: int = 1, seconds: tuple[float, ...] = (1.0,)) ->
 
 def test_of_an_accumulated_update_the_bad_batch_is_named_alone(caplog: pytest.LogCaptureFixture):
     watch, weight = TrainingWatch(20, 0.99, 100, False), torch.nn.Parameter(torch.ones(1))
-    trainer: Any = SimpleNamespace(precision_plugin=None, global_step=0, log_every_n_steps=1)
+    trainer: Any = trainer_at(log_every_n_steps=1)
     for at, (name, loss) in enumerate((("good.wav", 1.0), ("bad.wav", math.nan))):
         watch.on_train_batch_start(trainer, None, batch_of(name), at)  # type: ignore[arg-type]
         watch.on_before_backward(trainer, None, torch.tensor(loss))  # type: ignore[arg-type]
@@ -130,15 +137,44 @@ def test_of_an_accumulated_update_the_bad_batch_is_named_alone(caplog: pytest.Lo
 
 def test_unalignable_utterances_of_every_batch_since_the_last_logged_step_are_named(caplog: pytest.LogCaptureFixture):
     watch = TrainingWatch(20, 0.99, 100, False)
-    trainer: Any = SimpleNamespace(global_step=0, log_every_n_steps=3)
+    trainer: Any = trainer_at(log_every_n_steps=3)
     module: Any = SimpleNamespace(log_dict=lambda *_: None)
     watch._lengths = torch.tensor([2])
     with caplog.at_level(logging.WARNING):
         for at, (name, labels) in enumerate((("a.wav", 3), ("b.wav", 2), ("c.wav", 3))):
-            watch.on_train_batch_start(trainer, module, batch_of(name, labels), at)
-            watch.on_train_batch_end(trainer, module, None, batch_of(name, labels), at)
-    (told,) = caplog.messages
-    assert "more labels than frames: a.wav, c.wav (2 so far)" in told
+            trainer.fit_loop.total_batch_idx = at
+            watch.on_train_batch_start(trainer, module, batch_of(name, labels), 0)  # each in an epoch of its own
+            watch.on_train_batch_end(trainer, module, None, batch_of(name, labels), 0)
+        (told,) = caplog.messages
+        assert "more labels than frames: a.wav, c.wav (2 so far)" in told
+        for at, name in ((3, "d.wav"), (4, "e.wav")):  # before a checkpoint, and before the end
+            trainer.fit_loop.total_batch_idx = at
+            watch.on_train_batch_start(trainer, module, batch_of(name, 3), 0)
+            watch.on_train_batch_end(trainer, module, None, batch_of(name, 3), 0)
+            assert at == 4 or watch.state_dict()["counts"]["hidden_utterances"] == 3
+        watch.on_train_end(trainer, module)
+    assert "d.wav (3 so far)" in caplog.messages[1] and "e.wav (4 so far)" in caplog.messages[2]
+
+
+def test_bad_losses_are_named_where_float16s_scaler_expects_bad_gradients(caplog: pytest.LogCaptureFixture):
+    watch, weight = TrainingWatch(2, 0.99, 100, False), torch.nn.Parameter(torch.ones(1))
+    trainer = trainer_at(log_every_n_steps=1, precision_plugin=MixedPrecision("16-mixed", "cpu"))
+    assert trainer.precision_plugin.scaler is not None
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+
+    def update(loss: float) -> None:
+        watch.on_train_batch_start(trainer, None, batch_of(f"{loss}.wav"), 0)  # type: ignore[arg-type]
+        watch.on_before_backward(trainer, None, torch.tensor(loss))  # type: ignore[arg-type]
+        weight.grad = torch.tensor([math.inf])
+        watch.on_before_optimizer_step(trainer, None, optimizer)  # type: ignore[arg-type]
+
+    with caplog.at_level(logging.WARNING), pytest.raises(TrainingStopped, match=r"inf\.wav; 2 in a row"):
+        for loss in (1.0, 2.0, math.nan, 3.0, math.nan, math.inf, 4.0):
+            update(loss)
+    assert [message.split("utterances: ")[1] for message in caplog.messages] == [
+        "nan.wav (1 so far)",
+        "nan.wav (2 so far)",
+    ]
 
 
 def test_what_was_counted_outlasts_a_resume():
@@ -152,7 +188,7 @@ def test_what_was_counted_outlasts_a_resume():
 
 
 def test_memory_that_ran_out_is_told_by_where_it_did():
-    watch, trainer = TrainingWatch(20, 0.99, 100, False), SimpleNamespace(global_step=6, log_every_n_steps=1)
+    watch, trainer = TrainingWatch(20, 0.99, 100, False), trainer_at(global_step=6, log_every_n_steps=1)
     batch, error = batch_of("a.wav", seconds=(2.5, 4.0)), torch.OutOfMemoryError("CUDA out of memory")
     watch.on_train_batch_start(trainer, None, batch, 0)  # type: ignore[arg-type]
     in_training = watch.explain_memory_error(error)

@@ -120,6 +120,23 @@ def test_nemos_schedules_are_chosen_by_name_and_planned_for_all_updates(data: di
         assert rates[-1][-1] == pytest.approx(floor + (peak - floor) * (1 - math.cos(math.pi / 95)) / 2, rel=0.05)
 
 
-def test_a_training_without_an_end_is_refused(data: dict[str, str], tmp_path: Path):
-    with pytest.raises(ValueError, match=r"trainer\.max_steps=-1: expected the updates of the whole training"):
-        train(data, tmp_path, **{"trainer.max_steps": -1, "trainer.max_epochs": 2})
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("trainer.max_steps", -1, r"trainer\.max_steps=-1: expected the updates of the whole training"),
+        ("trainer.max_steps", "null", r"trainer\.max_steps=None: expected the updates"),
+        ("trainer.val_check_interval", 0.5, r"trainer\.val_check_interval=0\.5: expected a whole number"),
+        ("watch.resume_every_n_updates", 0, r"watch\.resume_every_n_updates=0: expected a whole number"),
+        ("model.train_ds.noise_mix_prob", 2, r"noise_mix_prob=2: expected a chance"),
+        ("+model.freeze_updates.modules.encodr", 1, r"freeze_updates\.modules\.encodr: expected encoder or decoder"),
+        ("trainer.accelerator", "gpu", "trainer: "),
+        ("trainer.precision", "bf17", "trainer: "),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_name(
+    data: dict[str, str], tmp_path: Path, key: str, value: object, told: str
+):
+    if value == "gpu" and torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(ValueError, match=told):
+        train(data, tmp_path, **{key: value})
