@@ -6,7 +6,8 @@ from pathlib import Path
 from nemo.core.classes import NeuralModule
 from omegaconf import DictConfig
 
-from nemo_models.weightless import weightless_encoders
+from nemo_models.lora import add_lora
+from nemo_models.weightless import encoder_device, weightless_encoders
 
 BYTES_PER_WEIGHT = 4  # weights, and each of Adam's two averages, are float32 whatever the precision
 ADAM_AVERAGES = 2
@@ -37,13 +38,37 @@ def find_missing_space(cfg: DictConfig) -> str | None:
 def estimate_checkpoint_bytes(cfg: DictConfig) -> int:
     """Estimate what a training's checkpoints take at their most, in bytes.
 
-    That is `save_top_k` of the best and one more while it takes the place of the worst, the one to resume from and its
-    successor while that is written, each with the optimizer's state, and the `.nemo`.
+    That is `save_top_k` of the best and one more while it takes the place of the worst (of -1 one of every validation),
+    the one to resume from and its successor while that is written, each with the optimizer's state, and the `.nemo`.
+    The head is too small to count.
     """
     with weightless_encoders():
         encoder = NeuralModule.from_config_dict(cfg.model.encoder)
+        merged = sum(parameter.numel() for parameter in encoder.parameters())
+        if cfg.model.get("lora") and cfg.model.lora.r:
+            with encoder_device():
+                add_lora(encoder.network, cfg.model.lora)
     weights = sum(parameter.numel() for parameter in encoder.parameters())
     learned = sum(parameter.numel() for parameter in encoder.parameters() if parameter.requires_grad)
     kept = int(cfg.exp_manager.checkpoint_callback_params.get("save_top_k", 3))
     checkpoint = BYTES_PER_WEIGHT * (weights + ADAM_AVERAGES * learned)
-    return (max(kept, 0) + 3) * checkpoint + BYTES_PER_WEIGHT * weights
+    best = count_validations(cfg.trainer) if kept < 0 else kept + 1
+    return (best + 2) * checkpoint + BYTES_PER_WEIGHT * merged
+
+
+def count_validations(trainer: DictConfig) -> int:
+    """Count the validations of a whole training.
+
+    Args:
+        trainer: Lightning's arguments. `val_check_interval` counts batches where it is an integer (of the training
+            where `check_val_every_n_epoch` is null, else of an epoch); a float is a share of an epoch. An update takes
+            `accumulate_grad_batches` of them; an epoch without `limit_train_batches` counts as endless.
+    """
+    batches = trainer.max_steps * (trainer.get("accumulate_grad_batches") or 1)
+    limit, interval = trainer.get("limit_train_batches"), trainer.get("val_check_interval") or 1.0
+    epoch = limit if isinstance(limit, int) else batches
+    every = max(1, int(interval * epoch) if isinstance(interval, float) else interval)
+    epochs_between = trainer.get("check_val_every_n_epoch", 1)
+    if epochs_between is None:
+        return batches // every
+    return batches // (epoch * epochs_between) * (epoch // every) + batches % (epoch * epochs_between) // every

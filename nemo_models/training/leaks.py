@@ -15,7 +15,7 @@ class LeakSearch:
     def __init__(self) -> None:
         self._places: set[int] = set()
         self._texts: set[int] = set()
-        self._files: dict[int, str] = {}
+        self._files: dict[int, list[str]] = {}  # several may be alike in text and length
         self._speakers: set[str] = set()
         self._shared_texts: set[int] = set()
         self._shared_speakers: set[str] = set()
@@ -32,7 +32,9 @@ class LeakSearch:
         self._texts.add(hash(row["text"]))
         if path:
             self._places.add(_place(row, path))
-            self._files[_likeness(row)] = path
+            alike = self._files.setdefault(_likeness(row), [])
+            if path not in alike:
+                alike.append(path)
         if row.get("speaker"):
             self._speakers.add(str(row["speaker"]))
 
@@ -66,11 +68,14 @@ class LeakSearch:
         return lines
 
     def _is_copy(self, row: Mapping[str, Any], path: str) -> bool:
-        other = self._files.get(_likeness(row))
-        try:
-            return other is not None and filecmp.cmp(path, other, shallow=False)
-        except OSError:
-            return False  # a missing file is reported as such
+        return any(_are_same(path, other) for other in self._files.get(_likeness(row), ()))
+
+
+def _are_same(path: str, other: str) -> bool:
+    try:
+        return filecmp.cmp(path, other, shallow=False)
+    except OSError:
+        return False  # a missing file is reported as such
 
 
 def _place(row: Mapping[str, Any], path: str) -> int:

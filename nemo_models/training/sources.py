@@ -1,6 +1,10 @@
 """What training and validation data are read from: manifests, those of tarred shards, and Lhotse's Shar folders."""
 
 import gzip
+import json
+import math
+import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +13,16 @@ from typing import Any
 from nemo.collections.asr.data.audio_to_text import expand_sharded_filepaths
 from omegaconf import DictConfig, ListConfig
 
-from data_prep.manifest import parse_manifest_line
+from data_prep.manifest import MANIFEST_KEYS, parse_manifest_line
 
 Row = dict[str, Any]
+
+DATA_KEYS = ("manifest_filepath", "shar_path", "cuts_path", "input_cfg")  # any of which Lhotse can read
+NOISE_KEYS = ("audio_filepath", "duration")
+SHARD_NUMBERS = (  # NeMo's own expressions
+    (re.compile(r"manifest[^/]*_(\d+)[^/]*\.json"), "manifest_N.json"),
+    (re.compile(r"audio[^/]*_(\d+)[^/]*\.tar"), "audio_N.tar"),
+)
 
 
 @dataclass(frozen=True)
@@ -21,10 +32,12 @@ class Source:
     Attributes:
         path: The file.
         has_files: Whether its rows name audio files (not members of a tar).
+        keys: What every row of a manifest must have.
     """
 
     path: Path
     has_files: bool = True
+    keys: tuple[str, ...] = MANIFEST_KEYS
 
     def count_lines(self) -> int:
         """Count its lines quickly, for a progress bar; 0 where it is compressed or not there."""
@@ -34,30 +47,51 @@ class Source:
             return sum(block.count(b"\n") for block in iter(lambda: content.read(1 << 20), b""))
 
     def read(self) -> Iterator[Row]:
-        """Stream its utterances as manifest rows."""
+        """Stream its utterances as manifest rows.
+
+        Raises:
+            FileNotFoundError: It is not there.
+            ValueError: A line is not what it should be (`path:line: …`), or the file is compressed and broken.
+        """
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path}: no such manifest")
         is_shar = ".jsonl" in self.path.suffixes and self.path.name.startswith("cuts.")
-        with (gzip.open if self.path.suffix == ".gz" else open)(self.path, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    where = f"{self.path}:{number}"
-                    if is_shar:
-                        yield _row_of_cut(parse_manifest_line(line, where, ("id", "duration", "supervisions")), where)
-                    else:
-                        yield parse_manifest_line(line, where, ("audio_filepath", "duration", "text"))
+        for number, line in enumerate(self._read_lines(), 1):
+            if line.strip():
+                where = f"{self.path}:{number}"
+                if is_shar:
+                    yield _row_of_cut(parse_manifest_line(line, where, ("id", "duration", "supervisions")), where)
+                else:
+                    yield _check_offset(parse_manifest_line(line, where, self.keys), where)
+
+    def _read_lines(self) -> Iterator[bytes]:
+        if self.path.suffix != ".gz":
+            with self.path.open("rb") as lines:
+                yield from lines
+            return
+        try:
+            with gzip.open(self.path, "rb") as unpacked:
+                yield from unpacked
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(
+                f"{self.path}: cannot be unpacked to its end ({error}); copy the file again, or make the shards again "
+                "(scripts/export_shards.py)"
+            ) from error
 
 
 def list_sources(dataset: DictConfig) -> list[Source]:
     """List what a data set of NeMo's is read from; a pattern of shards is written out.
 
     Raises:
-        FileNotFoundError: A tar file or a Shar folder is not there.
+        FileNotFoundError: A tar file, a Shar folder or a part of one is not there.
+        ValueError: Manifests and tar files, or the parts of Shar shards, do not go together.
     """
     tars = [shard for value in _strings(dataset.get("tarred_audio_filepaths")) for shard in _expand(value)]
     for tar in tars:
         if not Path(tar).is_file():
             raise FileNotFoundError(f"{tar}: no such tar file of audio")
+    if tars:
+        _check_shard_numbers(dataset.get("manifest_filepath"), dataset.tarred_audio_filepaths)
     has_files = not tars and not dataset.get("is_tarred", False)
     found = [
         Source(Path(path), has_files) for value in _strings(dataset.get("manifest_filepath")) for path in _expand(value)
@@ -66,8 +100,103 @@ def list_sources(dataset: DictConfig) -> list[Source]:
         cuts = sorted(Path(folder).glob("cuts.*.jsonl*"))
         if not cuts:
             raise FileNotFoundError(f"{folder}: no cuts.*.jsonl.gz in it; expected a folder in Lhotse's Shar format")
+        _check_shar_parts(Path(folder), cuts)
         found += [Source(path, has_files=False) for path in cuts]
     return found
+
+
+def list_noise_sources(dataset: DictConfig) -> list[Source]:
+    """List the manifests of the noises that are mixed in; none where `noise_path` is of a kind only Lhotse reads."""
+    noise = dataset.get("noise_path")
+    if not isinstance(noise, str) or noise.endswith((".yaml", ".jsonl", ".jsonl.gz")):
+        return []
+    return [Source(Path(path), keys=NOISE_KEYS) for path in _expand(noise)]
+
+
+def find_empty_sets(cfg: DictConfig) -> list[str]:
+    """Name the data sets for which nothing is given although training, or the choice of its best weights, needs it."""
+    problems = []
+    if not _has_data(cfg.model.train_ds):
+        problems.append("model.train_ds: empty set; give its manifest_filepath or shar_path")
+    checkpoints = cfg.exp_manager.get("checkpoint_callback_params") or {}
+    monitor = str(checkpoints.get("monitor") or "")
+    is_needed = cfg.exp_manager.get("create_checkpoint_callback", True) and monitor.startswith("val_")
+    if is_needed and not _has_data(cfg.model.validation_ds):
+        problems.append(
+            f"model.validation_ds: empty set, without which there is no {monitor} to choose the best weights by; give "
+            "its manifest_filepath, or another exp_manager.checkpoint_callback_params.monitor"
+        )
+    return problems
+
+
+def _has_data(dataset: DictConfig) -> bool:
+    return any(dataset.get(key) for key in (DATA_KEYS if dataset.get("use_lhotse") else DATA_KEYS[:1]))
+
+
+def _check_shard_numbers(manifests: Any, tars: Any) -> None:
+    """NeMo pairs the shards of several manifests with tar files by the numbers in their names."""
+    pairs = [(manifests, tars)]
+    if isinstance(manifests, ListConfig | list | tuple):
+        listed = tars if isinstance(tars, ListConfig | list | tuple) else [tars]
+        if len(manifests) != len(listed):
+            raise ValueError(
+                f"manifest_filepath lists {len(manifests)}, tarred_audio_filepaths {len(listed)}: expected a tar file, "
+                "or a pattern of them, for each manifest or pattern of manifests"
+            )
+        pairs = list(zip(manifests, listed, strict=True))
+    for pair in pairs:
+        names = [[path for value in _strings(side) for path in _expand(value)] for side in pair]
+        if len(names[0]) < 2:
+            continue  # the rows of a single manifest say which shard they are in
+        manifest_of, tar_of = (
+            {_shard_number(path, *expected): path for path in side}
+            for side, expected in zip(names, SHARD_NUMBERS, strict=True)
+        )
+        for number in sorted(manifest_of.keys() ^ tar_of.keys()):
+            path, other = (
+                (manifest_of.get(number), "tar file") if number in manifest_of else (tar_of[number], "manifest")
+            )
+            raise ValueError(
+                f"{path}: no {other} of this number is given; expected as many manifests as tar files in "
+                "manifest_filepath and tarred_audio_filepaths"
+            )
+
+
+def _shard_number(path: str, pattern: re.Pattern[str], expected: str) -> int:
+    if (found := pattern.search(path)) is None:
+        raise ValueError(f"{path}: no number of a shard in its name; expected one like {expected}")
+    return int(found.group(1))
+
+
+def _check_shar_parts(folder: Path, cuts: list[Path]) -> None:
+    """Lhotse takes every file of a Shar folder for a part of a shard, and wants all parts of all shards."""
+    shards = {path.name.split(".")[1]: path.name for path in cuts}
+    parts: dict[str, set[str]] = {}
+    for path in sorted(folder.iterdir()):
+        kind, number = [*path.name.split("."), ""][:2]
+        if number not in shards:
+            raise ValueError(
+                f"{path}: no cuts.{number}.jsonl.gz beside it, and Lhotse takes every file there for a part of a "
+                "shard; copy the missing file there, or move this one away"
+            )
+        parts.setdefault(kind, set()).add(number)
+    for kind, numbers in parts.items():
+        for number in sorted(shards.keys() - numbers):
+            raise FileNotFoundError(
+                f"{folder / kind}.{number}.*: no such file, though {shards[number]} is there; copy it there, or make "
+                "the shards again (scripts/export_shards.py)"
+            )
+
+
+def _check_offset(row: Row, where: str) -> Row:
+    offset = row.get("offset")
+    is_number = isinstance(offset, int | float) and not isinstance(offset, bool)
+    if offset is not None and not (is_number and math.isfinite(offset) and offset >= 0):
+        raise ValueError(
+            f"{where}: offset is {json.dumps(offset, ensure_ascii=False)}, expected a number of seconds from the "
+            "file's start; correct it, or leave it out where the row is the whole file"
+        )
+    return row
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from nemo.collections.common.data.lhotse.nemo_adapters import LazyNeMoIterator
 from omegaconf import DictConfig, OmegaConf
 from topology import architecture
-from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from data_prep.export import export_shards
 from nemo_models.training import checkpoint_space, checks
-from nemo_models.training.checkpoint_space import estimate_checkpoint_bytes
 from nemo_models.training.checks import check_data_sets, check_training, frame_counter
 from nemo_models.w2v_bert_features import LogMelFeatures
 from nemo_models.xlsr_encoder import XLSREncoder
@@ -194,17 +193,6 @@ def test_audio_of_every_row_is_looked_for(folder: Path, monkeypatch: pytest.Monk
     assert f"7 × missing audio, e.g. {folder / 'gone_0.wav'}" in problems[0]
 
 
-def test_what_a_stopped_run_wrote_counts_as_free(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    cfg = OmegaConf.load(CONF / "xlsr_hi.yaml")
-    cfg.exp_manager.exp_dir, written = str(folder), 3000
-    free = estimate_checkpoint_bytes(cfg) - written
-    monkeypatch.setattr(checkpoint_space.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
-    assert checkpoint_space.find_missing_space(cfg) is not None
-    (folder / "xlsr_hi").mkdir()
-    (folder / "xlsr_hi" / "xlsr_hi-last.ckpt").write_bytes(bytes(written))
-    assert checkpoint_space.find_missing_space(cfg) is None
-
-
 @pytest.mark.parametrize("name", ["xlsr_hi", "w2v_bert_hi"])
 def test_a_full_disk_is_told_before_training_together_with_the_rest(
     folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -222,11 +210,99 @@ def test_a_full_disk_is_told_before_training_together_with_the_rest(
     assert "save_top_k" in message
 
 
-def test_the_estimate_counts_every_weight_and_adams_averages_of_those_that_learn():
+def test_a_part_of_a_file_needs_an_offset_where_lhotse_reads_it(folder: Path):
+    write_audio(folder / "long.wav", seconds=3.0)
+    row = {"audio_filepath": "long.wav", "text": "काम", "duration": 1.0}
+    for keys, part in (
+        ({}, "1 × audio longer than the manifest says, taken whole: correct the duration, or add an offset (0.0)"),
+        ({"offset": None}, "1 × audio longer than the manifest says"),
+        ({"offset": 0.0}, ""),
+        ({"offset": 1.0}, ""),
+        ({"offset": 1.0, "sampling_rate": 16000}, "1 × part of a file with a sampling rate, which NeMo cannot read"),
+    ):
+        train = write_manifest(folder / "t.json", {**row, **keys})
+        problems = check_data_sets(config(train, str(folder / "valid.json"), use_lhotse=True), LABELS)
+        assert part in problems[0] if part else problems == [], keys
+        assert check_data_sets(config(train, str(folder / "valid.json")), LABELS) == []  # NeMo reads the duration
+
+
+def test_what_lhotse_reads_of_a_part_of_a_file_is_as_the_checks_say(folder: Path):
+    write_audio(folder / "long.wav", seconds=3.0)
+    row = {"audio_filepath": "long.wav", "text": "काम", "duration": 1.0}
+    read = []
+    for keys in ({}, {"offset": 0.0}, {"offset": 1.0}, {"offset": 1.0, "sampling_rate": 16000}):
+        (cut,) = LazyNeMoIterator(write_manifest(folder / "t.json", {**row, **keys}))
+        read.append(cut.duration)
+    assert read == [3.0, 1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("offset", ["x", -1, True, [0.0]])
+def test_an_offset_that_is_none_is_named_with_its_line(folder: Path, offset: object):
+    bad = write_manifest(
+        folder / "t.json",
+        ("a.wav", "काम", 1.0),
+        {"audio_filepath": "a.wav", "text": "काम", "duration": 1.0, "offset": offset},
+    )
+    with pytest.raises(ValueError, match=r"t\.json:2: offset is .*, expected a number of seconds"):
+        check_data_sets(config(bad, str(folder / "valid.json")), LABELS)
+
+
+def test_noises_are_looked_for_like_speech(folder: Path):
+    train, valid = str(folder / "train.json"), str(folder / "valid.json")
+    write_audio(folder / "slow.wav", rate=8000)  # which Lhotse resamples
+    write_audio(folder / "two.wav", channels=2)
+    (folder / "broken.wav").write_bytes(b"RIFF")
+    names = ("a.wav", "slow.wav", "two.wav", "broken.wav", "gone.wav")
+    noises = write_manifest(folder / "n.json", *({"audio_filepath": name, "duration": 0.5} for name in names))
+    settings = {"use_lhotse": True, "noise_path": noises}
+    assert [problem.split(", e.g. ")[0] for problem in check_data_sets(config(train, valid, **settings), LABELS)] == [
+        f"{noises}: 1 × audio of more than one channel",
+        f"{noises}: 1 × unreadable audio",
+        f"{noises}: 1 × missing audio",
+    ]
+    settings["noise_path"] = write_manifest(folder / "empty.json")
+    assert check_data_sets(config(train, valid, **settings), LABELS) == [f"{folder / 'empty.json'}: no noise in it"]
+    settings["noise_path"] = str(folder / "nothing.json")
+    with pytest.raises(FileNotFoundError, match=r"nothing\.json"):
+        check_data_sets(config(train, valid, **settings), LABELS)
+
+
+def test_copies_at_another_speed_that_are_left_out_are_a_warning(folder: Path, caplog: pytest.LogCaptureFixture):
+    limits = {"perturb_speed": True, "min_duration": 0.5, "max_duration": 1.0}
+    rows = [("a.wav", "का", 0.52), ("a.wav", "काम", 0.95), ("a.wav", "काम", 1.0), ("a.wav", "काम", 0.8)]
+    train = write_manifest(folder / "t.json", *rows)
+    for speed, count in ((False, 0), (True, 2)):
+        with caplog.at_level(logging.WARNING, logger=checks.__name__):
+            data = config(train, str(folder / "valid.json"), **{**limits, "perturb_speed": speed})
+            assert check_data_sets(data, LABELS) == []
+        assert caplog.text.count("copy at") == count
+    assert (
+        "2 × copy at 0.9 of the speed (perturb_speed=true) that max_duration=1.0 leaves out, e.g. a.wav" in caplog.text
+    )
+    assert (
+        "1 × copy at 1.1 of the speed (perturb_speed=true) that min_duration=0.5 leaves out, e.g. a.wav" in caplog.text
+    )
+
+
+def test_a_copy_is_found_whichever_of_like_utterances_it_is_of(folder: Path):
+    write_audio(folder / "c.wav", seed=3)
+    valid = write_manifest(folder / "v.json", ("b.wav", "मा", 1.0), ("c.wav", "मा", 1.0))
+    for name in ("b.wav", "c.wav"):
+        shutil.copy(folder / name, folder / "copy.wav")
+        train = write_manifest(folder / "t.json", ("copy.wav", "मा", 1.0))
+        assert "1 × recording of validation in training" in check_data_sets(config(train, valid), LABELS)[0]
+
+
+def test_sets_for_which_nothing_is_given_are_told_together(folder: Path):
     cfg = OmegaConf.load(CONF / "xlsr_hi.yaml")
-    with torch.device("meta"):
-        reference = Wav2Vec2Model(Wav2Vec2Config(**OmegaConf.to_container(cfg.model.encoder.architecture)))
-    weights = reference.num_parameters()
-    frozen = sum(weight.numel() for weight in reference.feature_extractor.parameters())
-    # the top 3, one more while it replaces the worst, two to resume from (one being written); and the .nemo
-    assert estimate_checkpoint_bytes(cfg) == 4 * (6 * (weights + 2 * (weights - frozen)) + weights)
+    cfg.exp_manager.exp_dir = str(folder / "exp")
+    cfg.exp_manager.create_checkpoint_callback = False
+    cfg.model.train_ds.manifest_filepath = str(folder / "train.json")
+    cfg.model.validation_ds.manifest_filepath = None
+    check_training(cfg, LABELS)  # validation is not needed
+    cfg.exp_manager.create_checkpoint_callback = True
+    cfg.model.train_ds.manifest_filepath = None
+    with pytest.raises(
+        ValueError, match=r"model\.train_ds: empty set; give .*model\.validation_ds: empty set.*val_wer"
+    ):
+        check_training(cfg, LABELS)

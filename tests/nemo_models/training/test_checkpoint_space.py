@@ -1,0 +1,69 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from nemo_models.training import checkpoint_space
+from nemo_models.training.checkpoint_space import count_validations, estimate_checkpoint_bytes
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
+
+
+def test_what_a_stopped_run_wrote_counts_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    cfg = OmegaConf.load(CONF / "xlsr_hi.yaml")
+    cfg.exp_manager.exp_dir, written = str(tmp_path), 3000
+    free = estimate_checkpoint_bytes(cfg) - written
+    monkeypatch.setattr(checkpoint_space.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    assert checkpoint_space.find_missing_space(cfg) is not None
+    (tmp_path / "xlsr_hi").mkdir()
+    (tmp_path / "xlsr_hi" / "xlsr_hi-last.ckpt").write_bytes(bytes(written))
+    assert checkpoint_space.find_missing_space(cfg) is None
+
+
+def test_the_estimate_counts_every_weight_and_adams_averages_of_those_that_learn():
+    cfg = OmegaConf.load(CONF / "xlsr_hi.yaml")
+    with torch.device("meta"):
+        reference = Wav2Vec2Model(Wav2Vec2Config(**OmegaConf.to_container(cfg.model.encoder.architecture)))
+    weights = reference.num_parameters()
+    frozen = sum(weight.numel() for weight in reference.feature_extractor.parameters())
+    # the top 3, one more while it replaces the worst, two to resume from (one being written); and the .nemo
+    assert estimate_checkpoint_bytes(cfg) == 4 * (6 * (weights + 2 * (weights - frozen)) + weights)
+
+
+def test_the_checkpoints_that_all_validations_leave_are_counted():
+    cfg = OmegaConf.load(CONF / "xlsr_hi.yaml")
+    three = estimate_checkpoint_bytes(cfg)
+    cfg.exp_manager.checkpoint_callback_params.save_top_k = 4
+    one = estimate_checkpoint_bytes(cfg) - three
+    cfg.exp_manager.checkpoint_callback_params.save_top_k = -1
+    assert estimate_checkpoint_bytes(cfg) == three + (80000 * 4 // 2000 - 4) * one
+
+
+@pytest.mark.parametrize(
+    ("settings", "validations"),
+    [
+        ({"check_val_every_n_epoch": None, "val_check_interval": 30}, 6),  # 200 batches
+        ({"val_check_interval": 30}, 4 * 1 + 0),  # once in each epoch
+        ({"val_check_interval": 0.5}, 2 * 4),
+        ({"val_check_interval": 0.5, "check_val_every_n_epoch": 2}, 2 * 2),
+        ({}, 4),
+    ],
+)
+def test_validations_are_counted_as_the_trainer_makes_them(settings: dict, validations: int):
+    trainer = OmegaConf.create({"max_steps": 100, "accumulate_grad_batches": 2, "limit_train_batches": 50, **settings})
+    assert count_validations(trainer) == validations
+
+
+def test_low_rank_updates_alone_have_averages_in_a_checkpoint():
+    cfg = OmegaConf.load(CONF / "xlsr_hi.yaml")
+    with torch.device("meta"):
+        weights = Wav2Vec2Model(
+            Wav2Vec2Config(**OmegaConf.to_container(cfg.model.encoder.architecture))
+        ).num_parameters()
+    cfg.model.lora.r = 8
+    updates = 24 * 4 * 8 * (1024 + 1024)  # four projections of 1024 by 1024 in each of 24 layers
+    # the .nemo holds the sum
+    assert estimate_checkpoint_bytes(cfg) == 4 * (6 * (weights + 3 * updates) + weights)
