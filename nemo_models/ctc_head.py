@@ -27,6 +27,8 @@ FAIRSEQ_TOKENIZER = {
     "do_lower_case": False,
 }
 
+SPECIAL_KEYS = ("bos_token", "eos_token", "unk_token")
+
 
 @dataclass(frozen=True)
 class Vocabulary:

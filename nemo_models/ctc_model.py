@@ -139,8 +139,10 @@ class XLSRCTCModel(EncDecCTCModel):
         else:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def setup_training_data(self, train_data_config: DictConfig) -> None:
+    def setup_training_data(self, train_data_config: DictConfig | dict[str, Any]) -> None:
         """As NeMo's, but Lhotse's batches are an endless `TrainingStream` that a resumed run can take up anywhere."""
+        if isinstance(train_data_config, dict):
+            train_data_config = OmegaConf.create(train_data_config)
         settle_lhotse(train_data_config, self.global_rank)
         super().setup_training_data(train_data_config)
         loader = getattr(self, "_train_dl", None)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 from data_prep.text import NORMALIZER_FINGERPRINT
@@ -100,10 +101,15 @@ def model_from_checkpoint(
     config = config_of_checkpoint(checkpoint, labels)
     with torch.random.fork_rng(devices=[]), weightless_encoders():
         torch.manual_seed(seed)
-        model = XLSRCTCModel(cfg=config)
+        try:
+            model = XLSRCTCModel(cfg=config)
+        except Exception as error:  # hydra's, transformers' or torch's, as a value that cannot be meets one of them
+            cause = error.__cause__ if isinstance(error, InstantiationException) else error
+            reason = " ".join(f"{type(cause).__name__}: {cause}".split())
+            raise ValueError(f"{checkpoint.source}: its configuration cannot be built ({reason})") from error
     load_encoder_weights(model.encoder, checkpoint)
     if head is not None:
-        model.cfg.normalizer_fingerprint = None  # whatever its transcripts went through, it was not this project's
+        model.cfg.normalizer_fingerprint = checkpoint.normalizer_fingerprint  # none: others' transcripts, unknown
         layer = model.decoder.decoder_layers[0]
         if head.weight.shape[1] != layer.weight.shape[1]:
             raise ValueError(

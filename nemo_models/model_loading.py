@@ -1,16 +1,22 @@
 """Restoring a CTC model for inference, on the device and in the number format that the user asked for."""
 
+import pickle
 import tarfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from nemo.collections.asr.models import ASRModel, EncDecCTCModel
 from nemo.core.connectors.save_restore_connector import SaveRestoreConnector
+from nemo.utils import logging
+from omegaconf import OmegaConf
 from transformers.initialization import no_init_weights
 
 from nemo_models.acoustic_inference import FORMATS, check_format, pack_encoder, supports_packing
+from nemo_models.checkpoints.tensor_files import describe_refusal
 from nemo_models.nemo_file import read_nemo_config
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -75,11 +81,7 @@ def load_ctc_model(
         raise ValueError("give either model_path (a .nemo file) or pretrained_name (a name on a model hub)")
     device = device or torch.device("cpu")
     if model_path is not None:
-        read_nemo_config(model_path)  # tells a missing or foreign file in one line
-        try:
-            model = ASRModel.restore_from(str(model_path), map_location=device, save_restore_connector=_QuickRestore())
-        except (tarfile.TarError, EOFError, RuntimeError) as error:
-            raise ValueError(f"{model_path}: cannot be restored, damaged? ({str(error).splitlines()[0]})") from error
+        model = _restore(model_path, device)
     else:
         try:
             model = ASRModel.from_pretrained(str(pretrained_name), map_location=device)
@@ -88,6 +90,35 @@ def load_ctc_model(
     if not isinstance(model, EncDecCTCModel):
         raise ValueError(f"{model_path or pretrained_name}: a {type(model).__name__}, expected a CTC model")
     return model.to(device).eval()
+
+
+def _restore(path: Path, device: torch.device) -> Any:
+    """Restore a file; whatever is wrong with it is said in one line, NeMo's own account of it is not printed."""
+    config = read_nemo_config(path)
+    try:
+        with logging.temp_verbosity(logging.CRITICAL):
+            return ASRModel.restore_from(str(path), map_location=device, save_restore_connector=_QuickRestore())
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path}: its weights are refused, {describe_refusal(error)}") from error
+    except (tarfile.TarError, EOFError, RuntimeError, OSError) as error:
+        reason = next(iter(str(error).splitlines()), "it ends too early")
+        raise ValueError(f"{path}: cannot be restored, damaged? ({reason})") from error
+    except Exception as error:  # hydra's, omegaconf's or a constructor's, as a setting that cannot be meets one of them
+        raise ValueError(f"{path}: its configuration builds no model ({_why(config, error)})") from error
+
+
+def _why(config: Mapping[str, Any], error: Exception) -> str:
+    """Why a model cannot be built. NeMo ends with another error than the first one, so one of ours is built again."""
+    from nemo_models.ctc_model import XLSRCTCModel
+
+    if config.get("target") == f"{XLSRCTCModel.__module__}.{XLSRCTCModel.__name__}":
+        try:
+            with no_init_weights():
+                XLSRCTCModel(cfg=OmegaConf.create(dict(config)))
+        except Exception as first:
+            error = first
+    cause = error.__cause__ if isinstance(error, InstantiationException) else error
+    return " ".join(f"{type(cause).__name__}: {cause}".split())
 
 
 def choose_number_format(model: EncDecCTCModel, compute_dtype: str | None = None) -> str:

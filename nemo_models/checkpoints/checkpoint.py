@@ -17,6 +17,8 @@ from nemo_models.w2v_bert_encoder import W2VBertEncoder
 from nemo_models.xlsr_encoder import XLSREncoder
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+FILE_SUFFIXES = (".pt", ".pth", ".bin", ".nemo", ".safetensors", ".ckpt")
+"""What a hub id does not end in: such a name is of a file that is missing."""
 MASK_VECTOR = "masked_spec_embed"
 """What masked frames become. Only training uses it, and checkpoints fine-tuned without masks lack it."""
 
@@ -60,6 +62,8 @@ class EncoderCheckpoint:
         kind: transformers' `model_type`: `wav2vec2` or `wav2vec2-bert`.
         mask_padding: Whether normalisation and attention leave padding out; see `XLSREncoder`.
         head: The CTC head that comes with it.
+        normalizer_fingerprint: Of this project's text normalisation, where the head was trained on transcripts that
+            went through it.
         reference: The source as a model of its own.
     """
 
@@ -72,15 +76,17 @@ class EncoderCheckpoint:
     kind: str = "wav2vec2"
     mask_padding: bool = True
     head: CTCHead | None = None
+    normalizer_fingerprint: str | None = None
     reference: Reference | None = None
 
 
-def load_checkpoint(source: str) -> EncoderCheckpoint:
+def load_checkpoint(source: str, with_head: bool = True) -> EncoderCheckpoint:
     """Read a checkpoint.
 
     Args:
         source: A fairseq `.pt`, a folder with Hugging Face's `config.json` and weights, a hub id such as
             `facebook/wav2vec2-large-xlsr-53`, or a `.nemo` of this project.
+        with_head: Read a CTC head; otherwise nothing that is wrong with it or its vocabulary matters.
 
     Returns:
         Its encoder and CTC head, every tensor of the source either in one of them or in `left_out`.
@@ -93,17 +99,17 @@ def load_checkpoint(source: str) -> EncoderCheckpoint:
     if path.is_dir():
         from nemo_models.checkpoints.huggingface_checkpoint import load_huggingface
 
-        return load_huggingface(path, source)
+        return load_huggingface(path, source, with_head)
     if path.is_file() and path.suffix == ".nemo":
-        return _load_nemo(path)
+        return _load_nemo(path, with_head)
     if path.is_file():
         from nemo_models.checkpoints.fairseq_checkpoint import load_fairseq
 
-        return load_fairseq(path)
-    if HUB_ID.fullmatch(source) and not path.suffix:
+        return load_fairseq(path, with_head)
+    if HUB_ID.fullmatch(source) and path.suffix not in FILE_SUFFIXES:
         from nemo_models.checkpoints.huggingface_checkpoint import download_huggingface, load_huggingface
 
-        return load_huggingface(download_huggingface(source), source)
+        return load_huggingface(download_huggingface(source), source, with_head)
     raise FileNotFoundError(
         f"{source}: no such checkpoint; give a fairseq .pt, a Hugging Face folder, a hub id (owner/name) or a .nemo"
     )
@@ -136,7 +142,7 @@ def load_encoder_weights(encoder: XLSREncoder | W2VBertEncoder, checkpoint: Enco
     encoder.network.load_state_dict(weights, strict=True, assign=is_weightless)
 
 
-def _load_nemo(path: Path) -> EncoderCheckpoint:
+def _load_nemo(path: Path, with_head: bool) -> EncoderCheckpoint:
     from nemo_models.model_loading import load_ctc_model
 
     model = load_ctc_model(path)
@@ -145,6 +151,7 @@ def _load_nemo(path: Path) -> EncoderCheckpoint:
     layer = model.decoder.decoder_layers[0]
     labels = tuple(model.decoder.vocabulary)
     vocabulary = source_vocabulary(model.cfg) or Vocabulary((*labels, "<blank>"), len(labels))
+    head = CTCHead(layer.weight[vocabulary.classes, :, 0], layer.bias[vocabulary.classes], vocabulary, str(path))
     return EncoderCheckpoint(
         source=str(path),
         architecture=dict(model.cfg.encoder.architecture),
@@ -154,5 +161,6 @@ def _load_nemo(path: Path) -> EncoderCheckpoint:
         left_out=(),
         kind=model.encoder.network.config.model_type,
         mask_padding=getattr(model.encoder, "mask_padding", True),
-        head=CTCHead(layer.weight[vocabulary.classes, :, 0], layer.bias[vocabulary.classes], vocabulary, str(path)),
+        head=head if with_head else None,
+        normalizer_fingerprint=model.cfg.get("normalizer_fingerprint"),
     )

@@ -14,7 +14,7 @@ import torch
 from nemo_models.checkpoints.checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.fairseq_config import NAMED_CLASSES, architecture_from_fairseq, read_configuration
 from nemo_models.checkpoints.fairseq_reference import FairseqReference
-from nemo_models.checkpoints.tensor_files import load_tensors
+from nemo_models.checkpoints.tensor_files import check_is_payload, load_tensors
 from nemo_models.ctc_head import CTCHead, fairseq_vocabulary, parse_fairseq_dictionary
 from nemo_models.waveform_normalizer import FAIRSEQ_EPSILON
 
@@ -38,6 +38,10 @@ _NAMES: tuple[tuple[str, str], ...] = (
     (r"encoder\.pos_conv\.0\.bias", "encoder.pos_conv_embed.conv.bias"),
     (r"encoder\.pos_conv\.0\.weight_g", "encoder.pos_conv_embed.conv.parametrizations.weight.original0"),
     (r"encoder\.pos_conv\.0\.weight_v", "encoder.pos_conv_embed.conv.parametrizations.weight.original1"),
+    (
+        r"encoder\.pos_conv\.0\.parametrizations\.weight\.original([01])",  # the same as newer torch names them
+        r"encoder.pos_conv_embed.conv.parametrizations.weight.original\1",
+    ),
     (_LAYER + r"self_attn\.([kvq]|out)_proj\.(weight|bias)", r"encoder.layers.\1.attention.\2_proj.\3"),
     (_LAYER + r"self_attn_layer_norm\.(weight|bias)", r"encoder.layers.\1.layer_norm.\2"),
     (_LAYER + r"fc1\.(weight|bias)", r"encoder.layers.\1.feed_forward.intermediate_dense.\2"),
@@ -48,11 +52,12 @@ _NAMES: tuple[tuple[str, str], ...] = (
 """fairseq's names → transformers' names; each is matched whole."""
 
 
-def load_fairseq(path: Path) -> EncoderCheckpoint:
+def load_fairseq(path: Path, with_head: bool = True) -> EncoderCheckpoint:
     """Read a fairseq wav2vec 2.0 checkpoint, pretrained or fine-tuned with CTC.
 
     Args:
         path: The `.pt` file; a fine-tuned model's `dict.ltr.txt` beside it where the file does not hold the dictionary.
+        with_head: Read a CTC head and its dictionary.
 
     Returns:
         The encoder by transformers' names, with the settings of the task that it was trained for, and a CTC head.
@@ -67,7 +72,9 @@ def load_fairseq(path: Path) -> EncoderCheckpoint:
     model, task = read_configuration(path, content)
     architecture = architecture_from_fairseq(model, str(path))
     named, left_out = rename_tensors(weights, str(path))
-    head = _read_head(path, content, task, weights)
+    head = _read_head(path, content, task, weights) if with_head else None
+    if not with_head:
+        weights = {name: tensor for name, tensor in weights.items() if not name.startswith(HEAD)}
     normalize = bool(task.get("normalize", model.get("normalize", model.get("extractor_mode") == "layer_norm")))
     return EncoderCheckpoint(
         source=str(path),
@@ -129,7 +136,11 @@ def _read_head(
         return CTCHead(weight, bias, fairseq_vocabulary(list(symbols)[4:]), f"{path} (task_state)")
     if not beside.is_file():
         return CTCHead(weight, bias, None, str(beside))
-    lines = beside.read_text(encoding="utf-8").splitlines()
+    check_is_payload(beside)
+    try:
+        lines = beside.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{beside}: not UTF-8 ({error})") from error
     return CTCHead(weight, bias, parse_fairseq_dictionary(lines, str(beside)), str(beside))
 
 

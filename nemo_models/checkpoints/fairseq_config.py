@@ -16,10 +16,18 @@ class Inert:
         self.arguments = arguments
 
 
-def _inert(name: str) -> tuple[type, str]:
-    return type(name.rpartition(".")[2], (Inert,), {}), name
+class InertArray(Inert):
+    """As `Inert`, for what is given its contents by `__setstate__`: numpy's numbers and arrays."""
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
 
 
+def _inert(name: str, base: type[Inert] = Inert) -> tuple[type, str]:
+    return type(name.rpartition(".")[2], (base,), {}), name
+
+
+NUMPY_CORES, NUMPY_MAKERS = ("core", "_core"), ("scalar", "_reconstruct")
 NAMED_CLASSES: list[Any] = [
     argparse.Namespace,
     collections.defaultdict,
@@ -35,9 +43,11 @@ NAMED_CLASSES: list[Any] = [
     _inert("omegaconf.base.ContainerMetadata"),
     _inert("omegaconf.base.Metadata"),
     *(_inert(f"omegaconf.nodes.{kind}Node") for kind in ("Any", "Integer", "Float", "Boolean", "String", "Enum")),
+    *(_inert(f"numpy.{part}.multiarray.{name}", InertArray) for part in NUMPY_CORES for name in NUMPY_MAKERS),
+    *(_inert(f"numpy.{name}", InertArray) for name in ("dtype", "ndarray")),
 ]
-"""What genuine fairseq files name. fairseq's and omegaconf's own classes are stand-ins, so that not even their
-constructors run."""
+"""What genuine fairseq files name. fairseq's, omegaconf's and numpy's own classes are stand-ins, so that not even their
+constructors run; numpy's are in the state of the training, which nothing here reads."""
 
 
 def read_configuration(path: Path, content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -88,6 +98,13 @@ def architecture_from_fairseq(model: Mapping[str, Any], source: str = "the check
             names = " or ".join(map(repr, supported))
             adapters = " (language adapters, as MMS's fine-tuned models have)" if value[key] == "trf_adp" else ""
             raise ValueError(f"{source}: has {key}={value[key]!r}{adapters}; only {names} is supported")
+    try:
+        return _translate(value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{source}: its configuration holds what cannot be ({error})") from error
+
+
+def _translate(value: Mapping[str, Any]) -> dict[str, Any]:
     convolutions = parse_conv_layers(value["conv_feature_layers"])
     return {
         "conv_dim": [width for width, _, _ in convolutions],
@@ -155,7 +172,7 @@ def parse_conv_layers(text: str) -> list[tuple[int, int, int]]:
         raise ValueError
 
     try:
-        layers = read(ast.parse(text.strip(), mode="eval").body)
+        layers = read(ast.parse(str(text).strip(), mode="eval").body)
         if layers and all(len(layer) == 3 and all(isinstance(n, int) and n > 0 for n in layer) for layer in layers):
             return layers
     except (ValueError, SyntaxError, TypeError, RecursionError):

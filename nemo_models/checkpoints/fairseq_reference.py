@@ -78,9 +78,12 @@ class FairseqReference:
         return functional.gelu(signal)
 
     def _positions(self, hidden: torch.Tensor) -> torch.Tensor:
-        direction = self._required("encoder.pos_conv.0.weight_v")
+        length_name, direction_name = "encoder.pos_conv.0.weight_g", "encoder.pos_conv.0.weight_v"
+        if self._tensor(direction_name) is None:  # newer torch's names
+            length_name, direction_name = (f"encoder.pos_conv.0.parametrizations.weight.original{n}" for n in (0, 1))
+        direction = self._required(direction_name)
         length = direction.square().sum(dim=(0, 1), keepdim=True).sqrt()
-        weight = self._required("encoder.pos_conv.0.weight_g") * direction / length
+        weight = self._required(length_name) * direction / length
         kernel = weight.shape[2]
         positions = functional.conv1d(
             hidden.transpose(1, 2),

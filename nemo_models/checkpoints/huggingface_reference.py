@@ -1,7 +1,7 @@
 """The source of a Hugging Face checkpoint, run by transformers alone: its loading, its front-end, its model."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from transformers.utils import logging
 from data_prep.audio import SAMPLE_RATE_HZ
 from nemo_models.checkpoints.checkpoint import SourceRun
 from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
+
+FRONT_END_FILES = ("processor_config.json", "preprocessor_config.json")
+"""Where transformers 5 and earlier ones write the feature extractor's settings; transformers itself reads them."""
 
 
 class HuggingFaceReference:
@@ -72,8 +75,9 @@ class HuggingFaceReference:
         model = (with_head if self._has_head else plain).from_pretrained(
             self._folder, dtype=torch.float32, local_files_only=True
         )
-        if (self._folder / "preprocessor_config.json").exists():
-            return model.eval(), extractor.from_pretrained(self._folder, local_files_only=True)
+        if any((self._folder / name).exists() for name in FRONT_END_FILES):
+            with suppress(OSError):  # a processor's file that says nothing of the front-end
+                return model.eval(), extractor.from_pretrained(self._folder, local_files_only=True)
         return model.eval(), extractor()
 
 

@@ -57,7 +57,10 @@ def prove_import(model: XLSRCTCModel, checkpoint: EncoderCheckpoint, with_head: 
         ValueError: A difference is beyond `TOLERANCE`; all are named.
     """
     assert checkpoint.reference is not None
-    differences = compare_with_source(model, checkpoint, checkpoint.reference, with_head)
+    try:
+        differences = compare_with_source(model, checkpoint, checkpoint.reference, with_head)
+    except (RuntimeError, TypeError, ValueError) as error:  # settings with which a model is built and cannot run
+        raise ValueError(f"{checkpoint.source}: cannot be run ({' '.join(str(error).split())})") from error
     judged = {name: value for name, value in differences.items() if not name.startswith(END_TO_END)}
     beyond = {name: value for name, value in judged.items() if not value <= TOLERANCE}
     if beyond:

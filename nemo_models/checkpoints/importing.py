@@ -27,7 +27,7 @@ def import_checkpoint(source: str, labels: Sequence[str], head: str = "auto", se
         source: As `load_checkpoint` takes it.
         labels: Characters for a new head.
         head: `auto`: the checkpoint's own CTC head with its vocabulary where it has one, else a new one; `new`: a new
-            one whatever it has.
+            one whatever it has, which is then not read.
         seed: For a new head's random weights.
 
     Returns:
@@ -40,8 +40,8 @@ def import_checkpoint(source: str, labels: Sequence[str], head: str = "auto", se
     """
     if head not in HEADS:
         raise ValueError(f"head is {head}, expected one of {', '.join(HEADS)}")
-    checkpoint = load_checkpoint(source)
-    keeps_head = head == "auto" and checkpoint.head is not None
+    checkpoint = load_checkpoint(source, with_head=head == "auto")
+    keeps_head = checkpoint.head is not None
     model = model_from_checkpoint(checkpoint, None if keeps_head else labels, seed)
     if checkpoint.reference is not None:
         proof = prove_import(model, checkpoint, keeps_head)

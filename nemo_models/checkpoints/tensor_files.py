@@ -41,12 +41,16 @@ def load_tensors(path: Path, named_classes: Sequence[Any] = ()) -> Any:
         with torch.serialization.safe_globals(list(named_classes)):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
-        blocked = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = f"it names {blocked[1]}, which this reader does not admit" if blocked else NO_PICKLE
-        raise ValueError(f"{path}: refused, {reason}") from error
+        raise ValueError(f"{path}: refused, {describe_refusal(error)}") from error
     except (SafetensorError, RuntimeError, EOFError, KeyError, AttributeError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), "it ends too early")
         raise ValueError(f"{path}: cut short or damaged ({reason})") from error
+
+
+def describe_refusal(error: pickle.UnpicklingError) -> str:
+    """Why torch refused a pickle: what it names, without torch's advice to run it all the same."""
+    blocked = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f"it names {blocked[1]}, which this reader does not admit" if blocked else NO_PICKLE
 
 
 def check_is_payload(path: Path) -> None:

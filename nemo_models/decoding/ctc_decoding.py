@@ -36,7 +36,8 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
     It takes NeMo's settings and answers NeMo's calls. `frame_confidence` is NeMo's measure
     (`confidence_cfg.method_cfg`); that of characters and words is the share of the beam that agrees (see `confidence`),
     whatever `aggregation` says.
-    Text is the labels as they were found: no space is taken from before a punctuation mark. Settings beyond NeMo's:
+    Text is the labels as they were found, but for spaces at its ends, which transformers strips too; no space is taken
+    from before a punctuation mark. Settings beyond NeMo's:
     `beam.boosting_tree.phrase_weights` (see `phrase_boosting`), and `strategy=pyctcdecode` takes an ARPA over words.
     """
 
@@ -140,7 +141,7 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
         beams = found
         if confidence and not self.searches_beam:
             beams = self._search(self._search_beside_greedy, log_probs, lengths, True)
-        found = found if n_best else [hypotheses[:1] for hypotheses in found]
+        found = [_without_repeats(hypotheses) if n_best else hypotheses[:1] for hypotheses in found]
         if timestamps or confidence:
             for hypotheses, beam, row, length in zip(found, beams, log_probs.cpu(), lengths.tolist(), strict=True):
                 if confidence:
@@ -149,6 +150,10 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
                     for hypothesis in hypotheses:
                         hypothesis.timestamp = self._timestamps(hypothesis, row[:length])
         return found
+
+    def decode_ids_to_str(self, tokens: list[int]) -> str:
+        """As NeMo's, without spaces at the ends."""
+        return super().decode_ids_to_str(tokens).strip()
 
     def _search(
         self, search: Any, log_probs: torch.Tensor, lengths: torch.Tensor, n_best: bool
@@ -169,7 +174,7 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
         return search
 
     def _distinct(self, hypotheses: list[Hypothesis], by_frame: bool) -> list[Hypothesis]:
-        """Give each hypothesis its tokens and text, and keep the best of those with the same text.
+        """Give each hypothesis its tokens and text, and keep the best of those with the same tokens.
 
         Args:
             hypotheses: As the search gives them, best first.
@@ -192,15 +197,22 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
         frames = self._get_confidence_tensor(log_probs).clamp(0, 1).tolist()
         for hypothesis in hypotheses:
             hypothesis.frame_confidence = frames
-            hypothesis.token_confidence = agreement(hypothesis.tokens, tokens, shares)
+            inside = self._without_edges(hypothesis.tokens)
+            hypothesis.token_confidence = agreement(hypothesis.tokens, tokens, shares)[inside]
             hypothesis.word_confidence = agreement(self._words(hypothesis), words, shares)
 
     def _words(self, hypothesis: Hypothesis) -> list[str]:
         return [word for word in hypothesis.text.split(self.word_seperator) if word]
 
+    def _without_edges(self, tokens: Sequence[int]) -> slice:
+        """Where the characters of the text stand among the tokens: those but for spaces at the ends."""
+        written = [index for index, text in enumerate(self.decode_ids_to_tokens(list(tokens))) if text.strip()]
+        return slice(written[0], written[-1] + 1) if written else slice(0)
+
     def _timestamps(self, hypothesis: Hypothesis, log_probs: torch.Tensor) -> dict[str, Any]:
-        spans = align_tokens(log_probs.numpy(), hypothesis.tokens).tolist()
-        characters = self.decode_ids_to_tokens(hypothesis.tokens)
+        inside = self._without_edges(hypothesis.tokens)
+        spans = align_tokens(log_probs.numpy(), hypothesis.tokens).tolist()[inside]
+        characters = self.decode_ids_to_tokens(hypothesis.tokens)[inside]
         times = {"char": [self._time("char", text, *span) for text, span in zip(characters, spans, strict=True)]}
         times["word"] = [
             self._time("word", "".join(characters[first:last]), spans[first][0], spans[last - 1][1])
@@ -235,6 +247,14 @@ def complete_decoding_config(given: Mapping[str, Any] | DictConfig) -> DictConfi
     config = OmegaConf.merge(OmegaConf.create(defaults), OmegaConf.create(plain))
     assert isinstance(config, DictConfig)
     return config
+
+
+def _without_repeats(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+    """The first of each text; tokens may differ in spaces at the ends alone."""
+    best: dict[str, Hypothesis] = {}
+    for hypothesis in hypotheses:
+        best.setdefault(hypothesis.text, hypothesis)
+    return list(best.values())
 
 
 def _find_words(characters: Sequence[str], separator: str) -> list[tuple[int, int]]:

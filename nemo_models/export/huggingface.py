@@ -1,10 +1,7 @@
 """A model as Hugging Face's `Wav2Vec2ForCTC` or `Wav2Vec2BertForCTC`: a folder that `transformers.pipeline` takes."""
 
-import gzip
 import json
-import os
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +22,13 @@ from nemo_models.ctc_head import FAIRSEQ_TOKENIZER, Vocabulary, source_vocabular
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.lm_bundle import LM_KEY
 from nemo_models.export.exporting import pad_waveforms, probe_waveforms
+from nemo_models.export.word_lm import open_processor_with_lm, write_word_lm
 from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
 
 WORD_DELIMITER = "|"
 BLANK_NAMES = ("<pad>", "[PAD]", "<blank>")
 SPECIAL_NAMES = {"bos_token": ("<s>", "[BOS]"), "eos_token": ("</s>", "[EOS]"), "unk_token": ("<unk>", "[UNK]")}
 """Labels that a head brought from elsewhere may have; a head of this project has none of them."""
-LM_FOLDER = "language_model"
-"""pyctcdecode's names: this folder with `attrs.json`, `unigrams.txt` and the model, beside `alphabet.json`."""
 
 
 def write_huggingface(
@@ -71,6 +67,11 @@ def write_huggingface(
             "the model's language model stays behind: it is one of characters, and transformers decodes with one of "
             "words, which lm= takes (ARPA)"
         )
+    temperature = model.decoder.temperature
+    if temperature != 1:
+        notes.append(
+            f"decoding.temperature={temperature:g} stays behind: divide the logits by it (format=onnx does so inside)"
+        )
     notes += _note_epsilon(model)
     return notes
 
@@ -102,11 +103,24 @@ def hugging_face_vocabulary(labels: Sequence[str]) -> Vocabulary:
 def compare_huggingface(model: XLSRCTCModel, folder: Path) -> float:
     """Load a folder with transformers alone and run it on noise, each waveform alone and all in a padded batch.
 
-    Wav2Vec2-BERT is given transformers' features on both sides: it magnifies their last bit, see `import_proof`.
+    Wav2Vec2-BERT is given transformers' features on both sides: it magnifies their last bit, see `import_proof`. The
+    model is taken at temperature 1, since the folder holds no other.
 
     Returns:
         The largest difference of a log-probability on a valid frame from the model's, natural log.
+
+    Raises:
+        ValueError: A language model is in the folder, and transformers cannot open its processor.
     """
+    open_processor_with_lm(folder)
+    temperature, model.decoder.temperature = model.decoder.temperature, 1.0
+    try:
+        return _largest_difference(model, folder)
+    finally:
+        model.decoder.temperature = temperature
+
+
+def _largest_difference(model: XLSRCTCModel, folder: Path) -> float:
     network = AutoModelForCTC.from_pretrained(folder).eval()
     vocabulary = vocabulary_for_export(model)
     extractor = AutoFeatureExtractor.from_pretrained(folder)
@@ -128,45 +142,6 @@ def compare_huggingface(model: XLSRCTCModel, folder: Path) -> float:
         for row, other, count in zip(expected, found, frames, strict=True):
             largest = max(largest, (row[:count] - other[:count]).abs().max().item())
     return largest
-
-
-def write_word_lm(folder: Path, lm: Path, vocabulary: Vocabulary, alpha: float, beta: float) -> list[str]:
-    """Write a word language model the way pyctcdecode, and so `Wav2Vec2ProcessorWithLM`, reads one.
-
-    pyctcdecode itself is not needed for that.
-
-    Args:
-        folder: Of the export.
-        lm: ARPA, plain or gzip. KenLM's binary form has no list of words, without which pyctcdecode decodes badly.
-        vocabulary: The tokens of the head that is written.
-        alpha: Weight of the language model's score.
-        beta: Added for each word.
-
-    Returns:
-        What the user should know, a sentence each.
-
-    Raises:
-        ValueError: It is no ARPA file, or the model can write none of its words.
-    """
-    target = folder / LM_FOLDER
-    target.mkdir()
-    with (target / "lm.arpa").open("wb") as copy:
-        for line in _read_arpa(lm):
-            copy.write(line)
-    words = list(_read_words(target / "lm.arpa", lm))
-    labels = vocabulary.labels
-    writable = [word for word in words if set(word) <= set(labels)]
-    if not writable:
-        raise ValueError(
-            f"{lm}: the model can write none of its {len(words)} words; expected a language model of words"
-        )
-    (target / "unigrams.txt").write_text("".join(f"{word}\n" for word in sorted(writable)), encoding="utf-8")
-    settings = {"alpha": alpha, "beta": beta, "unk_score_offset": -10.0, "score_boundary": True}
-    (target / "attrs.json").write_text(json.dumps(settings), encoding="utf-8")
-    blank = vocabulary.blank
-    alphabet = {"labels": [*labels[:blank], "", *labels[blank:]], "is_bpe": False}
-    (folder / "alphabet.json").write_text(json.dumps(alphabet, ensure_ascii=False), encoding="utf-8")
-    return [f"language model: {len(writable)} of {len(words)} words can be written with the model's labels"]
 
 
 def _kind(model: XLSRCTCModel) -> str:
@@ -212,9 +187,10 @@ def _write_processor(model: XLSRCTCModel, folder: Path, vocabulary: Vocabulary, 
     numbers = {token: row for row, token in enumerate(vocabulary.tokens)}
     (folder / "vocab.json").write_text(json.dumps(numbers, ensure_ascii=False), encoding="utf-8")
     assert vocabulary.tokenizer is not None
+    absent = {key: None for key in SPECIAL_NAMES if vocabulary.tokenizer[key] not in numbers}  # else they are added
     Wav2Vec2CTCTokenizer(
         str(folder / "vocab.json"),
-        **vocabulary.tokenizer,
+        **{**vocabulary.tokenizer, **absent},
         pad_token=vocabulary.tokens[vocabulary.blank],
         clean_up_tokenization_spaces=False,
     ).save_pretrained(folder)
@@ -238,37 +214,3 @@ def _write_processor(model: XLSRCTCModel, folder: Path, vocabulary: Vocabulary, 
         content: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
         content["processor_class"] = processor_class
         (folder / name).write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-
-
-def _read_arpa(path: Path) -> Iterator[bytes]:
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-        try:
-            first = stream.readline()
-            while first == b"\n":
-                first = stream.readline()
-            if first.strip() != b"\\data\\":
-                raise ValueError(f"{path}: not an ARPA file (expected \\data\\ at its beginning, found {first[:20]!r})")
-            yield first
-            yield from stream
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{path}: not a complete gzip file ({error})") from error
-
-
-def _read_words(arpa: Path, source: Path) -> Iterator[str]:
-    inside = False
-    with arpa.open(encoding="utf-8", newline="\n") as lines:
-        try:
-            for number, line in enumerate(lines, start=1):
-                if line.startswith("\\"):
-                    if inside:
-                        return
-                    inside = line.startswith("\\1-grams:")
-                elif inside and line.strip():
-                    fields = line.rstrip(os.linesep).split("\t")
-                    if len(fields) < 2:
-                        raise ValueError(f"{source}:{number}: {line.strip()!r}, expected a score and a word")
-                    if fields[1] not in ("<s>", "</s>", "<unk>"):
-                        yield fields[1]
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{source}: not UTF-8 ({error})") from error
-    raise ValueError(f"{source}: not a complete ARPA file (its list of single words does not end)")

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from nemo.core.classes import typecheck
+from omegaconf import OmegaConf
 
 from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.decoding.lm_bundle import LM_KEY
 from nemo_models.decoding.strategy import mask_log_probs
 from nemo_models.export.exporting import pad_waveforms, probe_waveforms
 from nemo_models.nemo_contract import PretrainedEncoder
@@ -126,6 +128,8 @@ def write_onnx(
         notes.append("int8: activations are scaled over a whole batch, so a text may depend on it; run one at a time")
     if metadata.get("normalize") is False:  # Wav2Vec2-BERT's features are the same at any loudness
         notes.append("sherpa-onnx normalises waveforms, which this model was not trained on: do not use it there")
+    if OmegaConf.select(model.cfg, LM_KEY):
+        notes.append("the model's language model stays behind: a graph gives log-probabilities, which decode greedily")
     return path, notes
 
 

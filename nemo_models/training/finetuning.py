@@ -48,7 +48,7 @@ def fine_tune(cfg: DictConfig) -> Path:
         ValueError: The manifests cannot be trained on (every problem is named), or the checkpoint does not fit.
     """
     labels = load_alphabet(Path(cfg.alphabet) if cfg.alphabet else None)
-    checkpoint = load_checkpoint(str(cfg.init_from_xlsr)) if cfg.init_from_xlsr else None
+    checkpoint = load_checkpoint(str(cfg.init_from_xlsr), with_head=False) if cfg.init_from_xlsr else None
     _complete_config(cfg, labels, checkpoint)
     if is_global_rank_zero():  # once is enough for all processes
         check_training(cfg, labels)

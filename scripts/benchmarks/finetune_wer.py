@@ -99,7 +99,7 @@ def run_ours(arguments: argparse.Namespace) -> list[dict[str, float]]:
         config = compose("xlsr_tiny_hi", overrides=overrides)
     OmegaConf.set_struct(config, False)
     torch.manual_seed(config.seed)
-    checkpoint = load_checkpoint(str(CHECKPOINT))
+    checkpoint = load_checkpoint(str(CHECKPOINT), with_head=False)
     config.model.labels = load_alphabet()
     config.model.encoder.architecture = dict(checkpoint.architecture)
     config.model.preprocessor.update(normalize=checkpoint.normalize, epsilon=checkpoint.epsilon)

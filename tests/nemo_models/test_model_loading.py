@@ -1,5 +1,9 @@
 """Restoring models, and what is said where that cannot be."""
 
+import io
+import os
+import tarfile
+
 import pytest
 import torch
 
@@ -47,6 +51,51 @@ def test_bad_models_are_named_in_one_line(saved, tmp_path, hindi_lm):
         with pytest.raises((ValueError, FileNotFoundError), match=named) as error:
             load_ctc_model(**arguments)
         assert "\n" not in str(error.value)
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.mkdir, ("it_ran",)
+
+
+def _change_member(path, target, member, change):
+    """Copy a `.nemo` with the bytes of one of its files changed."""
+    with tarfile.open(path) as old, tarfile.open(target, "w:") as new:
+        for info in old.getmembers():
+            if info.isfile():
+                content = old.extractfile(info).read()
+                content = change(content) if info.name.endswith(member) else content
+                info.size = len(content)
+                new.addfile(info, io.BytesIO(content))
+
+
+def _pickled(_):
+    stream = io.BytesIO()
+    torch.save({"x": Hostile()}, stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("member", "change", "message"),
+    [
+        ("weights.ckpt", _pickled, r"its weights are refused, it names (posix|nt)\.mkdir"),
+        ("weights.ckpt", lambda content: content[:5000], "cannot be restored, damaged"),
+        ("config.yaml", lambda text: text.replace(b"mask_padding:", b"surprise:"), "builds no model.*'surprise'"),
+        ("config.yaml", lambda text: text.replace(b"conv_dim:", b"conv_tim:"), "builds no model.*missing.*conv_dim"),
+        ("config.yaml", lambda text: text.replace(b"encoder:", b"other:", 1), "builds no model.*encoder"),
+    ],
+    ids=["code", "cut", "unknown key", "missing key", "no encoder"],
+)
+def test_what_is_wrong_inside_a_file_is_said_in_one_line_with_its_name(
+    saved, tmp_path, monkeypatch, capfd, member, change, message
+):
+    monkeypatch.chdir(tmp_path)
+    _change_member(saved, tmp_path / "x.nemo", member, change)
+    with pytest.raises(ValueError, match=rf"x\.nemo: .*{message}") as error:
+        load_ctc_model(tmp_path / "x.nemo")
+    assert "\n" not in str(error.value) and "weights_only" not in str(error.value)
+    assert not (tmp_path / "it_ran").exists()
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_device_follows_nemos_rule(monkeypatch):

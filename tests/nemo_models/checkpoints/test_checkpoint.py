@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from topology import architecture
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining, Wav2Vec2Model
 
+from nemo_models.checkpoints import huggingface_checkpoint
 from nemo_models.checkpoints.checkpoint import EncoderCheckpoint, load_checkpoint, load_encoder_weights
 from nemo_models.checkpoints.fairseq_checkpoint import rename_tensors
 from nemo_models.checkpoints.fairseq_config import architecture_from_fairseq, parse_conv_layers
@@ -121,6 +122,34 @@ class TestFairseq:
         assert (found.head is not None) == (layout == "fine-tuned")
         assert [name.removeprefix("w2v_encoder.w2v_model.") for name in found.left_out] == list(expected.left_out)
 
+    def test_newer_names_of_weight_norm_give_the_same_encoder(
+        self, oracle: Path, fairseq_content: dict, tmp_path: Path
+    ):
+        names = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
+        weights = dict(fairseq_content["model"])
+        for old, new in names.items():
+            weights[f"encoder.pos_conv.0.{new}"] = weights.pop(f"encoder.pos_conv.0.{old}")
+        torch.save({**fairseq_content, "model": weights}, tmp_path / "x.pt")
+        found, expected = load_checkpoint(str(tmp_path / "x.pt")), load_checkpoint(str(oracle))
+        assert found.weights.keys() == expected.weights.keys()
+        assert all(torch.equal(found.weights[name], tensor) for name, tensor in expected.weights.items())
+        batches = [[torch.randn(8000, generator=torch.Generator().manual_seed(0))]]
+        (run,), (other,) = found.reference(batches), expected.reference(batches)
+        assert torch.equal(run.frames, other.frames)
+
+    @pytest.mark.parametrize("state", [np.float64(3.5), np.arange(3.0), {"best": np.float32(1)}], ids=str)
+    def test_numpy_in_the_state_of_the_training_is_no_danger(self, fairseq_content: dict, tmp_path: Path, state: Any):
+        torch.save({**fairseq_content, "extra_state": {"val": state}}, tmp_path / "x.pt")
+        assert load_checkpoint(str(tmp_path / "x.pt")).weights
+
+    @pytest.mark.parametrize("change", [{"conv_feature_layers": 5}, {"encoder_layers": "many"}, {"conv_pos": [1]}])
+    def test_settings_that_cannot_be_name_the_file(self, fairseq_content: dict, tmp_path: Path, change: dict):
+        model = {**fairseq_content["cfg"]["model"], **change}
+        torch.save({**fairseq_content, "cfg": {"model": model}}, tmp_path / "x.pt")
+        with pytest.raises(ValueError, match=r"x\.pt: its configuration holds what cannot be") as raised:
+            load_checkpoint(str(tmp_path / "x.pt"))
+        assert "\n" not in str(raised.value)
+
     def test_unknown_tensor_stops_the_import_by_name(self, fairseq_content: dict, tmp_path: Path):
         fairseq_content = {**fairseq_content, "model": {**fairseq_content["model"], "encoder.surprise": torch.zeros(1)}}
         torch.save(fairseq_content, tmp_path / "x.pt")
@@ -210,6 +239,25 @@ class TestHuggingFace:
         (huggingface_folder / "preprocessor_config.json").write_text('{"sampling_rate": 8000}')
         with pytest.raises(ValueError, match="8000 Hz"):
             load_checkpoint(str(huggingface_folder))
+
+    def test_index_that_names_no_files_is_refused(self, huggingface_folder: Path):
+        (huggingface_folder / "model.safetensors").unlink()
+        for content in ('{"weight_map": ["a"]}', '{"weight_map": {"a": 5}}', '{"weight_map": {}}', "{}"):
+            (huggingface_folder / "model.safetensors.index.json").write_text(content)
+            with pytest.raises(ValueError, match=r"index\.json: weight_map does not tell"):
+                load_checkpoint(str(huggingface_folder))
+
+    def test_a_hub_id_may_have_a_dot(self, huggingface_folder: Path, monkeypatch: pytest.MonkeyPatch):
+        asked = []
+        monkeypatch.setattr(
+            huggingface_checkpoint, "download_huggingface", lambda hub_id: asked.append(hub_id) or huggingface_folder
+        )
+        assert load_checkpoint("facebook/w2v-bert-2.0").source == "facebook/w2v-bert-2.0"
+        for name in ("models/x.pt", "models/x.nemo", "models/x.safetensors", "models/x.bin"):
+            with pytest.raises(FileNotFoundError, match="no such checkpoint"):
+                load_checkpoint(name)
+        assert asked == ["facebook/w2v-bert-2.0"]
+        assert "processor_config.json" in huggingface_checkpoint.OTHER_FILES
 
     def test_other_model_type_damage_and_absence_are_named(self, huggingface_folder: Path, tmp_path: Path):
         other = shutil.copytree(huggingface_folder, tmp_path / "other")

@@ -8,8 +8,9 @@ import pytest
 import torch
 from family import ENGLISH, HINDI, random_model, write_fairseq, write_huggingface, write_member
 from topology import architecture, write_fairseq_checkpoint
-from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
+from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2Processor
 
+from data_prep.text import NORMALIZER_FINGERPRINT
 from nemo_models.checkpoints.checkpoint import load_checkpoint
 from nemo_models.checkpoints.import_proof import fixed_waveforms, prove_import
 from nemo_models.checkpoints.importing import import_checkpoint
@@ -115,13 +116,104 @@ def test_dictionary_of_another_form_is_refused_by_line(line: str):
         ({"hidden_size": 48}, "tensors do not fit.*the configuration says"),
         ({"num_hidden_layers": 4}, "missing encoder.layers.3"),
         ({"num_hidden_layers": 2}, "unknown encoder.layers.2"),
+        ({"num_hidden_layers": None}, "config.json holds what cannot be.*num_hidden_layers"),
+        ({"hidden_size": "abc"}, "config.json holds what cannot be.*hidden_size"),
+        ({"num_attention_heads": 7}, "its configuration cannot be built.*divisible"),
+        ({"hidden_act": "nonsense"}, "its configuration cannot be built.*nonsense"),
+        ({"conv_stride": [0] * 7}, "cannot be run.*stride"),
     ],
 )
 def test_configuration_that_does_not_fit_is_refused(changed: Path, change: dict, message: str):
     config = json.loads((changed / "config.json").read_text(encoding="utf-8"))
     (changed / "config.json").write_text(json.dumps({**config, **change}), encoding="utf-8")
+    with pytest.raises(ValueError, match=message) as raised:
+        import_checkpoint(str(changed), [" "])
+    assert str(changed) in str(raised.value) and "\n" not in str(raised.value)
+
+
+def change_json(path: Path, **changes: object) -> None:
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps({**content, **changes}, ensure_ascii=False), encoding="utf-8")
+
+
+NUMBERS = {token: number for number, token in enumerate(ENGLISH)}
+BROKEN_HEADS = {
+    "short": (
+        "vocab.json",
+        json.dumps(dict(list(NUMBERS.items())[:28])),
+        "28 tokens, but the head has 32 rows: 4 rows",
+    ),
+    "none": ("vocab.json", "{}", "0 tokens, but the head has 32 rows"),
+    "long": ("vocab.json", json.dumps({**NUMBERS, "क": 32, "ख": 33}), "0 rows have no token, 2 tokens no row"),
+    "two languages": ("vocab.json", '{"hin": {"a": 0}}', "several languages"),
+    "no blank": ("tokenizer_config.json", '{"pad_token": null}', "names no pad_token"),
+    "other tokenizer": (
+        "tokenizer_config.json",
+        '{"tokenizer_class": "Wav2Vec2PhonemeCTCTokenizer"}',
+        "its tokenizer is Wav2Vec2PhonemeCTCTokenizer.*head=new",
+    ),
+    "no JSON": ("tokenizer_config.json", "{bad", r"tokenizer_config\.json: not JSON"),
+    "pointer": (
+        "special_tokens_map.json",
+        "version https://git-lfs.github.com/spec/v1",
+        r"map\.json: a Git-LFS pointer",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "message"), BROKEN_HEADS.values(), ids=BROKEN_HEADS)
+def test_head_whose_files_do_not_belong_to_it_is_refused_and_a_new_one_does_not_mind(
+    changed: Path, name: str, content: str, message: str
+):
+    (changed / name).write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         import_checkpoint(str(changed), [" "])
+    assert list(import_checkpoint(str(changed), [" ", "क"], head="new").model.cfg.labels) == [" ", "क"]
+
+
+def test_tokens_that_the_tokenizer_adds_may_have_rows_or_none(tmp_path: Path):
+    for rows, folder in ((len(HINDI) + 2, tmp_path / "with"), (len(HINDI), tmp_path / "without")):
+        torch.manual_seed(0)
+        config = Wav2Vec2Config(**architecture(), vocab_size=rows, pad_token_id=len(HINDI) - 1)
+        write_huggingface(folder, "indicwav2vec-hindi", Wav2Vec2ForCTC(config), HINDI)
+        change_json(folder / "added_tokens.json", **{"<s>": len(HINDI), "</s>": len(HINDI) + 1})
+        vocabulary = import_checkpoint(str(folder), ["unused"]).model.cfg.source_vocabulary
+        has_rows = rows > len(HINDI)
+        assert list(vocabulary.tokens) == [*HINDI, *(["<s>", "</s>"] if has_rows else [])]
+        assert vocabulary.tokenizer.bos_token == ("<s>" if has_rows else None)
+        assert vocabulary.tokenizer.unk_token == "[UNK]"
+
+
+def test_front_end_is_read_where_transformers_5_writes_it(tmp_path: Path):
+    source, model = write_member(tmp_path / "old", "wav2vec2-base-960h", "huggingface", layers=1)
+    change_json(tmp_path / "old" / "preprocessor_config.json", do_normalize=False, return_attention_mask=True)
+    model.save_pretrained(tmp_path / "new")
+    Wav2Vec2Processor.from_pretrained(source).save_pretrained(tmp_path / "new")
+    assert not (tmp_path / "new" / "preprocessor_config.json").exists()
+    for folder in ("old", "new"):
+        imported = import_checkpoint(str(tmp_path / folder), ["unused"]).model
+        assert (imported.preprocessor.normalize, imported.encoder.mask_padding) == (False, True)
+
+
+def test_broken_head_in_fairseqs_form_does_not_matter_to_a_new_one(tmp_path: Path):
+    source, _ = write_member(tmp_path, NAME, "fairseq", layers=1)
+    for content, message in (
+        (b"version https://git-lfs.github.com/spec/v1", "Git-LFS pointer"),
+        (b"\xff\xfe 1\n", "not UTF-8"),
+        (b"| 1\n", "5 tokens, but the head has 32 rows"),
+    ):
+        (tmp_path / "dict.ltr.txt").write_bytes(content)
+        with pytest.raises(ValueError, match=rf"dict\.ltr\.txt: .*{message}"):
+            import_checkpoint(source, [" "])
+        assert import_checkpoint(source, [" "], head="new").report
+
+
+def test_nemo_file_keeps_the_fingerprint_of_its_transcripts(ctc_folder: Path, tmp_path: Path):
+    import_checkpoint(str(ctc_folder), [" ", "क"], head="new").model.save_to(str(tmp_path / "ours.nemo"))
+    import_checkpoint(str(ctc_folder), ["unused"]).model.save_to(str(tmp_path / "theirs.nemo"))
+    for name, fingerprint in (("ours", NORMALIZER_FINGERPRINT), ("theirs", None)):
+        model = import_checkpoint(str(tmp_path / f"{name}.nemo"), ["unused"]).model
+        assert model.cfg.normalizer_fingerprint == fingerprint
 
 
 def test_language_adapters_in_fairseqs_form_are_refused(tmp_path: Path):

@@ -164,6 +164,8 @@ def test_times_are_those_of_a_forced_alignment(model, use, output, search):
     for row, hyps in enumerate(decode_n_best(model, log_probs, lengths, timestamps=True)):
         for hyp in hyps[:2]:
             spans = _align_simply(log_probs[row, : lengths[row]].numpy().astype(float), hyp.tokens)
+            written = [index for index, token in enumerate(hyp.tokens) if LABELS[token] != " "]
+            spans = spans[written[0] : written[-1] + 1]  # the text has no spaces at its ends
             characters = hyp.timestamp["char"]
             assert "".join(item["char"] for item in characters) == hyp.text
             found = [[item["start_offset"], item["end_offset"]] for item in characters]
@@ -177,6 +179,27 @@ def test_times_are_those_of_a_forced_alignment(model, use, output, search):
             for item in (*characters, *words):
                 assert item["start"] == pytest.approx(item["start_offset"] * FRAME_S)
                 assert item["end"] == pytest.approx(item["end_offset"] * FRAME_S)
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_spaces_at_the_ends_are_in_nothing_that_is_shown(model, use, search):
+    use(search)
+    path = [LABELS.index(character) for character in " कब  तक "]
+    frames = [label for index in path for label in (BLANK, index)]
+    log_probs = torch.nn.functional.one_hot(torch.tensor(frames), BLANK + 1).float().mul(20).log_softmax(-1)[None]
+    for hyp in decode_n_best(model, log_probs, torch.tensor([len(frames)]), timestamps=True, confidence=True)[0]:
+        assert hyp.text == hyp.text.strip()
+        assert "".join(item["char"] for item in hyp.timestamp["char"]) == hyp.text
+        assert len(hyp.token_confidence) == len(hyp.text)
+        assert [item["word"] for item in hyp.timestamp["word"]] == hyp.text.split()
+    best = decode_log_probs(model, log_probs, torch.tensor([len(frames)]), timestamps=True)[0]
+    assert best.text.split() == ["कब", "तक"]
+    if search != "pyctcdecode":
+        assert best.text == "कब  तक"
+        assert best.timestamp["char"][0]["start_offset"] == 3
+    if search == "greedy":  # NeMo's other call, for labels
+        texts = model.decoding.ctc_decoder_predictions_tensor(torch.tensor([frames]), torch.tensor([len(frames)]))
+        assert [hyp.text for hyp in texts] == ["कब  तक"]
 
 
 def test_a_repeated_label_ends_with_its_last_frame():

@@ -55,6 +55,14 @@ def exported_int8(tiny_model: XLSRCTCModel, tmp_path_factory: pytest.TempPathFac
     return path
 
 
+def test_a_language_model_that_stays_behind_is_told(tmp_path: Path):
+    small = architecture(num_hidden_layers=1)
+    model = XLSRCTCModel(cfg=model_config(small, [" ", "क"], normalize=True, epsilon=1e-5)).eval()
+    model.cfg.decoding.beam.ngram_lm_model = "lm.nemo"
+    _, notes = write_onnx(model, tmp_path)
+    assert ["language model stays behind" in note for note in notes] == [True]
+
+
 @pytest.mark.parametrize("seconds", [0.1, 0.333, 2.0, 17.77, 60.0])
 def test_onnx_runtime_equals_pytorch_on_audio_of_any_length(tiny_model: XLSRCTCModel, exported: Path, seconds: float):
     expected, frames, signal, lengths = run_model(tiny_model, [noise(seconds)])
