@@ -87,15 +87,25 @@ def open_recording(path: Path, scratch: Path) -> soundfile.SoundFile:
     try:
         with path.open("rb") as file:
             _check_riff_length(file, path.stat().st_size)
-        recording = soundfile.SoundFile(str(path))
+        recording = soundfile.SoundFile(name_for_libsndfile(path))
         if recording.format != "RAW":
             return recording
         recording.close()
         refusal = "headerless samples"  # that libsndfile guesses by the file's name, and cannot seek in
     except (soundfile.LibsndfileError, TypeError, OSError) as error:  # TypeError: headerless, and no guess
-        refusal = str(error).replace(str(path), path.name)
+        refusal = str(error).replace(str(path.absolute()), path.name).replace(str(path), path.name)
     _decode(path, scratch, refusal)
     return soundfile.SoundFile(str(scratch))
+
+
+def name_for_libsndfile(path: Path) -> str | bytes:
+    """Name a file so that libsndfile finds it: `-` would be standard input, and soundfile encodes UTF-8 names only."""
+    name = str(path.absolute())
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name)
+    return name
 
 
 def _check_riff_length(file: BinaryIO, size: int) -> None:
@@ -108,8 +118,21 @@ def _check_riff_length(file: BinaryIO, size: int) -> None:
         if name == b"data":
             if size < start + 8 + length < _STREAMED_SIZE:
                 raise TruncatedAudioError(f"{size - start - 8} of {length} bytes of audio are there")
+            end = start + 8 + length + length % 2
+            if length >= _STREAMED_SIZE and end < size and not _is_chunk(file, end):
+                raise TruncatedAudioError(
+                    f"the audio goes on for {size - end} bytes after the {length} that its header can count, which are "
+                    "all that is read; convert it to FLAC or RF64 (sox --ignore-length in.wav out.flac)"
+                )
             return
         start += 8 + length + length % 2
+
+
+def _is_chunk(file: BinaryIO, start: int) -> bool:
+    """Whether another chunk, such as tags, begins there: it has a name of four printable letters."""
+    file.seek(start)
+    name = file.read(4)
+    return name.isascii() and name.decode("ascii").isprintable()
 
 
 def _decode(path: Path, target: Path, refusal: str) -> None:

@@ -2,18 +2,21 @@
 
 import difflib
 import inspect
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
 
+QUOTE = "quote the value:"
+INTERRUPTED = 130  # what a shell gives a program that Ctrl-C ended
 CONFIG_NAME = ("--config-name", "-cn")
 HYDRA_OPTIONS = {"--multirun", "-m", "--config-path", "-cp", "--config-dir", "-cd", "--package", "-p"}
 """With these on the command line Hydra alone knows what the arguments mean."""
@@ -25,7 +28,8 @@ def job(
     """Turn `main(cfg) -> exit status` into a command-line job.
 
     `ValueError`, `OSError` and missing required values are the user's to mend: each is printed as one line on standard
-    error and the exit status is 1. Anything else is a fault of ours and keeps its traceback.
+    error and the exit status is 1. Ctrl-C is one line, too, and status 130. Anything else is a fault of ours and keeps
+    its traceback.
 
     Args:
         config_name: Name of a file in `conf/`, without `.yaml`; its keys are the job's arguments, and its comments are
@@ -46,9 +50,17 @@ def job(
                 status = main(cfg)
             except (ValueError, OSError) as error:
                 _fail(str(error))
+            except KeyboardInterrupt:
+                _stop()
             sys.exit(status or 0)
 
         def start() -> None:
+            try:
+                begin()
+            except KeyboardInterrupt:  # before the job or after it
+                _stop()
+
+        def begin() -> None:
             sys.argv[1:] = [_open(argument, open_keys) for argument in sys.argv[1:]]
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print_help(_chosen_config(config_name), inspect.getmodule(main).__doc__ or "")
@@ -95,15 +107,29 @@ def check_arguments(config_name: str, arguments: Sequence[str]) -> None:
             known = _dotted(OmegaConf.to_container(hydra.compose(config_name)))
             near = difflib.get_close_matches(key, known, n=3)
             reason = "there is no such argument" + (f"; did you mean {' or '.join(near)}?" if near else "")
+        if QUOTE in reason:
+            _fail(f"{argument}: {reason}")
         _fail(f"{argument}: {reason} (see: python {sys.argv[0]} --help)")
 
 
 def _composition_error(config_name: str, arguments: Sequence[str]) -> str | None:
     try:
         hydra.compose(config_name, overrides=list(arguments))
+    except OverrideParseException as error:
+        key, has_value, value = error.override.partition("=")
+        if not has_value:
+            return str(error)
+        return f"Hydra cannot read that; {QUOTE} {shlex.quote(f'{key}={_quote(value)}')}"
     except HydraException as error:
         return str(error)
     return None
+
+
+def _quote(value: str) -> str:
+    """Quote a value for Hydra, or each item of a list."""
+    if value.startswith("[") and value.endswith("]"):
+        return f"[{','.join(_quote(item.strip()) for item in value[1:-1].split(','))}]"
+    return '"{}"'.format(value.strip('"').replace('"', '\\"'))
 
 
 def _dotted(tree: Any, prefix: str = "") -> list[str]:
@@ -132,6 +158,11 @@ def _overrides() -> list[str]:
 
 def _config_lines(config_name: str) -> list[str]:
     return (CONF_DIR / f"{config_name}.yaml").read_text(encoding="utf-8").splitlines()
+
+
+def _stop() -> NoReturn:
+    print("interrupted; the same command, run again, goes on with what is not done yet", file=sys.stderr)
+    sys.exit(INTERRUPTED)
 
 
 def _fail(message: str) -> NoReturn:

@@ -1,8 +1,11 @@
 """scripts/train_ngram_lm.py and scripts/transcribe_speech.py as a user runs them."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +128,12 @@ def test_command_line_written_for_nemos_script(place):
         ("model_path=absent.nemo dataset_manifest=good.json", "absent.nemo: no such file"),
         ("model_path=tiny.nemo dataset_manifest=good.json compute_langs=true", "compute_langs=True: CTC models"),
         ("model_path=tiny.nemo dataset_manifest=good.json ctc_decoding.strategy=wfst", "greedy_batch, beam_batch"),
+        ("model_path=tiny.nemo dataset_manifest=good.json amp=maybe", "amp is 'maybe', expected true or false"),
+        ("model_path=tiny.nemo dataset_manifest=good.json batch_size=0", "batch_size is 0, expected a whole number, 1"),
+        ("model_path=tiny.nemo dataset_manifest=good.json channel_selector=-1", "channel is -1, expected auto"),
+        ("model_path=tiny.nemo audio_list=[audio/a.wav] output_filename=audio/a.wav", "is the recording audio/a.wav"),
+        ("model_path=tiny.nemo audio_dir=हिंदी", """quote the value: 'audio_dir="हिंदी"'"""),
+        ("model_path=tiny.nemo audio_list=[x{1}.wav,b]", """quote the value: 'audio_list=["x{1}.wav","b"]'"""),
     ],
 )
 def test_wrong_arguments_are_one_line(place, arguments, named):
@@ -133,6 +142,35 @@ def test_wrong_arguments_are_one_line(place, arguments, named):
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and named in errors[0]
     assert "Traceback" not in done.stderr
+    assert not list(place.glob(".*.partial")) and not list(place.glob("audio/.*.partial"))
+
+
+def test_quoted_as_the_error_says_a_value_is_taken(place):
+    done = _run(place, "transcribe_speech", "model_path=tiny.nemo", 'audio_dir="हिंदी (1)"')
+    assert done.returncode == 1 and "error: हिंदी (1): no such folder" in done.stderr
+
+
+def test_a_single_recording_and_values_of_other_types(place):
+    arguments = ("model_path=tiny.nemo", "audio_list=audio/a.wav", "cuda=-1", "output_filename=2024")
+    done = _run(place, "transcribe_speech", *arguments, "output_formats=txt", "overwrite_transcripts=yes")
+    assert done.returncode == 0, done.stderr
+    assert [row["audio_filepath"] for row in _rows(place / "2024")] == ["audio/a.wav"]
+    assert [path.name for path in (place / "2024_files").iterdir()] == ["a.txt"]
+    again = _run(place, "transcribe_speech", *arguments, "overwrite_transcripts=no")
+    assert again.returncode == 0 and "nothing done" in again.stdout
+
+
+def test_ctrl_c_is_one_line_and_status_130(place):
+    script = [sys.executable, str(ROOT / "scripts/transcribe_speech.py"), "model_path=tiny.nemo", "audio_list=-"]
+    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*script, "output_filename=x.json"], cwd=place, preexec_fn=heed, **pipes) as process:
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert [line for line in errors.splitlines() if "interrupted; the same command" in line] == errors.splitlines()[-1:]
+    assert "Traceback" not in errors
 
 
 def test_two_processes_write_what_one_writes(place):

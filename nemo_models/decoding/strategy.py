@@ -27,6 +27,7 @@ from nemo_models.language_models.word_lm import check_word_lm
 
 PADDED_LOG_PROB = -1e4  # natural log; "impossible" for a beam search, and still a finite float16
 STRATEGIES = ("greedy_batch", "beam_batch", "pyctcdecode")
+WORD_LM_SUFFIXES = (".arpa", ".arpa.gz")  # what names a language model over words; others are over tokens
 BEAM_SIZE = 16
 # Swept (beam 8, α 0.3 … 1.0, β 0.5 … 2.5) on held-out synthesised speech, 120 utterances of each of two voices, with
 # a tiny model at 23 % and 46 % CER and a 6-gram of 11,994 other sentences: WER 69.5 → 34.7 % and 93.9 → 62.0 %.
@@ -68,10 +69,12 @@ def configure_decoding(
 
     Args:
         model: A CTC model over characters.
-        ctc_decoding: NeMo's `CTCDecodingConfig`, any part of it. `strategy` is one of `STRATEGIES`; `None` is what the
-            model carries: its tuned beam search, where a language model is bundled with it, else greedy. `None` for
-            `beam.beam_size`, `beam.ngram_lm_alpha` or `beam.beam_beta` takes this module's default (with a language
-            model `LM_ALPHA` and `LM_BETA`, without one 0 for each character; `WORD_LM_DEFAULTS` for pyctcdecode).
+        ctc_decoding: NeMo's `CTCDecodingConfig`, any part of it. `strategy` is one of `STRATEGIES` (`greedy` stands
+            for `greedy_batch`); `None` is the search that goes with `beam.ngram_lm_model`, where that is given, else
+            what the model carries: its tuned beam search, where a language model is bundled with it, else greedy.
+            `None` for `beam.beam_size`, `beam.ngram_lm_alpha` or `beam.beam_beta` takes this module's default (with a
+            language model `LM_ALPHA` and `LM_BETA`, without one 0 for each character; `WORD_LM_DEFAULTS` for
+            pyctcdecode).
         boosting: `phrases_file` (see `phrase_boosting.read_phrases`) and `weight`, of phrases that `beam_batch` is to
             prefer; `None`, or without `phrases_file`: none.
 
@@ -220,12 +223,25 @@ def _on_bundle(model: EncDecCTCModel, ctc_decoding: Mapping[str, Any] | DictConf
     beam = given.get("beam")
     if isinstance(beam, DictConfig):  # a key without a value is one that was not given
         given.beam = {key: value for key, value in beam.items() if value is not None}
-    other_lm = isinstance(beam, DictConfig) and beam.get("ngram_lm_model") is not None
-    strategy = given.pop("strategy", None)
+    named_lm = beam.get("ngram_lm_model") if isinstance(beam, DictConfig) else None
+    strategy = _choose_strategy(given.pop("strategy", None), named_lm)
     bundled = model.cfg.decoding.strategy if is_bundled(OmegaConf.select(model.cfg, LM_KEY)) else None
-    if bundled is not None and strategy in (None, bundled) and not other_lm:
+    if bundled is not None and strategy in (None, bundled) and named_lm is None:
         return DictConfig(OmegaConf.merge(OmegaConf.create(OmegaConf.to_container(model.cfg.decoding)), given))
     return DictConfig(OmegaConf.merge(given, {"strategy": strategy or "greedy_batch"}))
+
+
+def _choose_strategy(strategy: str | None, named_lm: str | None) -> str | None:
+    """Settle which search is meant by its name and that of a language model; `None`: none is."""
+    strategy = "greedy_batch" if strategy == "greedy" else strategy  # NeMo's other name of the same texts
+    if named_lm is None:
+        return strategy
+    if strategy == "greedy_batch":
+        raise ValueError(
+            f"ctc_decoding.strategy={strategy} has no use for ctc_decoding.beam.ngram_lm_model={named_lm}; leave one "
+            "of the two away"
+        )
+    return strategy or ("pyctcdecode" if str(named_lm).endswith(WORD_LM_SUFFIXES) else "beam_batch")
 
 
 def _check_settings(config: DictConfig) -> None:

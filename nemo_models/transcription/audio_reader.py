@@ -4,6 +4,8 @@ Files are opened as data preparation opens them (libsndfile; sox, then ffmpeg, f
 by block, so that a recording of many hours takes no more memory than a short one.
 """
 
+import errno
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +14,13 @@ import numpy as np
 import soundfile
 import soxr
 
-from data_prep.decoders import DecoderMissingError, TruncatedAudioError, UnreadableAudioError, open_recording
+from data_prep.decoders import (
+    DecoderMissingError,
+    TruncatedAudioError,
+    UnreadableAudioError,
+    name_for_libsndfile,
+    open_recording,
+)
 
 AUDIO_TYPES = (
     *("wav", "flac", "mp3", "ogg", "oga", "opus", "aiff", "aif", "aifc", "au", "snd", "caf", "w64", "rf64", "sph"),
@@ -70,8 +78,7 @@ def stream_waveform(
         AudioError: The file is missing, unreadable, shorter than the segment, holds samples that are no numbers, or
             lacks the channel.
     """
-    if not path.is_file():
-        raise AudioError(f"missing: no such file {path}")
+    _check_is_file(path)
     try:
         with TemporaryDirectory() as scratch, open_recording(path, Path(scratch) / "decoded.wav") as recording:
             start, stop = _segment(offset_s, duration_s, recording.frames, recording.samplerate)
@@ -90,9 +97,25 @@ def stream_waveform(
 def probe_duration(path: Path) -> float | None:
     """Return the length of an audio file in seconds as its header says; `None` where it cannot be told."""
     try:
-        return soundfile.info(str(path)).duration
+        _check_is_file(path)  # a pipe would be waited for, and - is standard input
+        return soundfile.info(name_for_libsndfile(path)).duration
     except (soundfile.LibsndfileError, OSError, TypeError, ValueError):
         return None
+
+
+def _check_is_file(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise AudioError(f"missing: no such file {path}") from error
+        raise AudioError(f"unreadable: {path}: {error.strerror}") from error
+    except ValueError as error:  # a character that no name holds
+        raise AudioError(f"missing: no such file {path} ({error})") from error
+    if stat.S_ISDIR(mode):
+        raise AudioError(f"missing: no such file {path} (it is a folder)")
+    if not stat.S_ISREG(mode):
+        raise AudioError(f"unreadable: {path}: a pipe or device, expected a file")
 
 
 def _segment(offset_s: float, duration_s: float | None, frames: int, rate: int) -> tuple[int, int]:
@@ -136,11 +159,13 @@ def _resample(
 
 def _select_channel(samples: np.ndarray, channel: int | str | None, path: Path) -> np.ndarray:
     count = samples.shape[1]
-    if count == 1:
+    if count == 1 and (not isinstance(channel, int) or channel == 0):
         return samples[:, 0]
     if channel == "average" or (channel == "auto" and count <= STEREO):
         return samples.mean(axis=1)
     if isinstance(channel, int) and 0 <= channel < count:
         return samples[:, channel]
     wanted = f"channel {channel} was selected" if isinstance(channel, int) else "no channel was selected"
-    raise AudioError(f"channels: {path} has {count} and {wanted}; choose 0 … {count - 1} or average")
+    raise AudioError(
+        f"channels: {path} has {count} and {wanted}; choose {f'0 … {count - 1}' if count > 1 else 0} or average"
+    )

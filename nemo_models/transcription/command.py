@@ -11,8 +11,10 @@ from nemo_models.model_loading import DEFAULT_FORMAT, choose_device
 from nemo_models.transcription.inputs import STANDARD_INPUT, list_inputs, measure_durations
 from nemo_models.transcription.job import OutputPlan, Summary, hash_file, make_job_key, run_job
 from nemo_models.transcription.progress import TranscriptionProgress
+from nemo_models.transcription.settings import check_types
 from nemo_models.transcription.subtitles import check_formats
-from nemo_models.transcription.transcript_files import plan_output
+from nemo_models.transcription.transcribe import check_options
+from nemo_models.transcription.transcript_files import check_output, plan_output
 from nemo_models.transcription.workers import RecogniserSettings, make_engine, open_recogniser
 
 MATMUL_PRECISIONS = ("highest", "high", "medium")
@@ -37,11 +39,13 @@ def run_command(settings: Mapping[str, Any]) -> Summary | None:
         FileNotFoundError: A model, manifest, folder or list is not there.
         ValueError: An argument cannot be.
     """
+    settings = check_types(settings)
     formats = check_formats(settings["output_formats"])
     if settings["matmul_precision"] not in MATMUL_PRECISIONS:
         raise ValueError(
             f"matmul_precision is {settings['matmul_precision']}, expected one of {', '.join(MATMUL_PRECISIONS)}"
         )
+    check_options(*(settings[key] for key in ("batch_size", "num_workers", "channel_selector", "window_s")))
     sources = {key: settings[key] for key in ("dataset_manifest", "audio_dir", "audio_list")}
     inputs = list_inputs(**sources, audio_key=settings["audio_key"], audio_type=settings["audio_type"])
     model_path = settings["model_path"] and Path(settings["model_path"])
@@ -53,6 +57,7 @@ def run_command(settings: Mapping[str, Any]) -> Summary | None:
         settings["append_pred"],
         settings["pred_name_postfix"],
     )
+    check_output(output, inputs, settings["dataset_manifest"], _list_read_files(settings))
     if output.exists() and not settings["overwrite_transcripts"]:
         return None
     plan = OutputPlan(
@@ -100,6 +105,17 @@ def _recogniser_settings(settings: Mapping[str, Any]) -> RecogniserSettings:
         },
         warmup_batches=settings["warmup_steps"],
     )
+
+
+def _list_read_files(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The files that are read beside the audio, by the argument that names each."""
+    files = {"model_path": settings["model_path"], "audio_list": settings["audio_list"]}
+    for group, *keys in (("ctc_decoding", "beam", "ngram_lm_model"), ("boosting", "phrases_file")):
+        value = settings[group]
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        files[".".join((group, *keys))] = value
+    return {key: name for key, name in files.items() if isinstance(name, str)}
 
 
 def _source_of(sources: Mapping[str, Any]) -> Path | None:

@@ -4,14 +4,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nemo_models.transcription.transcript_files import CONFIDENCE_DIGITS, TIME_DIGITS, Word
+from nemo_models.transcription.transcript_files import CONFIDENCE_DIGITS, STAMPS, TIME_DIGITS, Word
 
 if TYPE_CHECKING:
     from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis
-
-STAMPS = ("char", "word", "segment")
-NEMO_FIELDS = (*STAMPS, "word_confidence", "beams")
-"""What NeMo's script writes with `timestamps`, `confidence` and `extract_nbest`."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """What is to be transcribed: a NeMo manifest, a folder, a list of files, or standard input."""
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,8 +49,8 @@ def list_inputs(
     Args:
         dataset_manifest: A NeMo manifest, `-` for standard input; see `read_manifest_inputs`.
         audio_dir: A folder; see `find_audio_inputs`.
-        audio_list: A file with a path a line, `-` for standard input, or paths. Relative ones start at the present
-            folder. One of the three.
+        audio_list: A file with a path a line, `-` for standard input, or paths, or a single recording. Relative ones
+            start at the present folder. One of the three.
         audio_key: The manifest's key of the path.
         audio_type: Extension of the files to take from the folder.
 
@@ -92,11 +93,14 @@ def read_manifest_inputs(manifest: str | Path, audio_key: str = "audio_filepath"
 
 
 def find_audio_inputs(audio_dir: Path, audio_type: str | None = None) -> list[AudioInput]:
-    """List the audio files under a folder and its subfolders, in order of their paths.
+    """List the audio files under a folder and its subfolders, linked ones too, in order of their paths.
 
     Args:
         audio_dir: The folder.
         audio_type: Extension of the files to take, such as `wav`; `None` takes all of `AUDIO_TYPES`.
+
+    Returns:
+        One input for each file. Links that lead nowhere are among them; a folder that may not be read has an `error`.
 
     Raises:
         FileNotFoundError: There is no such folder.
@@ -105,20 +109,41 @@ def find_audio_inputs(audio_dir: Path, audio_type: str | None = None) -> list[Au
     if not audio_dir.is_dir():
         raise FileNotFoundError(f"{audio_dir}: no such folder")
     types = {f".{name.lower().lstrip('.')}" for name in ([audio_type] if audio_type else AUDIO_TYPES)}
-    paths = sorted(path for path in audio_dir.rglob("*") if path.suffix.lower() in types and path.is_file())
-    if not paths:
+    closed: list[OSError] = []
+    inputs = [as_input(path) for path in _walk(audio_dir, closed) if path.suffix.lower() in types]
+    for error in closed:
+        folder = as_input(str(error.filename))
+        inputs.append(replace(folder, error=f"unreadable: the folder {folder.path}: {error.strerror}"))
+    if not inputs:
         raise ValueError(f"{audio_dir}: holds no file that ends in {', '.join(sorted(types))}")
-    return [as_input(path) for path in paths]
+    return sorted(inputs, key=lambda audio: audio.path)
+
+
+def _walk(folder: Path, closed: list[OSError]) -> Iterator[Path]:
+    """Yield all files, each folder's once however many links lead to it; `closed` gets the folders without access."""
+    seen: set[tuple[int, int]] = set()
+    for name, subfolders, files in os.walk(folder, onerror=closed.append, followlinks=True):
+        here = Path(name)
+        identity = (here.stat().st_dev, here.stat().st_ino)
+        if identity in seen:
+            subfolders.clear()
+            continue
+        seen.add(identity)
+        links = {subfolder for subfolder in subfolders if (here / subfolder).is_symlink()}
+        subfolders[:] = [*sorted(set(subfolders) - links), *sorted(links)]
+        yield from (here / file for file in files)
 
 
 def read_listed_inputs(audio_list: str | Path | Sequence[str | Path]) -> list[AudioInput]:
-    """List the files that a text file or standard input names, one a line, or a sequence of paths.
+    """List the files that a text file or standard input names, one a line, or a sequence of paths, or one recording.
 
     Raises:
         FileNotFoundError: There is no such list.
         ValueError: It is empty.
     """
-    if isinstance(audio_list, str | Path):
+    if isinstance(audio_list, str | Path) and is_recording(audio_list):
+        paths = [str(audio_list)]
+    elif isinstance(audio_list, str | Path):
         lines = _read_lines(audio_list, "list of files")
         paths = [line.decode("utf-8-sig", "surrogateescape").strip() for _, line in lines]
     else:
@@ -126,6 +151,11 @@ def read_listed_inputs(audio_list: str | Path | Sequence[str | Path]) -> list[Au
     if not paths:
         raise ValueError(f"audio_list {audio_list}: names no file")
     return [as_input(path) for path in paths]
+
+
+def is_recording(path: str | Path) -> bool:
+    """Tell a recording, by its extension, from a list of them."""
+    return Path(path).suffix.lower().lstrip(".") in AUDIO_TYPES
 
 
 def as_input(item: AudioInput | Path | str) -> AudioInput:
@@ -159,7 +189,7 @@ def _parse_line(line: bytes, number: int, manifest: str, audio_key: str) -> Audi
         seconds = {key: _check_seconds(row, key, place) for key in ("offset", "duration")}
         # standard input has no folder of its own: paths start where the job does
         path = Path(row[audio_key]) if manifest == STANDARD_INPUT else resolve_audio_path(row[audio_key], manifest)
-    except (ValueError, RuntimeError) as error:  # RuntimeError: nested too deep, or ~ of a user who is not
+    except (ValueError, RuntimeError, OSError) as error:  # RuntimeError: nested too deep, or ~ of a user who is not
         return AudioInput(Path(), fields=_fields_of(line), error=f"manifest: {error}", place=place)
     return AudioInput(path, seconds["offset"] or 0.0, seconds["duration"], row, place=place)
 

@@ -21,7 +21,7 @@ from nemo_models.transcription.transcript_journal import TranscriptJournal
 
 Recognise = Callable[[Sequence[AudioInput]], Iterator[Transcript]]
 """Gives one transcript for each input, in any order; `index` is the position among these inputs."""
-JOB_VERSION = 2  # part of every job's key: raise it when the code gives other rows than before
+JOB_VERSION = 3  # part of every job's key: raise it when the code gives other rows than before
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def run_job(
     """
     started = time.monotonic()
     summary = Summary(plan.path, inputs=len(inputs))
-    names = name_transcripts(inputs, plan.audio_dir) if plan.formats else []
+    names = name_transcripts(inputs, plan.audio_dir, plan.formats_dir, plan.formats) if plan.formats else []
     with TranscriptJournal(plan.path, key) as journal:
         summary.resumed = journal.resumed
         progress.add_done(journal.resumed_audio_s)

@@ -6,6 +6,8 @@ Source: NVIDIA-NeMo, `examples/asr/transcribe_speech.py`, `TranscriptionConfig` 
 from collections.abc import Mapping
 from typing import Any
 
+from nemo_models.transcription.settings import check_types
+
 _OTHER_MODELS = "it concerns models other than CTC"
 PASSED_OVER = {
     "rnnt_decoding": _OTHER_MODELS,
@@ -54,5 +56,9 @@ def check_nemo_arguments(arguments: Mapping[str, Any]) -> list[str]:
 
 
 def without_none_words(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the word `None` for no value, as NeMo's script does."""
-    return {key: None if value == "None" else value for key, value in arguments.items()}
+    """Take the word `None` for no value, as NeMo's script does, and every other value for what its key holds.
+
+    Raises:
+        ValueError: A value cannot be what its key holds.
+    """
+    return check_types({key: None if value == "None" else value for key, value in arguments.items()})

@@ -9,6 +9,7 @@ from nemo_models.transcription.transcript_files import TIME_DIGITS, Transcript, 
 
 CUE_S, CUE_CHARACTERS = 6.0, 84  # longest cue: two lines of 42, the length that broadcasters use
 CUE_PAUSE_S = 0.6  # a silence that ends a cue
+NAME_BYTES = 200  # of the 255 that a file's name may have
 SHORTEST_WORD_S = 0.02  # one frame: a word that was seen in one frame still has a beginning and an end
 
 
@@ -26,28 +27,52 @@ def check_formats(formats: Sequence[str]) -> list[str]:
     return list(formats)
 
 
-def name_transcripts(inputs: Sequence[AudioInput], audio_dir: Path | None) -> list[str]:
+def name_transcripts(
+    inputs: Sequence[AudioInput], audio_dir: Path | None, folder: Path | None = None, formats: Sequence[str] = ()
+) -> list[str]:
     """Name each input's files, without extension: after its audio, a segment with its time, never two alike.
 
     Args:
         inputs: All inputs of the job.
         audio_dir: The folder that they were found in, whose subfolders are kept; `None`: names only.
+        folder: Where the files go; a name that a folder has there is taken.
+        formats: Their extensions.
     """
     names: list[str] = []
+    paths = [_path_below(audio.path, audio_dir) for audio in inputs]
+    folders = {str(parent) for path in paths for parent in path.parents}
     taken: set[str] = set()
-    for number, audio in enumerate(inputs, 1):
-        inside = audio_dir is not None and audio.path.is_relative_to(audio_dir)
-        name = str(audio.path.relative_to(audio_dir)) if inside and audio_dir else audio.path.name
-        name = name.removesuffix(audio.path.suffix) or "audio"
+
+    def is_taken(name: str) -> bool:
+        files = [f"{name}.{extension}" for extension in formats]
+        return name in taken or any(file in folders or (folder and (folder / file).is_dir()) for file in files)
+
+    for number, (audio, path) in enumerate(zip(inputs, paths, strict=True), 1):
+        name = str(path.parent / _cut(path.name.removesuffix(path.suffix) or "audio"))
         if audio.offset_s:
             name += f"-{audio.offset_s:.2f}"
-        if name in taken:
+        if is_taken(name):
             name += f"-{number}"
-        while name in taken:  # a file's own name may look like that
+        while is_taken(name):  # a file's own name may look like that
             name += "-"
         taken.add(name)
         names.append(name)
     return names
+
+
+def _path_below(path: Path, audio_dir: Path | None) -> Path:
+    inside = audio_dir is not None and path.is_relative_to(audio_dir)
+    return Path(_writable(str(path.relative_to(audio_dir)) if inside and audio_dir else path.name))
+
+
+def _writable(name: str) -> str:
+    """Put _ for what no UTF-8 text, or no file name, can hold."""
+    return "".join("_" if character == "\0" or "\ud800" <= character <= "\udfff" else character for character in name)
+
+
+def _cut(name: str) -> str:
+    """Cut a name so that numbers and an extension still fit behind it."""
+    return name.encode()[:NAME_BYTES].decode(errors="ignore")
 
 
 def write_formats(folder: Path, name: str, transcript: Transcript, formats: Sequence[str]) -> None:
@@ -82,7 +107,7 @@ def to_vtt(transcript: Transcript) -> str:
 
 def to_ctm(transcript: Transcript) -> str:
     """Write NIST's CTM, on the time line of the whole file: recording, channel, start, duration, word, confidence."""
-    recording = "_".join(transcript.audio.path.stem.split()) or "audio"
+    recording = _writable("_".join(transcript.audio.path.stem.split())) or "audio"
     return "".join(
         f"{recording} 1 {word.start_s:.3f} {word.end_s - word.start_s:.3f} {word.word}"
         + ("\n" if word.confidence is None else f" {word.confidence:.4f}\n")

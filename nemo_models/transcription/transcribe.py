@@ -18,12 +18,12 @@ from nemo_models.decoding.strategy import decode_log_probs, decode_n_best
 from nemo_models.transcription.audio_reader import AudioError, stream_waveform
 from nemo_models.transcription.audio_windows import OVERLAP_S, SHORTEST_WINDOW_S, WINDOW_S, Window, cut_windows
 from nemo_models.transcription.batches import batch_by_length
-from nemo_models.transcription.hypothesis_fields import NEMO_FIELDS, Part, join_parts, make_part
+from nemo_models.transcription.hypothesis_fields import Part, join_parts, make_part
 from nemo_models.transcription.inputs import AudioInput, as_input, measure_durations
 from nemo_models.transcription.log_prob_joiner import LogProbJoiner, Stretch
 from nemo_models.transcription.log_probs import compute_log_probs, device_of
 from nemo_models.transcription.read_ahead import read_ahead
-from nemo_models.transcription.transcript_files import Transcript
+from nemo_models.transcription.transcript_files import NEMO_FIELDS, Transcript
 
 if TYPE_CHECKING:
     from nemo.collections.asr.models import EncDecCTCModel
@@ -53,7 +53,7 @@ class _Unfinished:
 
 def transcribe(
     model: "EncDecCTCModel",
-    inputs: Sequence[AudioInput | Path | str],
+    inputs: Sequence[AudioInput | Path | str] | AudioInput | Path | str,
     batch_size: int = 32,
     num_workers: int = 2,
     channel: int | str | None = "auto",
@@ -71,14 +71,14 @@ def transcribe(
 
     Args:
         model: A CTC model; it stays on its device.
-        inputs: Files or segments.
+        inputs: Files or segments, or a single one.
         batch_size: Windows (short inputs are one each) that go through the model together.
         num_workers: Threads that read audio ahead; 0 reads in between.
         channel: Of a file with several; see `stream_waveform`.
         autocast_dtype: Compute in this type where that is safe (`torch.autocast`); `None`: as the weights are.
         sort_by_duration: Longest first, batched with others of like length; `False` keeps the order.
         timestamps: Give each word with its times and confidence; `None`: where the model's labels are characters.
-        nemo_fields: What else of NeMo's is wanted, of `hypothesis_fields.NEMO_FIELDS`.
+        nemo_fields: What else of NeMo's is wanted, of `transcript_files.NEMO_FIELDS`.
         window_s: What is longer is cut into windows of at most so many seconds; see `cut_windows`.
         on_audio: Called with the seconds of audio that went through the model since the last call.
 
@@ -89,9 +89,9 @@ def transcribe(
     Raises:
         ValueError: `batch_size`, `num_workers`, `channel`, `nemo_fields` or `window_s` cannot be.
     """
-    _check_options(batch_size, num_workers, channel, window_s)
+    check_options(batch_size, num_workers, channel, window_s)
     wanted = _Wanted(model, timestamps, nemo_fields)
-    audio = measure_durations(map(as_input, inputs))
+    audio = measure_durations(map(as_input, [inputs] if isinstance(inputs, AudioInput | Path | str) else inputs))
     order = list(range(len(audio)))
     if sort_by_duration:
         order.sort(key=lambda index: -(audio[index].duration_s or 0.0))
@@ -230,7 +230,12 @@ def _length(item: _Piece | Transcript) -> int:
     return len(item.window.samples) if isinstance(item, _Piece) else 0
 
 
-def _check_options(batch_size: int, num_workers: int, channel: int | str | None, window_s: float) -> None:
+def check_options(batch_size: int, num_workers: int, channel: int | str | None, window_s: float) -> None:
+    """Check options of `transcribe` before anything is read.
+
+    Raises:
+        ValueError: One cannot be.
+    """
     for key, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError(f"{key} is {value}, expected a whole number, {least} or more")

@@ -1,14 +1,18 @@
 """What comes out of a transcription: one row of JSON for each input, and where it is written."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from data_prep.text import normalize_text
 from nemo_models.scoring import Scores, score_texts
-from nemo_models.transcription.inputs import AudioInput
+from nemo_models.transcription.inputs import AudioInput, is_recording
 
+STAMPS = ("char", "word", "segment")
+NEMO_FIELDS = (*STAMPS, "word_confidence", "beams")
+"""What NeMo's script writes with `timestamps`, `confidence` and `extract_nbest`: lists, all of them."""
+_MOST_NAMED = 5
 TIME_DIGITS, CONFIDENCE_DIGITS = 3, 4  # after the point: a millisecond; more than a confidence means
 
 
@@ -58,11 +62,14 @@ def transcript_row(transcript: Transcript, text_key: str = "pred_text") -> dict[
     """Return a transcript as a row of output.
 
     The input's fields, `duration` where they have none, the text, `words` (word, start and end in seconds, confidence)
-    and the spoken text where they were asked for, and `error` where there is one.
+    and the spoken text where they were asked for, and `error` where there is one. What an earlier run wrote of these,
+    or of NeMo's fields, is not kept: it would be taken for what belongs to this text.
     """
-    row = {key: value for key, value in transcript.audio.fields.items() if key != "error"}
-    if not transcript.error:
-        row.setdefault("duration", round(transcript.duration_s, 4))
+    of_an_earlier_run = {"error", f"{text_key}_spoken"}
+    of_an_earlier_run |= {key for key in ("words", *NEMO_FIELDS) if isinstance(transcript.audio.fields.get(key), list)}
+    row = {key: value for key, value in transcript.audio.fields.items() if key not in of_an_earlier_run}
+    if not transcript.error and row.get("duration") is None:
+        row["duration"] = round(transcript.duration_s, 4)
     row[text_key] = transcript.text
     if transcript.spoken_text is not None:
         row[f"{text_key}_spoken"] = transcript.spoken_text
@@ -101,9 +108,10 @@ def plan_output(
         The file and the key.
 
     Raises:
-        ValueError: The file is a folder, or is the manifest itself and would lose its texts, or there is no name.
+        ValueError: The file is a folder or a device, or is the manifest itself and would lose its texts, or there is
+            no name.
     """
-    name = pred_name_postfix or model_name
+    name = (pred_name_postfix or model_name).replace("/", "_")  # such as nvidia/x on a hub
     if output_filename is not None:
         output = Path(output_filename)
     elif source is None:
@@ -111,13 +119,53 @@ def plan_output(
     elif source.is_dir():
         output = source.resolve().with_name(source.resolve().name + ".json")
     else:
-        output = source.with_name(f"{source.stem}_{name}{source.suffix}")
+        output = source.with_name(f"{source.stem}_{name}{'.json' if is_recording(source) else source.suffix}")
     if output.is_dir():
         raise ValueError(f"output_filename {output}: a folder, expected a file")
+    if output.exists() and not output.is_file():
+        raise ValueError(f"output_filename {output}: a device or pipe, expected a file; name one and read it then")
     if output.exists() and source is not None and output.samefile(source) and not append_pred:
         raise ValueError(f"output_filename {output}: the manifest itself; choose another, or append_pred=true")
     output.parent.mkdir(parents=True, exist_ok=True)
     return output, f"pred_text_{name}" if append_pred else "pred_text"
+
+
+def check_output(
+    output: Path, inputs: Sequence[AudioInput], manifest: str | None, other_files: Mapping[str, str]
+) -> None:
+    """Refuse an output that takes the place of something that is read.
+
+    Args:
+        output: The file to be written.
+        inputs: All inputs of the job.
+        manifest: Where they come from, which may be written over with all that its lines say.
+        other_files: What else is read, by the argument that names it.
+
+    Raises:
+        ValueError: It is a recording, a model or a list, or a manifest with lines that would be lost.
+    """
+    if not output.exists():
+        return
+    for audio in inputs:
+        if _is_same_file(output, audio.path):
+            raise ValueError(f"output_filename {output}: is the recording {audio.path}; choose another")
+    for key, name in other_files.items():
+        if _is_same_file(output, Path(name)):
+            raise ValueError(f"output_filename {output}: is what {key} names; choose another")
+    lost = [str(audio.place) for audio in inputs if audio.error and not audio.fields]
+    if manifest is not None and _is_same_file(output, Path(manifest)) and lost:
+        more = f" and {len(lost) - _MOST_NAMED} more" if len(lost) > _MOST_NAMED else ""
+        raise ValueError(
+            f"output_filename {output}: the manifest itself, and lines that are no JSON objects would be lost: "
+            f"{', '.join(lost[:_MOST_NAMED])}{more}; mend them, or choose another output"
+        )
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):  # is not there, or cannot be
+        return False
 
 
 def score_rows(rows: Iterable[Mapping[str, Any]], text_key: str, reference_key: str = "text") -> Scores | None:

@@ -1,5 +1,8 @@
 """Reading audio: formats, segments, channels, rates, and what is wrong with a bad file."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -54,6 +57,8 @@ def test_channels(write):
     assert np.array_equal(load_waveform(path, channel=0), left)
     assert np.array_equal(load_waveform(path, channel=1), right)
     assert np.allclose(load_waveform(path, channel="average"), (left + right) / 2, atol=1e-7)
+    with pytest.raises(AudioError, match=r"^channels: .* has 1 and channel 3 was selected; choose 0 or average"):
+        load_waveform(write("one.wav", left), channel=3)
     for channel in (None, 2, -1):
         with pytest.raises(AudioError, match=r"^channels: .* has 2 and .* choose 0 … 1 or average"):
             load_waveform(path, channel=channel)
@@ -102,3 +107,38 @@ def test_probe(write, tmp_path):
     (tmp_path / "text.wav").write_text("not audio")
     assert probe_duration(tmp_path / "text.wav") is None
     assert probe_duration(tmp_path / "absent.wav") is None
+
+
+def test_only_files_are_opened(tmp_path, monkeypatch):
+    """A pipe would be waited for without end, and `-` is standard input to libsndfile."""
+    os.mkfifo(tmp_path / "pipe.wav")
+    monkeypatch.chdir(tmp_path)
+    for path, reason in (
+        (tmp_path / "pipe.wav", "unreadable: .*pipe.wav: a pipe or device"),
+        (Path("/dev/zero"), "unreadable: /dev/zero: a pipe or device"),
+        (Path("-"), "missing: no such file -"),
+        (tmp_path / ("x" * 300 + ".wav"), "unreadable: .*: File name too long"),
+        (tmp_path / "nul\0.wav", "missing"),
+        (tmp_path / "lone\ud800.wav", "missing"),
+    ):
+        with pytest.raises(AudioError, match=f"^{reason}"):
+            load_waveform(path)
+        assert probe_duration(path) is None
+
+
+def test_files_that_may_not_be_looked_at_say_so(monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(AudioError, match=r"^unreadable: closed/a\.wav: Permission denied"):
+        load_waveform(Path("closed/a.wav"))
+
+
+def test_any_name_is_opened(write, tmp_path, monkeypatch):
+    whole = write("a.wav", _tone(0.5))
+    monkeypatch.chdir(tmp_path)
+    for name in ("\udce0\udca4.wav", "हिंदी.wav", "-", "-a.wav"):
+        Path(name).write_bytes(whole.read_bytes())
+        assert len(load_waveform(Path(name))) == 8000
+        assert probe_duration(Path(name)) == 0.5

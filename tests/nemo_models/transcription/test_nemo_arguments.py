@@ -48,3 +48,7 @@ def test_decoder_type():
 
 def test_the_word_none_is_none():
     assert without_none_words({"a": "None", "b": "none", "c": 1}) == {"a": None, "b": "none", "c": 1}
+
+
+def test_values_are_of_their_types():
+    assert without_none_words({"compute_langs": "no", "amp": "on"}) == {"compute_langs": False, "amp": True}

@@ -139,6 +139,26 @@ def test_names_are_never_alike(tmp_path):
     assert name_transcripts(inputs[:2], None) == ["a", "a-2"]
 
 
+def test_names_can_be_written(tmp_path):
+    """Names as long as a file's may be, of characters that no file's name or no text holds, and of folders."""
+    long = "क" * 83
+    inputs = [AudioInput(Path(f"{long}.wav")), AudioInput(Path(f"{long}.mp3")), AudioInput(Path(f"{long}.wav"), 1.5)]
+    inputs += [AudioInput(Path(name)) for name in ("nul\0.wav", "lone\ud800.wav", "\udce0.wav", "x.wav", "..")]
+    (tmp_path / "x.srt").mkdir()
+    formats = list(FORMATS)
+    names = name_transcripts(inputs, None, tmp_path, formats)
+    assert len(set(names)) == len(inputs) and names[3:7] == ["nul_", "lone_", "_", "x-7"]
+    for audio, name in zip(inputs, names, strict=True):
+        words = (Word("क", 0.0, 0.5),)
+        write_formats(tmp_path, name, Transcript(0, audio, "क", 1.0, None, words), formats)
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == len(inputs) * len(formats)
+
+
+def test_names_leave_room_for_the_folders_of_others(tmp_path):
+    inputs = [AudioInput(tmp_path / name) for name in ("a.wav", "a.srt/b.wav")]
+    assert name_transcripts(inputs, tmp_path, tmp_path / "files", ["srt"]) == ["a-1", "a.srt/b"]
+
+
 def test_unknown_formats_are_named():
     with pytest.raises(ValueError, match=r"output_formats: doc unknown, expected any of srt, vtt, ctm, TextGrid, txt"):
         check_formats(["srt", "doc"])

@@ -1,11 +1,19 @@
 """Transcripts as rows of JSON, and where they are written."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from nemo_models.transcription.inputs import AudioInput
-from nemo_models.transcription.transcript_files import Transcript, Word, plan_output, score_rows, transcript_row
+from nemo_models.transcription.inputs import AudioInput, list_inputs
+from nemo_models.transcription.transcript_files import (
+    Transcript,
+    Word,
+    check_output,
+    plan_output,
+    score_rows,
+    transcript_row,
+)
 
 
 def test_output_names_are_nemos(tmp_path):
@@ -23,6 +31,48 @@ def test_output_names_are_nemos(tmp_path):
         plan_output(None, None, "big")
     with pytest.raises(ValueError, match="a folder"):
         plan_output(str(tmp_path), manifest, "big")
+
+
+def test_names_from_a_hub_or_after_a_recording_are_files(tmp_path):
+    (tmp_path / "m.json").touch()
+    named = plan_output(None, tmp_path / "m.json", "nvidia/x", append_pred=True)
+    assert named == (tmp_path / "m_nvidia_x.json", "pred_text_nvidia_x")
+    assert plan_output(None, tmp_path / "a.wav", "big")[0] == tmp_path / "a_big.json"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="a device or pipe"):
+        plan_output(str(tmp_path / "pipe"), None, "big")
+
+
+def test_the_output_is_nothing_that_is_read(tmp_path):
+    for name in ("a.wav", "list.txt", "model.nemo", "lm.nemo"):
+        (tmp_path / name).write_text("held")
+    (tmp_path / "link").symlink_to("a.wav")
+    (tmp_path / "hard").hardlink_to(tmp_path / "a.wav")
+    inputs = [AudioInput(Path("\0")), AudioInput(tmp_path / "absent.wav"), AudioInput(tmp_path / "a.wav")]
+    others = {key: str(tmp_path / name) for key, name in (("audio_list", "list.txt"), ("model_path", "model.nemo"))}
+    for name, named in (
+        ("a.wav", "is the recording .*a.wav"),
+        ("link", "is the recording"),
+        ("hard", "is the recording"),
+        ("list.txt", "is what audio_list names"),
+        ("model.nemo", "is what model_path names"),
+    ):
+        with pytest.raises(ValueError, match=f"^output_filename .*{name}: {named}"):
+            check_output(tmp_path / name, inputs, None, others)
+    check_output(tmp_path / "lm.nemo", inputs, None, others)
+    check_output(tmp_path / "new.json", inputs, None, others)
+
+
+def test_a_manifest_with_lines_that_would_be_lost_is_not_written_over(tmp_path):
+    manifest = tmp_path / "m.json"
+    manifest.write_text('{"audio_filepath": "a.wav"}\n{"audio_filepath": 3}\n', encoding="utf-8")
+    check_output(manifest, list_inputs(manifest), str(manifest), {})
+    with manifest.open("a", encoding="utf-8") as file:
+        file.write("# mine\n\n[1]\n")
+    with pytest.raises(ValueError, match=r"the manifest itself.*m\.json:3, .*m\.json:5; mend them"):
+        check_output(manifest, list_inputs(manifest), str(manifest), {})
+    (tmp_path / "out.json").touch()
+    check_output(tmp_path / "out.json", list_inputs(manifest), str(manifest), {})
 
 
 def test_rows_keep_the_inputs_fields():
@@ -57,6 +107,15 @@ def test_rows_hold_words_and_the_spoken_text():
         ],
         "beams": [["क", -1.0]],
     }
+
+
+def test_rows_keep_nothing_that_an_earlier_run_said_of_another_text():
+    stale = {"duration": None, "pred_text": "एक", "pred_text_spoken": "एक", "words": [], "beams": [], "char": []}
+    audio = AudioInput(Path("x.wav"), fields={"audio_filepath": "x.wav", **stale, "segment": "mine"})
+    row = transcript_row(Transcript(0, audio, "दो", 1.25))
+    assert row == {"audio_filepath": "x.wav", "duration": 1.25, "pred_text": "दो", "segment": "mine"}
+    failed = transcript_row(Transcript(0, audio, error="missing: x"))
+    assert not {"words", "pred_text_spoken", "beams", "char"} & set(failed)
 
 
 def test_scores_leave_out_what_failed_or_has_no_reference():

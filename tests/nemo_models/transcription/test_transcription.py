@@ -28,7 +28,8 @@ def files(tmp_path_factory):
 
 @pytest.fixture(params=["greedy_batch", "beam_batch"])
 def model(request, tiny_model, hindi_lm):
-    configure_decoding(tiny_model, {"strategy": request.param, "beam": {"ngram_lm_model": str(hindi_lm)}})
+    lm = str(hindi_lm) if request.param == "beam_batch" else None
+    configure_decoding(tiny_model, {"strategy": request.param, "beam": {"ngram_lm_model": lm}})
     yield tiny_model
     configure_decoding(tiny_model)
 
@@ -64,6 +65,12 @@ def test_greedy_text_is_nemos_own(greedy_model, files):
     ours = _texts(_transcribe(greedy_model, files))
     theirs = greedy_model.transcribe([str(path) for path in files], batch_size=1, verbose=False)
     assert ours == [" ".join(hypothesis.text.split()) for hypothesis in theirs]
+
+
+def test_a_single_recording_is_a_list_of_one(greedy_model, files):
+    expected = _texts(_transcribe(greedy_model, files[:1]))
+    for single in (files[0], str(files[0]), AudioInput(files[0])):
+        assert _texts(_transcribe(greedy_model, single)) == expected
 
 
 def test_segment_is_the_text_of_the_cut_out_file(greedy_model, files, tmp_path):

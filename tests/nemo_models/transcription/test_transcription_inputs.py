@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,42 @@ def test_folder_is_searched_in_order(tmp_path):
     assert paths == ["a/b/d.mp3", "a/c.flac", "b.WAV", "z.wav"]
     assert [audio.path.name for audio in list_inputs(audio_dir=tmp_path, audio_type="wav")] == ["b.WAV", "z.wav"]
     assert list_inputs(audio_dir=tmp_path)[0].fields == {"audio_filepath": str(tmp_path / "a/b/d.mp3")}
+
+
+def test_a_single_recording_is_a_list_of_one(tmp_path):
+    (tmp_path / "a.WAV").write_bytes(b"RIFF\n\0\0\n")
+    for given in (str(tmp_path / "a.WAV"), tmp_path / "a.WAV"):
+        assert [audio.path for audio in list_inputs(audio_list=given)] == [tmp_path / "a.WAV"]
+
+
+def test_links_are_followed_once_and_nothing_vanishes(tmp_path):
+    folder, elsewhere = tmp_path / "audio", tmp_path / "elsewhere"
+    for path in (folder / "z/a.wav", elsewhere / "b.wav"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "again").symlink_to(folder / "z")
+    (elsewhere / "loop").symlink_to(folder)
+    (folder / "broken.wav").symlink_to("nowhere.wav")
+    paths = [str(audio.path.relative_to(folder)) for audio in list_inputs(audio_dir=folder)]
+    assert paths == ["broken.wav", "linked/b.wav", "z/a.wav"]
+
+
+def test_a_folder_that_may_not_be_read_is_an_error_in_its_place(tmp_path, monkeypatch):
+    for name in ("a.wav", "closed/b.wav", "d.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    first, closed, last = list_inputs(audio_dir=tmp_path)
+    assert first.error is last.error is None
+    assert closed.error == f"unreadable: the folder {tmp_path / 'closed'}: Permission denied"
 
 
 def test_nothing_to_do_is_an_error(tmp_path):
