@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -152,21 +153,29 @@ class RowGates:
             yield "empty text", name
         elif frames < 2 * len(text) and frames < (needed := count_ctc_steps(text)):
             yield "too short for its text", f"{name} ({frames} frames, {needed} needed)"
-        shortest, longest = self.dataset.get("min_duration"), self.dataset.get("max_duration")
-        if shortest is not None and seconds < shortest:
+        shortest, longest = self._limits
+        if seconds < shortest:
             yield "shorter than min_duration, which would leave it out", f"{name} ({seconds} s)"
-        if longest is not None and seconds > longest:
+        if seconds > longest:
             yield "longer than max_duration, which would leave it out", f"{name} ({seconds} s)"
 
     def check_copies(self, row: Row) -> Iterator[Problem]:
         """Find which copies of an utterance at another speed the limits leave out, though not the utterance itself."""
-        name, seconds = row["audio_filepath"], row["duration"]
-        shortest, longest = self.dataset.get("min_duration") or 0, self.dataset.get("max_duration") or math.inf
-        for speed in COPY_SPEEDS if self.dataset.get("perturb_speed") and shortest <= seconds <= longest else ():
+        (shortest, longest), name, seconds = self._limits, row["audio_filepath"], row["duration"]
+        for speed in self._speeds if shortest <= seconds <= longest else ():
             if not shortest <= seconds / speed <= longest:
                 limit = f"min_duration={shortest}" if speed > 1 else f"max_duration={longest}"
                 kind = f"copy at {speed} of the speed (perturb_speed=true) that {limit} leaves out"
                 yield kind, f"{name} ({seconds / speed:.2f} s)"
+
+    @cached_property  # asking the configuration takes as long as looking at a row
+    def _limits(self) -> tuple[float, float]:
+        shortest, longest = self.dataset.get("min_duration"), self.dataset.get("max_duration")
+        return -math.inf if shortest is None else shortest, math.inf if longest is None else longest
+
+    @cached_property
+    def _speeds(self) -> tuple[float, ...]:
+        return COPY_SPEEDS if self.dataset.get("perturb_speed") else ()
 
 
 @dataclass(frozen=True)
