@@ -21,10 +21,10 @@ def main(cfg: DictConfig) -> int:
     from nemo.utils import logging
 
     from nemo_models.transcription.command import run_command
-    from nemo_models.transcription.nemo_arguments import check_nemo_arguments, without_none_words
+    from nemo_models.transcription.nemo_arguments import check_nemo_arguments, read_arguments
 
     logging.setLevel(logging.ERROR)
-    settings = without_none_words(OmegaConf.to_container(cfg, resolve=True))
+    settings = read_arguments(OmegaConf.to_container(cfg, resolve=True))
     for note in check_nemo_arguments(settings):
         print(note, file=sys.stderr)
     summary = run_command(settings)

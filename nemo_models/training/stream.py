@@ -7,18 +7,20 @@ and what is random in a batch (augmentation) depends on the seed and the batch's
 
 import copy
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from lhotse import CutSet
-from lhotse.cut import Cut, MixedCut, PaddingCut
+from lhotse.cut import Cut
 from lhotse.cut.set import LazyCutMixer
 from lhotse.dataset.sampling.base import CutSampler
 from omegaconf import DictConfig, open_dict
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+
+from nemo_models.training.utterance_names import describe_utterances, is_readable, name_cut, name_lost
 
 MOST_UNREAD = 100  # batches in a row of which nothing can be read, at which training ends
 MOST_SOURCES = 1000  # of a sampler; longer lists are of cuts
@@ -229,40 +231,6 @@ def find_mixers(part: Any) -> Iterator[LazyCutMixer]:
         yield from find_mixers(value)
 
 
-def name_cut(cut: Any) -> str:
-    """Name an utterance as its user knows it: by the audio file and the start of the segment, or by its id."""
-    if isinstance(cut, MixedCut):
-        return " + ".join(map(name_cut, utterances_of(cut)))
-    sources = list(getattr(getattr(cut, "recording", None), "sources", None) or [])
-    if len(sources) != 1 or sources[0].type != "file":
-        return str(cut.id)
-    return f"{sources[0].source} at {cut.start:.2f} s" if cut.start else str(sources[0].source)
-
-
-def name_lost(cut: Any) -> str:
-    """Name what of a cut cannot be read, and the utterances of its row that are left out for it."""
-    utterances = utterances_of(cut)
-    broken = [name_cut(each) for each in utterances if not is_readable(each)] or list(map(name_cut, utterances))
-    others = [name for name in map(name_cut, utterances) if name not in broken]
-    return " + ".join(broken) + (f" (and in a row with it {', '.join(others)})" if others else "")
-
-
-def utterances_of(cut: Any) -> list[Any]:
-    """The utterances of a cut: itself, or several in a row; neither silence between them nor noise over them."""
-    if not isinstance(cut, MixedCut):
-        return [cut]
-    return [track.cut for track in cut.tracks if track.snr is None and not isinstance(track.cut, PaddingCut)]
-
-
-def is_readable(cut: Any) -> bool:
-    """Whether a cut's audio can be read."""
-    try:
-        cut.load_audio()
-    except Exception:  # whatever a decoder may raise
-        return False
-    return True
-
-
 @contextmanager
 def seeded(*seed: int) -> Iterator[None]:
     """Seed Python's, numpy's and torch's random numbers (on the CPU) inside the block, and put them back behind it."""
@@ -305,9 +273,3 @@ def settle_lhotse(config: DictConfig, rank: int) -> None:
         with open_dict(config):
             config.seed = config.shard_seed
             config.shard_seed = "randomized" if config.get("num_workers") else config.shard_seed + rank
-
-
-def describe_utterances(names: Sequence[str], limit: int = 5) -> str:
-    """Name the first of some utterances, and how many more there are."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more

@@ -11,7 +11,6 @@ from nemo_models.model_loading import DEFAULT_FORMAT, choose_device
 from nemo_models.transcription.inputs import STANDARD_INPUT, list_inputs, measure_durations
 from nemo_models.transcription.job import OutputPlan, Summary, hash_file, make_job_key, run_job
 from nemo_models.transcription.progress import TranscriptionProgress
-from nemo_models.transcription.settings import check_types
 from nemo_models.transcription.subtitles import check_formats
 from nemo_models.transcription.transcribe import check_options
 from nemo_models.transcription.transcript_files import check_output, plan_output
@@ -39,7 +38,6 @@ def run_command(settings: Mapping[str, Any]) -> Summary | None:
         FileNotFoundError: A model, manifest, folder or list is not there.
         ValueError: An argument cannot be.
     """
-    settings = check_types(settings)
     formats = check_formats(settings["output_formats"])
     if settings["matmul_precision"] not in MATMUL_PRECISIONS:
         raise ValueError(

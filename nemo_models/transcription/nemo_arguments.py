@@ -55,7 +55,7 @@ def check_nemo_arguments(arguments: Mapping[str, Any]) -> list[str]:
     return [f"{key} has no effect: {reason}" for key, reason in PASSED_OVER.items() if key in given]
 
 
-def without_none_words(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def read_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Take the word `None` for no value, as NeMo's script does, and every other value for what its key holds.
 
     Raises:

@@ -1,5 +1,6 @@
 """What comes out of a transcription: one row of JSON for each input, and where it is written."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,16 +145,18 @@ def check_output(
     Raises:
         ValueError: It is a recording, a model or a list, or a manifest with lines that would be lost.
     """
-    if not output.exists():
+    try:
+        there = output.stat()
+    except OSError:
         return
     for audio in inputs:
-        if _is_same_file(output, audio.path):
+        if _is_file(audio.path, there):
             raise ValueError(f"output_filename {output}: is the recording {audio.path}; choose another")
     for key, name in other_files.items():
-        if _is_same_file(output, Path(name)):
+        if _is_file(Path(name), there):
             raise ValueError(f"output_filename {output}: is what {key} names; choose another")
     lost = [str(audio.place) for audio in inputs if audio.error and not audio.fields]
-    if manifest is not None and _is_same_file(output, Path(manifest)) and lost:
+    if manifest is not None and lost and _is_file(Path(manifest), there):
         more = f" and {len(lost) - _MOST_NAMED} more" if len(lost) > _MOST_NAMED else ""
         raise ValueError(
             f"output_filename {output}: the manifest itself, and lines that are no JSON objects would be lost: "
@@ -161,9 +164,9 @@ def check_output(
         )
 
 
-def _is_same_file(one: Path, other: Path) -> bool:
+def _is_file(path: Path, there: os.stat_result) -> bool:
     try:
-        return one.samefile(other)
+        return os.path.samestat(path.stat(), there)
     except (OSError, ValueError):  # is not there, or cannot be
         return False
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from nemo_models.transcription.nemo_arguments import PASSED_OVER, REFUSED, check_nemo_arguments, without_none_words
+from nemo_models.transcription.nemo_arguments import PASSED_OVER, REFUSED, check_nemo_arguments, read_arguments
 
 CONF = OmegaConf.to_container(OmegaConf.load(Path(__file__).resolve().parents[3] / "conf/transcribe_speech.yaml"))
 NEMO_3_0_0 = """
@@ -47,8 +47,8 @@ def test_decoder_type():
 
 
 def test_the_word_none_is_none():
-    assert without_none_words({"a": "None", "b": "none", "c": 1}) == {"a": None, "b": "none", "c": 1}
+    assert read_arguments({"a": "None", "b": "none", "c": 1}) == {"a": None, "b": "none", "c": 1}
 
 
 def test_values_are_of_their_types():
-    assert without_none_words({"compute_langs": "no", "amp": "on"}) == {"compute_langs": False, "amp": True}
+    assert read_arguments({"compute_langs": "no", "amp": "on"}) == {"compute_langs": False, "amp": True}
