@@ -1,40 +1,49 @@
 """XLSR-53 in NeMo: importing this package lets NeMo build and restore its five classes, and no others.
 
-NeMo 3 instantiates only targets on a list of its own. `ASRModel.restore_from("x.nemo")` without this import fails with
+NeMo 3 instantiates only targets on an allow-list. `ASRModel.restore_from("x.nemo")` without this import fails with
 `UnsafeTargetError: … nemo_models.ctc_model.XLSRCTCModel`; with it, it works. NeMo's schedules gain `TriStage` too.
+
+The import takes no time: torch and NeMo are loaded when they are first used, so that scoring transcripts needs neither.
 """
 
+import importlib
 from typing import Any
 
-from nemo.core.classes.common import ALLOWED_TARGET_PREFIXES
+import wrapt
 
-from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.tri_stage import TriStage
-from nemo_models.w2v_bert_encoder import W2VBertEncoder
-from nemo_models.w2v_bert_features import LogMelFeatures
-from nemo_models.waveform_normalizer import WaveformNormalizer
-from nemo_models.xlsr_encoder import XLSREncoder
+_CLASSES = {
+    "LogMelFeatures": "nemo_models.w2v_bert_features",
+    "W2VBertEncoder": "nemo_models.w2v_bert_encoder",
+    "WaveformNormalizer": "nemo_models.waveform_normalizer",
+    "XLSRCTCModel": "nemo_models.ctc_model",
+    "XLSREncoder": "nemo_models.xlsr_encoder",
+}
+"""What a `.nemo` file of this project may name, each with its module."""
 
-__all__ = [
-    "LogMelFeatures",
-    "TriStage",
-    "W2VBertEncoder",
-    "WaveformNormalizer",
-    "XLSRCTCModel",
-    "XLSREncoder",
-    "transcribe",
-]
+_EXPORTS = {
+    **_CLASSES,
+    "TriStage": "nemo_models.optimization.tri_stage",
+    "transcribe": "nemo_models.transcription.transcribe",
+}
 
-for _class in (WaveformNormalizer, XLSREncoder, LogMelFeatures, W2VBertEncoder, XLSRCTCModel):
-    _target = f"{_class.__module__}.{_class.__qualname__}"
-    if _target not in ALLOWED_TARGET_PREFIXES:
-        ALLOWED_TARGET_PREFIXES.append(_target)
+__all__ = [*_EXPORTS]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `transcribe` when it is first asked for: reading audio takes libraries that restoring a model does not."""
-    if name == "transcribe":
-        from nemo_models.transcription.transcribe import transcribe
+    """Import a public name when it is first asked for."""
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_EXPORTS[name]), name)
 
-        return transcribe
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+@wrapt.when_imported("nemo.core.classes.common")
+def _admit_classes(common: Any) -> None:
+    """Add the five classes to NeMo's allow-list, once NeMo is there."""
+    targets = [f"{module}.{name}" for name, module in _CLASSES.items()]
+    common.ALLOWED_TARGET_PREFIXES.extend(target for target in targets if target not in common.ALLOWED_TARGET_PREFIXES)
+
+
+@wrapt.when_imported("nemo.core.optim.lr_scheduler")
+def _register_schedule(_: Any) -> None:
+    """Let `sched.name=TriStage` be found among NeMo's schedules."""
+    importlib.import_module("nemo_models.optimization.tri_stage")

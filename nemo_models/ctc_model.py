@@ -23,11 +23,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding, complete_decoding_config
 from nemo_models.decoding.lm_bundle import LM_KEY, is_bundled, register_language_model, unpack_language_model
 from nemo_models.decoding.strategy import mask_log_probs
-from nemo_models.lora import updates_merged_in_state_dict
-from nemo_models.parameter_groups import spare_from_weight_decay
-from nemo_models.sharding import gathered_state_dict, is_sharded, shard
-from nemo_models.training.augmentation import augment_lhotse_loader
-from nemo_models.training.stream import TrainingStream, settle_lhotse
+from nemo_models.layers.fsdp import gathered_state_dict, is_sharded, shard
+from nemo_models.layers.lora import updates_merged_in_state_dict
+from nemo_models.optimization.parameter_groups import spare_from_weight_decay
+from nemo_models.training_data.augmentation import augment_lhotse_loader
+from nemo_models.training_data.stream import TrainingStream, settle_lhotse
 
 
 class XLSRCTCModel(EncDecCTCModel):

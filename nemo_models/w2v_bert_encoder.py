@@ -11,8 +11,8 @@ import torch
 from nemo.core.classes import typecheck
 from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel
 
-from nemo_models.nemo_contract import FEATURES, PretrainedEncoder, may_look_at
-from nemo_models.span_masking import SpanMasking
+from nemo_models.layers.nemo_contract import FEATURES, PretrainedEncoder, may_look_at
+from nemo_models.layers.span_masking import SpanMasking
 from nemo_models.w2v_bert_features import HOP, STACKED, WINDOW
 from nemo_models.xlsr_encoder import check_architecture
 

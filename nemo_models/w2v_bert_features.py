@@ -11,7 +11,7 @@ from nemo.core.classes import typecheck
 from torch.nn import functional
 from transformers.audio_utils import mel_filter_bank, window_function
 
-from nemo_models.nemo_contract import FEATURES, FrontEnd, is_exporting
+from nemo_models.layers.nemo_contract import FEATURES, FrontEnd, is_exporting
 
 WINDOW = 400  # samples, 25 ms
 HOP = 160  # samples, 10 ms

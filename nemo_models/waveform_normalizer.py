@@ -7,7 +7,7 @@ caller (training, transcription, export) gets the same one.
 import torch
 from nemo.core.classes import typecheck
 
-from nemo_models.nemo_contract import WAVEFORMS, FrontEnd
+from nemo_models.layers.nemo_contract import WAVEFORMS, FrontEnd
 
 FAIRSEQ_EPSILON = 1e-5
 """What fairseq's `F.layer_norm(waveform, waveform.shape)` adds to the variance."""

@@ -14,10 +14,10 @@ from nemo.core.classes import typecheck
 from omegaconf import DictConfig, OmegaConf
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from nemo_models.convolutions import FrozenFeatureEncoder
-from nemo_models.nemo_contract import WAVEFORMS, PretrainedEncoder, is_exporting, may_look_at
-from nemo_models.padded_attention import KEY_MASK, VARLEN
-from nemo_models.span_masking import SpanMasking
+from nemo_models.layers.convolutions import FrozenFeatureEncoder
+from nemo_models.layers.nemo_contract import WAVEFORMS, PretrainedEncoder, is_exporting, may_look_at
+from nemo_models.layers.padded_attention import KEY_MASK, VARLEN
+from nemo_models.layers.span_masking import SpanMasking
 
 ARCHITECTURE_KEYS = (
     "conv_dim",

@@ -8,7 +8,7 @@ faults, or rows were left out; 1 the job could not be done."""
 from omegaconf import DictConfig, OmegaConf
 
 from data_prep.manifest import write_jsonl
-from data_prep.validation import check_manifest, format_check
+from data_prep.prepare.validation import check_manifest, format_check
 from job import job
 
 

@@ -125,7 +125,7 @@ def read_lines(process: subprocess.Popen[str]) -> Iterator[str]:
 def print_table(outputs: dict[str, Path]) -> None:
     """Print error rates by voice, and five utterances with what was made of them."""
     with contextlib.redirect_stderr(io.StringIO()):  # NeMo greets while it is imported
-        from nemo_models.scoring import score_texts
+        from nemo_models.evaluation.scoring import score_texts
 
     rows = {name: [json.loads(line) for line in path.read_text("utf-8").splitlines()] for name, path in outputs.items()}
     voices = sorted({row["speaker"] for row in rows["greedy"]})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from data_prep.export import export_shards
+from data_prep.prepare.export_shards import export_shards
 from job import job
 
 

@@ -5,8 +5,8 @@ leaks; 3 something does, or a speaker is on both sides; 1 the job could not be d
 
 from omegaconf import DictConfig
 
-from data_prep.leaks import find_leaks, format_leaks
 from data_prep.manifest import write_json
+from data_prep.selection.leaks import find_leaks, format_leaks
 from job import job
 
 

@@ -12,7 +12,7 @@ from job import job
 
 @job("import_xlsr")
 def main(cfg: DictConfig) -> None:
-    from data_prep.alphabet import load_alphabet
+    from data_prep.text.alphabet import load_alphabet
     from nemo_models.checkpoints.importing import import_checkpoint
 
     labels = load_alphabet(Path(cfg.alphabet) if cfg.alphabet else None)

@@ -13,7 +13,7 @@ from job import job
 @job("make_tiny_checkpoint")
 def main(cfg: DictConfig) -> None:
     """Train until the time is over; evaluate, save and export on the way."""
-    from nemo_models.checkpoints.tiny_checkpoint import train_checkpoint
+    from nemo_models.pretraining.tiny_checkpoint import train_checkpoint
 
     train_checkpoint(cfg)
 

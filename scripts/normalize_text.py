@@ -9,7 +9,7 @@ import sys
 
 from omegaconf import DictConfig
 
-from data_prep.text_files import NOT_UTF8, format_report, normalize_file
+from data_prep.text.files import NOT_UTF8, format_report, normalize_file
 from job import job
 
 

@@ -9,8 +9,8 @@ import sys
 
 from omegaconf import DictConfig, OmegaConf
 
-from data_prep.pipeline import prepare_corpus
-from data_prep.report import EXIT_STATUS_REJECTED_AS_ERROR, format_report
+from data_prep.prepare.pipeline import prepare_corpus
+from data_prep.prepare.report import EXIT_STATUS_REJECTED_AS_ERROR, format_report
 from job import job
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 
 from omegaconf import DictConfig
 
-from data_prep.synthesis import read_sentences, read_voice_names, synthesize_corpus
+from data_prep.synthesis.corpus import read_sentences, read_voice_names, synthesize_corpus
 from job import job
 
 

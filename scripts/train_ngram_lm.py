@@ -20,10 +20,10 @@ from job import job
 def main(cfg: DictConfig) -> None:
     from nemo.utils import logging
 
-    from data_prep.alphabet import load_alphabet
+    from data_prep.text.alphabet import load_alphabet
+    from nemo_models.files.nemo_file import read_labels
+    from nemo_models.language_models.corpus import describe_counts
     from nemo_models.language_models.ngram_lm import train_ngram_lm
-    from nemo_models.language_models.text import describe_counts
-    from nemo_models.nemo_file import read_labels
 
     logging.setLevel(logging.ERROR)
     labels = read_labels(Path(cfg.model_path)) if cfg.model_path else load_alphabet(cfg.alphabet)

@@ -19,7 +19,7 @@ def main(cfg: DictConfig) -> int:
     from nemo.utils import logging
 
     from nemo_models.ctc_model import XLSRCTCModel
-    from nemo_models.model_loading import choose_device, load_ctc_model
+    from nemo_models.inference.model_loading import choose_device, load_ctc_model
     from nemo_models.tuning.decoding_tuning import tune_decoding
 
     logging.setLevel(logging.ERROR)

@@ -1,13 +1,21 @@
 """What tests share: where real data lies, and a model that is small, random and always the same."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
+
 from lm_text import lm_lines
+from project import ROOT
 from topology import architecture
 
-ROOT = Path(__file__).resolve().parent.parent
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a parameter by plain data only; pytest numbers the others, so that ids are alike in every process."""
+    if isinstance(val, str):
+        return val if re.fullmatch(r"[\w .=/-]{1,60}", val, re.ASCII) else argname
+    return None if isinstance(val, bool | int | float | None) else argname
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +32,9 @@ def tiny_model():
     """An `XLSRCTCModel` over the Hindi alphabet with random weights: its texts are noise, but reproducible noise."""
     import torch
 
-    from data_prep.alphabet import load_alphabet
+    from data_prep.text.alphabet import load_alphabet
+    from nemo_models.checkpoints.model_building import model_config
     from nemo_models.ctc_model import XLSRCTCModel
-    from nemo_models.model_building import model_config
 
     torch.manual_seed(0)
     model = XLSRCTCModel(cfg=model_config(architecture(), load_alphabet(), normalize=True, epsilon=1e-5)).eval()
@@ -58,7 +66,7 @@ def lmplz() -> str:
 @pytest.fixture(scope="session")
 def hindi_lm(lmplz: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A character 4-gram of `lm_lines()`."""
-    from data_prep.alphabet import load_alphabet
+    from data_prep.text.alphabet import load_alphabet
     from nemo_models.language_models.ngram_lm import train_ngram_lm
 
     folder = tmp_path_factory.mktemp("lm")

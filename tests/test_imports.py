@@ -1,21 +1,43 @@
-"""Imports run one way: scripts → nemo_models → data_prep → libraries."""
+"""Imports run one way: scripts → nemo_models → data_prep → libraries, and downward among the rooms of each."""
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-SCRIPTS = {path.stem for path in (REPOSITORY / "scripts").glob("*.py")}
+from project import ROOT
+
+SCRIPTS = {path.stem for path in (ROOT / "scripts").glob("*.py")}
 TRAINING_LIBRARIES = {"torch", "nemo", "lightning", "pytorch_lightning", "transformers"}
 FORBIDDEN = {
     "data_prep": TRAINING_LIBRARIES | SCRIPTS | {"nemo_models", "scripts", "tests", "benchmarks"},
     "nemo_models": SCRIPTS | {"scripts", "tests", "benchmarks"},
     "scripts": {"tests", "benchmarks"},
 }
+
+ROOMS = {
+    "data_prep": [
+        {"."},  # manifests and process pools
+        {"text", "audio"},
+        {"corpora", "synthesis"},
+        {"selection"},
+        {"prepare"},
+    ],
+    "nemo_models": [
+        {"files", "optimization", "training_data", "evaluation"},
+        {"layers", "language_models"},
+        {"decoding"},
+        {"."},  # the model itself
+        {"inference"},
+        {"checkpoints", "transcription"},
+        {"export", "tuning", "training", "pretraining"},
+    ],
+}
+"""The rooms of each package from the lowest to the highest: a room imports from rooms further up in this list only."""
 
 
 def find_imports(source: str) -> Iterator[tuple[int, str]]:
@@ -32,10 +54,10 @@ def find_imports(source: str) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("folder", FORBIDDEN)
 def test_imports_run_one_way(folder: str):
-    paths = sorted((REPOSITORY / folder).rglob("*.py"))
+    paths = sorted((ROOT / folder).rglob("*.py"))
     assert paths
     wrong = [
-        f"{path.relative_to(REPOSITORY)}:{line}: imports {name}"
+        f"{path.relative_to(ROOT)}:{line}: imports {name}"
         for path in paths
         for line, name in find_imports(path.read_text(encoding="utf-8"))
         if name in FORBIDDEN[folder]
@@ -58,6 +80,50 @@ for name in names:
     importlib.import_module(name)
 print(*names)
 print(*sorted({name.split(".")[0] for name in sys.modules}))"""
-    modules, loaded = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=REPOSITORY).splitlines()
-    assert {"data_prep.text", "data_prep.pipeline", "data_prep.corpora.tsv"} <= set(modules.split())
+    modules, loaded = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).splitlines()
+    assert {"data_prep.text.normalizer", "data_prep.prepare.pipeline", "data_prep.corpora.tsv"} <= set(modules.split())
     assert not TRAINING_LIBRARIES & set(loaded.split())
+
+
+def find_modules(package: str) -> dict[str, Path]:
+    """Return every module of a package by its dotted name."""
+    paths = (ROOT / package).rglob("*.py")
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+def find_imported_modules(path: Path, modules: Collection[str]) -> Iterator[tuple[int, str]]:
+    """Yield line and name of every module of `modules` that a file imports, at its top or inside functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module in modules:
+            submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from ((node.lineno, name if name in modules else node.module) for name in submodules)
+        elif isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name in modules)
+
+
+def room_of(module: str, modules: Mapping[str, Path]) -> str:
+    """Return the folder below the package in which a module lies, or `.`."""
+    parts = modules[module].relative_to(ROOT).parts
+    return parts[1] if len(parts) > 2 else "."
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_downward_only(package: str):
+    modules = find_modules(package)
+    rank = {room: number for number, rooms in enumerate(ROOMS[package]) for room in rooms}
+    assert {room_of(module, modules) for module in modules} == set(rank)
+    wrong = []
+    for module, path in modules.items():
+        for line, name in find_imported_modules(path, modules):
+            here, there = room_of(module, modules), room_of(name, modules)
+            if here != there and rank[there] >= rank[here]:
+                wrong.append(f"{path.relative_to(ROOT)}:{line}: {here} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_modules_do_not_import_each_other_in_a_circle(package: str):
+    modules = find_modules(package)
+    graph = {name: {found for _, found in find_imported_modules(path, modules)} for name, path in modules.items()}
+    assert sum(map(len, graph.values())) > 50
+    TopologicalSorter({name: found - {name} for name, found in graph.items()}).prepare()

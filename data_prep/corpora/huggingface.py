@@ -20,9 +20,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from data_prep.audio.parquet import find_audio_column
 from data_prep.corpora.layout import SPLIT_NAMES, check_folder, refuse_layout
 from data_prep.corpora.rows import UNKNOWN_SPEAKER, MalformedRow, Utterance
-from data_prep.parquet import find_audio_column
 
 TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript", "raw_transcription", "verbatim", "normalized")
 SPEAKER_COLUMNS = ("speaker_id", "client_id", "speaker")

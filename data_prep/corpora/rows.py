@@ -55,8 +55,8 @@ class MalformedRow:
         line: The line there, from 1.
         text: What stands there.
         detail: What is wrong.
-        reason: Its reason code in `data_prep.checks`: `malformed_row`, or `excluded_by_corpus` where the corpus itself
-            says that a sound row is not for use.
+        reason: Its reason code in `data_prep.selection.quality`: `malformed_row`, or `excluded_by_corpus` where the
+            corpus itself says that a sound row is not for use.
     """
 
     file: str

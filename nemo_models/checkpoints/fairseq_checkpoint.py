@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from nemo_models.checkpoints.checkpoint import EncoderCheckpoint
+from nemo_models.checkpoints.ctc_head import CTCHead, fairseq_vocabulary, parse_fairseq_dictionary
+from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.fairseq_config import NAMED_CLASSES, architecture_from_fairseq, read_configuration
 from nemo_models.checkpoints.fairseq_reference import FairseqReference
-from nemo_models.checkpoints.tensor_files import check_is_payload, load_tensors
-from nemo_models.ctc_head import CTCHead, fairseq_vocabulary, parse_fairseq_dictionary
+from nemo_models.files.tensor_files import check_is_payload, load_tensors
 from nemo_models.waveform_normalizer import FAIRSEQ_EPSILON
 
 DICTIONARY_FILE = "dict.ltr.txt"

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from nemo_models.checkpoints.checkpoint import SourceRun
+from nemo_models.checkpoints.encoder_checkpoint import SourceRun
 from nemo_models.checkpoints.fairseq_config import FAIRSEQ_DEFAULTS, parse_conv_layers
 
 

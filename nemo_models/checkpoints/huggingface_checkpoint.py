@@ -11,11 +11,11 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from transformers import Wav2Vec2BertConfig, Wav2Vec2Config, Wav2Vec2CTCTokenizer
 
-from data_prep.audio import SAMPLE_RATE_HZ
-from nemo_models.checkpoints.checkpoint import EncoderCheckpoint
+from data_prep.audio.reader import SAMPLE_RATE_HZ
+from nemo_models.checkpoints.ctc_head import FAIRSEQ_TOKENIZER, SPECIAL_KEYS, CTCHead, Vocabulary
+from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.huggingface_reference import HuggingFaceReference
-from nemo_models.checkpoints.tensor_files import check_is_payload, load_tensors
-from nemo_models.ctc_head import FAIRSEQ_TOKENIZER, SPECIAL_KEYS, CTCHead, Vocabulary
+from nemo_models.files.tensor_files import check_is_payload, load_tensors
 from nemo_models.w2v_bert_encoder import W2V_BERT_ARCHITECTURE_KEYS
 from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
 from nemo_models.xlsr_encoder import ARCHITECTURE_KEYS

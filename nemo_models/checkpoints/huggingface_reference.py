@@ -16,8 +16,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from data_prep.audio import SAMPLE_RATE_HZ
-from nemo_models.checkpoints.checkpoint import SourceRun
+from data_prep.audio.reader import SAMPLE_RATE_HZ
+from nemo_models.checkpoints.encoder_checkpoint import SourceRun
 from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
 
 FRONT_END_FILES = ("processor_config.json", "preprocessor_config.json")

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from nemo_models.checkpoints.checkpoint import EncoderCheckpoint, Reference, SourceRun
+from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, Reference, SourceRun
 from nemo_models.ctc_model import XLSRCTCModel
 
 TOLERANCE = 1e-5  # of the output's greatest absolute value: float32 through 24 or 48 layers in another order of sums

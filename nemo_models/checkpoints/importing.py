@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from omegaconf import open_dict
 
-from nemo_models.checkpoints.checkpoint import MASK_VECTOR, EncoderCheckpoint, load_checkpoint
+from nemo_models.checkpoints.encoder_checkpoint import MASK_VECTOR, EncoderCheckpoint
 from nemo_models.checkpoints.import_proof import describe_proof, prove_import
+from nemo_models.checkpoints.loading import load_checkpoint
+from nemo_models.checkpoints.model_building import model_from_checkpoint
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.model_building import model_from_checkpoint
 
 HEADS = ("auto", "new")
 

@@ -13,8 +13,8 @@ from nemo.collections.asr.parts.context_biasing import GPUBoostingTreeModel
 from nemo.collections.asr.parts.context_biasing.context_graph_universal import ContextGraph
 from omegaconf import DictConfig
 
-from data_prep.alphabet import find_outside_alphabet
-from data_prep.text import normalize
+from data_prep.text.alphabet import find_outside_alphabet
+from data_prep.text.normalizer import normalize
 
 # Of the tree's score, in natural logs for each character. On 20 names that a 6-gram never saw, in 40 sentences by an
 # unseen synthesised voice, 0 finds 3, 0.3 finds 21, 0.5 finds 28, 1.0 finds 33 and 2.0 finds 35 of 40, while the WER of

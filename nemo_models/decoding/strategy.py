@@ -18,7 +18,7 @@ from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from data_prep.text import NORMALIZER_FINGERPRINT
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
 from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding, complete_decoding_config
 from nemo_models.decoding.lm_bundle import LM_KEY, is_bundled
 from nemo_models.decoding.phrase_boosting import BOOSTING_WEIGHT, phrase_settings, read_phrases

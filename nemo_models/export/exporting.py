@@ -7,21 +7,19 @@ model's log-probabilities.
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.model_loading import load_ctc_model
+from nemo_models.export.huggingface import compare_huggingface, write_huggingface
+from nemo_models.export.onnx import compare_onnx, require_onnx_packages, write_onnx
+from nemo_models.export.probes import TOLERANCE, allowed_difference
+from nemo_models.inference.model_loading import load_ctc_model
 
 FORMATS = ("onnx", "huggingface")
 QUANTIZATIONS = ("int8",)
-TOLERANCE = 1e-4  # natural log; float32 arithmetic in another order differs by some 1e-6 to 1e-5
-RELATIVE_TOLERANCE = 1e-5  # of the greatest log-probability, where that is more: an import's; float32 has 6e-8
-PROBE_SAMPLES = (51_234, 16_000, 1_600)  # 3.2, 1.0 and 0.1 s at 16 kHz
 
 
 @dataclass
@@ -75,8 +73,6 @@ def export_model(
     """
     _check_arguments(format, quantization, lm, output_dir)
     if format == "onnx":
-        from nemo_models.export.onnx import compare_onnx, require_onnx_packages, write_onnx
-
         require_onnx_packages(quantization is not None or verify)
     model = load_ctc_model(model_path)
     if not isinstance(model, XLSRCTCModel):
@@ -87,8 +83,6 @@ def export_model(
             path, notes = write_onnx(model, folder, quantization, source=model_path.name)
             difference = compare_onnx(model, path) if verify else None
         else:
-            from nemo_models.export.huggingface import compare_huggingface, write_huggingface
-
             notes = write_huggingface(model, folder, lm, lm_alpha, lm_beta)
             difference = compare_huggingface(model, folder) if verify else None
         if difference is not None and quantization is None and not difference <= TOLERANCE:
@@ -115,27 +109,6 @@ def new_folder(output_dir: Path) -> Iterator[Path]:
         partial.replace(output_dir)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def allowed_difference(model: XLSRCTCModel) -> float:
-    """How far an export's log-probabilities may be from the model's: `TOLERANCE`, or more for a very steep head."""
-    signal, lengths = pad_waveforms(probe_waveforms())
-    with torch.inference_mode():
-        log_probs, frames, _ = model(input_signal=signal, input_signal_length=lengths)
-    greatest = max(row[:count].abs().max().item() for row, count in zip(log_probs, frames, strict=True))
-    return max(TOLERANCE, RELATIVE_TOLERANCE * greatest)
-
-
-def probe_waveforms() -> list[torch.Tensor]:
-    """Noise of unit variance, float32, of `PROBE_SAMPLES`: always the same."""
-    generator = torch.Generator().manual_seed(0)
-    return [torch.randn(samples, generator=generator) for samples in PROBE_SAMPLES]
-
-
-def pad_waveforms(waveforms: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Stack waveforms with zeros behind: (B, T) and their lengths, int64, (B,)."""
-    lengths = torch.tensor([len(waveform) for waveform in waveforms])
-    return torch.nn.utils.rnn.pad_sequence(list(waveforms), batch_first=True), lengths
 
 
 def _check_arguments(format: str, quantization: str | None, lm: Path | None, output_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from transformers import (
     Wav2Vec2ForCTC,
 )
 
+from nemo_models.checkpoints.ctc_head import FAIRSEQ_TOKENIZER, Vocabulary, source_vocabulary
 from nemo_models.checkpoints.huggingface_checkpoint import EPSILON_KEY, KINDS
-from nemo_models.ctc_head import FAIRSEQ_TOKENIZER, Vocabulary, source_vocabulary
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.lm_bundle import LM_KEY
-from nemo_models.export.exporting import pad_waveforms, probe_waveforms
-from nemo_models.export.word_lm import open_processor_with_lm, write_word_lm
+from nemo_models.export.probes import largest_difference, run_model
+from nemo_models.export.pyctcdecode_folder import open_processor_with_lm, write_word_lm
 from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
 
 WORD_DELIMITER = "|"
@@ -124,24 +125,26 @@ def _largest_difference(model: XLSRCTCModel, folder: Path) -> float:
     network = AutoModelForCTC.from_pretrained(folder).eval()
     vocabulary = vocabulary_for_export(model)
     extractor = AutoFeatureExtractor.from_pretrained(folder)
-    waveforms = probe_waveforms()
-    largest = 0.0
-    for batch in [*([waveform] for waveform in waveforms), waveforms]:
-        signal, lengths = pad_waveforms(batch)
-        features = extractor([wave.numpy() for wave in batch], sampling_rate=16000, padding=True, return_tensors="pt")
-        with torch.inference_mode():
-            if _kind(model) == "wav2vec2":
-                expected, frames, _ = model(input_signal=signal, input_signal_length=lengths)
-            else:
-                expected, frames, _ = model(
-                    processed_signal=features["input_features"].transpose(1, 2),
-                    processed_signal_length=features["attention_mask"].sum(dim=1),
-                )
-            rows = network(**features).logits.log_softmax(-1).movedim(-1, 0)
-        found = vocabulary.blank_last(rows).movedim(0, -1)
-        for row, other, count in zip(expected, found, frames, strict=True):
-            largest = max(largest, (row[:count] - other[:count]).abs().max().item())
-    return largest
+
+    def extract(waveforms: Sequence[torch.Tensor]) -> Any:
+        arrays = [waveform.numpy() for waveform in waveforms]
+        return extractor(arrays, sampling_rate=16000, padding=True, return_tensors="pt")
+
+    def run_on_features(waveforms: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[int]]:
+        features = extract(waveforms)
+        log_probs, frames, _ = model(
+            processed_signal=features["input_features"].transpose(1, 2),
+            processed_signal_length=features["attention_mask"].sum(dim=1),
+        )
+        return log_probs, frames.tolist()
+
+    reference = partial(run_model, model) if _kind(model) == "wav2vec2" else run_on_features
+
+    def run(waveforms: Sequence[torch.Tensor]) -> tuple[torch.Tensor, None]:
+        rows = network(**extract(waveforms)).logits.log_softmax(-1).movedim(-1, 0)
+        return vocabulary.blank_last(rows).movedim(0, -1), None
+
+    return largest_difference(run, reference)
 
 
 def _kind(model: XLSRCTCModel) -> str:

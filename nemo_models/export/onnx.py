@@ -10,6 +10,8 @@ division of frame counts into float32 arithmetic, which is wrong for long audio.
 import importlib
 import json
 import warnings
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +22,8 @@ from omegaconf import OmegaConf
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.lm_bundle import LM_KEY
 from nemo_models.decoding.strategy import mask_log_probs
-from nemo_models.export.exporting import pad_waveforms, probe_waveforms
-from nemo_models.nemo_contract import PretrainedEncoder
+from nemo_models.export.probes import largest_difference, pad_waveforms, probe_waveforms, run_model
+from nemo_models.layers.nemo_contract import PretrainedEncoder
 from nemo_models.xlsr_encoder import XLSREncoder
 
 if TYPE_CHECKING:
@@ -186,18 +188,13 @@ def compare_onnx(model: XLSRCTCModel, path: Path) -> float:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # it would say that `lengths` has a value of its own, which is meant
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    waveforms = probe_waveforms()
-    largest = 0.0
-    for batch in [*([waveform] for waveform in waveforms), waveforms]:
-        signal, lengths = pad_waveforms(batch)
-        with torch.inference_mode():
-            expected, frames, _ = model(input_signal=signal, input_signal_length=lengths)
-        found, counts = session.run(None, {"waveforms": signal.numpy(), "lengths": lengths.numpy()})
-        if counts.tolist() != frames.tolist() or found.shape != expected.shape:
-            return float("inf")
-        for row, other, count in zip(expected, torch.from_numpy(found), frames, strict=True):
-            largest = max(largest, (row[:count] - other[:count]).abs().max().item())
-    return largest
+
+    def run(waveforms: Sequence[torch.Tensor]) -> tuple[torch.Tensor, Sequence[int]]:
+        signal, lengths = pad_waveforms(waveforms)
+        log_probs, frames = session.run(None, {"waveforms": signal.numpy(), "lengths": lengths.numpy()})
+        return torch.from_numpy(log_probs), frames.tolist()
+
+    return largest_difference(run, partial(run_model, model))
 
 
 def _quantize(path: Path, target: Path) -> Path:

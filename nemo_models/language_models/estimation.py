@@ -11,8 +11,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from nemo_models.language_models.arpa import open_arpa
+from nemo_models.language_models.corpus import PreparedText, TextCounts, describe_counts
 from nemo_models.language_models.lm_file import encode_tokens
-from nemo_models.language_models.text import PreparedText, TextCounts, describe_counts
 
 _SORT_MEMORY = "256M"  # of `sort` while it drops repeated lines; beyond it, it goes to disk
 

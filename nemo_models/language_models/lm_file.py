@@ -17,8 +17,8 @@ from nemo.collections.asr.parts.submodules.ngram_lm import DEFAULT_TOKEN_OFFSET,
 from nemo.collections.asr.parts.submodules.ngram_lm.ngram_lm_batched import SuffixTreeStorage
 from omegaconf import open_dict
 
+from nemo_models.files.nemo_file import read_nemo_config
 from nemo_models.language_models.arpa import END, SPECIAL_WORDS, START, BackoffModel
-from nemo_models.nemo_file import read_nemo_config
 
 METADATA_KEY = "text_lm"  # where the metadata stands in the configuration inside the language model's .nemo file
 _OTHER_FILES = {  # how files begin that are taken for it

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from data_prep.manifest import write_json
-from data_prep.text import NORMALIZER_FINGERPRINT, check_policies
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, check_policies
 from nemo_models.language_models.arpa import BackoffModel, read_arpa, write_arpa
+from nemo_models.language_models.corpus import LEAK_POLICIES, HeldOut, LeakWatch, LineRules, TextCounts, prepare_text
 from nemo_models.language_models.estimation import Estimator, find_lmplz
 from nemo_models.language_models.interpolation import fit_weights, interpolate
 from nemo_models.language_models.lm_file import NgramLMMetadata, hash_labels, token_words, write_token_lm
 from nemo_models.language_models.perplexity import HeldOutScores, measure, score_sentences
-from nemo_models.language_models.text import LEAK_POLICIES, HeldOut, LeakWatch, LineRules, TextCounts, prepare_text
 from nemo_models.language_models.word_lm import read_unigrams
 
 MIN_ORDER, MAX_ORDER = 2, 10  # NGPU-LM cannot read unigrams alone; scripts/build_kenlm.sh compiles lmplz for up to 10
@@ -85,7 +85,7 @@ def train_ngram_lm(
         prune: For each order, drop n-grams seen that often or less (`0 0 1`: trigrams and longer seen once); the last
             value holds for the remaining orders. Empty: keep all.
         memory: What `lmplz` may use for sorting before it goes to disk, as it writes it (`500M`, `1G`, `50%`).
-        numbers: `reject` lines with numbers, or `verbalize` them, see `data_prep.text.normalize`.
+        numbers: `reject` lines with numbers, or `verbalize` them, see `data_prep.text.normalizer.normalize`.
         kind: `token`: of characters, for `beam_batch`; `word`: for pyctcdecode.
         in_domain: Text like what will be recognised: a model of its own, mixed with that of `texts` by the weights that
             predict the held-out text best.

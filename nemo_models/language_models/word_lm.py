@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep.alphabet import describe_character
+from data_prep.text.alphabet import describe_character
 from nemo_models.language_models.arpa import SPECIAL_WORDS, open_arpa, read_section
 
 _REMEDY = "make one: python scripts/train_ngram_lm.py kind=word text=… output=words.arpa"

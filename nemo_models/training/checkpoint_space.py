@@ -6,8 +6,8 @@ from pathlib import Path
 from nemo.core.classes import NeuralModule
 from omegaconf import DictConfig
 
-from nemo_models.lora import add_lora
-from nemo_models.weightless import encoder_device, weightless_encoders
+from nemo_models.layers.lora import add_lora
+from nemo_models.layers.meta_init import encoder_device, weightless_encoders
 
 BYTES_PER_WEIGHT = 4  # weights, and each of Adam's two averages, are float32 whatever the precision
 ADAM_AVERAGES = 2

@@ -14,21 +14,22 @@ from nemo.utils.get_rank import is_global_rank_zero
 from nemo.utils.trainer_utils import resolve_trainer_cfg
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from data_prep.alphabet import load_alphabet
-from data_prep.text import NORMALIZER_FINGERPRINT
-from nemo_models.checkpoints.checkpoint import EncoderCheckpoint, load_checkpoint, load_encoder_weights
+from data_prep.text.alphabet import load_alphabet
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
+from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, load_encoder_weights
+from nemo_models.checkpoints.loading import load_checkpoint
+from nemo_models.checkpoints.model_building import config_of_checkpoint
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.lora import add_lora
-from nemo_models.model_building import config_of_checkpoint
-from nemo_models.sharding import SHARDED, ShardedStrategy
-from nemo_models.training.checkpoint_files import CheckpointFiles, load_training_checkpoint
-from nemo_models.training.checks import check_training
+from nemo_models.files.checkpoint_files import CheckpointFiles, load_training_checkpoint
+from nemo_models.layers.fsdp import SHARDED, ShardedStrategy
+from nemo_models.layers.lora import add_lora
+from nemo_models.optimization.tri_stage import leave_to_other_schedules
 from nemo_models.training.curves import TrainingCurves
+from nemo_models.training.preflight import check_training
 from nemo_models.training.resume import ResumeCheckpoint
 from nemo_models.training.samples import SampleTexts
-from nemo_models.training.stream import TrainingStream
 from nemo_models.training.watch import TrainingStopped, TrainingWatch, is_memory_error
-from nemo_models.tri_stage import leave_to_other_schedules
+from nemo_models.training_data.stream import TrainingStream
 
 logger = logging.getLogger(__name__)
 

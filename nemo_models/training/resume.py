@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from nemo_models.training.stream import BatchNote, Place, TrainingStream, seed_all
+from nemo_models.training_data.stream import BatchNote, Place, TrainingStream, seed_all
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from nemo_models.training.resume import note_of
-from nemo_models.training.stream import BatchNote
-from nemo_models.training.utterance_names import describe_utterances
+from nemo_models.training_data.stream import BatchNote
+from nemo_models.training_data.utterance_names import describe_utterances
 
 logger = logging.getLogger(__name__)
 

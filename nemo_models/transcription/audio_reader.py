@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from data_prep.decoders import (
+from data_prep.audio.decoders import (
     DecoderMissingError,
     TruncatedAudioError,
     UnreadableAudioError,
@@ -26,7 +26,7 @@ AUDIO_TYPES = (
     *("wav", "flac", "mp3", "ogg", "oga", "opus", "aiff", "aif", "aifc", "au", "snd", "caf", "w64", "rf64", "sph"),
     *("amr", "awb", "m4a", "mp4", "3gp", "aac", "webm", "wma"),  # with sox or ffmpeg
 )
-"""Extensions that a folder is searched for: what `data_prep.decoders` opens."""
+"""Extensions that a folder is searched for: what `data_prep.audio.decoders` opens."""
 END_TOLERANCE_S = 0.1  # durations in manifests are rounded, and compressed formats pad
 BLOCK_S = 10.0  # read at a time
 STEREO = 2  # most channels that are averaged without being told to
@@ -62,7 +62,7 @@ def stream_waveform(
     """Read one channel of an audio file, or of a segment, at the wanted rate, block by block.
 
     Args:
-        path: Any format that `data_prep.decoders` opens.
+        path: Any format that `data_prep.audio.decoders` opens.
         offset_s: Where the segment begins, in seconds.
         duration_s: Its length in seconds; `None` reads to the end. A segment that ends within `END_TOLERANCE_S` of the
             file's end is read to the end.

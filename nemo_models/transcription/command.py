@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from data_prep.inverse_numbers import make_number_writer
-from nemo_models.model_loading import DEFAULT_FORMAT, choose_device
+from data_prep.text.inverse_numbers import make_number_writer
+from nemo_models.inference.model_loading import DEFAULT_FORMAT, choose_device
+from nemo_models.transcription.batch_job import OutputPlan, Summary, hash_file, make_job_key, run_job
 from nemo_models.transcription.inputs import STANDARD_INPUT, list_inputs, measure_durations
-from nemo_models.transcription.job import OutputPlan, Summary, hash_file, make_job_key, run_job
 from nemo_models.transcription.progress import TranscriptionProgress
 from nemo_models.transcription.subtitles import check_formats
 from nemo_models.transcription.transcribe import check_options

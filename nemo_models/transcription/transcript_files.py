@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_prep.text import normalize_text
-from nemo_models.scoring import Scores, score_texts
+from data_prep.text.normalizer import normalize_text
+from nemo_models.evaluation.scoring import Scores, score_texts
 from nemo_models.transcription.inputs import AudioInput, is_recording
 
 STAMPS = ("char", "word", "segment")

@@ -14,7 +14,7 @@ from data_prep.engines import count_cores
 from data_prep.manifest import read_manifest, resolve_audio_path
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.strategy import decode_log_probs
-from nemo_models.scoring import Scores, score_texts
+from nemo_models.evaluation.scoring import Scores, score_texts
 from nemo_models.transcription.audio_reader import AudioError, load_waveform
 from nemo_models.transcription.log_probs import compute_log_probs
 

@@ -34,8 +34,8 @@ def work(train, valid):
 """
 CHECK = """
 from omegaconf import OmegaConf
-from data_prep.alphabet import load_alphabet
-from nemo_models.training.checks import check_data_sets
+from data_prep.text.alphabet import load_alphabet
+from nemo_models.training.preflight import check_data_sets
 recipe = OmegaConf.load("conf/xlsr_hi.yaml")
 def work(train, valid):
     model = OmegaConf.create({"encoder": recipe.model.encoder, "train_ds": {"manifest_filepath": train},

@@ -20,7 +20,7 @@ from scipy.stats import rankdata
 
 from data_prep.manifest import read_manifest, resolve_audio_path
 from nemo_models.decoding.strategy import configure_decoding, decode_log_probs
-from nemo_models.model_loading import load_ctc_model
+from nemo_models.inference.model_loading import load_ctc_model
 
 NEMO_MEASURES = {"entropy_tsallis_exp": 1 / 3, "entropy_gibbs_lin": 1.0, "max_prob": 1.0}  # its default first; with α
 AGGREGATIONS = {"min": np.min, "mean": np.mean}

@@ -27,9 +27,9 @@ from data_prep.manifest import read_manifest, resolve_audio_path
 from nemo_models.decoding.beam_search import CompiledBeamCTCComputer
 from nemo_models.decoding.strategy import configure_decoding, mask_log_probs
 from nemo_models.decoding.word_lm_search import WordLMSearch
+from nemo_models.evaluation.scoring import score_texts
+from nemo_models.inference.model_loading import load_ctc_model
 from nemo_models.language_models.ngram_lm import train_ngram_lm
-from nemo_models.model_loading import load_ctc_model
-from nemo_models.scoring import score_texts
 
 BATCH_SIZE = 16
 BEAM_SIZES = (4, 8, 16)

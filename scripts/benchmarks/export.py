@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 FORMS = ("huggingface", "onnx", "int8")
 
 
@@ -39,11 +39,11 @@ def main() -> None:
 def make_step(folder: str, _: str) -> None:
     """Save the model, unless it is there."""
     import torch
-    from family import MEMBERS
 
-    from data_prep.alphabet import load_alphabet
+    from data_prep.text.alphabet import load_alphabet
+    from family import MEMBERS
+    from nemo_models.checkpoints.model_building import model_config
     from nemo_models.ctc_model import XLSRCTCModel
-    from nemo_models.model_building import model_config
 
     path = Path(folder) / "random.nemo"
     if not path.exists():
@@ -61,7 +61,7 @@ def write_step(folder: str, form: str) -> None:
     from nemo_models.export.exporting import new_folder
     from nemo_models.export.huggingface import write_huggingface
     from nemo_models.export.onnx import write_onnx
-    from nemo_models.model_loading import load_ctc_model
+    from nemo_models.inference.model_loading import load_ctc_model
 
     if form != "huggingface":
         import onnxruntime.quantization  # noqa: F401

@@ -15,7 +15,7 @@ import torch
 
 from data_prep.manifest import read_manifest, resolve_audio_path
 from nemo_models.export.onnx import write_onnx
-from nemo_models.model_loading import load_ctc_model
+from nemo_models.inference.model_loading import load_ctc_model
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:

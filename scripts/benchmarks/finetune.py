@@ -62,7 +62,7 @@ def recipe(arguments: argparse.Namespace, *overrides: str) -> Any:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from data_prep.alphabet import load_alphabet
+    from data_prep.text.alphabet import load_alphabet
 
     given = [
         "init_from_xlsr=null",
@@ -278,7 +278,7 @@ def main() -> None:
             if manifest is None:
                 from synthetic_speech import write_synthetic_speech
 
-                from data_prep.alphabet import load_alphabet
+                from data_prep.text.alphabet import load_alphabet
 
                 manifest = write_synthetic_speech(Path(folder), arguments.synthetic, load_alphabet())
             sys.exit(not print_tables(arguments, manifest))

@@ -83,9 +83,9 @@ def build(way: str, device: str) -> tuple[Any, Any]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from data_prep.alphabet import load_alphabet
+    from data_prep.text.alphabet import load_alphabet
     from nemo_models.ctc_model import XLSRCTCModel
-    from nemo_models.lora import add_lora
+    from nemo_models.layers.lora import add_lora
 
     resident = peak_resident_bytes()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):

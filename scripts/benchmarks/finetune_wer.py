@@ -62,7 +62,7 @@ class Clock:
         return len(self.points) == QUARTERS
 
     def _score(self) -> dict[str, float]:
-        from nemo_models.scoring import score_texts
+        from nemo_models.evaluation.scoring import score_texts
 
         texts = []
         for first in range(0, len(self._waves), BATCH):
@@ -78,8 +78,9 @@ def run_ours(arguments: argparse.Namespace) -> list[dict[str, float]]:
     from nemo.utils.trainer_utils import resolve_trainer_cfg
     from omegaconf import OmegaConf
 
-    from data_prep.alphabet import load_alphabet
-    from nemo_models.checkpoints.checkpoint import load_checkpoint, load_encoder_weights
+    from data_prep.text.alphabet import load_alphabet
+    from nemo_models.checkpoints.encoder_checkpoint import load_encoder_weights
+    from nemo_models.checkpoints.loading import load_checkpoint
     from nemo_models.ctc_model import XLSRCTCModel
     from nemo_models.decoding.strategy import decode_log_probs
 
@@ -139,7 +140,7 @@ def run_trainer(arguments: argparse.Namespace, learning_rate: float) -> list[dic
     from transformers import TrainerCallback, Wav2Vec2ForCTC
     from transformers_trainer import batch_of, load_utterances, make_trainer, prepare
 
-    from data_prep.alphabet import load_alphabet
+    from data_prep.text.alphabet import load_alphabet
 
     labels = load_alphabet()
     torch.manual_seed(0)

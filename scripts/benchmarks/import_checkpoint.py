@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 
 def main() -> None:
@@ -42,8 +42,9 @@ def checkpoint_path(folder: str, form: str) -> Path:
 def make_step(folder: str, form: str) -> None:
     """Write the checkpoint, unless it is there."""
     import torch
-    from family import MEMBERS, write_fairseq, write_huggingface
     from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+    from family import MEMBERS, write_fairseq, write_huggingface
 
     path = checkpoint_path(folder, form)
     name = "wav2vec2-large-xlsr-53"
@@ -75,7 +76,7 @@ def load_step(folder: str, form: str) -> None:
 def import_step(folder: str, form: str) -> None:
     """Import and save, with times and memory."""
     import nemo_models  # noqa: F401  the libraries' own memory is what is there after this
-    from data_prep.alphabet import load_alphabet
+    from data_prep.text.alphabet import load_alphabet
     from nemo_models.checkpoints.importing import import_checkpoint
 
     path = checkpoint_path(folder, form)

@@ -36,7 +36,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
 from nemo_models.decoding.strategy import configure_decoding  # noqa: E402  (only now is it found)
-from nemo_models.model_loading import load_ctc_model, set_compute_dtype  # noqa: E402
+from nemo_models.inference.model_loading import load_ctc_model, set_compute_dtype  # noqa: E402
 from nemo_models.transcription.audio_reader import load_waveform  # noqa: E402
 from nemo_models.transcription.inputs import AudioInput, list_inputs  # noqa: E402
 from nemo_models.transcription.transcribe import transcribe  # noqa: E402
@@ -53,7 +53,7 @@ MEMORY = """
 import sys
 from pathlib import Path
 from nemo_models.decoding.strategy import configure_decoding
-from nemo_models.model_loading import load_ctc_model
+from nemo_models.inference.model_loading import load_ctc_model
 from nemo_models.transcription.transcribe import transcribe
 model = load_ctc_model(Path(sys.argv[1]))
 configure_decoding(model)

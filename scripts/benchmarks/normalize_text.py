@@ -13,7 +13,7 @@ from pathlib import Path
 
 from indicnlp.normalize.indic_normalize import IndicNormalizerFactory
 
-from data_prep.text import normalize, normalize_text
+from data_prep.text.normalizer import normalize, normalize_text
 
 DIGIT = re.compile(r"\d")
 ROUNDS = 3

@@ -32,7 +32,7 @@ import soxr
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
-from data_prep.pipeline import prepare_corpus  # noqa: E402  (only now is it found)
+from data_prep.prepare.pipeline import prepare_corpus  # noqa: E402  (only now is it found)
 
 FORMATS = (("mp3", 32000, 1), ("wav", 44100, 2), ("wav", 8000, 1), ("wav", 48000, 1))
 SECONDS = 4.0
@@ -41,7 +41,7 @@ MEMORY_ROWS = (1_000, 10_000, 100_000)
 MEMORY_FILES = 8
 PREPARE = """
 import resource, sys
-from data_prep.pipeline import prepare_corpus
+from data_prep.prepare.pipeline import prepare_corpus
 report = prepare_corpus("tsv", sys.argv[1], sys.argv[2], num_workers=int(sys.argv[3]), splits={"train": 1.0},
                         duplicate_audio="keep", shard_size=100)
 assert report["kept"] == report["in"], report["rejected_by_reason"]

@@ -25,7 +25,7 @@ import json, os, resource, sys, threading, time
 from pathlib import Path
 from nemo.utils import logging
 logging.setLevel(logging.ERROR)
-from data_prep.alphabet import load_alphabet
+from data_prep.text.alphabet import load_alphabet
 from nemo_models.language_models.ngram_lm import train_ngram_lm
 
 def read_status(pid):

@@ -35,7 +35,7 @@ import numpy as np
 import soundfile
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 MEMBER = "wav2vec2-large-xlsr-53"
 GFLOP_PER_AUDIO_S = 36
 PIPELINE_BATCHES = {"cpu": (1, 4), "cuda": (1, 8, 32)}
@@ -157,8 +157,9 @@ def choose_files(folder: Path, audio_s: float) -> tuple[list[str], float]:
 def write_huggingface_folder(folder: Path) -> None:
     """Write random weights with a head that has clear favourites, unless they are there."""
     import torch
-    from family import HINDI, MEMBERS, write_huggingface
     from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
+
+    from family import HINDI, MEMBERS, write_huggingface
 
     target = folder / "huggingface"
     if (target / "tokenizer_config.json").exists():
@@ -236,7 +237,7 @@ def load_ours(folder: Path, number_format: str, device: str) -> tuple[Callable[.
     """What scripts/transcribe_speech.py does."""
     from nemo.utils import logging
 
-    from nemo_models.model_loading import choose_device, load_ctc_model, set_compute_dtype
+    from nemo_models.inference.model_loading import choose_device, load_ctc_model, set_compute_dtype
     from nemo_models.transcription.log_probs import compute_log_probs
     from nemo_models.transcription.transcribe import transcribe
 

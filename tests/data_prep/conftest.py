@@ -8,7 +8,7 @@ import numpy
 import pytest
 import soundfile
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from project import ROOT
 
 
 @pytest.fixture
@@ -55,4 +55,4 @@ def make_corpus(tmp_path: Path, write_audio: Callable[..., Path]) -> Callable[..
 @pytest.fixture
 def prepare_command() -> list[str]:
     """The command line of the job, to which `key=value` arguments are added."""
-    return [sys.executable, str(REPOSITORY / "scripts" / "prepare_data.py"), "corpus=tsv"]
+    return [sys.executable, str(ROOT / "scripts" / "prepare_data.py"), "corpus=tsv"]

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from nemo_models.ctc_model import XLSRCTCModel
+from project import ROOT
 
 SCRIPT = """
 import json
@@ -81,7 +82,7 @@ def found(folder: Path) -> dict:
 
 def test_without_the_import_nemo_says_what_the_readme_explains(found: dict):
     assert found["without_import"].startswith("UnsafeTargetError: Instantiation of unsafe target 'nemo_models.")
-    rows = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines()
+    rows = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert any("UnsafeTargetError: Instantiation of unsafe target 'nemo_models.…'" in row for row in rows)
 
 

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
-from topology import architecture
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining, Wav2Vec2Model
 
 from nemo_models.checkpoints import huggingface_checkpoint
-from nemo_models.checkpoints.checkpoint import EncoderCheckpoint, load_checkpoint, load_encoder_weights
+from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, load_encoder_weights
 from nemo_models.checkpoints.fairseq_checkpoint import rename_tensors
 from nemo_models.checkpoints.fairseq_config import architecture_from_fairseq, parse_conv_layers
-from nemo_models.model_building import model_from_checkpoint
+from nemo_models.checkpoints.loading import load_checkpoint
+from nemo_models.checkpoints.model_building import model_from_checkpoint
 from nemo_models.xlsr_encoder import ARCHITECTURE_KEYS, XLSREncoder
+from topology import architecture
 
 ORACLE_TOLERANCE = 1e-5  # float32 of another implementation; a tanh GELU would be off by 3e-3
 

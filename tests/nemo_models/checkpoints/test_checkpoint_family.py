@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from family import MEMBERS, random_model, vocabulary_of, write_huggingface, write_member
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor, pipeline
 
+from family import MEMBERS, random_model, vocabulary_of, write_huggingface, write_member
 from nemo_models.checkpoints.import_proof import TOLERANCE, fixed_waveforms
 from nemo_models.checkpoints.importing import import_checkpoint
 from nemo_models.ctc_model import XLSRCTCModel

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from family import ENGLISH, HINDI, random_model, write_fairseq, write_huggingface, write_member
-from topology import architecture, write_fairseq_checkpoint
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2Processor
 
-from data_prep.text import NORMALIZER_FINGERPRINT
-from nemo_models.checkpoints.checkpoint import load_checkpoint
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
+from family import ENGLISH, HINDI, random_model, write_fairseq, write_huggingface, write_member
+from nemo_models.checkpoints.ctc_head import parse_fairseq_dictionary
 from nemo_models.checkpoints.import_proof import fixed_waveforms, prove_import
 from nemo_models.checkpoints.importing import import_checkpoint
-from nemo_models.ctc_head import parse_fairseq_dictionary
+from nemo_models.checkpoints.loading import load_checkpoint
 from nemo_models.ctc_model import XLSRCTCModel
+from topology import architecture, write_fairseq_checkpoint
 
 NAME = "wav2vec2-large-960h-lv60-self"
 

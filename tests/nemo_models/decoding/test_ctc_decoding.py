@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from recogniser import read_sentences, recognise, synthesize
 
-from data_prep.alphabet import load_alphabet
+from data_prep.text.alphabet import load_alphabet
 from nemo_models import ctc_model
 from nemo_models.decoding.alignment import align_tokens
 from nemo_models.decoding.beam_search import CompiledBeamCTCComputer
 from nemo_models.decoding.confidence import agreement, weigh
 from nemo_models.decoding.strategy import configure_decoding, decode_log_probs, decode_n_best, mask_log_probs
 from nemo_models.language_models import ngram_lm
+from recogniser import read_sentences, recognise, synthesize
 
 LABELS = load_alphabet()
 BLANK = len(LABELS)

@@ -7,10 +7,10 @@ from functools import partial
 import kenlm
 import pytest
 import torch
-from lm_text import LM_SENTENCES, lm_lines
 from nemo.collections.asr.parts.submodules.ngram_lm import NGramGPULanguageModel
 
-from data_prep.alphabet import load_alphabet
+from data_prep.text.alphabet import load_alphabet
+from lm_text import LM_SENTENCES, lm_lines
 from nemo_models.decoding.beam_search import CompiledBeamCTCComputer
 from nemo_models.decoding.strategy import (
     LM_ALPHA,

@@ -3,13 +3,13 @@
 import jiwer
 import pytest
 from omegaconf import OmegaConf
-from recogniser import read_sentences, recognise, synthesize
 
-from data_prep.alphabet import load_alphabet
+from data_prep.text.alphabet import load_alphabet
 from nemo_models.decoding.beam_search import CompiledBeamCTCComputer
 from nemo_models.decoding.phrase_boosting import Phrase, build_boosting_tree, phrase_settings, read_phrases
 from nemo_models.decoding.strategy import configure_decoding, decode_log_probs
 from nemo_models.language_models import ngram_lm
+from recogniser import read_sentences, recognise, synthesize
 
 LABELS = load_alphabet()
 NAMES = ("मृगांक", "पुरुषोत्तम", "शकुंतला", "विश्वनाथ", "अनिरुद्ध", "त्रिलोचन", "गोरखपुर", "हल्द्वानी", "जबलपुर", "देवप्रयाग")

@@ -5,10 +5,10 @@ import math
 import kenlm
 import pytest
 import torch
-from lm_text import LM_SENTENCES, lm_lines
 from pyctcdecode import build_ctcdecoder
 
-from data_prep.alphabet import load_alphabet
+from data_prep.text.alphabet import load_alphabet
+from lm_text import LM_SENTENCES, lm_lines
 from nemo_models.decoding.strategy import (
     PADDED_LOG_PROB,
     WORD_LM_DEFAULTS,

@@ -5,14 +5,8 @@ import torch
 
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.export import huggingface
-from nemo_models.export.exporting import (
-    TOLERANCE,
-    allowed_difference,
-    export_model,
-    new_folder,
-    pad_waveforms,
-    probe_waveforms,
-)
+from nemo_models.export.exporting import export_model, new_folder
+from nemo_models.export.probes import TOLERANCE, allowed_difference, pad_waveforms, probe_waveforms
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +91,7 @@ def test_wrong_arguments_are_named_before_any_work(nemo_file: Path, tmp_path: Pa
 
 
 def test_probes_are_the_same_each_time():
-    from nemo_models.export.exporting import probe_waveforms
+    from nemo_models.export.probes import probe_waveforms
 
     for first, second in zip(probe_waveforms(), probe_waveforms(), strict=True):
         assert torch.equal(first, second)

@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from family import MEMBERS, narrow, vocabulary_of, write_member
 from safetensors.torch import load_file
 
-from nemo_models.checkpoints.checkpoint import EncoderCheckpoint, load_checkpoint
+from family import MEMBERS, narrow, vocabulary_of, write_member
+from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.importing import import_checkpoint
+from nemo_models.checkpoints.loading import load_checkpoint
+from nemo_models.checkpoints.model_building import model_config, model_from_checkpoint
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.export.exporting import TOLERANCE
 from nemo_models.export.huggingface import compare_huggingface, write_huggingface
 from nemo_models.export.onnx import write_onnx
-from nemo_models.model_building import model_config, model_from_checkpoint
+from nemo_models.export.probes import TOLERANCE
 
 LAYERS = 2  # what an export could get wrong, it gets wrong in one layer or in none
 FORMS = [(name, form) for name, member in MEMBERS.items() for form in member["forms"]]

@@ -8,8 +8,8 @@ import tarfile
 import pytest
 from nemo.collections.asr.parts.submodules.ngram_lm import NGramGPULanguageModel
 
-from data_prep.alphabet import load_alphabet
-from data_prep.text import NORMALIZER_FINGERPRINT
+from data_prep.text.alphabet import load_alphabet
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
 from nemo_models.decoding.strategy import configure_decoding
 from nemo_models.language_models.lm_file import check_lm_matches, read_metadata
 

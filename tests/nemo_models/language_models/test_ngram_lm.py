@@ -8,15 +8,15 @@ import sys
 import kenlm
 import pytest
 import torch
-from lm_text import lm_lines
 from nemo.collections.asr.parts.submodules.ngram_lm import NGramGPULanguageModel
 
-from data_prep.alphabet import load_alphabet
-from data_prep.text import NORMALIZER_FINGERPRINT
+from data_prep.text.alphabet import load_alphabet
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
+from lm_text import lm_lines
+from nemo_models.language_models.corpus import describe_counts
 from nemo_models.language_models.estimation import find_lmplz
 from nemo_models.language_models.lm_file import encode_tokens, hash_labels, read_metadata
 from nemo_models.language_models.ngram_lm import train_ngram_lm
-from nemo_models.language_models.text import describe_counts
 
 LABELS = load_alphabet()
 

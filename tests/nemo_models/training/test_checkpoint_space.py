@@ -8,8 +8,9 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from nemo_models.training import checkpoint_space
 from nemo_models.training.checkpoint_space import count_validations, estimate_checkpoint_bytes
+from project import ROOT
 
-CONF = Path(__file__).resolve().parents[3] / "conf"
+CONF = ROOT / "conf"
 
 
 def test_what_a_stopped_run_wrote_counts_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,14 +1,14 @@
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
-from nemo_models.checkpoints.checkpoint import EncoderCheckpoint
+from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
 from nemo_models.training.finetuning import _take_settings
+from project import ROOT
 
-CONF = Path(__file__).resolve().parents[3] / "conf"
+CONF = ROOT / "conf"
 
 
 @pytest.mark.parametrize(

@@ -17,18 +17,18 @@ from nemo.collections.asr.models import ASRModel
 from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from data_prep.prepare.export_shards import export_shards
+from data_prep.text.alphabet import load_alphabet
+from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.files.checkpoint_files import load_training_checkpoint
+from nemo_models.training import curves, finetuning
+from nemo_models.training.finetuning import fine_tune
+from nemo_models.training_data.augmentation import TelephonePerturbation
+from nemo_models.xlsr_encoder import XLSREncoder
+from project import ROOT
 from topology import architecture
 
-from data_prep.alphabet import load_alphabet
-from data_prep.export import export_shards
-from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.training import curves, finetuning
-from nemo_models.training.augmentation import TelephonePerturbation
-from nemo_models.training.checkpoint_files import load_training_checkpoint
-from nemo_models.training.finetuning import fine_tune
-from nemo_models.xlsr_encoder import XLSREncoder
-
-ROOT = Path(__file__).resolve().parents[3]
 PRESETS = ("1h", "10h", "100h", "1000h")
 
 

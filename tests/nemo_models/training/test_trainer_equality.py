@@ -1,20 +1,20 @@
 """Twenty updates by this recipe in NeMo's trainer, and by transformers' model with torch's AdamW: the same losses."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 from omegaconf import DictConfig, OmegaConf
-from topology import architecture
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
-from data_prep.alphabet import load_alphabet
+from data_prep.text.alphabet import load_alphabet
 from nemo_models.ctc_model import XLSRCTCModel
+from project import ROOT
+from topology import architecture
 
-CONF = Path(__file__).resolve().parents[3] / "conf"
+CONF = ROOT / "conf"
 UPDATES = 20
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.01

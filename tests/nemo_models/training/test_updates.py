@@ -8,12 +8,12 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from nemo.core.optim.lr_scheduler import AVAILABLE_SCHEDULERS
-from training_job import SETTINGS, compose, write_data
 
-from data_prep.alphabet import load_alphabet
+from data_prep.text.alphabet import load_alphabet
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.training.checkpoint_files import load_training_checkpoint
+from nemo_models.files.checkpoint_files import load_training_checkpoint
 from nemo_models.training.finetuning import _complete_config, fine_tune
+from training_job import SETTINGS, compose, write_data
 
 CLIP = 0.25
 UPDATES = 100

@@ -1,13 +1,12 @@
 """NeMo's arguments that have no effect here are said so; those that cannot be met are refused."""
 
-from pathlib import Path
-
 import pytest
 from omegaconf import OmegaConf
 
 from nemo_models.transcription.nemo_arguments import PASSED_OVER, REFUSED, check_nemo_arguments, read_arguments
+from project import ROOT
 
-CONF = OmegaConf.to_container(OmegaConf.load(Path(__file__).resolve().parents[3] / "conf/transcribe_speech.yaml"))
+CONF = OmegaConf.to_container(OmegaConf.load(ROOT / "conf/transcribe_speech.yaml"))
 NEMO_3_0_0 = """
 model_path pretrained_name audio_dir dataset_manifest channel_selector audio_key eval_config_yaml presort_manifest
 output_filename batch_size num_workers append_pred pred_name_postfix random_seed timestamps return_hypotheses

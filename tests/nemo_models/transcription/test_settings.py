@@ -1,13 +1,12 @@
 """Arguments of a job are what their keys hold, or refused."""
 
-from pathlib import Path
-
 import pytest
 from omegaconf import OmegaConf
 
 from nemo_models.transcription.settings import TYPES, check_types
+from project import ROOT
 
-CONF = OmegaConf.to_container(OmegaConf.load(Path(__file__).resolve().parents[3] / "conf/transcribe_speech.yaml"))
+CONF = OmegaConf.to_container(OmegaConf.load(ROOT / "conf/transcribe_speech.yaml"))
 
 
 def test_defaults_are_of_their_types():

@@ -11,21 +11,21 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from lm_text import lm_lines
 from nemo.collections.asr.models import ASRModel
 from transformers import AutoProcessor
 
-from data_prep.alphabet import load_alphabet
+from data_prep.text.alphabet import load_alphabet
+from lm_text import lm_lines
 from nemo_models.decoding.lm_bundle import LM_KEY, keep_language_model
 from nemo_models.decoding.strategy import configure_decoding, decode_log_probs
+from nemo_models.evaluation.scoring import score_texts
 from nemo_models.export.huggingface import write_huggingface
 from nemo_models.language_models.ngram_lm import train_ngram_lm
-from nemo_models.scoring import score_texts
-from nemo_models.transcription.job import hash_file
+from nemo_models.transcription.batch_job import hash_file
 from nemo_models.tuning.decoding_tuning import TUNING_KEY, tune_decoding
 from nemo_models.tuning.lm_sweep import DevData, Setting, Sweep, compute_dev_data
+from project import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 LABELS = load_alphabet()
 BLANK = len(LABELS)
 GRID = {"alphas": [0.0, 1.0], "betas": [0.0, 1.0], "beam_sizes": [2, 4]}

@@ -1,0 +1,1 @@
+"""Which utterances to keep: quality limits, duplicates, leaks, splits."""

@@ -1,0 +1,194 @@
+"""The checks that an utterance must pass, each with the reason code that `rejected.jsonl` and `report.json` use."""
+
+import math
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+
+from data_prep.audio.measures import AudioMeasures
+from data_prep.audio.reader import SAMPLE_RATE_HZ
+from data_prep.text.alphabet import describe_character, find_outside_alphabet
+from data_prep.text.devanagari import find_malformed
+
+# What is broken in the corpus: the job's exit status says so.
+ERROR_REASONS = {
+    "malformed_row": "the row is no utterance",
+    "missing_audio": "the audio file is not there",
+    "unreadable_audio": "the audio file cannot be decoded",
+    "truncated_audio": "the audio file ends before the length in its header",
+    "bad_segment": "the segment does not lie inside its recording",
+    "missing_channel": "the recording lacks the channel that was asked for",
+    "not_finite_audio": "the audio holds NaN or infinite samples",
+    "empty_audio": "the audio file holds no sample",
+}
+# What is sound but unfit for training.
+POLICY_REASONS = {
+    "excluded_by_corpus": "the corpus itself says that the row is not for use",
+    "duplicate_path": "the same audio, or the same piece of it, was listed before",
+    "too_short": "shorter than min_duration",
+    "too_long": "longer than max_duration",
+    "silent_audio": "quieter than min_level",
+    "clipped_audio": "more of it is clipped than max_clipped",
+    "low_snr": "noisier than min_snr",
+    "empty_text": "no letter is left after normalisation",
+    "outside_alphabet": "characters that the model has no label for",
+    "malformed_text": "a mark where none can stand (बंसीे): the text is not as it was said",
+    "ctc_infeasible": "more labels than the encoder gives frames: the loss would be infinite",
+    "speaking_rate": "characters a second out of band: text and audio do not belong together",
+    "duplicate_audio": "the same samples as an earlier utterance",
+    "duplicate_text": "the same speaker said the same text before",
+    "text_in_evaluation": "the text is also in dev or test (or, for dev, in test)",
+}
+REASONS = {**ERROR_REASONS, **POLICY_REASONS}
+
+# wav2vec 2.0's convolutions, (kernel, stride) in samples of the layer before: 400 samples seen, 320 samples a frame.
+CONV_LAYERS = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Limits of what is kept; `None` switches a gate off. The keys of `conf/prepare_data.yaml` have the same names.
+
+    Attributes:
+        min_duration: Shortest audio, in seconds.
+        max_duration: Longest audio, in seconds.
+        min_level: Lowest root mean square of the audio, in decibels relative to full scale.
+        max_clipped: Largest share of clipped samples, 0 to 1 (see `AudioMeasures`).
+        min_snr: Lowest estimated signal-to-noise ratio, in decibels (see `data_prep.audio.measures`).
+        min_characters_per_second: Fewest characters of normalised text, spaces included, per second of audio.
+        max_characters_per_second: Most of them.
+    """
+
+    min_duration: float = 0.5
+    max_duration: float = 30.0
+    min_level: float | None = -60.0
+    max_clipped: float | None = 0.02
+    min_snr: float | None = None
+    min_characters_per_second: float | None = 1.0
+    max_characters_per_second: float | None = 30.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if isinstance(value, bool) or not isinstance(value, (int, float, type(None))) or value != value:
+                raise ValueError(f"{name}={value}: expected a number of {_UNITS[name]}")
+        if self.min_duration is None or self.max_duration is None or not 0 <= self.min_duration < self.max_duration:
+            limits = f"min_duration={self.min_duration}, max_duration={self.max_duration}"
+            raise ValueError(f"{limits}: expected 0 ≤ minimum < maximum")
+        if self.max_clipped is not None and not 0 <= self.max_clipped <= 1:
+            raise ValueError(f"max_clipped={self.max_clipped}: expected a share from 0 to 1, or null")
+        low, high = self.min_characters_per_second or 0, self.max_characters_per_second
+        if low < 0 or (high is not None and high <= low):
+            raise ValueError(
+                f"min_characters_per_second={low}, max_characters_per_second={high}: expected 0 ≤ min < max"
+            )
+
+
+_UNITS = {
+    "min_duration": "seconds",
+    "max_duration": "seconds",
+    "min_level": "decibels (at most 0), or null",
+    "max_clipped": "samples in 1 (a share), or null",
+    "min_snr": "decibels, or null",
+    "min_characters_per_second": "characters a second, or null",
+    "max_characters_per_second": "characters a second, or null",
+}
+
+
+def count_encoder_frames(samples: int) -> int:
+    """Count the frames that wav2vec 2.0's convolutions make of 16 kHz audio.
+
+    Args:
+        samples: Number of samples, from 0.
+
+    Returns:
+        Number of frames; 0 below 400 samples.
+
+    Source: fairseq `wav2vec2.py`, `conv_feature_layers = [(512,10,5)] + [(512,3,2)]*4 + [(512,2,2)]*2`, no padding.
+    """
+    for kernel, stride in CONV_LAYERS:
+        samples = max(0, (samples - kernel) // stride + 1)
+    return samples
+
+
+def count_ctc_steps(text: str) -> int:
+    """Count the frames that CTC needs for a text: one a character, and a blank between two equal neighbours."""
+    return len(text) + sum(left == right for left, right in pairwise(text))
+
+
+def check_utterance(
+    measures: AudioMeasures, text: str, alphabet: Collection[str], gates: Gates
+) -> tuple[str, str] | None:
+    """Find the first gate that an utterance fails, in the order audio, text, both together.
+
+    Args:
+        measures: Of its audio.
+        text: Its text, normalised.
+        alphabet: The allowed characters.
+        gates: The limits.
+
+    Returns:
+        (reason, detail), the reason a key of `REASONS`; `None` when it passes.
+    """
+    samples = measures.samples
+    return (
+        check_duration(samples, gates.min_duration, gates.max_duration)
+        or check_signal(measures, gates)
+        or check_text(text, alphabet)
+        or check_alignment(samples, text)
+        or check_speaking_rate(samples, text, gates)
+    )
+
+
+def check_duration(samples: int, min_duration: float, max_duration: float) -> tuple[str, str] | None:
+    """Check the length of 16 kHz audio against limits in seconds; return (reason, detail) or `None` when it passes."""
+    duration = samples / SAMPLE_RATE_HZ
+    if samples == 0:
+        return "empty_audio", "0 samples"
+    if duration < min_duration:
+        return "too_short", f"{duration:.3f} s, min_duration is {min_duration:g} s"
+    if duration > max_duration:
+        return "too_long", f"{duration:.3f} s, max_duration is {max_duration:g} s"
+    return None
+
+
+def check_text(text: str, alphabet: Collection[str]) -> tuple[str, str] | None:
+    """Check a normalised text's characters and their order; return (reason, detail) or `None` when it passes."""
+    if not text:
+        return "empty_text", "nothing is left after normalisation"
+    outside = find_outside_alphabet(text, alphabet)
+    if outside:
+        return "outside_alphabet", ", ".join(outside)
+    mark = find_malformed(text)
+    return ("malformed_text", f"{describe_character(mark)} cannot stand where it does") if mark else None
+
+
+def check_alignment(samples: int, text: str) -> tuple[str, str] | None:
+    """Check that CTC can align a normalised text to 16 kHz audio; return (reason, detail) or `None` when it passes."""
+    frames, steps = count_encoder_frames(samples), count_ctc_steps(text)
+    if frames < steps:
+        return "ctc_infeasible", f"{frames} encoder frames, {steps} needed by {len(text)} labels and their repeats"
+    return None
+
+
+def check_signal(measures: AudioMeasures, gates: Gates) -> tuple[str, str] | None:
+    """Check soundness, level, clipping and noise; return (reason, detail) or `None` when it passes."""
+    if measures.not_finite:
+        return "not_finite_audio", f"{measures.not_finite} samples are NaN or infinite"
+    if gates.min_level is not None and measures.level_db < gates.min_level:
+        level = "every sample is 0" if math.isinf(measures.level_db) else f"{measures.level_db:.1f} dBFS"
+        return "silent_audio", f"{level}, min_level is {gates.min_level:g} dBFS"
+    if gates.max_clipped is not None and measures.clipped > gates.max_clipped:
+        return "clipped_audio", f"{measures.clipped:.2%} of the samples, max_clipped is {gates.max_clipped:.2%}"
+    if gates.min_snr is not None and measures.snr_db is not None and measures.snr_db < gates.min_snr:
+        return "low_snr", f"about {measures.snr_db:.1f} dB, min_snr is {gates.min_snr:g} dB"
+    return None
+
+
+def check_speaking_rate(samples: int, text: str, gates: Gates) -> tuple[str, str] | None:
+    """Check the characters per second of 16 kHz audio; return (reason, detail) or `None` when it passes."""
+    rate = len(text) * SAMPLE_RATE_HZ / samples if samples else 0.0
+    low, high = gates.min_characters_per_second, gates.max_characters_per_second
+    if (low is not None and rate < low) or (high is not None and rate > high):
+        limits = f"{'–' if low is None else f'{low:g}'} to {'–' if high is None else f'{high:g}'}"
+        return "speaking_rate", f"{rate:.1f} characters a second, expected {limits}"
+    return None

@@ -1,0 +1,1 @@
+"""Synthesised speech for the demo and the tests."""

@@ -1,0 +1,239 @@
+"""A corpus of synthesised speech: sentences of text files, spoken by a plan of voices, laid out as any other corpus.
+
+It exists so that every stage can be tried on open-vocabulary Hindi without a download. The result is a folder with
+`audio/` and `transcripts.tsv` (path, duration_s, sample_rate, speaker, text), 16 kHz mono 16-bit.
+"""
+
+import hashlib
+import os
+import random
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+from tqdm import tqdm
+
+from data_prep.synthesis.voices import Voice, check_voices, parse_voice, run_program, speak
+from data_prep.text.alphabet import load_alphabet
+from data_prep.text.normalizer import find_outside_alphabet, normalize_text
+
+SAMPLE_RATE_HZ = 16000
+TSV_HEADER = "path\tduration_s\tsample_rate\tspeaker\ttext"
+MIN_SECONDS_PER_CHARACTER = 0.02  # less than this is no speech: the voice left words out
+CHUNK = 40  # sentences given to one process of a synthesizer
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One sentence in one voice, and the file under the corpus folder that holds it."""
+
+    text: str
+    voice: Voice
+
+    @property
+    def path(self) -> str:
+        digest = hashlib.sha256(self.text.encode("utf-8")).hexdigest()[:12]
+        return f"audio/{self.voice.name}_{digest}.wav"
+
+
+def read_sentences(
+    paths: Sequence[str | Path],
+    min_words: int = 1,
+    max_words: int | None = None,
+    exclude: Iterable[str] = (),
+    skipped: Callable[[str], None] | None = None,
+) -> list[str]:
+    """Read one sentence a line, normalised, each once.
+
+    Args:
+        paths: UTF-8 text files; empty lines are ignored.
+        min_words: Shorter sentences are left out.
+        max_words: Longer sentences are left out; `None` for no limit.
+        exclude: Normalised sentences to leave out, e.g. those of a test set.
+        skipped: Called with the reason for each line left out; `None` makes such a line an error.
+
+    Returns:
+        The sentences in order of first appearance.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A file is not UTF-8, or a line is unusable and `skipped` is `None`, or no sentence is left.
+    """
+    alphabet = set(load_alphabet())
+    excluded, sentences, problems = set(exclude), dict[str, None](), []
+    for path in paths:
+        for number, line in enumerate(_read_lines(path), start=1):
+            text = normalize_text(line)
+            if not text:
+                continue
+            reason, detail = _reason_against(text, alphabet, min_words, max_words, excluded, sentences)
+            if reason and skipped:
+                skipped(reason)
+            elif reason:
+                problems.append(f"{path}:{number}: {reason} {detail}".strip())
+            else:
+                sentences[text] = None
+    if problems:
+        raise ValueError(
+            f"{len(problems)} unusable lines; mend them or leave such lines out with skip_unusable=true: "
+            + "; ".join(problems[:5])
+        )
+    if not sentences:
+        raise ValueError(f"no usable sentence in {', '.join(map(str, paths))}")
+    return list(sentences)
+
+
+def read_voice_names(path: str | Path) -> list[str]:
+    """Read a list of voices: one name a line, `#` starts a comment."""
+    lines = (line.split("#")[0].strip() for line in Path(path).read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line]
+
+
+def plan_utterances(sentences: Sequence[str], voices: Sequence[Voice], per_sentence: int, seed: int) -> list[Utterance]:
+    """Give each sentence its voices. A sentence's voices depend on the sentence and the seed, not on its neighbours.
+
+    Args:
+        sentences: Normalised sentences.
+        voices: Voices or families of voices, drawn with equal chance; one that is listed twice counts twice.
+        per_sentence: Number of different entries of `voices` that speak each sentence.
+        seed: Any integer.
+
+    Raises:
+        ValueError: `per_sentence` is not within 1 … the number of voices.
+    """
+    if not 1 <= per_sentence <= len(voices):
+        raise ValueError(f"voices_per_sentence={per_sentence}, expected 1 to {len(voices)} (the number of voices)")
+    plan = []
+    for text in sentences:
+        rng = random.Random(f"{seed} {text}")
+        plan += [Utterance(text, family.draw(rng)) for family in rng.sample(list(voices), per_sentence)]
+    return list(dict.fromkeys(plan))
+
+
+def synthesize_corpus(
+    sentences: Sequence[str],
+    voice_names: Sequence[str],
+    corpus_dir: str | Path,
+    voices_per_sentence: int = 1,
+    seed: int = 0,
+    workers: int = 2,
+) -> list[str]:
+    """Speak sentences into a corpus folder. Audio that is already there is kept, so a broken run can go on.
+
+    Args:
+        sentences: Normalised sentences.
+        voice_names: What `parse_voice` reads.
+        corpus_dir: Gets `audio/*.wav` and, when everything is done, `transcripts.tsv`.
+        voices_per_sentence: See `plan_utterances`.
+        seed: Draws the voices.
+        workers: Synthesizer processes at a time; the result does not depend on it.
+
+    Returns:
+        A message for each utterance that could not be spoken; the others are in the corpus.
+
+    Raises:
+        FileNotFoundError: A synthesizer is not installed.
+        ValueError: A voice is unknown.
+    """
+    voices = [parse_voice(name) for name in voice_names]
+    check_voices(voices)
+    plan = plan_utterances(sentences, voices, voices_per_sentence, seed)
+    root = Path(corpus_dir)
+    (root / "audio").mkdir(parents=True, exist_ok=True)
+    missing = [utterance for utterance in plan if not (root / utterance.path).is_file()]
+    errors: list[str] = []
+    with (
+        ThreadPoolExecutor(workers) as pool,  # the work is done by child processes
+        tqdm(total=len(plan), initial=len(plan) - len(missing), unit="utt", desc="speaking") as bar,
+    ):
+        for chunk, chunk_errors in pool.map(lambda chunk: (chunk, _speak_chunk(chunk, root)), _chunks(missing)):
+            errors += chunk_errors
+            bar.update(len(chunk))
+    _write_transcripts(root, plan)
+    return errors
+
+
+def _read_lines(path: str | Path) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 ({error}); convert it, e.g. with iconv") from error
+
+
+def _reason_against(
+    text: str,
+    alphabet: set[str],
+    min_words: int,
+    max_words: int | None,
+    excluded: set[str],
+    seen: Collection[str],
+) -> tuple[str, str]:
+    """Say why a sentence cannot be used: a reason that can be counted, and its detail; two empty strings if it can."""
+    if outside := find_outside_alphabet(text, alphabet):
+        return "outside the alphabet", f"({', '.join(outside)})"
+    words = len(text.split())
+    if words < min_words or (max_words is not None and words > max_words):
+        return f"not {min_words} to {max_words or '…'} words", f"(found {words})"
+    if text in excluded:
+        return "excluded", ""
+    return ("repeated", "") if text in seen else ("", "")
+
+
+def _chunks(utterances: Sequence[Utterance]) -> list[list[Utterance]]:
+    """Group by voice, because one process of Festival speaks with one voice."""
+    groups: dict[Voice, list[Utterance]] = {}
+    for utterance in utterances:
+        groups.setdefault(utterance.voice, []).append(utterance)
+    return [group[at : at + CHUNK] for group in groups.values() for at in range(0, len(group), CHUNK)]
+
+
+def _speak_chunk(chunk: Sequence[Utterance], root: Path) -> list[str]:
+    raw = {utterance: _beside(root / utterance.path, "raw.wav") for utterance in chunk}
+    voice, errors = chunk[0].voice, []
+    with suppress(OSError):  # whatever is missing after this is tried alone, and then the error counts
+        speak(voice, [utterance.text for utterance in chunk], list(raw.values()))
+    for utterance, raw_path in raw.items():
+        try:
+            if not raw_path.is_file():
+                speak(voice, [utterance.text], [raw_path])
+            _convert(raw_path, root / utterance.path, len(utterance.text))
+        except (OSError, ValueError, soundfile.SoundFileError) as error:
+            errors.append(f"voice '{voice.name}', '{utterance.text}': {error}")
+        finally:
+            raw_path.unlink(missing_ok=True)
+    return errors
+
+
+def _convert(raw: Path, target: Path, characters: int) -> None:
+    seconds = soundfile.info(raw).duration
+    if seconds < characters * MIN_SECONDS_PER_CHARACTER:
+        raise ValueError(f"{seconds:.2f} s of speech for {characters} characters; the voice left words out")
+    temporary = _beside(target, "tmp.wav")
+    # -R and -D: no random dither, so that the same settings give the same bytes; -G: no clipping by the resampler.
+    command = ["sox", "-R", "-D", "-G", str(raw), "-r", str(SAMPLE_RATE_HZ), "-c", "1", "-b", "16", str(temporary)]
+    try:
+        run_program(command)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(f".{path.stem}.{os.getpid()}.{ending}")
+
+
+def _write_transcripts(root: Path, plan: Sequence[Utterance]) -> None:
+    lines = [TSV_HEADER]
+    for utterance in plan:
+        path = root / utterance.path
+        if path.is_file():
+            duration = soundfile.info(path).duration
+            lines.append(
+                f"{utterance.path}\t{duration:.3f}\t{SAMPLE_RATE_HZ}\t{utterance.voice.name}\t{utterance.text}"
+            )
+    temporary = _beside(root / "transcripts.tsv", "tmp")
+    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    temporary.replace(root / "transcripts.tsv")

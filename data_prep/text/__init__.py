@@ -1,0 +1,1 @@
+"""Hindi text: normaliser, alphabet, numbers in words and back."""

@@ -1,0 +1,198 @@
+"""Whole text files through the normaliser: a line out for each line in, and each line turned away accounted for."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from data_prep.engines import Engine, run_in_order
+from data_prep.manifest import open_atomic, write_jsonl
+from data_prep.text.alphabet import load_alphabet
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, RULE_NAMES, check_policies, normalize
+from data_prep.text.number_rules import NUMBERS_FINGERPRINT
+
+CHUNK_LINES = 500
+NOT_UTF8 = "not_utf8"
+# Files that are no UTF-8 text at all, told by how they begin.
+FOREIGN_STARTS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip archive"}
+
+
+@dataclass(frozen=True)
+class Policies:
+    """What is done to every line; see `data_prep.text.normalizer.normalize`."""
+
+    numbers: str
+    latin: str
+    alphabet: frozenset[str]
+    explain: bool
+
+
+@dataclass
+class FileReport:
+    """What became of the lines: lines = kept + blank + all that are rejected."""
+
+    lines: int = 0
+    kept: int = 0
+    blank: int = 0  # nothing but white space to begin with
+    rejected: Counter[str] = field(default_factory=Counter)  # lines by reason
+    rules: Counter[str] = field(default_factory=Counter)  # lines that a rule changed
+    seconds: float = 0.0
+
+
+@dataclass
+class _Chunk:
+    """Consecutive lines, done."""
+
+    size_bytes: int
+    report: FileReport
+    texts: list[str] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    explanations: list[str] = field(default_factory=list)
+
+
+def normalize_file(
+    input_path: str | Path,
+    output_path: str | Path,
+    rejected_path: str | Path,
+    *,
+    numbers: str = "reject",
+    latin: str = "reject",
+    alphabet: str | Path | None = None,
+    num_workers: int | None = None,
+    explain: Callable[[str], object] | None = None,
+) -> FileReport:
+    """Normalise a UTF-8 text file line by line.
+
+    Args:
+        input_path: The text, one sentence a line.
+        output_path: As many lines; a rejected line is an empty one. Appears complete or not at all.
+        rejected_path: JSON lines: line (from 1), reason, offending (characters by code point and name), text,
+            normalized. Appears complete or not at all.
+        numbers: `reject`, `verbalize` or `keep`, see `data_prep.text.normalizer.normalize`.
+        latin: `reject` or `keep`.
+        alphabet: Alphabet file; `None` is the Hindi one.
+        num_workers: Processes; `None` is one a core. The output does not depend on it.
+        explain: Called with a text for every line that is not kept as it was: what each rule changed.
+
+    Returns:
+        The counts.
+
+    Raises:
+        FileNotFoundError: There is no such input or alphabet.
+        ValueError: A policy is unknown, two paths are the same, or the input is not a text file.
+        OSError: The output cannot be written.
+    """
+    started = time.monotonic()
+    source, output, rejected = (Path(path).expanduser() for path in (input_path, output_path, rejected_path))
+    check_policies(numbers, latin)
+    _check_paths(source, output, rejected)
+    labels = frozenset(load_alphabet(Path(alphabet).expanduser() if alphabet else None))
+    engine, total = Engine(num_workers=num_workers), FileReport()
+    work = partial(_normalize_chunk, Policies(numbers, latin, labels, explain is not None))
+    with open_atomic(output) as out:
+
+        def write_texts() -> Iterator[dict[str, Any]]:
+            with _Progress(total=source.stat().st_size, unit="B", unit_scale=True, desc=source.name) as progress:
+                for chunk in run_in_order(engine, work, _read_chunks(source)):
+                    out.write("".join(f"{text}\n" for text in chunk.texts).encode())
+                    _add(total, chunk.report)
+                    for explanation in chunk.explanations:
+                        explain and explain(explanation)
+                    progress.update(chunk.size_bytes)
+                    yield from chunk.rejected
+
+        write_jsonl(rejected, write_texts())
+    total.seconds = time.monotonic() - started
+    return total
+
+
+def format_report(report: FileReport) -> str:
+    """Lay out the counts: each rule with the lines that it changed, in the rules' order, and what was rejected why."""
+    rows = [("rule", "lines changed"), *((name, str(report.rules[name])) for name in RULE_NAMES)]
+    rows += [("", ""), ("rejected because of", "lines"), *((name, str(n)) for name, n in report.rejected.most_common())]
+    width = max(len(name) for name, _ in rows)
+    table = "\n".join(f"{name:<{width}}  {value:>13}".rstrip() for name, value in rows)
+    rate = report.lines / report.seconds if report.seconds else 0.0
+    return (
+        f"{table}\n\n{report.lines} lines = {report.kept} kept + {report.blank} blank + "
+        f"{report.rejected.total()} rejected; {report.seconds:.1f} s, {rate:.0f} lines/s\n"
+        f"normaliser {NORMALIZER_FINGERPRINT}, numbers {NUMBERS_FINGERPRINT}"
+    )
+
+
+class _Progress(tqdm):
+    monitor_interval = 0  # no thread beside the main one: workers are forked
+
+
+def _check_paths(source: Path, output: Path, rejected: Path) -> None:
+    if not source.is_file():
+        raise FileNotFoundError(f"input={source}: {'a folder, not a file' if source.is_dir() else 'no such file'}")
+    if len({path.resolve() for path in (source, output, rejected)}) < 3:
+        raise ValueError(f"input={source}, output={output}, rejected={rejected}: expected three different files")
+    with source.open("rb") as lines:
+        start = lines.read(4)
+    for mark, kind in FOREIGN_STARTS.items():
+        if start.startswith(mark):
+            raise ValueError(f"input={source}: this is {kind}, expected plain text in UTF-8; convert it first")
+
+
+def _read_chunks(source: Path) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield (number of the first line, lines); only a line feed ends a line."""
+    first, lines = 1, []
+    with source.open("rb") as text:
+        for line in text:
+            lines.append(line)
+            if len(lines) == CHUNK_LINES:
+                yield first, lines
+                first, lines = first + len(lines), []
+    if lines:
+        yield first, lines
+
+
+def _normalize_chunk(policies: Policies, task: tuple[int, list[bytes]]) -> _Chunk:
+    first, lines = task
+    chunk = _Chunk(sum(map(len, lines)), FileReport(lines=len(lines)))
+    for number, line in enumerate(lines, first):
+        _normalize_line(policies, number, line.rstrip(b"\r\n"), chunk)
+    return chunk
+
+
+def _normalize_line(policies: Policies, number: int, line: bytes, chunk: _Chunk) -> None:
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        fault = f"byte 0x{line[error.start]:02X} at position {error.start + 1}"
+        _reject(chunk, number, NOT_UTF8, (fault,), line.decode("utf-8", "replace"), "")
+        return
+    normalized = normalize(text, policies.numbers, policies.latin, policies.alphabet)
+    chunk.report.rules.update({change.rule for change in normalized.changes})
+    if policies.explain and (normalized.changes or normalized.reason):
+        steps = [f"  {change.rule}: {change.before!r} → {change.after!r}" for change in normalized.changes]
+        steps += [f"  rejected, {normalized.reason}: {', '.join(normalized.offending)}"] if normalized.reason else []
+        chunk.explanations.append("\n".join([f"line {number}", *steps]))
+    if normalized.reason:
+        _reject(chunk, number, normalized.reason, normalized.offending, text, normalized.text)
+        return
+    chunk.texts.append(normalized.text)
+    chunk.report.kept += bool(normalized.text)
+    chunk.report.blank += not normalized.text
+
+
+def _reject(chunk: _Chunk, number: int, reason: str, offending: tuple[str, ...], text: str, normalized: str) -> None:
+    chunk.texts.append("")
+    chunk.report.rejected[reason] += 1
+    row = {"line": number, "reason": reason, "offending": list(offending), "text": text, "normalized": normalized}
+    chunk.rejected.append(row)
+
+
+def _add(total: FileReport, part: FileReport) -> None:
+    total.lines += part.lines
+    total.kept += part.kept
+    total.blank += part.blank
+    total.rejected.update(part.rejected)
+    total.rules.update(part.rules)

@@ -1,0 +1,1 @@
+"""Reading and writing `.nemo` files, tensors and training checkpoints."""

@@ -1,0 +1,1 @@
+"""A restored model made ready to compute: loading, device, number format."""

@@ -1,0 +1,175 @@
+"""Restoring a CTC model for inference, on the device and in the number format that the user asked for."""
+
+import pickle
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from nemo.collections.asr.models import ASRModel, EncDecCTCModel
+from nemo.core.connectors.save_restore_connector import SaveRestoreConnector
+from nemo.utils import logging
+from omegaconf import OmegaConf
+from transformers.initialization import no_init_weights
+
+from nemo_models.files.nemo_file import read_nemo_config
+from nemo_models.files.tensor_files import describe_refusal
+from nemo_models.inference.acoustic_inference import FORMATS, check_format, pack_encoder, supports_packing
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DEFAULT_FORMAT = "float32"
+
+
+class _QuickRestore(SaveRestoreConnector):
+    """Restores a model of XLSR-53's size in a third of the time: draws no random weights, and copies none.
+
+    NeMo draws them first and then loads strictly, so that the file's replace every one. Here those become the model's
+    own, read from the disk (the file is unlinked, but mapped) when they are first needed.
+    """
+
+    def load_config_and_state_dict(self, *arguments: Any, **keywords: Any) -> Any:
+        with no_init_weights():
+            return super().load_config_and_state_dict(*arguments, **keywords)
+
+    def load_instance_with_state_dict(self, instance: Any, state_dict: dict[str, Any], strict: bool) -> None:
+        dtypes = {name: tensor.dtype for name, tensor in instance.state_dict().items()}
+        state_dict = {name: tensor.to(dtypes.get(name, tensor.dtype)) for name, tensor in state_dict.items()}
+        instance.load_state_dict(state_dict, strict=strict, assign=True)
+        instance._set_model_restore_state(is_being_restored=False)
+
+    @staticmethod
+    def _load_state_dict_from_disk(model_weights: str, map_location: Any = "cpu") -> Any:
+        mappable = zipfile.is_zipfile(model_weights)  # not what torch before 1.6 wrote
+        return torch.load(model_weights, map_location=map_location, weights_only=True, mmap=mappable)
+
+
+def choose_device(cuda: int | None = None) -> torch.device:
+    """Choose where to compute, by NeMo's rule.
+
+    Args:
+        cuda: `None`: the first CUDA device where there is one, else the CPU; negative: the CPU; else that CUDA device.
+
+    Raises:
+        ValueError: There is no such CUDA device.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if cuda is None:
+        cuda = 0 if count else -1
+    if cuda >= count:
+        raise ValueError(f"cuda={cuda}, but this machine has {count} CUDA devices; cuda=-1 computes on the CPU")
+    return torch.device("cpu") if cuda < 0 else torch.device("cuda", cuda)
+
+
+def load_ctc_model(
+    model_path: Path | None, pretrained_name: str | None = None, device: torch.device | None = None
+) -> EncDecCTCModel:
+    """Restore a CTC model from a `.nemo` file, or from NVIDIA's or Hugging Face's hub by name, ready for inference.
+
+    Args:
+        model_path: The `.nemo` file, or
+        pretrained_name: what NeMo's `from_pretrained` takes. One of the two.
+        device: Where the model goes; `None`: the CPU.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: Neither or both are given, the file cannot be restored, or the model is not a CTC model.
+    """
+    if (model_path is None) == (pretrained_name is None):
+        raise ValueError("give either model_path (a .nemo file) or pretrained_name (a name on a model hub)")
+    device = device or torch.device("cpu")
+    if model_path is not None:
+        model = _restore(model_path, device)
+    else:
+        try:
+            model = ASRModel.from_pretrained(str(pretrained_name), map_location=device)
+        except FileNotFoundError as error:
+            raise ValueError(f"pretrained_name={pretrained_name}: {str(error).splitlines()[0]}") from error
+    if not isinstance(model, EncDecCTCModel):
+        raise ValueError(f"{model_path or pretrained_name}: a {type(model).__name__}, expected a CTC model")
+    return model.to(device).eval()
+
+
+def _restore(path: Path, device: torch.device) -> Any:
+    """Restore a file; whatever is wrong with it is said in one line, NeMo's own account of it is not printed."""
+    config = read_nemo_config(path)
+    try:
+        with logging.temp_verbosity(logging.CRITICAL):
+            return ASRModel.restore_from(str(path), map_location=device, save_restore_connector=_QuickRestore())
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path}: its weights are refused, {describe_refusal(error)}") from error
+    except (tarfile.TarError, EOFError, RuntimeError, OSError) as error:
+        reason = next(iter(str(error).splitlines()), "it ends too early")
+        raise ValueError(f"{path}: cannot be restored, damaged? ({reason})") from error
+    except Exception as error:  # hydra's, omegaconf's or a constructor's, as a setting that cannot be meets one of them
+        raise ValueError(f"{path}: its configuration builds no model ({_why(config, error)})") from error
+
+
+def _why(config: Mapping[str, Any], error: Exception) -> str:
+    """Why a model cannot be built. NeMo ends with another error than the first one, so one of ours is built again."""
+    from nemo_models.ctc_model import XLSRCTCModel
+
+    if config.get("target") == f"{XLSRCTCModel.__module__}.{XLSRCTCModel.__name__}":
+        try:
+            with no_init_weights():
+                XLSRCTCModel(cfg=OmegaConf.create(dict(config)))
+        except Exception as first:
+            error = first
+    cause = error.__cause__ if isinstance(error, InstantiationException) else error
+    return " ".join(f"{type(cause).__name__}: {cause}".split())
+
+
+def choose_number_format(model: EncDecCTCModel, compute_dtype: str | None = None) -> str:
+    """Choose the number format to compute in: what was asked for, else the fastest that leaves texts as they are.
+
+    Args:
+        model: A CTC model as it was loaded.
+        compute_dtype: `float32`, `bfloat16`, `float16`, or on the CPU `int8`; `None` chooses.
+
+    Raises:
+        ValueError: An unknown format, or one that this machine or model cannot have.
+    """
+    number_format = compute_dtype or DEFAULT_FORMAT
+    if number_format not in (*DTYPES, "int8"):
+        raise ValueError(f"compute_dtype is {number_format}, expected one of {', '.join(DTYPES)}, int8")
+    if number_format == "int8":
+        if not supports_packing(model.encoder):
+            raise ValueError("compute_dtype=int8 is for encoders of XLSR's kind on the CPU (cuda=-1); choose another")
+        check_format(number_format)
+    return number_format
+
+
+def set_compute_dtype(
+    model: EncDecCTCModel, compute_dtype: str | None = None, amp: bool = False, amp_dtype: str = "float16"
+) -> torch.dtype | None:
+    """Apply NeMo's two ways to compute in fewer bits; on the CPU, take the faster forward pass where it fits.
+
+    Args:
+        model: Changed in place, for inference only: its encoder is replaced (see `PackedEncoder`), or else its weights
+            are converted.
+        compute_dtype: See `choose_number_format`.
+        amp: Leave the weights in float32 and compute in `amp_dtype` where that is safe.
+        amp_dtype: `float16` or `bfloat16`.
+
+    Returns:
+        The type for `torch.autocast`; `None`: none is needed.
+
+    Raises:
+        ValueError: An unknown type, one that this machine or model cannot have, or both ways at once.
+    """
+    if amp_dtype not in DTYPES:
+        raise ValueError(f"amp_dtype is {amp_dtype}, expected one of {', '.join(DTYPES)}")
+    if amp and compute_dtype not in (None, "float32"):
+        raise ValueError(
+            f"amp=true computes with float32 weights, compute_dtype={compute_dtype} converts them; choose one"
+        )
+    if amp:
+        return DTYPES[amp_dtype] if amp_dtype != "float32" else None
+    number_format = choose_number_format(model, compute_dtype)
+    if number_format in FORMATS and supports_packing(model.encoder):
+        pack_encoder(model, number_format)
+        return None
+    model.to(DTYPES[number_format])
+    return DTYPES[number_format] if number_format != "float32" else None

@@ -1,0 +1,290 @@
+"""The lines that a language model is estimated from: normalised, checked for leaks, divided, counted by what became of
+them.
+
+Texts may be larger than the memory. They are read once, normalised by several processes, and lie as one file of
+normalised lines on disk until they are estimated from; what grows in memory is the held-out text alone.
+"""
+
+import gzip
+import zlib
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from data_prep.engines import Engine, run_in_order
+from data_prep.selection.leaks import LeakIndex, Passage, read_passages
+from data_prep.text.normalizer import find_outside_alphabet, normalize
+
+LEAK_POLICIES = ("refuse", "drop", "allow")
+_CHUNK_LINES = 2000  # that one process normalises at a time
+_MIN_POOL_BYTES = 2_000_000  # texts below it are done before a pool of processes has started
+_SHARE_STEPS = 2**32  # values of the checksum that tells whether a line is held out
+_MOST_NAMED = 10  # lines with leaks that an error names
+
+Line = tuple[int, str]
+
+
+@dataclass
+class TextCounts:
+    """What became of the lines: lines = used + duplicates + empty + left_out + leaked + held_out."""
+
+    lines: int = 0
+    used: int = 0
+    duplicates: int = 0  # normalised, the same as another line
+    empty: int = 0  # nothing left after normalisation
+    left_out: int = 0  # holds a character outside the labels, or bytes that are not UTF-8
+    leaked: int = 0  # holds an evaluation sentence, or a part of one that goes over several lines
+    held_out: int = 0  # is in the held-out text
+    reasons: Counter[str] = field(default_factory=Counter)  # lines that hold it, by character (or "not UTF-8")
+
+    def add(self, other: "TextCounts") -> None:
+        """Add what another part of the text came to."""
+        for name in ("lines", "used", "duplicates", "empty", "left_out", "leaked", "held_out"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.reasons.update(other.reasons)
+
+
+@dataclass(frozen=True)
+class LineRules:
+    """What is done to every line.
+
+    Attributes:
+        labels: Characters that a usable line consists of.
+        numbers: `reject` lines with numbers, or `verbalize` them, see `data_prep.text.normalizer.normalize`.
+        num_workers: Processes; `None` is one a core.
+    """
+
+    labels: frozenset[str]
+    numbers: str = "reject"
+    num_workers: int | None = None
+
+
+class HeldOut:
+    """Text that a language model is measured on and must not be estimated from."""
+
+    def __init__(self, source: Path | float | None, rules: LineRules) -> None:
+        """Read a held-out text, or note the share to take of another.
+
+        Args:
+            source: A text, or the share of lines to take, above 0 and below 1; `None`: nothing is held out.
+            rules: As for the texts.
+
+        Raises:
+            FileNotFoundError: There is no such text.
+            ValueError: The share is none, or the text has no usable line.
+        """
+        self.share = 0.0
+        self.lines: list[bytes] = []
+        self.unseen_words: set[bytes] = set()  # once closed: all words, for those who read other text to take out
+        self.counts = TextCounts()
+        if isinstance(source, Path):
+            for _, chunk, counts in normalize_lines([source], rules):
+                self.counts.add(counts)
+                self.lines.extend(line.encode() for _, line in chunk)
+            if not self.lines:
+                raise ValueError(f"held_out={source}: no usable line: {describe_counts(self.counts)}")
+        elif source is not None:
+            if isinstance(source, bool) or not isinstance(source, (int, float)) or not 0 < source < 1:
+                raise ValueError(f"held_out={source}: expected a text, or a share of lines above 0 and below 1")
+            self.share = float(source)
+        self._known = frozenset(self.lines)
+
+    def close(self) -> None:
+        """Take no further lines than those that are here.
+
+        Raises:
+            ValueError: A share was asked for, and none fell to it.
+        """
+        if self.share and not self.lines:
+            raise ValueError(f"held_out={self.share}: no line of the text fell to this share; take more, or a text")
+        self.share = 0.0
+        self._known = frozenset(self.lines)
+        self._words = Counter(word for line in self.lines for word in line.split(b" "))
+        self.unseen_words = set(self._words)
+
+    def count_unseen_words(self) -> int:
+        """Count the words that stayed in `unseen_words`, each as often as it stands here."""
+        return sum(self._words[word] for word in self.unseen_words)
+
+    def takes(self, line: bytes) -> bool:
+        """Whether a normalised line belongs here. Of a share: the same answer for the same line, wherever it stands."""
+        if self.share and zlib.crc32(line) < self.share * _SHARE_STEPS:
+            self.lines.append(line)
+            return True
+        return line in self._known
+
+
+class LeakWatch:
+    """Looks for evaluation sentences in text that passes by, and keeps where they were."""
+
+    def __init__(self, manifests: Sequence[Path], numbers: str) -> None:
+        """Read what the model will be evaluated on.
+
+        Raises:
+            FileNotFoundError: A manifest is missing.
+            ValueError: A manifest is broken.
+        """
+        passages = (passage for manifest in manifests for passage in read_passages(manifest))
+        self._index = LeakIndex((Passage(normalize(p.text, numbers).text, p.where) for p in passages), normalized=True)
+        self._recent: deque[tuple[int, str, int]] = deque(maxlen=1000)  # lines that a sentence could be spread over
+        self.found: dict[int, str] = {}  # number of the line → file:line
+
+    def look(self, number: int, line: str, where: str, begins_text: bool) -> None:
+        """Look at the next line that is going to be used."""
+        words = line.count(" ") + 1
+        self._recent.append((number, where, words))
+        reach = self._index.add(Passage(line, where, flows_on=not begins_text))
+        for earlier, place, length in reversed(self._recent):
+            if reach <= 0:
+                break
+            self.found[earlier] = place
+            reach -= length
+
+
+@dataclass(frozen=True)
+class PreparedText:
+    """Normalised lines on disk, and which of them to pass over."""
+
+    path: Path
+    passed_over: frozenset[int]
+
+    def read(self) -> Iterator[bytes]:
+        """Yield the lines, without their line feeds."""
+        with self.path.open("rb") as lines:
+            for number, line in enumerate(lines):
+                if number not in self.passed_over:
+                    yield line[:-1]
+
+
+def prepare_text(
+    texts: Sequence[Path],
+    rules: LineRules,
+    output: Path,
+    held_out: HeldOut,
+    watch: LeakWatch | None = None,
+    leaks: str = "refuse",
+) -> tuple[PreparedText, TextCounts]:
+    """Read texts once and write the lines that a language model may be estimated from.
+
+    Args:
+        texts: UTF-8 text files, one sentence a line, plain or gzip.
+        rules: What is done to every line.
+        output: Where the normalised lines go, repeated ones too.
+        held_out: Lines that are kept apart; where it takes a share, they are handed to it.
+        watch: Looks for evaluation sentences.
+        leaks: With lines that hold them: `refuse` the texts, `drop` the lines, or `allow` them.
+
+    Returns:
+        The lines, and their counts so far; `used` counts repeated ones too.
+
+    Raises:
+        ValueError: A text cannot be read, or holds evaluation sentences.
+    """
+    counts, number, last_path = TextCounts(), 0, None
+    with output.open("wb") as out:
+        for path, chunk, chunk_counts in normalize_lines(texts, rules):
+            counts.add(chunk_counts)
+            for line_number, line in chunk:
+                encoded = line.encode()
+                if held_out.takes(encoded):
+                    counts.held_out += 1
+                    continue
+                if watch:
+                    watch.look(number, line, f"{path}:{line_number}", begins_text=path != last_path)
+                last_path = path
+                out.write(encoded + b"\n")
+                number += 1
+    counts.used = number
+    found = watch.found if watch else {}
+    if found and leaks == "refuse":
+        raise ValueError(_describe_leaks(list(found.values())))
+    passed_over = frozenset(found) if leaks == "drop" else frozenset()
+    counts.leaked = len(passed_over)
+    counts.used -= counts.leaked
+    if watch:
+        watch.found = {}  # the next text's lines are numbered from 0 again
+    return PreparedText(output, passed_over), counts
+
+
+def normalize_lines(texts: Sequence[Path], rules: LineRules) -> Iterator[tuple[Path, list[Line], TextCounts]]:
+    """Normalise texts in several processes; yield in their order, some lines at a time.
+
+    Yields:
+        The text, its usable lines with their numbers (from 1), normalised, and what became of the others.
+
+    Raises:
+        ValueError: A text is not a complete gzip file.
+    """
+    small = sum(path.stat().st_size for path in texts) < _MIN_POOL_BYTES
+    engine = Engine(num_workers=1 if small else rules.num_workers)
+    yield from run_in_order(engine, partial(_normalize_chunk, rules), _read_chunks(texts))
+
+
+def describe_counts(counts: TextCounts, most: int = 8) -> str:
+    """Say in one line how many lines were used and why the others were not."""
+    parts = [f"{counts.used} used", f"{counts.empty} empty", f"{counts.left_out} left out"]
+    more = (("duplicates", counts.duplicates), ("held out", counts.held_out), ("with leaks", counts.leaked))
+    parts += [f"{count} {name}" for name, count in more if count]
+    text = f"{counts.lines} lines = {' + '.join(parts)}"
+    if counts.reasons:
+        common = counts.reasons.most_common(most)
+        rest = len(counts.reasons) - len(common)
+        text += ", lines by cause: " + "; ".join(f"{reason} {count}" for reason, count in common)
+        text += f"; {rest} more causes" if rest else ""
+    return text
+
+
+def _normalize_chunk(rules: LineRules, task: tuple[Path, int, list[bytes]]) -> tuple[Path, list[Line], TextCounts]:
+    path, first, raw_lines = task
+    lines, counts = [], TextCounts(lines=len(raw_lines))
+    for number, raw in enumerate(raw_lines, first):
+        try:
+            line = normalize(raw.decode("utf-8"), rules.numbers).text
+        except UnicodeDecodeError:
+            counts.left_out += 1
+            counts.reasons["not UTF-8"] += 1
+            continue
+        if not line:
+            counts.empty += 1
+        elif rules.labels.issuperset(line):
+            lines.append((number, line))
+        else:
+            counts.left_out += 1
+            counts.reasons.update(find_outside_alphabet(line, rules.labels))
+    return path, lines, counts
+
+
+class _Progress(tqdm):
+    monitor_interval = 0  # no thread beside the main one: workers are forked
+
+
+def _read_chunks(texts: Sequence[Path]) -> Iterator[tuple[Path, int, list[bytes]]]:
+    for path in texts:
+        size = path.stat().st_size
+        with path.open("rb") as raw, _Progress(desc=path.name, total=size, unit="B", unit_scale=True) as bar:
+            stream: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            first, lines = 1, []
+            try:
+                for line in stream:
+                    lines.append(line)
+                    if len(lines) == _CHUNK_LINES:
+                        yield path, first, lines
+                        first, lines = first + len(lines), []
+                        bar.update(raw.tell() - bar.n)
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise ValueError(f"{path}: not a complete gzip file ({error})") from error
+            if lines:
+                yield path, first, lines
+            bar.update(size - bar.n)
+
+
+def _describe_leaks(places: Sequence[str]) -> str:
+    named = ", ".join(places[:_MOST_NAMED]) + (f" and {len(places) - _MOST_NAMED} more" * (len(places) > _MOST_NAMED))
+    return (
+        f"evaluation sentences stand in {len(places)} lines of the text: {named}; "
+        "leaks=drop leaves these lines out, leaks=allow keeps them (scripts/find_leaks.py tells which sentences)"
+    )

@@ -1,0 +1,1 @@
+"""Parts of the network and of its contract with NeMo."""

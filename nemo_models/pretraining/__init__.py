@@ -1,0 +1,1 @@
+"""Training encoders before any fine-tuning."""

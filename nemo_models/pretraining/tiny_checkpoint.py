@@ -1,0 +1,305 @@
+"""The training behind make_tiny_checkpoint.py: CTC on synthesised speech in plain torch, on a few CPU threads.
+
+It stands apart from the project's models on purpose: they are tried on the checkpoint, so none of their code made it.
+"""
+
+import copy
+import json
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import numpy as np
+import soundfile
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from torch.nn import functional
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+
+from data_prep.text.alphabet import load_alphabet
+
+SAMPLE_RATE_HZ = 16000
+
+
+def train_checkpoint(cfg: DictConfig) -> None:
+    """Train until time or updates are used up; evaluate, save and export on the way and at the end.
+
+    Args:
+        cfg: conf/make_tiny_checkpoint.yaml.
+    """
+    torch.set_num_threads(1)  # see Run.compute_part
+    torch.manual_seed(cfg.seed)
+    train = [utterance for folder in cfg.train_corpora for utterance in read_corpus(folder)]
+    valid = {Path(folder).name: read_corpus(folder) for folder in cfg.valid_corpora}
+    model = build_model(OmegaConf.to_container(cfg.model, resolve=True))
+    hours = sum(len(u.samples) for u in train) / SAMPLE_RATE_HZ / 3600
+    print(f"{hours:.2f} h, {model.num_parameters()} parameters", flush=True)
+    run = Run(model, cfg)
+    while not run.finished:
+        run.train_epoch(train, valid)
+    run.evaluate_and_save(valid)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One utterance: int16 samples at 16 kHz and its label numbers."""
+
+    samples: np.ndarray
+    labels: list[int]
+    text: str
+
+
+def read_corpus(folder: str | Path) -> list[Spoken]:
+    """Read a corpus that synthesize_speech.py made into memory.
+
+    Raises:
+        FileNotFoundError: The folder has no transcripts.tsv.
+        ValueError: It lists no utterance.
+    """
+    number = {character: index for index, character in enumerate(load_alphabet())}
+    table = Path(folder) / "transcripts.tsv"
+    rows = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()[1:]]
+    if not rows:
+        raise ValueError(f"{table}: no utterance")
+    return [
+        Spoken(soundfile.read(Path(folder) / row[0], dtype="int16")[0], [number[c] for c in row[4]], row[4])
+        for row in rows
+    ]
+
+
+def build_model(widths: Any) -> Wav2Vec2ForCTC:
+    """Build a Wav2Vec2ForCTC with XLSR-53's topology and the given widths; the labels are the alphabet, blank last."""
+    blank = len(load_alphabet())
+    kinds = ("hidden", "activation", "attention", "feat_proj", "final")
+    no_dropout: dict[str, Any] = {f"{kind}_dropout": 0.0 for kind in kinds}
+    config = Wav2Vec2Config(
+        **widths,
+        **no_dropout,
+        layerdrop=0.0,
+        conv_kernel=[10, 3, 3, 3, 3, 2, 2],
+        conv_stride=[5, 2, 2, 2, 2, 2, 2],
+        conv_bias=True,
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+        vocab_size=blank + 1,
+        pad_token_id=blank,
+    )
+    return Wav2Vec2ForCTC(config)
+
+
+def compute_logits(model: Any, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Wav2Vec2ForCTC's forward pass, with the convolutions' LayerNorm on a contiguous axis (half the time on CPU).
+
+    Args:
+        model: A Wav2Vec2ForCTC with XLSR-53's topology.
+        waveforms: (B, T) float32, each normalised over its own samples, zeros behind.
+        lengths: (B,) samples.
+
+    Returns:
+        Logits (B, T', labels + 1) and frame counts (B,).
+    """
+    wav2vec2 = model.wav2vec2
+    hidden = waveforms[:, None]
+    for layer in wav2vec2.feature_extractor.conv_layers:
+        norm = layer.layer_norm
+        hidden = layer.conv(hidden).transpose(1, 2).contiguous()
+        hidden = functional.layer_norm(hidden, hidden.shape[-1:], norm.weight, norm.bias, norm.eps)
+        hidden = functional.gelu(hidden).transpose(1, 2)
+    frames = model._get_feat_extract_output_lengths(lengths)
+    mask = _length_mask(frames, hidden.shape[2])
+    hidden, _ = wav2vec2.feature_projection(hidden.transpose(1, 2))
+    hidden = wav2vec2._mask_hidden_states(hidden, attention_mask=mask.long())
+    return model.lm_head(wav2vec2.encoder(hidden, attention_mask=mask)[0]), frames
+
+
+def _length_mask(lengths: Tensor, size: int) -> Tensor:
+
+    return torch.arange(size)[None] < lengths[:, None]
+
+
+class Run:
+    """The state of one training run: weights, optimiser, position in time."""
+
+    def __init__(self, model: Wav2Vec2ForCTC, cfg: DictConfig) -> None:
+
+        self.model, self.cfg = model, cfg
+        self.parameters = list(model.parameters())
+        self.pool = ThreadPoolExecutor(cfg.threads)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=cfg.learning_rate, betas=(0.9, 0.98), weight_decay=cfg.weight_decay
+        )
+        self.step, self.epoch, self.seconds, self.next_evaluation_s = 0, 0, 0.0, 60.0 * cfg.evaluate_minutes
+        self.losses: list[float] = []
+        self.work_dir = Path(cfg.work_dir)
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        self._restore()
+        self.rng = np.random.default_rng([cfg.seed, self.step])
+
+    @property
+    def progress(self) -> float:
+        """Fraction of the run that is over."""
+        return max(self.seconds / (60 * self.cfg.max_minutes), self.step / self.cfg.max_steps)
+
+    @property
+    def finished(self) -> bool:
+        """Whether time or updates are used up."""
+        return self.progress >= 1
+
+    def train_epoch(self, train: list[Spoken], valid: dict[str, list[Spoken]]) -> None:
+        """Go through the training set once, or until the run is over."""
+        self.model.train()
+        for batch in make_batches(train, self.cfg.batch_seconds, self.rng):
+            began = time.monotonic()
+            self.losses.append(self.update([train[index] for index in batch]))
+            self.seconds += time.monotonic() - began
+            if self.step % 50 == 0:
+                loss = np.mean(self.losses[-50:])
+                minutes = self.seconds / 60
+                print(f"step {self.step} epoch {self.epoch} {minutes:.1f} min loss {loss:.3f}", flush=True)
+            if self.finished:
+                return
+            if self.seconds > self.next_evaluation_s:
+                self.evaluate_and_save(valid)
+        self.epoch += 1
+
+    def update(self, batch: list[Spoken]) -> float:
+        """Make one update; gives back the CTC loss per label."""
+        cfg = self.cfg
+        rise = min(1.0, (self.step + 1) / cfg.warmup_steps)
+        fall = cfg.final_scale + (1 - cfg.final_scale) * 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = cfg.learning_rate * rise * fall
+        parts = [batch[at :: cfg.threads] for at in range(min(cfg.threads, len(batch)))]
+        label_count = sum(len(u.labels) for u in batch)
+        results = list(self.pool.map(lambda item: self.compute_part(item[1], item[0], label_count), enumerate(parts)))
+        for parameter, *gradients in zip(self.parameters, *(gradients for _, gradients in results), strict=True):
+            parameter.grad = sum(gradients[1:], start=gradients[0])
+        torch.nn.utils.clip_grad_norm_(self.parameters, cfg.grad_clip)
+        self.optimizer.step()
+        self.step += 1
+        return sum(loss for loss, _ in results)
+
+    def compute_part(self, batch: list[Spoken], part: int, label_count: int) -> tuple[float, tuple[Tensor, ...]]:
+        """Compute one thread's share of the loss and its gradients.
+
+        Each thread has utterances of its own: threads that share every operation wait for each other all the time.
+        """
+        rng = np.random.default_rng([self.cfg.seed, self.step, part])
+        waveforms, lengths = pad([augment(u.samples, self.cfg.augment, rng) for u in batch])
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.cfg.bf16):
+            logits, frames = compute_logits(self.model, waveforms, lengths)
+        loss = ctc_loss(logits.float(), frames, batch) / label_count
+        return loss.item(), torch.autograd.grad(loss, self.parameters)
+
+    def evaluate_and_save(self, valid: dict[str, list[Spoken]]) -> None:
+        """Measure greedy CER and WER, append them to the log, save the state and export the encoder."""
+        recent = self.losses[-500:]
+        row: dict[str, Any] = {"step": self.step, "minutes": round(self.seconds / 60, 2), "epoch": self.epoch}
+        row |= {"loss": round(sum(recent) / max(1, len(recent)), 4)}
+        row |= {name: measure(self.model, utterances) for name, utterances in valid.items()}
+        print(json.dumps(row), flush=True)
+        with (self.work_dir / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(row) + "\n")
+        self.next_evaluation_s = self.seconds + 60 * self.cfg.evaluate_minutes
+        state: dict[str, Any] = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state |= {"step": self.step, "epoch": self.epoch, "seconds": self.seconds}
+        torch.save(state, self.work_dir / "training.pt.tmp")
+        (self.work_dir / "training.pt.tmp").replace(self.work_dir / "training.pt")
+        export(self.model, self.cfg.output_dir)
+
+    def _restore(self) -> None:
+
+        path = self.work_dir / "training.pt"
+        if path.is_file():
+            state = torch.load(path, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.epoch, self.seconds = state["step"], state["epoch"], state["seconds"]
+            self.next_evaluation_s = self.seconds + 60 * self.cfg.evaluate_minutes
+            print(f"going on at step {self.step}, {self.seconds / 60:.1f} min", flush=True)
+
+
+def make_batches(utterances: list[Spoken], batch_seconds: float, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Give index lists of similar lengths in random order, each within `batch_seconds` of padded audio."""
+    jittered = [len(u.samples) * rng.uniform(0.9, 1.1) for u in utterances]
+    batches: list[list[int]] = [[]]
+    for index in sorted(range(len(utterances)), key=jittered.__getitem__):
+        longest = max(len(utterances[i].samples) for i in [*batches[-1], index])
+        if batches[-1] and longest * (len(batches[-1]) + 1) > batch_seconds * SAMPLE_RATE_HZ:
+            batches.append([])
+        batches[-1].append(index)
+    return (batches[i] for i in rng.permutation(len(batches)))
+
+
+def augment(samples: np.ndarray, settings: DictConfig, rng: np.random.Generator) -> np.ndarray:
+    """Change speed, spectral tilt and noise of int16 samples; gives back float32 of unit variance."""
+    speed = rng.uniform(1 - settings.speed, 1 + settings.speed)
+    positions = np.arange(0, len(samples) - 1, speed)
+    wave = np.interp(positions, np.arange(len(samples)), samples).astype(np.float32)
+    tilt = rng.uniform(-settings.tilt / 2, settings.tilt)
+    wave[1:] = wave[1:] - np.float32(tilt) * wave[:-1]
+    wave = normalize(wave)
+    noise = 10 ** (-rng.uniform(*settings.noise_db) / 20)
+    return normalize(wave + np.float32(noise) * rng.standard_normal(len(wave), dtype=np.float32))
+
+
+def normalize(samples: np.ndarray) -> np.ndarray:
+    """Zero mean and unit variance over one utterance, as transformers' feature extractor does."""
+    wave = samples.astype("float32")
+    return (wave - wave.mean()) / (wave.var() + 1e-7) ** 0.5
+
+
+def pad(waves: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Stack waveforms with zeros behind; gives back (B, T) float32 and (B,) lengths."""
+    waveforms = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(wave) for wave in waves], batch_first=True)
+    return waveforms, torch.tensor([len(wave) for wave in waves])
+
+
+def ctc_loss(logits: Tensor, frames: Tensor, batch: list[Spoken]) -> Tensor:
+    """Sum of the CTC loss; blank is the last class."""
+    labels = torch.tensor([label for u in batch for label in u.labels])
+    label_counts = torch.tensor([len(u.labels) for u in batch])
+    log_probs = logits.log_softmax(-1).transpose(0, 1)
+    blank = logits.shape[-1] - 1
+    return functional.ctc_loss(log_probs, labels, frames, label_counts, blank, reduction="sum", zero_infinity=True)
+
+
+def measure(model: Wav2Vec2ForCTC, utterances: list[Spoken]) -> dict[str, float]:
+    """Greedy CER and WER in percent."""
+    alphabet, hypotheses = load_alphabet(), []
+    model.eval()
+    for at in range(0, len(utterances), 10):
+        waveforms, lengths = pad([normalize(u.samples) for u in utterances[at : at + 10]])
+        with torch.inference_mode():
+            logits, frames = compute_logits(model, waveforms, lengths)
+        for best, count in zip(logits.argmax(-1), frames, strict=True):
+            labels = torch.unique_consecutive(best[:count]).tolist()
+            hypotheses.append("".join(alphabet[label] for label in labels if label < len(alphabet)).strip())
+    model.train()
+    references = [u.text for u in utterances]
+    cer, wer = jiwer.cer(references, hypotheses), jiwer.wer(references, hypotheses)
+    return {"cer": round(100 * cer, 2), "wer": round(100 * wer, 2)}
+
+
+def export(model: Wav2Vec2ForCTC, folder: str | Path) -> None:
+    """Write the encoder as transformers writes a Wav2Vec2Model, the weights as float16."""
+
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    temporary = target / ".new"
+    encoder = copy.deepcopy(model.wav2vec2).half()
+    encoder.save_pretrained(temporary)
+    config = json.loads((temporary / "config.json").read_text())
+    config["dtype"] = "float32"  # what to compute in; storage is half of that
+    (temporary / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=True).save_pretrained(temporary)
+    for path in sorted(temporary.iterdir()):
+        path.chmod(0o644)
+        path.replace(target / path.name)
+    temporary.rmdir()

@@ -1,0 +1,1 @@
+"""The stream of training utterances and their augmentation."""

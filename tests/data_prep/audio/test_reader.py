@@ -1,0 +1,351 @@
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy
+import pytest
+import soundfile
+
+from data_prep.audio.reader import (
+    Audio,
+    AudioError,
+    AudioReader,
+    DecoderMissingError,
+    MissingChannelError,
+    SegmentError,
+    TooLongError,
+    TruncatedAudioError,
+    UnreadableAudioError,
+    trim_silence,
+    write_wav,
+)
+
+
+def read(path: Path, *arguments, channel: int | str = "average", trim: bool = False) -> Audio:
+    scratch = path.parent / "scratch"
+    scratch.mkdir(exist_ok=True)
+    with AudioReader(scratch, channel, trim) as reader:
+        audio = reader.read(str(path), *arguments)
+    assert not list(scratch.iterdir())
+    return audio
+
+
+def find_peak_hz(samples: numpy.ndarray) -> float:
+    return float(numpy.abs(numpy.fft.rfft(samples)).argmax() * 16000 / len(samples))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "ready"),
+    [
+        ("a.wav", {}, True),
+        ("a.flac", {}, True),
+        ("a.wav", {"rate": 8000}, False),
+        ("a.wav", {"rate": 11000}, False),
+        ("a.wav", {"rate": 22050}, False),
+        ("a.wav", {"rate": 24000, "channels": 6}, False),
+        ("a.wav", {"rate": 32000}, False),
+        ("a.wav", {"rate": 44100, "channels": 2}, False),
+        ("a.flac", {"rate": 48000, "subtype": "PCM_24"}, False),
+        ("a.wav", {"rate": 96000, "subtype": "FLOAT"}, False),
+        ("a.wav", {"channels": 2}, False),
+        ("a.wav", {"subtype": "PCM_24"}, False),
+        ("a.wav", {"subtype": "PCM_32"}, False),
+        ("a.wav", {"subtype": "PCM_U8"}, False),
+        ("a.wav", {"subtype": "FLOAT"}, False),
+        ("a.wav", {"subtype": "DOUBLE"}, False),
+        ("a.wav", {"subtype": "ULAW", "rate": 8000}, False),
+        ("a.wav", {"subtype": "ALAW", "rate": 8000}, False),
+        ("a.aiff", {}, False),
+        ("a.ogg", {"subtype": "VORBIS"}, False),
+        ("a.ogg", {"subtype": "OPUS", "rate": 48000}, False),
+        ("a.mp3", {"subtype": "MPEG_LAYER_III"}, False),
+        ("a.mp3", {"subtype": "MPEG_LAYER_III", "rate": 44100, "channels": 2}, False),
+    ],
+)
+def test_every_format_becomes_16_khz_mono_16_bit(
+    tmp_path: Path, write_audio: Callable[..., Path], name: str, options: dict, ready: bool
+):
+    audio = read(write_audio(tmp_path / name, seconds=1.5, **options))
+    assert audio.ready == ready and audio.samples.dtype == numpy.int16
+    assert (audio.source is None) == (ready or name.endswith(("mp3", "ogg")))
+    # An encoder pads to whole blocks of at most 1152 samples, twice for MP3; everything else keeps its length.
+    padding = 2 * 1152 if name.endswith(("mp3", "ogg")) else 0
+    assert 24000 <= len(audio.samples) <= 24000 + padding and audio.gain == 1
+    assert find_peak_hz(audio.samples) == pytest.approx(440, abs=1)  # the tone, within one bin of the spectrum
+    peak = numpy.abs(audio.samples.astype(int)).max() / 32768
+    assert peak == pytest.approx(0.5, abs=0.06)  # µ-law and 8 bits are coarse
+    write_wav(tmp_path / "out.wav", audio.samples)
+    assert read(tmp_path / "out.wav").ready
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
+def test_resampling_agrees_with_sox(tmp_path: Path, rate: int):
+    """An independent resampler on band-limited noise: sox's `rate -h`, with its own dither off."""
+    noise = 0.1 * numpy.random.default_rng(0).standard_normal(rate * 2)
+    spectrum = numpy.fft.rfft(noise)
+    spectrum[numpy.fft.rfftfreq(len(noise), 1 / rate) > min(rate, 16000) * 0.4] = 0
+    soundfile.write(tmp_path / "a.wav", numpy.fft.irfft(spectrum), rate, subtype="FLOAT")
+    subprocess.run(
+        ["sox", "-D", tmp_path / "a.wav", "-b", "16", tmp_path / "sox.wav", "rate", "-h", "16000"], check=True
+    )
+    theirs = soundfile.read(tmp_path / "sox.wav", dtype="int16")[0].astype(int)
+    ours = read(tmp_path / "a.wav").samples.astype(int)
+    assert len(ours) == len(theirs)
+    # Where the recording begins and ends, the two may continue it differently; inside both are exact but for rounding.
+    assert numpy.abs(ours - theirs)[200:-200].max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("container", "encoding", "bits"), [("amr-nb", None, None), ("sph", "signed", 16), ("vox", None, None)]
+)
+def test_telephone_formats_of_sox(tmp_path: Path, write_audio: Callable[..., Path], container, encoding, bits):
+    tone = write_audio(tmp_path / "tone.wav", rate=8000, seconds=2)
+    target = tmp_path / ("call.amr" if container == "amr-nb" else f"call.{container}")
+    options = [*(["-e", encoding] if encoding else []), *(["-b", str(bits)] if bits else [])]
+    done = subprocess.run(["sox", tone, "-t", container, *options, target], capture_output=True, text=True, check=False)
+    if done.returncode and "no handler" in done.stderr:
+        pytest.skip(f"this sox cannot write {container}: {done.stderr.strip()}")
+    audio = read(target)
+    # AMR's frames last 20 ms; ADPCM and AMR are lossy, but the tone stays the loudest.
+    assert 32000 <= len(audio.samples) <= 32000 + 2 * 320 and find_peak_hz(audio.samples) == pytest.approx(440, abs=2)
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "aac", "webm", "3gp"])
+def test_formats_that_only_ffmpeg_reads(tmp_path: Path, write_audio: Callable[..., Path], suffix: str):
+    if not shutil.which("ffmpeg"):
+        pytest.skip("ffmpeg is not installed")
+    tone, target = write_audio(tmp_path / "tone.wav", rate=44100, channels=2, seconds=2), tmp_path / f"a b.{suffix}"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", tone, *(["-c:a", "aac"] if suffix == "3gp" else []), target], check=True
+    )
+    audio = read(target)
+    assert not audio.ready
+    # AAC and Opus code frames of 1024 and 960 samples, with one more to begin and to end.
+    assert 32000 <= len(audio.samples) + 1 <= 32000 + 3 * 1024 and find_peak_hz(audio.samples) == pytest.approx(
+        440, abs=2
+    )
+
+
+def test_a_missing_ffmpeg_is_told_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(100))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DecoderMissingError, match=r"a\.m4a is MPEG-4 audio .*apt-get install -y ffmpeg"):
+        read(tmp_path / "a.m4a")
+
+
+def test_audio_at_the_right_rate_is_exact(tmp_path: Path):
+    samples = numpy.random.default_rng(0).integers(-(2**15), 2**15, 16000).astype("int16")
+    for name in ("a.aiff", "a.wav", "a.flac"):
+        soundfile.write(tmp_path / name, samples, 16000)
+        assert numpy.array_equal(read(tmp_path / name).samples, samples), name
+
+
+def test_the_same_input_gives_the_same_samples(tmp_path: Path, write_audio: Callable[..., Path]):
+    source = write_audio(tmp_path / "a.wav", rate=44100, channels=2, subtype="PCM_24")
+    assert numpy.array_equal(read(source).samples, read(source).samples)
+
+
+def test_channels_are_averaged_or_one_is_taken(tmp_path: Path):
+    soundfile.write(tmp_path / "a.wav", numpy.full((16000, 3), [0.5, 0.25, -0.75]), 16000)
+    for channel, level in (("average", 0), (0, 16384), (1, 8192), (2, -24576)):
+        assert set(read(tmp_path / "a.wav", channel=channel).samples) == {level}
+    soundfile.write(tmp_path / "mono.wav", numpy.full(16000, 0.5), 16000)
+    assert read(tmp_path / "mono.wav", channel=0).ready
+    with pytest.raises(MissingChannelError, match="1 channels, counted from 0; channel=1 was asked for"):
+        read(tmp_path / "mono.wav", channel=1)
+    for wrong in ("left", -1, True, 1.0):
+        with pytest.raises(ValueError, match="expected average or a channel number from 0"):
+            AudioReader(tmp_path, wrong)
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "PCM_16", "PCM_24"])
+@pytest.mark.parametrize("rate", [8000, 44100, 48000])
+def test_resampling_full_scale_audio_does_not_clip(tmp_path: Path, rate: int, subtype: str):
+    """A full-scale square wave overshoots by 9 % or more (Gibbs); clipped it would lie flat, wrapped it would jump."""
+    square = numpy.where(numpy.arange(rate) // (rate // 400) % 2, 1.0, -1.0)
+    soundfile.write(tmp_path / "a.wav", square, rate, subtype=subtype)
+    audio = read(tmp_path / "a.wav")
+    samples = audio.samples.astype(int)
+    at_the_rail = numpy.abs(samples) >= 32767
+    assert not (at_the_rail[1:] & at_the_rail[:-1]).any() and at_the_rail.any()
+    assert 0.75 < audio.gain < 0.95
+    soundfile.write(tmp_path / "quiet.wav", square / 4, rate, subtype="FLOAT")
+    quiet = read(tmp_path / "quiet.wav")
+    assert quiet.gain == 1
+    # The same signal at a quarter, where nothing overshoots: only the level differs, by the gain that was applied.
+    # 16 bits hold 1.0 as 32767/32768; either side is rounded, the quiet one's rounding is then quadrupled.
+    assert numpy.abs(samples - 4 * audio.gain * quiet.samples.astype(int)).max() <= 4
+
+
+def test_float_samples_beyond_full_scale_are_turned_down(tmp_path: Path):
+    ramp = numpy.linspace(-1.5, 3.0, 16000)
+    soundfile.write(tmp_path / "a.wav", ramp, 16000, subtype="FLOAT")
+    audio = read(tmp_path / "a.wav")
+    assert audio.gain == pytest.approx(1 / 3, abs=1e-4) and audio.samples.max() == 32767
+    assert numpy.abs(audio.samples - ramp / 3 * 32767).max() <= 1  # rounded once
+
+
+def test_silence_at_the_edges_is_trimmed_on_request(tmp_path: Path):
+    generator = numpy.random.default_rng(0)
+    speech = numpy.sin(numpy.arange(16000) * 0.2) * 8000
+    speech[6000:10000] = 0  # a pause inside stays
+    room = generator.normal(0, 8, 48000)
+    room[16000:32000] += speech
+    soundfile.write(tmp_path / "a.wav", room.astype("int16"), 16000)
+    assert read(tmp_path / "a.wav").ready
+    trimmed = read(tmp_path / "a.wav", trim=True)
+    assert not trimmed.ready
+    assert numpy.array_equal(trimmed.samples, room.astype("int16")[16000 - 1600 : 32000 + 1600])
+    soundfile.write(tmp_path / "b.wav", trimmed.samples, 16000)
+    assert read(tmp_path / "b.wav", trim=True).ready  # nothing is left to trim
+    for nothing in (numpy.zeros(16000, "int16"), numpy.zeros(0, "int16"), numpy.ones(100, "int16")):
+        assert numpy.array_equal(trim_silence(nothing), nothing)
+
+
+def test_what_was_decoded_is_handed_on(tmp_path: Path):
+    source = numpy.stack([numpy.linspace(-1, 1, 4800), numpy.zeros(4800)], axis=1)
+    soundfile.write(tmp_path / "a.wav", source, 48000, subtype="FLOAT")
+    audio = read(tmp_path / "a.wav")
+    assert audio.source.dtype == numpy.float32 and numpy.allclose(audio.source, source, atol=1e-7)  # float32's own step
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg"])
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_segments_are_cut_where_they_lie(tmp_path: Path, name: str, rate: int):
+    """Ten steps of one second, each its own tone: a segment holds its tone alone."""
+    times = numpy.arange(rate) / rate
+    tones = numpy.concatenate([0.3 * numpy.sin(2 * numpy.pi * (300 + 100 * step) * times) for step in range(10)])
+    soundfile.write(tmp_path / name, tones, rate)
+    with AudioReader(tmp_path) as reader:
+        for step in (3, 0, 9, 4):
+            audio = reader.read(str(tmp_path / name), float(step), 1.0)
+            assert len(audio.samples) == 16000 and not audio.ready
+            assert find_peak_hz(audio.samples) == pytest.approx(300 + 100 * step, abs=1)
+        assert len(reader.read(str(tmp_path / name), 7.5).samples) == 40000
+        assert len(reader.read(str(tmp_path / name)).samples) == 160000
+        if name != "a.ogg":
+            cut = reader.read(str(tmp_path / name), 2.25, 0.5).source[:, 0]
+            whole = soundfile.read(tmp_path / name, dtype="float32")[0]
+            assert numpy.array_equal(cut, whole[round(2.25 * rate) : round(2.25 * rate) + round(0.5 * rate)])
+
+
+def test_a_recording_is_opened_once_for_all_its_segments(tmp_path, write_audio, monkeypatch):
+    write_audio(tmp_path / "a.wav", seconds=20, rate=8000)
+    write_audio(tmp_path / "b.wav", seconds=20, rate=8000)
+    opened = []
+    frames_read = []
+    genuine = soundfile.SoundFile.read
+    monkeypatch.setattr(
+        "data_prep.audio.reader.open_recording",
+        lambda path, _: opened.append(path.name) or soundfile.SoundFile(str(path)),
+    )
+    monkeypatch.setattr(
+        soundfile.SoundFile,
+        "read",
+        lambda self, frames, **options: frames_read.append(frames) or genuine(self, frames, **options),
+    )
+    with AudioReader(tmp_path) as reader:
+        for name in ("a.wav", "b.wav"):
+            for start in range(20):
+                reader.read(str(tmp_path / name), start, 1.0)
+    assert opened == ["a.wav", "b.wav"] and frames_read == [8000] * 40
+
+
+@pytest.mark.parametrize(
+    ("offset", "duration"), [(5.0, 1.0), (-1.0, 2.0), (1.0, 0.0), (1.0, -1.0), (4.0, 1.6), (9.0, None)]
+)
+def test_segments_outside_the_recording_are_refused(tmp_path, write_audio, offset, duration):
+    write_audio(tmp_path / "a.wav", seconds=5)
+    with pytest.raises(SegmentError, match=r"of a recording of 5\.000 s"):
+        read(tmp_path / "a.wav", offset, duration)
+    assert len(read(tmp_path / "a.wav", 4.0, 1.5).samples) == 16000  # as Kaldi does, up to half a second
+
+
+def test_too_long_audio_is_not_decoded(tmp_path, write_audio, monkeypatch):
+    write_audio(tmp_path / "a.wav", seconds=5)
+    assert len(read(tmp_path / "a.wav", None, None, None, 5.0).samples) == 80000
+    monkeypatch.setattr(soundfile.SoundFile, "read", None)
+    with pytest.raises(TooLongError, match=r"5\.000 s, max_duration is 4\.9 s"):
+        read(tmp_path / "a.wav", None, None, None, 4.9)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"this is a text\n" * 100, b"RIFF\x00\x00\x00\x00WAVEfmt ", b"", numpy.random.default_rng(0).bytes(5000)],
+)
+def test_what_is_no_audio_is_unreadable(tmp_path: Path, content: bytes):
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(UnreadableAudioError, match="sox") as caught:
+        read(tmp_path / "a.wav")
+    assert caught.value.reason == "unreadable_audio" and str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["raw", "m3u", "pls"])
+def test_headerless_samples_and_playlists_are_refused(tmp_path, write_audio, suffix):
+    tone = write_audio(tmp_path / "tone.wav")
+    (tmp_path / f"a.{suffix}").write_text(f"{tone}\n")
+    with pytest.raises(UnreadableAudioError, match=r"sox|playlist"):
+        read(tmp_path / f"a.{suffix}")
+
+
+@pytest.mark.parametrize("options", [{}, {"rate": 8000}, {"rate": 44100, "channels": 2, "subtype": "PCM_24"}])
+@pytest.mark.parametrize("missing", [1, 1000])
+def test_a_truncated_wav_is_told(tmp_path, write_audio, options, missing):
+    source = write_audio(tmp_path / "a.wav", **options)
+    source.write_bytes(source.read_bytes()[:-missing])
+    with pytest.raises(TruncatedAudioError, match=r"\d+ of \d+ bytes of audio are there") as caught:
+        read(source)
+    assert caught.value.reason == "truncated_audio"
+
+
+def test_a_wav_written_to_a_pipe_is_not_truncated(tmp_path, write_audio):
+    """Its header has no length, because its writer could not go back."""
+    command = ["sox", write_audio(tmp_path / "tone.wav"), "-t", "wav", "-"]
+    (tmp_path / "a.wav").write_bytes(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    assert len(read(tmp_path / "a.wav").samples) == 16000
+
+
+def test_a_damaged_flac_is_truncated(tmp_path: Path, write_audio: Callable[..., Path]):
+    source = write_audio(tmp_path / "a.flac", seconds=5)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    with pytest.raises(TruncatedAudioError):
+        read(source)
+
+
+def test_a_missing_sox_is_told_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "a.amr").write_text("text")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DecoderMissingError, match="apt-get install -y sox"):
+        read(tmp_path / "a.amr")
+
+
+def test_a_killed_sox_is_not_the_files_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "a.amr").write_text("text")
+    (tmp_path / "sox").write_text("#!/bin/sh\nkill -9 $$\n")
+    (tmp_path / "sox").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(OSError, match="sox was killed") as caught:
+        read(tmp_path / "a.amr")
+    assert not isinstance(caught.value, AudioError)
+
+
+def test_a_file_name_is_never_a_command(tmp_path, write_audio, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "|touch owned; $(touch owned) -r.amr"
+    subprocess.run(["sox", write_audio(tmp_path / "tone.wav", rate=8000), "-t", "amr-nb", "a.amr"], check=True)
+    Path("a.amr").rename(name)
+    with AudioReader(tmp_path) as reader:
+        assert len(reader.read(name).samples) >= 16000
+    assert not (tmp_path / "owned").exists()
+
+
+def test_samples_that_are_no_numbers_do_no_harm(tmp_path: Path):
+    """The gates reject such audio by its source; the samples must still be samples."""
+    samples = numpy.full(16000, 0.25, "float32")
+    samples[[5, 6, 7]] = numpy.nan, numpy.inf, -numpy.inf
+    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="FLOAT")
+    audio = read(tmp_path / "a.wav")
+    assert audio.samples[4:9].tolist() == [8192, 0, 32767, -32768, 8192]
+    assert numpy.count_nonzero(numpy.isfinite(audio.source)) == 16000 - 3

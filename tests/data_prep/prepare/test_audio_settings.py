@@ -1,0 +1,61 @@
+"""The job's keys for audio, `channel` and `trim_silence`, from the command line to the files."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy
+import pytest
+import soundfile
+
+from data_prep.prepare.pipeline import prepare_corpus
+from layouts import TEXTS, find_pitch, make_tone, write_lines, write_tone
+
+
+def prepare(root: Path, **settings) -> list[dict]:
+    """Prepare a corpus of one Kaldi-like call and give its rows."""
+    prepare_corpus("tsv", root, root / "out", splits={"train": 1.0}, num_workers=1, **settings)
+    return [json.loads(line) for line in (root / "out/train_manifest.json").read_text("utf-8").splitlines()]
+
+
+def find_peak_hz(path: Path) -> float:
+    samples, rate = soundfile.read(path)
+    return float(numpy.abs(numpy.fft.rfft(samples, 4 * rate)).argmax() / 4)
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Path:
+    """A call with one voice a channel, and silence around both."""
+    voices = numpy.stack([make_tone(find_pitch(text), rate=8000) for text in TEXTS[:2]], axis=1)
+    silence = numpy.zeros((4000, 2))
+    soundfile.write(tmp_path / "call.wav", numpy.concatenate([silence, voices, silence]), 8000)
+    write_lines(tmp_path / "transcripts.tsv", "path\ttext", f"call.wav\t{TEXTS[0]}")
+    return tmp_path
+
+
+def test_a_channel_is_taken(call: Path):
+    for channel in (0, 1):
+        (row,) = prepare(call, channel=channel)
+        assert row["duration"] == 1.8
+        assert find_peak_hz(call / "out" / row["audio_filepath"]) == pytest.approx(find_pitch(TEXTS[channel]), abs=1)
+
+
+def test_another_setting_is_another_run(call: Path):
+    (both,) = prepare(call)
+    mixed = (call / "out" / both["audio_filepath"]).read_bytes()
+    (trimmed,) = prepare(call, trim_silence=True)
+    assert trimmed["audio_filepath"] == both["audio_filepath"]
+    assert (call / "out" / both["audio_filepath"]).read_bytes() != mixed
+    assert trimmed["duration"] == pytest.approx(0.8 + 0.2, abs=0.02)  # 100 ms stay on each side, in frames of 10 ms
+
+
+def test_a_missing_channel_and_a_wrong_one(call: Path, prepare_command: list[str]):
+    write_tone(call / "mono.wav", TEXTS[2])
+    write_lines(call / "transcripts.tsv", "path\ttext", f"call.wav\t{TEXTS[0]}", f"mono.wav\t{TEXTS[2]}")
+    command = [*prepare_command, f"corpus_dir={call}", f"output_dir={call / 'out'}", "splits={train: 1.0}"]
+    done = subprocess.run([*command, "channel=1", "num_workers=1"], capture_output=True, text=True, check=False)
+    assert done.returncode == 3 and "missing_channel" in done.stdout, done.stderr
+    (rejected,) = [json.loads(line) for line in (call / "out/rejected.jsonl").read_text("utf-8").splitlines()]
+    assert (rejected["reason"], rejected["line"]) == ("missing_channel", 3)
+    done = subprocess.run([*command, "channel=left"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr == "error: channel=left: expected average or a channel number from 0\n"

@@ -1,0 +1,231 @@
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from data_prep.manifest import read_manifest
+from data_prep.prepare.pipeline import prepare_corpus
+
+ROWS = [(f"s{number % 7}/{number}.wav", f"spk{number % 7}", "कमल खिला") for number in range(30)]
+
+
+def read_outputs(folder: Path) -> dict[str, bytes]:
+    """All files but the shards and the lock: what a user gets."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and ".shards" not in path.parts]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def prepare(folder: Path, output_dir: Path, **arguments) -> dict:
+    return prepare_corpus("tsv", folder, output_dir, **{"num_workers": 1, "shard_size": 4, **arguments})
+
+
+def test_all_rows_are_accounted_for_in_order(make_corpus, write_audio, tmp_path):
+    folder = tmp_path / "corpus"
+    write_audio(folder / "s1/1.wav", rate=44100, channels=2)
+    write_audio(folder / "s2/2.wav", rate=8000)
+    (folder / "s3").mkdir()
+    (folder / "s3/3.wav").write_text("no audio")
+    rows = [
+        *ROWS,
+        ("s0/0.wav", "spk0", "कमल"),
+        ("./s0//7.wav", "spk0", "कमल"),
+        ("broken", "row"),
+        ("d.wav", "spk0", "10 दिन"),
+    ]
+    report = prepare(make_corpus(rows), tmp_path / "out")
+    assert report == json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))
+    assert (report["in"], report["kept"], report["rejected"]) == (34, 29, 5)
+    expected = {"malformed_row": 1, "unreadable_audio": 1, "duplicate_path": 2, "outside_alphabet": 1}
+    assert report["rejected_by_reason"] == expected and report["rejected_as_error"] == 2
+    assert report["audio"] == {"referenced": 27, "converted": 2}
+    rejected = [json.loads(line) for line in (tmp_path / "out/rejected.jsonl").read_text(encoding="utf-8").splitlines()]
+    reasons = ["unreadable_audio", "duplicate_path", "duplicate_path", "malformed_row", "outside_alphabet"]
+    assert [(row["line"], row["reason"]) for row in rejected] == list(zip([5, 32, 33, 34, 35], reasons, strict=True))
+    assert rejected[1]["detail"] == "first listed in line 2"
+    manifests = {split: read_manifest(tmp_path / f"out/{split}_manifest.json") for split in ("train", "dev", "test")}
+    speakers = {split: {row["speaker"] for row in rows} for split, rows in manifests.items()}
+    assert all(speakers.values()) and sum(map(len, speakers.values())) == len(set.union(*speakers.values())) == 7
+    for split, kept in manifests.items():
+        assert report["splits"][split]["utterances"] == len(kept)
+        numbers = [int(Path(row["audio_filepath"]).stem.split("-")[0]) for row in kept]
+        assert numbers == sorted(numbers)
+
+
+def test_numbers_are_said_where_that_is_asked_for(make_corpus, tmp_path):
+    pytest.importorskip("nemo_text_processing", reason="the extra [numbers] is not installed")
+    texts = ["70वीं कड़ी", "10 दिन", "4:3", "कमल", "बंसीे"]
+    folder = make_corpus([(f"{number}.wav", f"spk{number}", text) for number, text in enumerate(texts)])
+    everything = {"splits": {"train": 1.0}}
+    assert prepare(folder, tmp_path / "out", **everything)["kept"] == 1
+    report = prepare(folder, tmp_path / "out", numbers="verbalize", **everything)
+    assert report["rejected_by_reason"] == {"malformed_text": 1, "outside_alphabet": 1}
+    rows = read_manifest(tmp_path / "out/train_manifest.json")
+    assert [row["text"] for row in rows] == ["सत्तरवीं कड़ी", "दस दिन", "कमल"]
+    with pytest.raises(ValueError, match="numbers=keep: expected reject or verbalize"):
+        prepare(folder, tmp_path / "out", numbers="keep")
+
+
+@pytest.mark.parametrize("changed", [{"num_workers": 3}, {"shard_size": 100}, {"num_workers": 2, "shard_size": 1}])
+def test_the_output_does_not_depend_on_workers_or_shards(make_corpus, write_audio, tmp_path, changed):
+    for number in range(0, 30, 3):
+        write_audio(tmp_path / f"corpus/s{number % 7}/{number}.wav", rate=22050, channels=2)
+    folder = make_corpus(ROWS)
+    prepare(folder, tmp_path / "one")
+    prepare(folder, tmp_path / "two", **changed)
+    assert len(read_outputs(tmp_path / "one")) == 6 + 10
+    assert read_outputs(tmp_path / "one") == read_outputs(tmp_path / "two")
+
+
+def test_a_second_run_takes_over_and_a_repaired_file_is_seen(make_corpus, write_audio, tmp_path, capsys):
+    (tmp_path / "corpus/s1").mkdir(parents=True)
+    (tmp_path / "corpus/s1/8.wav").write_text("no audio")
+    folder = make_corpus(ROWS)
+    assert prepare(folder, tmp_path / "out")["rejected"] == 1
+    before = read_outputs(tmp_path / "out")
+    capsys.readouterr()
+    prepare(folder, tmp_path / "out")
+    assert "30 from an earlier run" in capsys.readouterr().err and read_outputs(tmp_path / "out") == before
+    write_audio(folder / "s1/8.wav")
+    assert prepare(folder, tmp_path / "out")["rejected"] == 0
+    assert "26 from an earlier run" in capsys.readouterr().err
+
+
+def test_what_a_killed_run_left_half_written_is_cleared_away(make_corpus, tmp_path):
+    leftovers = [
+        tmp_path / "out" / name for name in (".report.json.7.tmp", ".shards/.000000.jsonl.7.tmp", ".shards/tmp/a.wav")
+    ]
+    leftovers[-1].parent.mkdir(parents=True)
+    for path in leftovers:
+        path.touch()
+    prepare(make_corpus(ROWS), tmp_path / "out")
+    assert not any(path.exists() for path in leftovers)
+
+
+def test_official_splits_are_honoured(make_corpus, tmp_path):
+    rows = [(f"{split}{number}.wav", "कमल", "same", split) for split in ("test", "train") for number in range(2)]
+    report = prepare(make_corpus(rows, "path text speaker split"), tmp_path / "out", splits={"train": 1.0})
+    for split in ("train", "test"):
+        names = [Path(row["audio_filepath"]).stem for row in read_manifest(tmp_path / f"out/{split}_manifest.json")]
+        assert names == [f"{split}0", f"{split}1"]
+    assert report["speakers_in_several_splits"] == ["same"] and "dev" not in report["splits"]
+
+
+def test_a_manifest_of_an_earlier_choice_of_splits_does_not_stay(make_corpus, tmp_path):
+    folder = make_corpus(ROWS)
+    prepare(folder, tmp_path / "out")
+    assert (tmp_path / "out/dev_manifest.json").exists()
+    report = prepare(folder, tmp_path / "out", splits={"test": 1.0})
+    assert list(report["splits"]) == ["test"] and report["splits"]["test"]["utterances"] == 30
+    assert sorted(path.name for path in (tmp_path / "out").glob("*_manifest.json")) == ["test_manifest.json"]
+
+
+def test_listed_speakers_and_utterance_splits(make_corpus, tmp_path):
+    folder = make_corpus(ROWS)
+    report = prepare(folder, tmp_path / "out", dev_speakers=["spk3"], test_speakers=["spk1", "spk2"])
+    names = {split: row["speaker_names"] for split, row in report["splits"].items()}
+    assert names == {"train": ["spk0", "spk4", "spk5", "spk6"], "dev": ["spk3"], "test": ["spk1", "spk2"]}
+    only = make_corpus([(f"{number}.wav", "कमल") for number in range(9)], "path text", name="one_speaker")
+    with pytest.raises(ValueError, match=r"1 speaker \(unknown\) cannot fill train, dev, test .*split_by=utterance"):
+        prepare(only, tmp_path / "out2")
+    report = prepare(only, tmp_path / "out2", split_by="utterance")
+    assert all(row["utterances"] for row in report["splits"].values())
+
+
+def test_nothing_kept_is_no_crash(make_corpus, tmp_path):
+    report = prepare(make_corpus([("a.wav", "s", "123")]), tmp_path / "out")
+    assert report["kept"] == 0 and report["in"] == 1
+    assert read_manifest(tmp_path / "out/train_manifest.json") == []
+    assert prepare(make_corpus([], name="none"), tmp_path / "out")["in"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ({"split_by": "station"}, "split_by=station: expected speaker or text or utterance"),
+        ({"min_duration": 3, "max_duration": 2}, "min_duration=3, max_duration=2"),
+        ({"max_duration": "long"}, "max_duration=long: expected a number of seconds"),
+        ({"num_workers": 0}, "num_workers=0: expected a whole number from 1"),
+        ({"shard_size": 1.5}, "shard_size=1.5"),
+        ({"splits": {"train": 0.5}}, "add up to 0.5"),
+    ],
+)
+def test_wrong_arguments_are_named_before_any_work(make_corpus, tmp_path, arguments, fault):
+    with pytest.raises(ValueError, match=fault):
+        prepare(make_corpus([]), tmp_path / "out", **arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_runs_in_one_folder_are_refused(make_corpus, tmp_path):
+    folder = make_corpus(ROWS[:1])
+    code = f"""
+import fcntl, pathlib, sys, time
+shards = pathlib.Path({str(tmp_path / "out/.shards")!r}); shards.mkdir(parents=True)
+lock = (shards / "lock").open("w"); fcntl.lockf(lock, fcntl.LOCK_EX)
+print("locked", flush=True); time.sleep(60)"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(OSError, match="another run is at work there"):
+            prepare(folder, tmp_path / "out", splits={"train": 1.0})
+        other.kill()
+    assert prepare(folder, tmp_path / "out", splits={"train": 1.0})["kept"] == 1
+
+
+def test_a_missing_sox_ends_the_job_only_where_it_is_needed(make_corpus, write_audio, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    folder = make_corpus(ROWS)
+    assert prepare(folder, tmp_path / "out")["kept"] == 30
+    (folder / "s1/8.wav").write_bytes(b"no known format" * 9)
+    for workers in (1, 2):
+        with pytest.raises(OSError, match="apt-get install -y sox"):
+            prepare(folder, tmp_path / "out", num_workers=workers)
+
+
+def test_a_killed_worker_is_told_and_no_process_is_left(make_corpus, tmp_path, monkeypatch):
+    folder = make_corpus(ROWS)
+    with monkeypatch.context() as patch:  # workers are forked: they run what is patched here
+        patch.setattr(
+            "data_prep.prepare.work_units.normalize", lambda text, numbers: os.kill(os.getpid(), signal.SIGKILL)
+        )
+        with pytest.raises(OSError, match="a worker process was killed"):
+            prepare(folder, tmp_path / "out", num_workers=2)
+    deadline = time.monotonic() + 10
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not multiprocessing.active_children()
+    assert prepare(folder, tmp_path / "out", num_workers=2)["kept"] == 30
+
+
+def test_repeated_audio_and_text_are_left_out_as_asked(make_corpus, write_audio, tmp_path):
+    for name in ("0", "copy"):
+        write_audio(tmp_path / f"corpus/{name}.wav", pitch=999)
+    rows = [(f"{name}.wav", f"s{number % 3}", "कमल खिला") for number, name in enumerate(["0", *range(1, 6), "copy"])]
+    folder = make_corpus(rows)
+    report = prepare(folder, tmp_path / "out", shard_size=2)
+    assert report["rejected_by_reason"] == {"duplicate_audio": 1}
+    (rejected,) = [json.loads(line) for line in (tmp_path / "out/rejected.jsonl").read_text("utf-8").splitlines()]
+    assert (rejected["line"], rejected["path"], rejected["detail"]) == (8, "copy.wav", "the samples of 0.wav, line 2")
+    report = prepare(folder, tmp_path / "out", duplicate_audio="keep", duplicate_text="reject")
+    assert report["rejected_by_reason"] == {"duplicate_text": 4} and report["kept"] == 3
+    assert prepare(folder, tmp_path / "out", duplicate_audio="keep")["kept"] == 7
+    with pytest.raises(ValueError, match="duplicate_text=drop: expected reject or keep"):
+        prepare(folder, tmp_path / "out", duplicate_text="drop")
+
+
+def test_splits_by_text_share_no_text_and_stay_when_data_is_added(make_corpus, tmp_path):
+    texts = [f"कमल {'खगघचज'[number % 5]}{'तदनपब'[number // 5 % 5]}" for number in range(60)]
+    rows = [(f"{number}.wav", f"s{number % 2}", text) for number, text in enumerate(texts)]
+
+    def read_splits(count: int) -> dict[str, str]:
+        report = prepare(make_corpus(rows[:count], name=f"c{count}"), tmp_path / f"out{count}", split_by="text")
+        assert not any(leak["exact"] for leak in report["leaks"]) and len(report["splits"]) == 3
+        manifests = {split: tmp_path / f"out{count}/{split}_manifest.json" for split in report["splits"]}
+        return {row["text"]: split for split, path in manifests.items() for row in read_manifest(path)}
+
+    before, after = read_splits(50), read_splits(60)
+    assert len(before) == 25 and before.items() <= after.items()

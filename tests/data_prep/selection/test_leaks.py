@@ -1,0 +1,137 @@
+"""Leaks against a search by brute force, and against a leak that real data is known to hold."""
+
+import gzip
+import itertools
+import json
+import random
+import subprocess
+import sys
+
+import pytest
+
+from data_prep.selection.leaks import LeakIndex, Passage, find_leaks, fold_text
+from project import ROOT
+
+SCRIPT = ROOT / "scripts" / "find_leaks.py"
+SENTENCE = "आज सुबह बाग में कमल का फूल खिला"
+
+
+def find(training: list[str], evaluation: list[str] = [SENTENCE], flows_on: bool = False, **settings) -> list[dict]:  # noqa: B006
+    index = LeakIndex((Passage(text, f"e:{at}") for at, text in enumerate(evaluation, 1)), **settings)
+    for at, text in enumerate(training, 1):
+        index.add(Passage(text, f"t:{at}", flows_on=flows_on and at > 1))
+    return index.list_leaks()
+
+
+def test_the_same_sentence_is_found_whatever_its_spelling_and_punctuation():
+    (leak,) = find(["कुछ और", "आज, सुबह बाग़ मेँ — कमल का फूल खिला।", SENTENCE])
+    assert (leak["kind"], leak["training"], leak["times"], leak["overlap"]) == ("exact", ["t:2", "t:3"], 2, 1.0)
+    assert leak["evaluation"] == "e:1" and leak["text"] == SENTENCE
+
+
+def test_a_sentence_inside_another_and_a_part_of_one():
+    (leak,) = find([f"माँ ने कहा {SENTENCE} और सब हँसे"])
+    assert (leak["kind"], leak["longest_run"], leak["training"]) == ("contained", 8, ["t:1"])
+    (leak,) = find(["कल बाग में कमल का फूल नहीं था"])
+    assert (leak["kind"], leak["overlap"], leak["longest_run"]) == ("overlap", 0.625, 5)
+    assert not find(["कल बाग में कमल का फूल नहीं था"], min_overlap=0.7)
+    assert not find(["कल बाग में कमल का पेड़ था"]) and len(find(["कल बाग में कमल का पेड़ था"], ngram=4)) == 1
+
+
+def test_a_sentence_broken_over_lines_is_found_in_flowing_text_only():
+    lines = ["और आज सुबह", "बाग में", "कमल का", "फूल खिला और सब हँसे"]
+    (leak,) = find(lines, flows_on=True)
+    assert (leak["kind"], leak["training"]) == ("contained", ["t:4"])
+    assert not find(lines)
+
+
+def test_short_sentences_leak_only_whole():
+    assert not find(["वह हँस दिया और चला गया"], ["हँस दिया"])
+    assert find(["हँस दिया"], ["हँस दिया"])[0]["kind"] == "exact"
+    assert not find(["", "।"], ["", "।"])
+
+
+@pytest.mark.parametrize("ngram", [2, 3, 5])
+def test_overlap_is_that_of_a_search_by_brute_force(ngram):
+    chance = random.Random(ngram)
+    texts = [[chance.choice("कखगघच") for _ in range(chance.randint(0, 12))] for _ in range(120)]
+    evaluation, training = texts[:40], texts[40:]
+    found = {
+        leak["evaluation"]: leak
+        for leak in find(
+            [" ".join(words) for words in training],
+            [" ".join(words) for words in evaluation],
+            ngram=ngram,
+            min_overlap=0.01,
+        )
+    }
+    for at, words in enumerate(evaluation, 1):
+        covered, longest = set(), 0
+        for start, end in itertools.combinations(range(len(words) + 1), 2):
+            piece = words[start:end]
+            if len(piece) >= ngram and any(
+                piece == other[place : place + len(piece)] for other in training for place in range(len(other))
+            ):
+                covered |= set(range(start, end))
+                longest = max(longest, len(piece))
+        leak = found.get(f"e:{at}")
+        exact = bool(words) and words in training
+        if leak is None:
+            assert not exact and not covered
+        else:
+            assert leak["kind"] == ("exact" if exact else "contained" if longest == len(words) else "overlap")
+            if not exact:
+                assert (leak["overlap"], leak["longest_run"]) == (round(len(covered) / len(words), 3), longest)
+
+
+def test_files_of_all_kinds_and_the_exit_status(make_corpus, tmp_path):
+    corpus = make_corpus([("a.wav", "राम", SENTENCE), ("b.wav", "सीता", "एक और वाक्य यहाँ लिखा है")])
+    manifest = tmp_path / "train.json"
+    row = {"audio_filepath": "x.wav", "duration": 1.0, "text": SENTENCE, "speaker": "राम"}
+    manifest.write_text(json.dumps(row, ensure_ascii=False) + "\n\n", encoding="utf-8")
+    text = tmp_path / "text.txt.gz"
+    text.write_bytes(gzip.compress(f"कुछ\n{SENTENCE}\n".encode()))
+    report = find_leaks([manifest, text], [corpus])
+    assert report["leaks"][0]["training"] == [f"{manifest}:1", f"{text}:2"]
+    assert (report["exact"], report["leaked_share"], report["shared_speakers"]) == (1, 0.5, ["राम"])
+    arguments = [f"training=[{manifest},{text}]", f"evaluation={corpus}", f"output={tmp_path / 'leaks.json'}"]
+    done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 3 and done.stdout.startswith("1 of 2 evaluation sentences leak"), done.stderr
+    assert json.loads((tmp_path / "leaks.json").read_text(encoding="utf-8")) == report
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("a.json", b"{", "a.json:1: not a line of JSON"),
+        ("a.json", b"[]", "a.json:1: no text"),
+        ("a.txt", b"\xff\xfe", "a.txt:1: not UTF-8"),
+        ("absent.txt", None, "absent.txt: no such file"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path, name, content, fault):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises((ValueError, FileNotFoundError), match=fault):
+        find_leaks([path], [path])
+
+
+@pytest.mark.parametrize(("settings", "fault"), [({"ngram": 1}, "ngram=1"), ({"min_overlap": 0}, "min_overlap=0")])
+def test_wrong_settings_are_named(settings, fault):
+    with pytest.raises(ValueError, match=fault):
+        LeakIndex([], **settings)
+
+
+def test_the_story_books_are_found_to_hold_transcripts_of_the_story_recordings(shared_data):
+    """Held against a plain search for each whole transcript in the whole book text."""
+    books = shared_data / "text" / "pratham_books_hi.CC-BY-4.0.txt"
+    report = find_leaks([books], [shared_data / "mucs_hindi"])
+    told = " ".join(fold_text(line) for line in books.read_text(encoding="utf-8").splitlines())
+    rows = (shared_data / "mucs_hindi" / "transcripts.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    texts = [row.split("\t")[-1] for row in rows]
+    verbatim = {text for text in texts if len(text.split()) >= 5 and f" {fold_text(text)} " in f" {told} "}
+    found = {leak["text"] for leak in report["leaks"] if leak["kind"] in ("exact", "contained")}
+    assert len(verbatim) >= 5 and found == verbatim
+    others = [path for path in sorted((shared_data / "text").glob("*.txt")) if path != books]
+    assert not [leak for leak in find_leaks(others, [shared_data / "mucs_hindi"])["leaks"] if leak["kind"] != "overlap"]

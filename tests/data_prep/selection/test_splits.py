@@ -1,0 +1,78 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_prep.selection.splits import DEFAULT_FRACTIONS, assign_splits, check_split_settings
+
+SPEAKERS = [f"spk{number:04d}" for number in range(3000)]
+NAMES = st.sets(st.text(min_size=1, max_size=4), min_size=3, max_size=60)
+
+
+def test_shares_are_met_over_many_speakers():
+    counts = Counter(assign_splits(SPEAKERS).values())
+    for split, share in DEFAULT_FRACTIONS.items():
+        assert counts[split] / len(SPEAKERS) == pytest.approx(share, abs=0.03)  # four standard deviations of a binomial
+
+
+@given(NAMES, st.integers(0, 5))
+def test_every_speaker_has_one_split_and_no_split_is_empty(names: set[str], seed: int):
+    splits = assign_splits(names, seed=seed)
+    assert splits.keys() == names and set(splits.values()) == {"train", "dev", "test"}
+    assert splits == assign_splits(sorted(names, reverse=True), seed=seed)
+
+
+@given(NAMES, NAMES)
+def test_more_data_moves_no_one_out_of_train(names: set[str], more: set[str]):
+    before, after = assign_splits(names), assign_splits(names | more)
+    assert not [name for name in names if before[name] == "train" and after[name] != "train"]
+
+
+def test_more_data_moves_no_one_at_all_once_the_splits_are_filled_by_hash():
+    before, after = assign_splits(SPEAKERS[:200]), assign_splits(SPEAKERS)
+    assert before.items() <= after.items()
+
+
+def test_a_seed_is_a_choice():
+    assert assign_splits(SPEAKERS, seed=1) != assign_splits(SPEAKERS, seed=2)
+
+
+def test_listed_speakers_go_where_they_are_listed_and_the_rest_elsewhere():
+    splits = assign_splits(SPEAKERS, listed={"dev": [], "test": SPEAKERS[:2]})
+    assert [name for name in SPEAKERS if splits[name] == "test"] == SPEAKERS[:2]
+    assert Counter(splits.values())["dev"] / len(SPEAKERS) == pytest.approx(1 / 9, abs=0.03)
+    splits = assign_splits("abcd", listed={"dev": ["a"], "test": ["b"]})
+    assert splits == {"a": "dev", "b": "test", "c": "train", "d": "train"}
+
+
+def test_all_to_one():
+    assert set(assign_splits(SPEAKERS, {"test": 1.0}).values()) == {"test"}
+    assert assign_splits(["only"], {"train": 1.0, "dev": 0.0}) == {"only": "train"}
+    assert assign_splits([], {"train": 1.0}) == {}
+
+
+def test_too_few_speakers_are_an_error_with_the_remedy():
+    with pytest.raises(
+        ValueError, match=r"2 speakers \(a, b\) cannot fill train, dev, test .* 'splits=\{train: 1.0\}'"
+    ):
+        assign_splits("ab")
+    with pytest.raises(ValueError, match="1 speaker "):
+        assign_splits("abc", listed={"dev": ["a", "b"]})
+    with pytest.raises(ValueError, match="test_speakers: x, y not among the kept speakers: a, b, c"):
+        assign_splits("abc", listed={"test": ["y", "a", "x"]})
+
+
+@pytest.mark.parametrize(
+    ("fractions", "listed", "fault"),
+    [
+        ({"train": 0.8, "valid": 0.2}, {}, "unknown split valid; expected train, dev, test"),
+        ({"train": 0.8, "dev": 0.1}, {}, "add up to 0.9"),
+        ({"train": 1.5, "dev": -0.5}, {}, "splits.train=1.5: expected a share from 0 to 1"),
+        ({"train": "all"}, {}, "splits.train=all"),
+        ({"train": 1.0}, {"dev": ["a", "b"], "test": ["b"]}, "both name b"),
+    ],
+)
+def test_wrong_settings_are_named(fractions: dict, listed: dict, fault: str):
+    with pytest.raises(ValueError, match=fault):
+        check_split_settings(fractions, listed)

@@ -1,0 +1,49 @@
+import torch
+from omegaconf import OmegaConf
+from transformers import Trainer
+
+from nemo_models.checkpoints.model_building import model_config
+from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.optimization.parameter_groups import spare_from_weight_decay
+from topology import architecture
+
+
+def recipe_model(weight_decay: float) -> XLSRCTCModel:
+    config = model_config(architecture(), ["क", "ा"], normalize=True, epsilon=1e-5)
+    config.optim_param_groups = {"encoder": {"lr": 1e-4}, "decoder": {"lr": 1e-3}}
+    config.optim = {"name": "adamw", "lr": 1e-4, "weight_decay": weight_decay}
+    return XLSRCTCModel(cfg=OmegaConf.create(config))
+
+
+def test_encoder_and_head_have_rates_of_their_own_and_only_matrices_decay():
+    model = recipe_model(weight_decay=0.1)
+    optimizer, _ = model.setup_optimization()
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found = {
+        names[id(p)]: (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]
+    }
+    assert set(found) == set(names.values())
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(found)
+    for name, (lr, decay) in found.items():
+        assert lr == (1e-3 if name.startswith("decoder.") else 1e-4), name
+        spared = name.endswith((".bias", "masked_spec_embed", "original0")) or "norm.weight" in name
+        assert decay == (0.0 if spared else 0.1), name
+
+
+def test_spares_what_transformers_trainer_spares_and_single_vectors():
+    network = recipe_model(0.1).encoder.network
+    decays = set(Trainer.get_decay_parameter_names(None, network))
+    groups = spare_from_weight_decay([{"params": list(network.parameters()), "weight_decay": 0.1}])
+    ours = {id(parameter) for group in groups if group["weight_decay"] for parameter in group["params"]}
+    names = {name for name, parameter in network.named_parameters() if id(parameter) in ours}
+    assert names <= decays
+    assert decays - names == {"masked_spec_embed", "encoder.pos_conv_embed.conv.parametrizations.weight.original0"}
+
+
+def test_decay_acts_on_matrices_alone():
+    matrix, bias = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.AdamW(spare_from_weight_decay([{"params": [matrix, bias]}]), lr=0.1, weight_decay=0.5)
+    matrix.grad, bias.grad = torch.zeros(2, 2), torch.zeros(2)
+    optimizer.step()
+    assert torch.equal(bias.detach(), torch.ones(2))
+    assert torch.allclose(matrix.detach(), torch.full((2, 2), 0.95))

@@ -1,0 +1,52 @@
+"""scripts/make_tiny_checkpoint.py as a user runs it, on a few seconds of noise and for three updates."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from project import ROOT
+
+SMALL = (
+    *("model.conv_dim=[8,8,8,8,8,8,8]", "model.hidden_size=32", "model.num_hidden_layers=1", "max_steps=3"),
+    *("model.num_attention_heads=2", "model.intermediate_size=32", "batch_seconds=2", "warmup_steps=1"),
+)
+
+
+def write_corpus(folder: Path) -> Path:
+    (folder / "audio").mkdir(parents=True)
+    rows = ["path\tduration_s\tsample_rate\tspeaker\ttext"]
+    for number in range(6):
+        wave = np.random.default_rng(number).normal(scale=0.1, size=16000)
+        soundfile.write(folder / "audio" / f"{number}.wav", wave, 16000)
+        rows.append(f"audio/{number}.wav\t1.0\t16000\tnoise\tवह घर गया")
+    (folder / "transcripts.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts/make_tiny_checkpoint.py"), *SMALL, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_training_leaves_a_log_and_a_checkpoint(tmp_path: Path):
+    corpus = write_corpus(tmp_path / "corpus")
+    done = run(
+        *(f"train_corpora=[{corpus}]", f"valid_corpora=[{corpus}]"),
+        *(f"work_dir={tmp_path / 'work'}", f"output_dir={tmp_path / 'out'}"),
+    )
+    assert done.returncode == 0, done.stderr
+    (row,) = (json.loads(line) for line in (tmp_path / "work" / "log.jsonl").read_text().splitlines())
+    assert row["step"] == 3 and np.isfinite(row["loss"]) and set(row["corpus"]) == {"cer", "wer"}
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"config.json", "model.safetensors", "preprocessor_config.json"}
+
+
+def test_a_corpus_that_is_not_there_gets_one_line(tmp_path: Path):
+    missing = tmp_path / "nothing"
+    done = run(f"train_corpora=[{missing}]", f"valid_corpora=[{missing}]", f"work_dir={tmp_path / 'work'}")
+    assert done.returncode == 1
+    assert str(missing) in done.stderr and "Traceback" not in done.stderr
