@@ -1,12 +1,12 @@
 """Reading and writing NeMo manifests and other JSON: a file is complete or not there at all, and always UTF-8."""
 
 import json
-import math
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from data_prep.arguments import is_number
+from data_prep.atomic import open_atomic
 
 MANIFEST_KEYS = ("audio_filepath", "duration", "text")
 _TYPES: dict[str, tuple[Any, str]] = {
@@ -65,21 +65,6 @@ def write_text(path: str | Path, text: str) -> None:
         out.write(text.encode("utf-8"))
 
 
-@contextmanager
-def open_atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for bytes. It appears complete when the block ends well, or not at all; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def parse_manifest_line(line: bytes, where: str, required_keys: Sequence[str]) -> dict[str, Any]:
     """Parse one line of a manifest; `where` (`path:line`) begins the message of a bad one's ValueError."""
     try:
@@ -99,7 +84,7 @@ def parse_manifest_line(line: bytes, where: str, required_keys: Sequence[str]) -
 
 
 def _is_duration(value: Any) -> bool:
-    return not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return is_number(value) and value >= 0
 
 
 def encode_json(value: Any, indent: int | None = None) -> bytes:

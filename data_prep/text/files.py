@@ -10,8 +10,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from data_prep.atomic import open_atomic
 from data_prep.engines import Engine, run_in_order
-from data_prep.manifest import open_atomic, write_jsonl
+from data_prep.manifest import write_jsonl
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, RULE_NAMES, check_policies, normalize
 from data_prep.text.number_rules import NUMBERS_FINGERPRINT

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from data_prep.manifest import encode_json, open_atomic
+from data_prep.atomic import open_atomic
+from data_prep.manifest import encode_json
 
 
 class TranscriptJournal:
