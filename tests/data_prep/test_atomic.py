@@ -32,6 +32,9 @@ def test_the_hidden_file_keeps_the_suffix(tmp_path: Path):
 
 
 def test_a_full_disk_names_the_file_that_was_asked_for(tmp_path: Path):
-    with pytest.raises(OSError, match="No space left on device: '.*/x.bin'"), atomic_path(tmp_path / "x.bin") as hidden:
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*/x\.bin'"),
+        atomic_path(tmp_path / "x.bin") as hidden,
+    ):
         hidden.write_bytes(b"")
         raise OSError(errno.ENOSPC, "No space left on device", str(hidden))
