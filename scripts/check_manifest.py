@@ -9,10 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from data_prep.manifest import write_jsonl
 from data_prep.prepare.validation import check_manifest, format_check
-from job import job
+from hydra_job import hydra_job
 
 
-@job("check_manifest")
+@hydra_job("check_manifest")
 def main(cfg: DictConfig) -> int:
     """Run the job, print the faults, and return the exit status."""
     arguments = OmegaConf.to_container(cfg, resolve=True)

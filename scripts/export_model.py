@@ -7,10 +7,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from job import job
+from hydra_job import hydra_job
 
 
-@job("export_model")
+@hydra_job("export_model")
 def main(cfg: DictConfig) -> None:
     from nemo.utils import logging
 

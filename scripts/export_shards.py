@@ -8,10 +8,10 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from data_prep.prepare.export_shards import export_shards
-from job import job
+from hydra_job import hydra_job
 
 
-@job("export_shards")
+@hydra_job("export_shards")
 def main(cfg: DictConfig) -> int:
     """Run the job, print what was packed and how to train on it, and return the exit status."""
     report = export_shards(**OmegaConf.to_container(cfg, resolve=True))

@@ -7,10 +7,10 @@ from omegaconf import DictConfig
 
 from data_prep.manifest import write_json
 from data_prep.selection.leaks import find_leaks, format_leaks
-from job import job
+from hydra_job import hydra_job
 
 
-@job("find_leaks")
+@hydra_job("find_leaks")
 def main(cfg: DictConfig) -> int:
     """Run the job, print what leaks, and return the exit status."""
     training, evaluation = ([side] if isinstance(side, str) else list(side) for side in (cfg.training, cfg.evaluation))

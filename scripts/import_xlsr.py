@@ -7,10 +7,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from job import job
+from hydra_job import hydra_job
 
 
-@job("import_xlsr")
+@hydra_job("import_xlsr")
 def main(cfg: DictConfig) -> None:
     from data_prep.text.alphabet import load_alphabet
     from nemo_models.checkpoints.importing import import_checkpoint

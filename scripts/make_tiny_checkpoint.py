@@ -7,10 +7,10 @@ meant for two CPU cores and a given time: the learning rate follows the clock, s
 
 from omegaconf import DictConfig
 
-from job import job
+from hydra_job import hydra_job
 
 
-@job("make_tiny_checkpoint")
+@hydra_job("make_tiny_checkpoint")
 def main(cfg: DictConfig) -> None:
     """Train until the time is over; evaluate, save and export on the way."""
     from nemo_models.pretraining.tiny_checkpoint import train_checkpoint
@@ -18,4 +18,5 @@ def main(cfg: DictConfig) -> None:
     train_checkpoint(cfg)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -5,31 +5,25 @@
 Exit status: 0 all is well, though lines may have been rejected by policy; 3 some lines are not UTF-8; 1 the job could
 not be done."""
 
-import sys
-
 from omegaconf import DictConfig
 
 from data_prep.text.files import NOT_UTF8, format_report, normalize_file
-from job import job
+from hydra_job import hydra_job
 
 
-@job("normalize_text")
+@hydra_job("normalize_text", after_interrupt="nothing was written")
 def main(cfg: DictConfig) -> int:
     """Run the job and print its table; return the exit status."""
-    try:
-        report = normalize_file(
-            cfg.input,
-            cfg.output,
-            cfg.rejected,
-            numbers=cfg.numbers,
-            latin=cfg.latin,
-            alphabet=cfg.alphabet,
-            num_workers=cfg.num_workers,
-            explain=print if cfg.explain else None,
-        )
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
+    report = normalize_file(
+        cfg.input,
+        cfg.output,
+        cfg.rejected,
+        numbers=cfg.numbers,
+        latin=cfg.latin,
+        alphabet=cfg.alphabet,
+        num_workers=cfg.num_workers,
+        explain=print if cfg.explain else None,
+    )
     print(format_report(report))
     return 3 if report.rejected[NOT_UTF8] else 0
 

@@ -5,23 +5,17 @@ A killed run goes on where it stopped when called again. Exit status: 0 all is w
 by policy (too long, characters outside the alphabet); 3 some rows are broken (unreadable or missing audio, malformed
 row); 1 the job could not be done."""
 
-import sys
-
 from omegaconf import DictConfig, OmegaConf
 
 from data_prep.prepare.pipeline import prepare_corpus
 from data_prep.prepare.report import EXIT_STATUS_REJECTED_AS_ERROR, format_report
-from job import job
+from hydra_job import hydra_job
 
 
-@job("prepare_data")
+@hydra_job("prepare_data", after_interrupt="finished shards are kept; run the same command again to continue")
 def main(cfg: DictConfig) -> int:
     """Run the job and print its report; return the exit status."""
-    try:
-        report = prepare_corpus(**OmegaConf.to_container(cfg, resolve=True))
-    except KeyboardInterrupt:
-        print("interrupted; finished shards are kept, run again to go on", file=sys.stderr)
-        return 130
+    report = prepare_corpus(**OmegaConf.to_container(cfg, resolve=True))
     print(format_report(report))
     return EXIT_STATUS_REJECTED_AS_ERROR if report["rejected_as_error"] else 0
 

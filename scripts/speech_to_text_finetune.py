@@ -2,10 +2,10 @@
 
 from omegaconf import DictConfig
 
-from job import job
+from hydra_job import hydra_job
 
 
-@job("xlsr_hi", nemo=True)
+@hydra_job("xlsr_hi", nemo=True)
 def main(cfg: DictConfig) -> None:
     from nemo_models.training.finetuning import fine_tune
 

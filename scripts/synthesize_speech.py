@@ -12,10 +12,10 @@ from collections import Counter
 from omegaconf import DictConfig
 
 from data_prep.synthesis.corpus import read_sentences, read_voice_names, synthesize_corpus
-from job import job
+from hydra_job import hydra_job
 
 
-@job("synthesize_speech")
+@hydra_job("synthesize_speech")
 def main(cfg: DictConfig) -> int:
     """Read sentences, speak them, report."""
     reasons: Counter[str] = Counter()
@@ -38,4 +38,5 @@ def main(cfg: DictConfig) -> int:
     return 1 if errors else 0
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -13,10 +13,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from job import job
+from hydra_job import hydra_job
 
 
-@job("train_ngram_lm")
+@hydra_job("train_ngram_lm")
 def main(cfg: DictConfig) -> None:
     from nemo.utils import logging
 

@@ -11,12 +11,12 @@ import sys
 
 from omegaconf import DictConfig, OmegaConf
 
-from job import job
+from hydra_job import hydra_job
 
 OPEN_KEYS = ("ctc_decoding", "rnnt_decoding", "multitask_decoding", "prompt", "model_change")
 
 
-@job("transcribe_speech", open_keys=OPEN_KEYS)
+@hydra_job("transcribe_speech", open_keys=OPEN_KEYS)
 def main(cfg: DictConfig) -> int:
     from nemo.utils import logging
 

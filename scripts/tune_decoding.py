@@ -11,10 +11,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from job import job
+from hydra_job import hydra_job
 
 
-@job("tune_decoding")
+@hydra_job("tune_decoding")
 def main(cfg: DictConfig) -> int:
     from nemo.utils import logging
 

@@ -123,7 +123,7 @@ def test_every_yaml_is_run_by_a_test():
 
 
 @pytest.mark.parametrize(
-    "script", sorted(path.name for path in (ROOT / "scripts").glob("*.py") if path.name != "job.py")
+    "script", sorted(path.name for path in (ROOT / "scripts").glob("*.py") if path.name != "hydra_job.py")
 )
 def test_help_tells_what_the_script_does_without_importing_torch(script: str):
     code = (

@@ -1,7 +1,6 @@
 """scripts/train_ngram_lm.py and scripts/transcribe_speech.py as a user runs them."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -155,19 +154,6 @@ def test_a_single_recording_and_values_of_other_types(place):
     assert [path.name for path in (place / "2024_files").iterdir()] == ["a.txt"]
     again = _run(place, "transcribe_speech", *arguments, "overwrite_transcripts=no")
     assert again.returncode == 0 and "nothing done" in again.stdout
-
-
-def test_ctrl_c_is_one_line_and_status_130(tmp_path):
-    script = tmp_path / "interrupted.py"
-    script.write_text(
-        'from job import job\n\n\n@job("transcribe_speech")\ndef main(cfg):\n    raise KeyboardInterrupt\n\n\nmain()\n'
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
-    command = [sys.executable, str(script), "model_path=x.nemo"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
-    assert done.returncode == 130
-    assert "interrupted; the same command" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
 
 
 def test_two_processes_write_what_one_writes(place):

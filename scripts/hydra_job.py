@@ -1,4 +1,4 @@
-"""One way to start every job: Hydra over `conf/<job>.yaml`, errors of the user's input as one line, an exit status."""
+"""Starts every script in one way: Hydra reads `conf/<name>.yaml` and the command line, errors are one line."""
 
 import difflib
 import inspect
@@ -14,28 +14,31 @@ from omegaconf import DictConfig, OmegaConf
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
-
 QUOTE = "quote the value:"
-INTERRUPTED = 130  # what a shell gives a program that Ctrl-C ended
+INTERRUPTED = 130  # exit status that a shell reports for a program ended by Ctrl-C
 CONFIG_NAME = ("--config-name", "-cn")
 HYDRA_OPTIONS = {"--multirun", "-m", "--config-path", "-cp", "--config-dir", "-cd", "--package", "-p"}
-"""With these on the command line Hydra alone knows what the arguments mean."""
+"""With one of these on the command line, the arguments are not checked here: Hydra interprets them in its own way."""
 
 
-def job(
-    config_name: str, nemo: bool = False, open_keys: Sequence[str] = ()
+def hydra_job(
+    config_name: str,
+    nemo: bool = False,
+    open_keys: Sequence[str] = (),
+    after_interrupt: str = "run the same command again to continue with what is not done yet",
 ) -> Callable[[Callable[[DictConfig], int | None]], Callable[[], None]]:
     """Turn `main(cfg) -> exit status` into a command-line job.
 
-    `ValueError`, `OSError` and missing required values are the user's to mend: each is printed as one line on standard
-    error and the exit status is 1. Ctrl-C is one line, too, and status 130. Anything else is a fault of ours and keeps
-    its traceback.
+    `ValueError`, `OSError` and missing required values are mistakes that the user can correct: each is printed as one
+    line on standard error, and the exit status is 1. Ctrl-C prints one line too, with exit status 130. Every other
+    exception is a bug of the project and keeps its traceback.
 
     Args:
-        config_name: Name of a file in `conf/`, without `.yaml`; its keys are the job's arguments, and its comments are
-            what `--help` prints. `--config-name` on the command line takes its place.
-        nemo: Start through NeMo's own `hydra_runner`, as NeMo's training scripts do.
-        open_keys: Groups of arguments that take keys which the YAML does not list; whoever reads them checks them.
+        config_name: Name of a file in `conf/`, without `.yaml`. Its keys are the job's arguments, its comments are what
+            `--help` prints. `--config-name` on the command line replaces it.
+        nemo: True to start through NeMo's `hydra_runner`, as NeMo's training scripts do.
+        open_keys: Groups of arguments that accept keys which the YAML does not list; the job checks these itself.
+        after_interrupt: What the user should know after Ctrl-C, printed behind "interrupted; ".
 
     Returns:
         A decorator; the decorated function takes no argument and reads `sys.argv`.
@@ -50,15 +53,14 @@ def job(
                 status = main(cfg)
             except (ValueError, OSError) as error:
                 _fail(str(error))
-            except KeyboardInterrupt:
-                _stop()
             sys.exit(status or 0)
 
         def start() -> None:
             try:
                 begin()
-            except KeyboardInterrupt:  # before the job or after it
-                _stop()
+            except KeyboardInterrupt:
+                print(f"interrupted; {after_interrupt}", file=sys.stderr)
+                sys.exit(INTERRUPTED)
 
         def begin() -> None:
             sys.argv[1:] = [_open(argument, open_keys) for argument in sys.argv[1:]]
@@ -68,7 +70,7 @@ def job(
             if not HYDRA_OPTIONS & set(sys.argv[1:]):
                 check_arguments(_chosen_config(config_name), _overrides())
             if nemo:
-                from nemo.core.config import hydra_runner  # seconds to import: not for --help
+                from nemo.core.config import hydra_runner  # takes seconds to import; --help does not need it
 
                 hydra_runner(config_path=str(CONF_DIR), config_name=config_name)(run)()
             else:
@@ -80,17 +82,17 @@ def job(
 
 
 def print_help(config_name: str, description: str) -> None:
-    """Print what a job does, how it is called, and its configuration file with every key's comment."""
+    """Print what a job does, its usage, and its configuration file with every key's comment."""
     keys = [line for line in _config_lines(config_name) if not line.startswith(("defaults:", "# @package"))]
     print(f"{description.strip()}\n\nusage: python {sys.argv[0]} key=value …   (??? = required)\n")
     print("\n".join(keys).strip())
 
 
 def check_arguments(config_name: str, arguments: Sequence[str]) -> None:
-    """End with one line about the first argument that Hydra would not take, and what may have been meant.
+    """Exit with a one-line error if Hydra rejects an argument; name the first such argument and similar valid keys.
 
     Args:
-        config_name: As in `job`.
+        config_name: Name of a file in `conf/`, without `.yaml`.
         arguments: Hydra's overrides, in order.
     """
     with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
@@ -139,7 +141,7 @@ def _dotted(tree: Any, prefix: str = "") -> list[str]:
 
 
 def _open(argument: str, open_keys: Sequence[str]) -> str:
-    """Let Hydra add a key that is not in the YAML: NeMo's own scripts have a class with all of them."""
+    """Mark a key of an open group so that Hydra accepts it although the YAML does not list it."""
     return f"++{argument}" if argument.startswith(tuple(f"{key}." for key in open_keys)) else argument
 
 
@@ -158,11 +160,6 @@ def _overrides() -> list[str]:
 
 def _config_lines(config_name: str) -> list[str]:
     return (CONF_DIR / f"{config_name}.yaml").read_text(encoding="utf-8").splitlines()
-
-
-def _stop() -> NoReturn:
-    print("interrupted; the same command, run again, goes on with what is not done yet", file=sys.stderr)
-    sys.exit(INTERRUPTED)
 
 
 def _fail(message: str) -> NoReturn:
