@@ -14,6 +14,8 @@ from nemo.core.classes import typecheck
 from omegaconf import DictConfig, OmegaConf
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
+from data_prep import conv_frames
+from data_prep.conv_frames import count_conv_frames
 from nemo_models.layers.convolutions import FrozenFeatureEncoder
 from nemo_models.layers.nemo_contract import WAVEFORMS, PretrainedEncoder, is_exporting, may_look_at
 from nemo_models.layers.padded_attention import KEY_MASK, VARLEN
@@ -159,6 +161,10 @@ class XLSREncoder(PretrainedEncoder):
         """
         return count_frames(self.wav2vec2.config, samples)
 
+    @property
+    def padding_changes_output(self) -> bool:
+        return not self.mask_padding or self.wav2vec2.config.feat_extract_norm == "group"
+
     def receptive_field(self) -> int:
         return measure_receptive_field(self.wav2vec2.config)
 
@@ -201,18 +207,18 @@ class XLSREncoder(PretrainedEncoder):
 
 def count_frames(config: Wav2Vec2Config, samples: torch.Tensor | int) -> torch.Tensor:
     """As `XLSREncoder.frame_count`, of any network with that configuration."""
-    frames = torch.as_tensor(samples, dtype=torch.int64)
-    for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
-        frames = torch.div(frames - kernel, stride, rounding_mode="floor").add(1).clamp(min=0)
+    frames: torch.Tensor = count_conv_frames(torch.as_tensor(samples, dtype=torch.int64), conv_layers(config))
     return frames
 
 
 def measure_receptive_field(config: Wav2Vec2Config) -> int:
     """Samples that one frame sees in a network with that configuration."""
-    samples = 1
-    for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
-        samples = (samples - 1) * stride + kernel
-    return samples
+    return conv_frames.measure_receptive_field(conv_layers(config))
+
+
+def conv_layers(config: Wav2Vec2Config) -> list[tuple[int, int]]:
+    """Give kernel and stride of each convolution, as `data_prep.conv_frames` takes them."""
+    return list(zip(config.conv_kernel, config.conv_stride, strict=True))
 
 
 def check_architecture(architecture: Mapping[str, Any], keys: Sequence[str] = ARCHITECTURE_KEYS) -> dict[str, Any]:

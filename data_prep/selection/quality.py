@@ -3,10 +3,10 @@
 import math
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 
 from data_prep.audio.measures import AudioMeasures
 from data_prep.audio.reader import SAMPLE_RATE_HZ
+from data_prep.conv_frames import count_conv_frames, count_ctc_steps
 from data_prep.text.alphabet import describe_character, find_outside_alphabet
 from data_prep.text.devanagari import find_malformed
 
@@ -40,9 +40,6 @@ POLICY_REASONS = {
     "text_in_evaluation": "the text is also in dev or test (or, for dev, in test)",
 }
 REASONS = {**ERROR_REASONS, **POLICY_REASONS}
-
-# wav2vec 2.0's convolutions, (kernel, stride) in samples of the layer before: 400 samples seen, 320 samples a frame.
-CONV_LAYERS = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))
 
 
 @dataclass(frozen=True)
@@ -94,27 +91,6 @@ _UNITS = {
 }
 
 
-def count_encoder_frames(samples: int) -> int:
-    """Count the frames that wav2vec 2.0's convolutions make of 16 kHz audio.
-
-    Args:
-        samples: Number of samples, from 0.
-
-    Returns:
-        Number of frames; 0 below 400 samples.
-
-    Source: fairseq `wav2vec2.py`, `conv_feature_layers = [(512,10,5)] + [(512,3,2)]*4 + [(512,2,2)]*2`, no padding.
-    """
-    for kernel, stride in CONV_LAYERS:
-        samples = max(0, (samples - kernel) // stride + 1)
-    return samples
-
-
-def count_ctc_steps(text: str) -> int:
-    """Count the frames that CTC needs for a text: one a character, and a blank between two equal neighbours."""
-    return len(text) + sum(left == right for left, right in pairwise(text))
-
-
 def check_utterance(
     measures: AudioMeasures, text: str, alphabet: Collection[str], gates: Gates
 ) -> tuple[str, str] | None:
@@ -164,7 +140,7 @@ def check_text(text: str, alphabet: Collection[str]) -> tuple[str, str] | None:
 
 def check_alignment(samples: int, text: str) -> tuple[str, str] | None:
     """Check that CTC can align a normalised text to 16 kHz audio; return (reason, detail) or `None` when it passes."""
-    frames, steps = count_encoder_frames(samples), count_ctc_steps(text)
+    frames, steps = count_conv_frames(samples), count_ctc_steps(text)
     if frames < steps:
         return "ctc_infeasible", f"{frames} encoder frames, {steps} needed by {len(text)} labels and their repeats"
     return None

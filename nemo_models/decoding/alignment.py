@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numba
 import numpy as np
 
+from data_prep.conv_frames import count_ctc_steps
+
 
 def align_tokens(log_probs: np.ndarray, tokens: Sequence[int]) -> np.ndarray:
     """Find the most probable CTC path that spells `tokens`.
@@ -27,7 +29,7 @@ def align_tokens(log_probs: np.ndarray, tokens: Sequence[int]) -> np.ndarray:
     labels = np.asarray(tokens, dtype=np.int64)
     if not len(labels):
         return np.zeros((0, 2), dtype=np.int64)
-    needed = len(labels) + int((labels[1:] == labels[:-1]).sum())
+    needed = count_ctc_steps(labels.tolist())
     if len(log_probs) < needed:
         raise ValueError(f"{len(log_probs)} frames cannot spell {len(labels)} tokens, which need {needed}")
     return _best_path(np.ascontiguousarray(log_probs, dtype=np.float32), labels)

@@ -66,6 +66,11 @@ class PretrainedEncoder(NeuralModule, Exportable):
         encoded = NeuralType(("B", "D", "T"), AcousticEncodedRepresentation())
         return {"outputs": encoded, "encoded_lengths": LENGTHS}
 
+    @property
+    def padding_changes_output(self) -> bool:
+        """Whether an utterance's frames depend on the padding behind it, so that a batch changes them."""
+        return False
+
     def receptive_field(self) -> int:
         """Samples that one frame sees: the shortest audio that gives a frame."""
         raise NotImplementedError

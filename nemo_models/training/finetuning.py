@@ -23,12 +23,13 @@ from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.files.checkpoint_files import CheckpointFiles, load_training_checkpoint
 from nemo_models.layers.fsdp import SHARDED, ShardedStrategy
 from nemo_models.layers.lora import add_lora
+from nemo_models.layers.memory import is_out_of_memory
 from nemo_models.optimization.tri_stage import leave_to_other_schedules
 from nemo_models.training.curves import TrainingCurves
 from nemo_models.training.preflight import check_training
 from nemo_models.training.resume import ResumeCheckpoint
 from nemo_models.training.samples import SampleTexts
-from nemo_models.training.watch import TrainingStopped, TrainingWatch, is_memory_error
+from nemo_models.training.watch import TrainingStopped, TrainingWatch
 from nemo_models.training_data.stream import TrainingStream
 
 logger = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ def fine_tune(cfg: DictConfig) -> Path:
     except AudioLoadingError as error:  # of a header: what lies behind it is left out where it cannot be read
         raise TrainingStopped(f"{error}; scripts/check_manifest.py mode=fix leaves such rows out") from error
     except (RuntimeError, MemoryError) as error:
-        if not is_memory_error(error):
+        if not is_out_of_memory(error):
             raise
         raise TrainingStopped(watch.explain_memory_error(error)) from error
     trainer.strategy.barrier("the .nemo is written")  # by the first process; all have to agree on whether it is there

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from data_prep.audio.reader import SAMPLE_RATE_HZ
-from data_prep.selection.quality import count_ctc_steps
+from data_prep.conv_frames import count_conv_frames, count_ctc_steps
 from data_prep.text.alphabet import find_outside_alphabet
 from nemo_models.training.checkpoint_space import find_missing_space
 from nemo_models.training.overlap import LeakSearch
@@ -126,13 +126,7 @@ def frame_counter(encoder: DictConfig) -> Callable[[int], int]:
     if encoder._target_.endswith("W2VBertEncoder"):
         return lambda samples: max(0, (samples - WINDOW) // HOP + 1) // STACKED
     layers = list(zip(encoder.architecture.conv_kernel, encoder.architecture.conv_stride, strict=True))
-
-    def count(samples: int) -> int:
-        for kernel, stride in layers:
-            samples = max(0, (samples - kernel) // stride + 1)
-        return samples
-
-    return count
+    return partial(count_conv_frames, layers=layers)
 
 
 @dataclass(frozen=True)

@@ -282,9 +282,3 @@ def describe_batch(batch: Any, note: BatchNote | None) -> str:
     if note is None:
         return f"{count} utterances padded to {samples} samples"
     return f"{count} utterances, {sum(note.seconds):.1f} s of audio, the longest {max(note.seconds, default=0.0):.1f} s"
-
-
-def is_memory_error(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or on the CPU."""
-    is_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or is_cpu

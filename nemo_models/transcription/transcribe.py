@@ -15,13 +15,13 @@ import torch
 
 from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding
 from nemo_models.decoding.strategy import decode_log_probs, decode_n_best
+from nemo_models.inference.log_probs import compute_log_probs, device_of
 from nemo_models.transcription.audio_reader import AudioError, stream_waveform
 from nemo_models.transcription.audio_windows import OVERLAP_S, SHORTEST_WINDOW_S, WINDOW_S, Window, cut_windows
 from nemo_models.transcription.batches import batch_by_length
 from nemo_models.transcription.hypothesis_fields import Part, join_parts, make_part
 from nemo_models.transcription.inputs import AudioInput, as_input, measure_durations
 from nemo_models.transcription.log_prob_joiner import LogProbJoiner, Stretch
-from nemo_models.transcription.log_probs import compute_log_probs, device_of
 from nemo_models.transcription.read_ahead import read_ahead
 from nemo_models.transcription.transcript_files import NEMO_FIELDS, Transcript
 

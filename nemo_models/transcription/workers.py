@@ -99,8 +99,8 @@ def load_recogniser(settings: RecogniserSettings, device: "torch.device") -> Rec
     import torch
 
     from nemo_models.decoding.strategy import configure_decoding
+    from nemo_models.inference.log_probs import compute_log_probs
     from nemo_models.inference.model_loading import load_ctc_model, set_compute_dtype
-    from nemo_models.transcription.log_probs import compute_log_probs
     from nemo_models.transcription.transcribe import transcribe
 
     if settings.threads:

@@ -15,8 +15,8 @@ from data_prep.manifest import read_manifest, resolve_audio_path
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.strategy import decode_log_probs
 from nemo_models.evaluation.scoring import Scores, score_texts
+from nemo_models.inference.log_probs import compute_log_probs
 from nemo_models.transcription.audio_reader import AudioError, load_waveform
-from nemo_models.transcription.log_probs import compute_log_probs
 
 COARSE_BEAM_SIZE = 8  # while α and β are looked for: the best of them hardly move with it
 _HALVINGS = 2  # of the grid's steps, once the best of it is found

@@ -237,8 +237,8 @@ def load_ours(folder: Path, number_format: str, device: str) -> tuple[Callable[.
     """What scripts/transcribe_speech.py does."""
     from nemo.utils import logging
 
+    from nemo_models.inference.log_probs import compute_log_probs
     from nemo_models.inference.model_loading import choose_device, load_ctc_model, set_compute_dtype
-    from nemo_models.transcription.log_probs import compute_log_probs
     from nemo_models.transcription.transcribe import transcribe
 
     logging.setLevel(logging.ERROR)

@@ -3,12 +3,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 import data_prep
 from data_prep.audio.measures import AudioMeasures
 from data_prep.selection.quality import (
-    CONV_LAYERS,
     ERROR_REASONS,
     POLICY_REASONS,
     REASONS,
@@ -19,33 +17,8 @@ from data_prep.selection.quality import (
     check_speaking_rate,
     check_text,
     check_utterance,
-    count_ctc_steps,
-    count_encoder_frames,
 )
 from data_prep.text.alphabet import load_alphabet
-
-
-def test_frames_are_those_of_real_convolutions():
-    layers = torch.nn.Sequential(*(torch.nn.Conv1d(1, 1, kernel, stride) for kernel, stride in CONV_LAYERS))
-    for samples in [400, 401, 719, 720, 721, 1039, 1040, 15999, 16000, 16001, 50_003, 160_000]:
-        assert count_encoder_frames(samples) == layers(torch.zeros(1, 1, samples)).shape[2], samples
-    for samples in (0, 1, 399):
-        assert count_encoder_frames(samples) == 0
-
-
-@pytest.mark.parametrize("text", ["क", "कक", "कख", "ककक", "कखख कक", "किताब"])
-def test_the_ctc_loss_is_finite_from_the_counted_steps_on(text: str):
-    symbols = sorted(set(text))
-    labels = torch.tensor([[1 + symbols.index(char) for char in text]])
-    steps = count_ctc_steps(text)
-    for frames, finite in ((steps, True), (steps - 1, False)):
-        logits = torch.zeros(max(frames, 1), 1, len(symbols) + 1).log_softmax(-1)
-        lengths = torch.tensor([frames]), torch.tensor([len(text)])
-        if frames:
-            assert (
-                torch.isfinite(torch.nn.functional.ctc_loss(logits, labels, *lengths, reduction="none")).item()
-                == finite
-            )
 
 
 def test_alignment_is_refused_by_one_frame():

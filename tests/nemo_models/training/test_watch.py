@@ -12,12 +12,12 @@ import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 
 from nemo_models.files.checkpoint_files import load_training_checkpoint
+from nemo_models.layers.memory import is_out_of_memory
 from nemo_models.training import finetuning
 from nemo_models.training.watch import (
     TrainingStopped,
     TrainingWatch,
     find_unalignable,
-    is_memory_error,
     measure_labels,
 )
 from nemo_models.training_data.stream import BatchNote, Place
@@ -252,4 +252,4 @@ def test_out_of_memory_names_the_batch_and_the_setting(
     assert "out of memory at update 1, a batch of" in message
     assert " s of audio, the longest" in message
     assert "model.train_ds.batch_duration" in message
-    assert not is_memory_error(RuntimeError("something else"))
+    assert not is_out_of_memory(RuntimeError("something else"))

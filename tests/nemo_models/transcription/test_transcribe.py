@@ -6,8 +6,8 @@ import soundfile
 import torch
 
 from nemo_models.decoding.strategy import configure_decoding
+from nemo_models.inference.log_probs import _compute_at_once, compute_log_probs
 from nemo_models.transcription.inputs import AudioInput
-from nemo_models.transcription.log_probs import _compute_at_once, compute_log_probs
 from nemo_models.transcription.transcribe import _one_ahead, transcribe
 
 RATE = 16_000
@@ -130,13 +130,13 @@ def test_batch_that_does_not_fit_is_halved(greedy_model, files, monkeypatch):
     expected = _texts(_transcribe(greedy_model, files * 2))
     compute, sizes = _compute_at_once, []
 
-    def small_memory(model, waveforms, dtype):
+    def small_memory(model, waveforms, width_step, dtype):
         sizes.append(len(waveforms))
         if len(waveforms) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return compute(model, waveforms, dtype)
+        return compute(model, waveforms, width_step, dtype)
 
-    monkeypatch.setattr("nemo_models.transcription.log_probs._compute_at_once", small_memory)
+    monkeypatch.setattr("nemo_models.inference.log_probs._compute_at_once", small_memory)
     assert _texts(_transcribe(greedy_model, files * 2, batch_size=8)) == expected
     at = sizes.index(8)
     assert sizes[at : at + 7] == [8, 4, 2, 2, 4, 2, 2]
