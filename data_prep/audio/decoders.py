@@ -18,28 +18,14 @@ from typing import BinaryIO
 
 import soundfile
 
+from data_prep.audio.errors import TruncatedAudioError, UnreadableAudioError
+
 SOX_PACKAGES = "sox libsox-fmt-all"
 FFMPEG_PACKAGES = "ffmpeg"
 PLAYLIST_SUFFIXES = (".m3u", ".m3u8", ".pls")
 _STREAMED_SIZE = 0x7FFFF000  # a RIFF writer that cannot seek back leaves a size from here up, or none
 # Ends of a program that say nothing about the file it was reading.
 _KILLED = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
-
-
-class AudioError(ValueError):
-    """Audio that cannot be used; `reason` is the code that `data_prep.selection.quality.REASONS` explains."""
-
-    reason = "unreadable_audio"
-
-
-class UnreadableAudioError(AudioError):
-    """An audio file that no decoder at hand can read."""
-
-
-class TruncatedAudioError(UnreadableAudioError):
-    """An audio file that ends before the length that its header gives."""
-
-    reason = "truncated_audio"
 
 
 class DecoderMissingError(FileNotFoundError):

@@ -15,6 +15,11 @@ from typing import Any
 import numpy
 
 FRAME_SAMPLES = 320  # 20 ms at 16 kHz
+CHANNEL_FRAME_S = 0.1  # one comparison of loudness between channels
+DOMINANT_DB = 12.0  # louder than every other channel by so much: the speaker of this channel alone is heard
+ACTIVE_BELOW_PEAK_DB = 30.0  # a frame is active that is at most so far below the loudest
+LEAST_SHARE = 0.1  # of the active frames that each of two speakers has
+MOST_CORRELATION = 0.5  # of two speakers' channels; one speaker in two microphones of a device has more
 NOISE_PERCENTILE = 10
 MIN_SNR_FRAMES = 25
 SNR_RANGE_DB = (-20.0, 80.0)
@@ -77,6 +82,75 @@ def measure_audio(samples: numpy.ndarray, source: numpy.ndarray | None = None) -
         snr_db=_estimate_snr(powers),
         not_finite=not_finite,
     )
+
+
+@dataclass(frozen=True)
+class ChannelMeasures:
+    """How alike the channels of a recording or segment are.
+
+    Attributes:
+        correlation: Lowest Pearson correlation of two channels, -1 to 1; `None` where a channel is constant.
+        dominance: For each channel, the share, 0 to 1, of the active frames (0.1 s) in which it is louder than every
+            other channel by `DOMINANT_DB`. A caller's channel has the share of the time that the caller speaks.
+        active_s: Active audio, in seconds; the weight of `dominance` when segments of one file are summed up.
+    """
+
+    correlation: float | None
+    dominance: tuple[float, ...]
+    active_s: float
+
+    @property
+    def two_speakers(self) -> bool:
+        """Whether two channels look like two speakers: each is heard alone for a tenth of the time or more."""
+        alone = sum(share >= LEAST_SHARE for share in self.dominance)
+        return alone > 1 and (self.correlation is None or self.correlation < MOST_CORRELATION)
+
+    def as_row(self) -> dict[str, Any]:
+        """The measures as JSON values, rounded to what is meaningful."""
+        return {
+            "channels": len(self.dominance),
+            "correlation": None if self.correlation is None else round(self.correlation, 3),
+            "dominance": [round(share, 3) for share in self.dominance],
+            "active_s": round(self.active_s, 1),
+        }
+
+
+def measure_channels(samples: numpy.ndarray, rate: int) -> ChannelMeasures:
+    """Compare the channels of audio in memory.
+
+    Args:
+        samples: float32 (frames, channels), two channels or more.
+        rate: Their sampling rate, in hertz.
+
+    Returns:
+        The measures. Samples that are not finite give no correlation.
+    """
+    count = samples.shape[1]
+    power = numpy.zeros((len(samples) // max(1, round(CHANNEL_FRAME_S * rate)), count))
+    if len(power):
+        frames = samples[: len(power) * round(CHANNEL_FRAME_S * rate)].reshape(len(power), -1, count)
+        power = numpy.stack([numpy.einsum("ij,ij->i", part, part) for part in numpy.moveaxis(frames, 2, 0)], axis=1)
+    loudest = power.max(axis=1, initial=0.0)
+    active = loudest > loudest.max(initial=0.0) * 10 ** (-ACTIVE_BELOW_PEAK_DB / 10)
+    ordered = numpy.sort(power[active], axis=1)
+    alone = ordered[:, -1] > ordered[:, -2] * 10 ** (DOMINANT_DB / 10)
+    winners = numpy.bincount(power[active].argmax(axis=1)[alone], minlength=count)
+    shares = tuple(float(share) for share in winners / max(1, int(active.sum())))
+    return ChannelMeasures(_correlate(samples), shares, float(active.sum()) * CHANNEL_FRAME_S)
+
+
+def _correlate(samples: numpy.ndarray) -> float | None:
+    """Return the lowest correlation of two channels of samples (frames, channels)."""
+    if len(samples) < 2:
+        return None
+    products = (samples.T @ samples).astype("float64") / len(samples)
+    means = samples.mean(axis=0, dtype="float64")
+    covariance = products - numpy.outer(means, means)
+    deviations = numpy.sqrt(numpy.maximum(covariance.diagonal(), 0))
+    if not (numpy.isfinite(covariance).all() and (deviations > 1e-6).all()):
+        return None
+    pairs = (covariance / numpy.outer(deviations, deviations))[numpy.triu_indices(samples.shape[1], 1)]
+    return float(pairs.min().clip(-1, 1))
 
 
 def _measure_clipping(samples: numpy.ndarray, full_scale: float) -> float:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from data_prep.audio.decoders import UnreadableAudioError
+from data_prep.audio.errors import UnreadableAudioError
 
 
 def find_audio_column(schema: Any) -> str | None:

@@ -3,7 +3,7 @@
 Everything happens in the worker's own process (libsndfile, then soxr at its high quality, the algorithm of sox's
 `rate`): starting one sox a file costs several times the work itself. The choices, the same for every file:
 
-- Channels are averaged, or one is picked.
+- One channel is taken, or channels are averaged: see `data_prep.audio.channels`.
 - Nothing clips: where resampling (or 24-bit and float samples) overshoots full scale, the whole utterance is turned
   down until its peak fits, and by no more. Everything else keeps its level to the bit.
 - No dither: 16 bits are far below any room's noise, and the same input must give the same file.
@@ -24,13 +24,17 @@ import numpy
 import soundfile
 import soxr
 
-from data_prep.audio.decoders import (
+from data_prep.audio.channels import AUTO, ChannelMixer, check_channel
+from data_prep.audio.decoders import DecoderMissingError, open_recording
+from data_prep.audio.errors import (
     AudioError,
-    DecoderMissingError,
+    MissingChannelError,
+    SegmentError,
+    TooLongError,
     TruncatedAudioError,
     UnreadableAudioError,
-    open_recording,
 )
+from data_prep.audio.measures import ChannelMeasures, measure_channels
 from data_prep.audio.parquet import AudioCells
 
 __all__ = [
@@ -39,6 +43,9 @@ __all__ = [
     "AudioError",
     "AudioReader",
     "DecoderMissingError",
+    "MissingChannelError",
+    "SegmentError",
+    "TooLongError",
     "TruncatedAudioError",
     "UnreadableAudioError",
     "check_channel",
@@ -47,31 +54,12 @@ __all__ = [
 
 SAMPLE_RATE_HZ = 16_000
 READY_CONTAINERS = ("WAV", "WAVEX", "FLAC")
-AVERAGE = "average"
 MAX_OVERSHOOT_S = 0.5  # of a segment over its recording's end; Kaldi's extract-segments --max-overshoot
 _EXACT_CONTAINERS = ("WAV", "WAVEX", "W64", "RF64", "AIFF", "AU", "CAF", "NIST", "FLAC")  # the header counts samples
 _LOSSY_CONTAINERS = ("MP3", "OGG")
 _TRIM_FRAME = SAMPLE_RATE_HZ // 100
 _TRIM_MARGIN_FRAMES = 10
 _TRIM_BELOW_LOUDEST_DB, _TRIM_BELOW_FULL_SCALE_DB = 40.0, 30.0
-
-
-class TooLongError(AudioError):
-    """Longer than the caller's limit; it was not decoded."""
-
-    reason = "too_long"
-
-
-class SegmentError(AudioError):
-    """A segment that does not lie inside its recording."""
-
-    reason = "bad_segment"
-
-
-class MissingChannelError(AudioError):
-    """The recording lacks the channel that was asked for."""
-
-    reason = "missing_channel"
 
 
 @dataclass(frozen=True)
@@ -84,27 +72,29 @@ class Audio:
         source: float32 (frames, channels), as decoded, before mixing and resampling; `None` where `ready`, and for
             lossy formats, which keep neither the flat tops of clipping nor NaN.
         gain: Factor that kept the samples from clipping, 0 to 1; 1 is untouched.
+        channels: How alike the channels are; `None` where there is one only.
     """
 
     samples: numpy.ndarray
     ready: bool
     source: numpy.ndarray | None
     gain: float = 1.0
+    channels: ChannelMeasures | None = None
 
 
 class AudioReader:
     """Reads utterances one after another and keeps the last recording open, so that each further segment is a seek."""
 
-    def __init__(self, scratch_dir: Path, channel: int | str = AVERAGE, trim_silence: bool = False) -> None:
+    def __init__(self, scratch_dir: Path, channel: int | str | None = AUTO, trim_silence: bool = False) -> None:
         """Set up a reader.
 
         Args:
             scratch_dir: Existing folder for audio that sox or ffmpeg decoded; no two readers at a time share one.
-            channel: `average`, or the channel to take, from 0.
+            channel: Which channel is used, see `data_prep.audio.channels.check_channel`.
             trim_silence: Whether silence at both ends is cut off.
 
         Raises:
-            ValueError: `channel` is neither.
+            ValueError: `channel` is out of range.
         """
         self._channel = check_channel(channel)
         self._trim = trim_silence
@@ -135,6 +125,7 @@ class AudioReader:
         duration: float | None = None,
         row: int | None = None,
         max_duration: float | None = None,
+        channel: int | str | None = None,
     ) -> Audio:
         """Read one utterance.
 
@@ -144,6 +135,7 @@ class AudioReader:
             duration: How long it is, in seconds; `None` is up to the end.
             row: Row of the Parquet file.
             max_duration: Longest audio that is decoded, in seconds, before trimming; `None` is any.
+            channel: The row's own choice of channel; `None` is the reader's.
 
         Raises:
             AudioError: The audio cannot be used; `reason` says why.
@@ -155,9 +147,7 @@ class AudioReader:
             self._file = self._open(audio, row)
             self._opened = (audio, row)
         assert self._file is not None
-        if self._channel != AVERAGE and int(self._channel) >= self._file.channels:
-            count = self._file.channels
-            raise MissingChannelError(f"{count} channels, counted from 0; channel={self._channel} was asked for")
+        mixer = ChannelMixer(self._file.channels, self._channel if channel is None else check_channel(channel))
         whole = offset is None and duration is None
         start, frames = (0, self._file.frames) if whole else _find_segment(self._file, offset or 0.0, duration)
         seconds = frames / self._file.samplerate
@@ -166,15 +156,16 @@ class AudioReader:
         ready = whole and row is None and _is_ready(self._file) and self._file.name == audio
         samples = _decode_frames(self._file, start, frames, "int16" if ready else "float32")
         source, gain = (None if ready or self._file.format in _LOSSY_CONTAINERS else samples), 1.0
-        if ready:
-            samples = samples[:, 0]
-        else:
-            samples, gain = _quantize(self._resample(self._mix(samples), self._file.samplerate))
+        channels = measure_channels(samples, self._file.samplerate) if samples.shape[1] > 1 else None
+        samples = mixer.mix(samples)
+        mixer.check()
+        if not ready:
+            samples, gain = _quantize(self._resample(samples, self._file.samplerate))
         if self._trim:
             trimmed = trim_silence(samples)
             ready = ready and len(trimmed) == len(samples)
             samples = trimmed
-        return Audio(samples, ready, source, gain)
+        return Audio(samples, ready, source, gain, channels)
 
     def _open(self, audio: str, row: int | None) -> soundfile.SoundFile:
         if row is None:
@@ -190,29 +181,9 @@ class AudioReader:
             finally:
                 packed.unlink(missing_ok=True)
 
-    def _mix(self, samples: numpy.ndarray) -> numpy.ndarray:
-        if self._channel != AVERAGE or samples.shape[1] == 1:
-            return samples[:, 0 if self._channel == AVERAGE else int(self._channel)]
-        mixed = samples[:, 0] + samples[:, 1]  # five times as fast as mean(axis=1)
-        for channel in range(2, samples.shape[1]):
-            mixed += samples[:, channel]
-        mixed /= samples.shape[1]
-        return mixed
-
     @staticmethod
     def _resample(samples: numpy.ndarray, rate: int) -> numpy.ndarray:
         return samples if rate == SAMPLE_RATE_HZ or not len(samples) else soxr.resample(samples, rate, SAMPLE_RATE_HZ)
-
-
-def check_channel(channel: int | str) -> int | str:
-    """Check what the user asked for.
-
-    Raises:
-        ValueError: It is neither `average` nor a channel number from 0.
-    """
-    if channel == AVERAGE or (isinstance(channel, int) and not isinstance(channel, bool) and channel >= 0):
-        return channel
-    raise ValueError(f"channel={channel}: expected {AVERAGE} or a channel number from 0")
 
 
 def write_wav(path: Path, samples: numpy.ndarray) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy
 from tqdm import tqdm
 
-from data_prep.audio.reader import check_channel
+from data_prep.audio.channels import check_channel
 from data_prep.corpora import Reader, Utterance, get_reader
 from data_prep.engines import Engine
 from data_prep.manifest import write_json, write_jsonl, write_text
@@ -50,7 +50,7 @@ def prepare_corpus(
     seed: int = 0,
     alphabet: str | Path | None = None,
     numbers: str = "reject",
-    channel: int | str = "average",
+    channel: int | str | None = "auto",
     trim_silence: bool = False,
     duplicate_audio: str = "reject",
     duplicate_text: str = "keep",
@@ -77,7 +77,7 @@ def prepare_corpus(
         seed: Seed of the split.
         alphabet: Alphabet file; `None` is the Hindi one.
         numbers: `reject` texts with numbers, or `verbalize` them, see `data_prep.text.normalizer.normalize`.
-        channel: `average`, or the channel to take from recordings with several, from 0.
+        channel: Which channel is used, see `data_prep.audio.channels.check_channel`.
         trim_silence: Whether silence at both ends is cut off.
         duplicate_audio: `reject` or `keep` audio whose samples came before.
         duplicate_text: `reject` or `keep` a text that its speaker said before.

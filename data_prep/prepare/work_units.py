@@ -20,7 +20,7 @@ from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, normalize
 from data_prep.text.number_rules import NUMBERS_FINGERPRINT
 
 # Part of every shard's key: raise it when the code here, in audio.py or in checks.py gives other results than before.
-SHARD_VERSION = 4
+SHARD_VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ShardSettings:
         source: Name of the corpus in the manifests.
         alphabet: The allowed characters.
         gates: The limits of what is kept.
-        channel: `average`, or the channel to take, from 0.
+        channel: Which channel is used, see `data_prep.audio.channels.check_channel`.
         trim_silence: Whether silence at both ends is cut off.
         numbers: `reject` or `verbalize`, see `data_prep.text.normalizer.normalize`.
     """
@@ -41,7 +41,7 @@ class ShardSettings:
     source: str
     alphabet: tuple[str, ...]
     gates: Gates = field(default_factory=Gates)
-    channel: int | str = "average"
+    channel: int | str | None = "auto"
     trim_silence: bool = False
     numbers: str = "reject"
 

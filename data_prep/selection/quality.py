@@ -17,7 +17,9 @@ ERROR_REASONS = {
     "unreadable_audio": "the audio file cannot be decoded",
     "truncated_audio": "the audio file ends before the length in its header",
     "bad_segment": "the segment does not lie inside its recording",
-    "missing_channel": "the recording lacks the channel that was asked for",
+    "missing_channel": "the recording lacks the channel that was chosen",
+    "several_channels": "the recording has more than two channels and none was chosen",
+    "cancelling_channels": "the channels have opposite phase: their average is close to silence",
     "not_finite_audio": "the audio holds NaN or infinite samples",
     "empty_audio": "the audio file holds no sample",
 }

@@ -58,4 +58,6 @@ def test_a_missing_channel_and_a_wrong_one(call: Path, prepare_command: list[str
     (rejected,) = [json.loads(line) for line in (call / "out/rejected.jsonl").read_text("utf-8").splitlines()]
     assert (rejected["reason"], rejected["line"]) == ("missing_channel", 3)
     done = subprocess.run([*command, "channel=left"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and done.stderr == "error: channel=left: expected average or a channel number from 0\n"
+    assert done.returncode == 1 and done.stderr == (
+        "error: channel=left: expected auto, average, a channel number from 0, or null\n"
+    )
