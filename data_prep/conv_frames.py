@@ -25,8 +25,10 @@ def count_conv_frames(samples: Count, layers: Sequence[tuple[int, int]] = CONV_L
         Number of frames; 0 below the receptive field. A tensor gives a tensor of the same shape.
     """
     for kernel, stride in layers:
-        samples = (samples - kernel) // stride + 1  # once it is 0 or less, it stays so
-    return max(0, samples) if isinstance(samples, int) else samples.clamp(min=0)
+        reach = samples - kernel + stride
+        # never negative before the division, which some runtimes of exported graphs round towards zero
+        samples = (max(0, reach) if isinstance(reach, int) else reach.clamp(min=0)) // stride
+    return samples
 
 
 def measure_receptive_field(layers: Sequence[tuple[int, int]] = CONV_LAYERS) -> int:
