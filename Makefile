@@ -1,33 +1,54 @@
-# make setup: everything that the project needs, into .venv and the system · make demo: the whole way on the embedded
-# default · make test: lint, types and tests · make clean: forget the demo's results
+# make demo    every step of the pipeline on speech that the project synthesises; installs only what it runs
+# make setup   everything for work on your own data: demo's packages, export, LoRA, number grammars, pyctcdecode
+# make test    lint, types and all tests; installs the test tools
+# make check   lint, types and the tests that are not slow: the loop while you change code
+# make clean   removes the demo's results
+#
+# The virtual environment is .venv. Each level below installs its packages once and then writes a stamp file; a changed
+# pyproject.toml or constraints.txt installs them again. Another interpreter: make PYTHON=python3.12 demo
 PYTHON ?= python3
-BIN := .venv/bin
-READY := .venv/.ready
+VENV_PYTHON := .venv/bin/python
+INSTALL := $(VENV_PYTHON) -m pip install --quiet --constraint constraints.txt
+PYTEST := $(VENV_PYTHON) -m pytest -n 2 --dist loadfile
 
-.PHONY: setup demo test lint clean
+.PHONY: demo setup test check lint clean
 
-setup: $(READY)
+demo: .venv/.demo
+	$(VENV_PYTHON) scripts/demo.py
 
-# pyctcdecode 0.5.0 asks for numpy below 2 but runs with it: its dependencies are in pyproject.toml, without that bound
-$(READY): pyproject.toml constraints.txt scripts/install_system_packages.sh scripts/build_kenlm.sh
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v < (3, 13) or sys.exit("Python %d.%d found, 3.10 to 3.12 needed: make PYTHON=python3.12 …" % v)'
-	scripts/install_system_packages.sh
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps pyctcdecode
-	scripts/build_kenlm.sh
-	touch $@
+setup: .venv/.setup
 
-demo: $(READY)
-	$(BIN)/python scripts/demo.py
+test: lint
+	$(PYTEST) --durations=25
 
-lint: $(READY)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+check: lint
+	$(PYTEST) -m "not slow"
 
-test: $(READY) lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+lint: .venv/.test
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m codespell_lib
+	$(VENV_PYTHON) -m mypy
 
 clean:
 	rm -rf demo_output
+
+# Folders may have spaces in their names, hence `python -m pip` and no absolute path.
+.venv/.demo: pyproject.toml constraints.txt scripts/install_system_packages.sh scripts/build_kenlm.sh
+	@[ -w . ] || { echo "$$PWD: found a read-only folder, expected one that can be written; copy the project and run make there" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v < (3, 13) or sys.exit("PYTHON=$(PYTHON): found Python %d.%d, expected 3.10 to 3.12; run make PYTHON=python3.12 …" % v)'
+	scripts/install_system_packages.sh
+	"$(PYTHON)" -m venv .venv
+	$(INSTALL) --editable .
+	scripts/build_kenlm.sh
+	@touch $@
+
+# pyctcdecode 0.5.0 declares numpy<2 but works with numpy 2: its other dependencies are in pyproject.toml.
+.venv/.setup: .venv/.demo
+	$(INSTALL) --editable '.[export,lora,numbers]'
+	$(INSTALL) --no-deps pyctcdecode
+	@touch $@
+
+.venv/.test: .venv/.setup
+	$(INSTALL) --editable '.[dev]'
+	@touch $@

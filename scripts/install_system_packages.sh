@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs the Debian/Ubuntu packages that this project needs and that are not there yet; says which, and what to do
-# where it may not. Called by `make setup`.
+# Installs the Debian/Ubuntu packages that this project needs and that are missing; prints them, and prints what
+# to do without the rights to install. Called by the Makefile.
 set -euo pipefail
+umask 022  # files that the package manager writes must be readable by its own users
 
 packages=(
   python3-venv python3-dev                 # the virtual environment; headers for packages that compile
@@ -12,7 +13,7 @@ packages=(
 )
 
 if ! command -v apt-get >/dev/null; then
-  echo "This is no Debian or Ubuntu: please install the like of: ${packages[*]}" >&2
+  echo "apt-get: not found; install the equivalents of these Debian packages: ${packages[*]}" >&2
   exit 0
 fi
 

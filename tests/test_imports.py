@@ -127,3 +127,13 @@ def test_modules_do_not_import_each_other_in_a_circle(package: str):
     graph = {name: {found for _, found in find_imported_modules(path, modules)} for name, path in modules.items()}
     assert sum(map(len, graph.values())) > 50
     TopologicalSorter({name: found - {name} for name, found in graph.items()}).prepare()
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_the_architecture_page_shows_these_ranks(package: str):
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = page.partition(f"\n`{package}/`")[2].partition("|---|---|---|\n")[2].partition("\n\n")[0]
+    shown = [[cell.strip() for cell in line.split("|")[1:3]] for line in table.splitlines()]
+    ranks = [(number, room) for number, rooms in enumerate(ROOMS[package], 1) for room in rooms]
+    expected = {(str(rank), "the package itself" if room == "." else f"`{room}`") for rank, room in ranks}
+    assert {(rank, room) for rank, room in shown} == expected

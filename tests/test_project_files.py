@@ -1,0 +1,88 @@
+"""Files that describe the project: licence, version, citation, changelog, workflow, Makefile, links."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from project import ROOT
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def test_version_licence_and_dates_agree_between_files():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## (\S+) – (\S+)$", changelog, flags=re.MULTILINE)
+    assert versions[0][0] == project["version"].removesuffix(".dev0")
+    released = [(version, date) for version, date in versions if date != "unreleased"]
+    assert released[0] == (citation["version"], str(citation["date-released"]))
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", date) for _, date in released)
+    assert project["license"] == citation["license"] == "Apache-2.0"
+    licence = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License\n                           Version 2.0, January 2004" in licence
+    assert "END OF TERMS AND CONDITIONS" in licence
+
+
+def test_the_workflow_calls_the_readmes_test_command():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    assert {"run": "make test"} in workflow["jobs"]["test"]["steps"]
+    assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "make test" in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
+
+
+def test_issue_forms_and_hooks_are_valid_yaml():
+    for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"):
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert {"name", "description", "body"} <= set(form), path
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert {hook["id"] for repo in hooks["repos"] for hook in repo["hooks"]} >= {
+        "ruff-check",
+        "ruff-format",
+        "codespell",
+    }
+
+
+@pytest.mark.parametrize("target", ["demo", "setup", "test", "check", "lint", "clean"])
+def test_make_target_expands_to_commands_that_work_in_any_folder(target: str):
+    """A path with spaces must not break a recipe: tools are started by the interpreter, none by an absolute path."""
+    done = subprocess.run(
+        ["make", "--dry-run", "--always-make", target], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert str(ROOT) not in done.stdout
+    assert not re.search(r"\.venv/bin/(?!python\b)", done.stdout)
+
+
+def test_make_demo_installs_none_of_the_test_tools():
+    done = subprocess.run(
+        ["make", "--dry-run", "--always-make", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    installs = [line for line in done.stdout.splitlines() if "pip install" in line]
+    assert len(installs) == 1 and installs[0].endswith("--editable .")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(path: Path):
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        file, _, anchor = target.partition("#")
+        if file.startswith(("http://", "https://")):
+            continue
+        found = (path.parent / file) if file else path
+        assert found.exists(), f"{path.name}: {target} leads nowhere"
+        if anchor:
+            assert anchor in find_anchors(found), f"{path.name}: {found.name} has no heading for #{anchor}"
+
+
+def find_anchors(path: Path) -> set[str]:
+    """Return the anchors that a Markdown viewer makes of the headings of a file."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
