@@ -1,8 +1,8 @@
 """The wav2vec 2.0 network for inference on a CPU: no padding anywhere, in float32, bfloat16 or 8-bit integers.
 
-Five sixths of the arithmetic are linear layers, which do not care whose frames they multiply: the frames of several
-utterances go through them as one matrix, with no frame of padding. Only the convolutions and attention see utterances,
-and they take one at a time. So an utterance's output depends on nothing beside it, by construction.
+Five sixths of the arithmetic is in linear layers, which treat every frame alike: the frames of several utterances go
+through them as one matrix, with no frame of padding. Only convolutions and attention need to know the utterance, and
+they take one at a time. So an utterance's output does not depend on the rest of its batch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.nn import functional
 
+from data_prep.arguments import require_choice
+from nemo_models.inference.processor import has_bfloat16, has_int8, has_int8_dot_product
 from nemo_models.layers.convolutions import convolve_in_pieces, take_convolutions
 from nemo_models.xlsr_encoder import XLSREncoder, count_frames, measure_receptive_field
 
@@ -34,10 +36,11 @@ class PackedEncoder(torch.nn.Module):
         encoder: On the CPU; `supports_packing` of it. Its weights are taken over or copied; it is not changed.
         number_format: One of `FORMATS`. `bfloat16`: what linear layers, convolutions and attention multiply; sums are
             float32, as are normalisations and the residual stream. `int8`: the linear layers of the transformer with
-            one scale for each output channel of the weights and one for each frame, the rest as in `bfloat16`.
+            one scale for each output channel of the weights and one for each frame; the rest in bfloat16 where the
+            processor multiplies it, else in float32.
 
     Raises:
-        ValueError: `number_format` is unknown, or int8 is not to be had on this machine.
+        ValueError: `number_format` is unknown or not available on this processor.
     """
 
     def __init__(self, encoder: XLSREncoder, number_format: str) -> None:
@@ -101,26 +104,17 @@ def pack_encoder(model: "EncDecCTCModel", number_format: str) -> None:
 
 
 def check_format(number_format: str) -> None:
-    """Refuse a format that is unknown or that this machine has no arithmetic for.
+    """Check that this processor and build of torch can compute a number format.
 
     Raises:
-        ValueError: It cannot be.
+        ValueError: The format is unknown or is not available here.
     """
-    if number_format not in FORMATS:
-        raise ValueError(f"compute_dtype is {number_format}, expected one of {', '.join(FORMATS)}")
-    if number_format == "int8" and not has_int8():
-        raise ValueError("compute_dtype=int8: this processor or build of torch has no 8-bit dot product (AVX-512 VNNI)")
-
-
-def has_int8() -> bool:
-    """Whether this processor multiplies 8-bit integers faster than floating-point numbers."""
-    return hasattr(torch.ops.onednn, "qlinear_pointwise") and torch.cpu.get_capabilities().get("avx512_vnni", False)
-
-
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself; elsewhere it is emulated and slower than float32."""
-    capabilities = torch.cpu.get_capabilities()
-    return capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
+    require_choice("compute_dtype", number_format, FORMATS)
+    if number_format == "int8" and not (has_int8() and hasattr(torch.ops.onednn, "qlinear_pointwise")):
+        raise ValueError(
+            "compute_dtype=int8: expected an x86-64 processor with AVX2 and a torch with oneDNN; use float32, or "
+            "export the model (export_model.py format=onnx quantization=int8) and run it in ONNX Runtime"
+        )
 
 
 class _Float32Linear:
@@ -141,10 +135,13 @@ class _BFloat16Linear:
 
 
 class _Int8Linear:
-    """Weights rounded to 255 steps for each output channel, inputs for each row, while the product is exact.
+    """Weights rounded to 255 steps for each output channel, inputs for each row; the integer product is exact.
 
-    A row's scale comes from that row alone: one scale for the whole input, as torch's and ONNX Runtime's dynamic
-    quantisation have, would make an utterance's text depend on its neighbours, and lose more.
+    A row's scale comes from that row alone. One scale for the whole input, which torch's and ONNX Runtime's dynamic
+    quantisation use, would make an utterance's text depend on its neighbours, and lose more.
+
+    Without an 8-bit dot product (AVX2 alone) the processor adds pairs of products in 16 bits. Inputs then have 127
+    steps, so that no pair overflows: 2 x 127 x 127 < 2^15.
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
@@ -154,17 +151,20 @@ class _Int8Linear:
             row_scale.copy_((rows.abs().amax(1) / 127).clamp_min(SMALLEST_SCALE))
             row_steps.copy_((rows / row_scale[:, None]).round_())
         self._weight = torch.ops.onednn.qlinear_prepack(rounded, None)
-        self._scale = scale / 127
+        steps, zero = (127, 128) if has_int8_dot_product() else (63, 64)
+        self._steps, self._zero = steps, zero
+        self._scale = scale / steps
         self._zero_point = torch.zeros(len(scale), dtype=torch.int32)
         self._bias = torch.zeros(len(scale)) if bias is None else bias
-        self._middle = torch.tensor(128.5)  # the kernel takes unsigned bytes: 0 is 128, and .5 rounds
+        self._middle = torch.tensor(zero + 0.5)  # the kernel takes unsigned bytes: 0 becomes `zero`, and .5 rounds
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         x = x.float()
         largest = x.abs().amax(-1, keepdim=True).clamp_min(SMALLEST_SCALE)
-        rounded = torch.addcmul(self._middle, x, 127 / largest).to(torch.uint8)
+        rounded = torch.addcmul(self._middle, x, self._steps / largest).to(torch.uint8)
+        options = (None, 1.0, 0, torch.float32, "none", [], "")
         y = torch.ops.onednn.qlinear_pointwise(
-            rounded, 1.0, 128, self._weight, self._scale, self._zero_point, None, 1.0, 0, torch.float32, "none", [], ""
+            rounded, 1.0, self._zero, self._weight, self._scale, self._zero_point, *options
         )
         return torch.addcmul(self._bias, y, largest)
 
@@ -200,7 +200,8 @@ class _Network:
     def __init__(self, network: "Wav2Vec2Model", number_format: str) -> None:
         self._linear = LINEARS[number_format]
         # 8-bit convolutions were no faster than bfloat16 ones, and lost more
-        self._dtype = torch.float32 if number_format == "float32" else torch.bfloat16
+        in_float32 = number_format == "float32" or (number_format == "int8" and not has_bfloat16())
+        self._dtype = torch.float32 if in_float32 else torch.bfloat16
         self._heads = network.config.num_attention_heads
         self._convolutions = take_convolutions(network.feature_extractor, self._dtype)
         self._feature_norm = _Norm(network.feature_projection.layer_norm)

@@ -1,5 +1,6 @@
 """Restoring a CTC model for inference, on the device and in the number format that the user asked for."""
 
+import logging as standard_logging
 import pickle
 import tarfile
 import zipfile
@@ -15,9 +16,13 @@ from nemo.utils import logging
 from omegaconf import OmegaConf
 from transformers.initialization import no_init_weights
 
+from data_prep.arguments import require_choice
 from nemo_models.files.nemo_file import read_nemo_config
 from nemo_models.files.tensor_files import describe_refusal
 from nemo_models.inference.acoustic_inference import FORMATS, check_format, pack_encoder, supports_packing
+from nemo_models.inference.processor import warn_of_slow_format
+
+logger = standard_logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 DEFAULT_FORMAT = "float32"
@@ -122,23 +127,34 @@ def _why(config: Mapping[str, Any], error: Exception) -> str:
 
 
 def choose_number_format(model: EncDecCTCModel, compute_dtype: str | None = None) -> str:
-    """Choose the number format to compute in: what was asked for, else the fastest that leaves texts as they are.
+    """Choose the number format to compute in: the requested one, else float32, which leaves every text as it is.
+
+    A format that is slow on this processor is logged with a warning that names the fast ones.
 
     Args:
         model: A CTC model as it was loaded.
         compute_dtype: `float32`, `bfloat16`, `float16`, or on the CPU `int8`; `None` chooses.
 
     Raises:
-        ValueError: An unknown format, or one that this machine or model cannot have.
+        ValueError: The format is unknown, or not available for this processor or model.
     """
     number_format = compute_dtype or DEFAULT_FORMAT
-    if number_format not in (*DTYPES, "int8"):
-        raise ValueError(f"compute_dtype is {number_format}, expected one of {', '.join(DTYPES)}, int8")
+    require_choice("compute_dtype", number_format, (*DTYPES, "int8"))
     if number_format == "int8":
         if not supports_packing(model.encoder):
-            raise ValueError("compute_dtype=int8 is for encoders of XLSR's kind on the CPU (cuda=-1); choose another")
+            raise ValueError(
+                "compute_dtype=int8: expected an encoder with XLSR-53's topology on the CPU (cuda=-1); "
+                "use another format"
+            )
         check_format(number_format)
+    _warn_of_slow_format(model, "compute_dtype", number_format)
     return number_format
+
+
+def _warn_of_slow_format(model: EncDecCTCModel, key: str, number_format: str) -> None:
+    warning = warn_of_slow_format(key, number_format)
+    if warning and next(model.parameters()).device.type == "cpu":
+        logger.warning(warning)
 
 
 def set_compute_dtype(
@@ -157,15 +173,16 @@ def set_compute_dtype(
         The type for `torch.autocast`; `None`: none is needed.
 
     Raises:
-        ValueError: An unknown type, one that this machine or model cannot have, or both ways at once.
+        ValueError: A type is unknown or not available for this processor or model, or both ways are requested.
     """
-    if amp_dtype not in DTYPES:
-        raise ValueError(f"amp_dtype is {amp_dtype}, expected one of {', '.join(DTYPES)}")
+    require_choice("amp_dtype", amp_dtype, tuple(DTYPES))
     if amp and compute_dtype not in (None, "float32"):
         raise ValueError(
-            f"amp=true computes with float32 weights, compute_dtype={compute_dtype} converts them; choose one"
+            f"compute_dtype={compute_dtype}: expected float32 or null beside amp=true, which keeps float32 weights; "
+            "leave one of them out"
         )
     if amp:
+        _warn_of_slow_format(model, "amp_dtype", amp_dtype)
         return DTYPES[amp_dtype] if amp_dtype != "float32" else None
     number_format = choose_number_format(model, compute_dtype)
     if number_format in FORMATS and supports_packing(model.encoder):

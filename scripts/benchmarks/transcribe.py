@@ -10,8 +10,8 @@ at the ratio of CPU time, with OMP_NUM_THREADS=1, since threads that wait for ea
 arrays that soundfile decodes within its clock, which is faster than the ffmpeg that it would start for each file.
 Printed for each: audio-seconds a second, the ratios to the pipeline at its default and its best batch size, texts that
 equal its float32 ones, the mean and the largest error of a log-probability (natural log, all labels), and the peak of
-the resident memory. With --device cuda also the share of the measured bfloat16 matrix rate, at 36 GFLOP a second of
-audio.
+the resident memory. A format that the processor cannot compute is named in one line and left out. With --device cuda
+also the share of the measured bfloat16 matrix rate, at 36 GFLOP a second of audio.
 
 --start-up runs scripts/transcribe_speech.py on one utterance, in each number format, from the start of the process to
 its end, with the output written; its peer is a process that imports NeMo's ASR collection, restores the .nemo by NeMo's
@@ -72,7 +72,7 @@ def main() -> None:
         measure_start_up(arguments.folder, files[0], arguments.rounds, arguments.device)
         return
     contenders = [Contender("pipeline", "float32", arguments)]
-    contenders += [Contender("ours", name, arguments) for name in FORMATS[arguments.device]]
+    contenders += [Contender("ours", name, arguments) for name in choose_formats(arguments.device)]
     turns = [(contenders[0], f"pipeline, batch {size}", size) for size in PIPELINE_BATCHES[arguments.device]]
     turns += [(contender, f"ours, {contender.number_format}", 32) for contender in contenders[1:]]
     for contender, _, size in turns:
@@ -111,6 +111,22 @@ def main() -> None:
     print(json.dumps({"std_of_log_probs": round(float(np.concatenate(expected).std()), 3)}))
 
 
+def choose_formats(device: str) -> list[str]:
+    """Choose the number formats to measure, and name those that this processor lacks or emulates."""
+    from nemo_models.inference.processor import describe_formats, has_int8, warn_of_slow_format
+
+    if device == "cuda":
+        return list(FORMATS[device])
+    print(describe_formats(), flush=True)
+    formats = [name for name in FORMATS[device] if name != "int8" or has_int8()]
+    for name in FORMATS[device]:
+        if name not in formats:
+            print(f"{name}: this processor cannot compute it; left out", flush=True)
+        elif warning := warn_of_slow_format("compute_dtype", name):
+            print(warning, flush=True)
+    return formats
+
+
 def measure_start_up(folder: Path, file: str, rounds: int, device: str) -> None:
     """Print what the first result takes, as a multiple of importing NeMo and restoring the model with it."""
     output = folder / "first_result.json"
@@ -119,7 +135,8 @@ def measure_start_up(folder: Path, file: str, rounds: int, device: str) -> None:
     script = [str(ROOT / "scripts" / "transcribe_speech.py"), f"model_path={folder}/model.nemo"]
     script += [f"audio_list={listed}", f"output_filename={output}", f"cuda={0 if device == 'cuda' else -1}"]
     commands = {"NeMo alone": [sys.executable, "-c", NEMO_ALONE, str(folder / "model.nemo"), device]}
-    commands |= {name: [sys.executable, *script, f"compute_dtype={name}"] for name in FORMATS[device]}
+    formats = choose_formats(device)
+    commands |= {name: [sys.executable, *script, f"compute_dtype={name}"] for name in formats}
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
@@ -129,7 +146,7 @@ def measure_start_up(folder: Path, file: str, rounds: int, device: str) -> None:
             _, status, usage = os.wait4(process.pid, 0)
             took[name].append((time.perf_counter() - began, usage.ru_utime + usage.ru_stime))
             process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode or (name in FORMATS[device] and not output.exists()):
+            if process.returncode or (name in formats and not output.exists()):
                 sys.exit(f"{name}: exit status {process.returncode}")
     print(json.dumps({"audio_s": round(soundfile.info(file).duration, 2), "device": device}))
     least = {name: [min(values) for values in zip(*rows, strict=True)] for name, rows in took.items()}
@@ -204,7 +221,10 @@ def answer(connection: Connection, kind: str, number_format: str, folder: Path, 
     texts, log_probs = (load_pipeline if kind == "pipeline" else load_ours)(folder, number_format, device)
     answers = {"texts": texts, "log_probs": log_probs, "peak_bytes": peak_bytes, "matrix_tflops": matrix_tflops}
     while True:
-        name, *rest = connection.recv()
+        try:
+            name, *rest = connection.recv()
+        except EOFError:  # the parent has ended
+            return
         began, cpu_began = time.perf_counter(), time.process_time()
         result = answers[name](*rest)
         connection.send((result, time.perf_counter() - began, time.process_time() - cpu_began))

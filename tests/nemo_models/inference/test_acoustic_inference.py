@@ -2,22 +2,30 @@
 
 import copy
 import gc
+import os
+import subprocess
+import sys
 import weakref
 
 import pytest
 import torch
 
 from nemo_models.inference import acoustic_inference
-from nemo_models.inference.acoustic_inference import FORMATS, PackedEncoder, check_format, has_int8, supports_packing
+from nemo_models.inference.acoustic_inference import FORMATS, PackedEncoder, check_format, supports_packing
+from nemo_models.inference.processor import has_int8, has_int8_dot_product
 from nemo_models.layers import convolutions
 from nemo_models.xlsr_encoder import XLSREncoder
+from project import ROOT
 from topology import architecture
 
 LENGTHS = (51_234, 400, 16_000, 47_999, 1_600, 33_000)
+NO_INT8 = "int8 needs an x86-64 processor with AVX2"
 formats = pytest.mark.parametrize(
     "number_format",
     [
-        pytest.param(name, marks=pytest.mark.skipif(name == "int8" and not has_int8(), reason="no AVX-512 VNNI"))
+        pytest.param(
+            name, marks=pytest.mark.skipif(name == "int8" and not has_int8(), reason="int8 needs x86-64 with AVX2")
+        )
         for name in FORMATS
     ],
 )
@@ -136,9 +144,34 @@ def test_only_xlsrs_topology_is_packed(encoder):
     assert not supports_packing(torch.nn.Linear(2, 2))
 
 
-def test_formats_that_cannot_be_are_named(monkeypatch):
-    with pytest.raises(ValueError, match="compute_dtype is int4, expected one of float32, bfloat16, int8"):
+def test_formats_that_are_not_available_are_named(monkeypatch):
+    with pytest.raises(ValueError, match="compute_dtype=int4: expected one of float32, bfloat16, int8"):
         check_format("int4")
-    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
-    with pytest.raises(ValueError, match="compute_dtype=int8: this processor"):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    with pytest.raises(ValueError, match="compute_dtype=int8: expected an x86-64 processor with AVX2"):
         check_format("int8")
+
+
+INT8_PRODUCT = """
+import torch
+from nemo_models.inference.acoustic_inference import _Int8Linear
+generator = torch.Generator().manual_seed(0)
+weight = torch.randint(-127, 128, (48, 512), generator=generator).float()
+weight[:, 0] = 127  # the largest of each row: the scale is 1
+steps = int(_Int8Linear(weight, None)._steps)
+x = torch.randint(-steps, steps + 1, (9, 512), generator=generator).float()
+x[:, 0] = steps
+x[0], weight[0] = steps, 127  # the largest sum of products
+product = _Int8Linear(weight, None)(x)
+print(steps, (product - x @ weight.t()).abs().max().item())
+"""
+
+
+@pytest.mark.skipif(not has_int8(), reason=NO_INT8)
+@pytest.mark.parametrize("limit", [{}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}], ids=["this processor", "AVX2 alone"])
+def test_the_integer_product_is_exact_on_every_processor(limit: dict[str, str]):
+    """In a new process: oneDNN reads its limit once."""
+    code, environment = [sys.executable, "-c", INT8_PRODUCT], {**os.environ, **limit}
+    found = subprocess.run(code, env=environment, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert int(found[0]) == (127 if has_int8_dot_product() and not limit else 63)
+    assert float(found[1]) < 1e-6 * 512 * 127 * 127  # float32 holds sums up to 2^24 exactly, and scales them once

@@ -7,8 +7,9 @@ import tarfile
 import pytest
 import torch
 
-from nemo_models.inference.acoustic_inference import has_int8
+from nemo_models.inference import model_loading, processor
 from nemo_models.inference.model_loading import choose_device, choose_number_format, load_ctc_model, set_compute_dtype
+from nemo_models.inference.processor import has_int8
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def _log_probs(model, autocast_dtype=None):
 @pytest.mark.parametrize(("name", "tolerance"), [("float32", 1e-4), ("bfloat16", 0.5), ("int8", 0.5)])
 def test_formats_of_the_cpu_compute_and_are_named(tiny_model, saved, name, tolerance):
     if name == "int8" and not has_int8():
-        pytest.skip("no AVX-512 VNNI")
+        pytest.skip("int8 needs an x86-64 processor with AVX2")
     model = load_ctc_model(saved)
     assert set_compute_dtype(model, name) is None
     assert model.encoder.number_format == name
@@ -149,10 +150,27 @@ def test_an_encoder_of_another_kind_has_its_weights_converted(saved, monkeypatch
     assert set_compute_dtype(model, "bfloat16") is torch.bfloat16
     assert next(model.encoder.parameters()).dtype is torch.bfloat16
     assert torch.isfinite(_log_probs(model, torch.bfloat16)).all()
-    for capabilities in ({"avx512_vnni": True}, {}):  # whatever the processor is, the model is the reason
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
-        with pytest.raises(ValueError, match="compute_dtype=int8 is for encoders of XLSR's kind"):
+    for limit in ("", "SSE41"):  # on any processor, the model is the reason
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+        with pytest.raises(ValueError, match="compute_dtype=int8: expected an encoder with XLSR-53's topology"):
             set_compute_dtype(model, "int8")
+
+
+@pytest.mark.parametrize(("limit", "warned"), [("AVX2", ["bfloat16", "float16"]), ("AVX512_CORE_BF16", ["float16"])])
+def test_a_format_that_is_slow_on_the_processor_is_warned_of(saved, monkeypatch, caplog, limit, warned):
+    every_feature = frozenset().union(*processor.ISA_FEATURES.values())
+    monkeypatch.setattr(processor, "_read_features", lambda: every_feature)
+    monkeypatch.setattr(processor, "is_x86", lambda: True)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    model = load_ctc_model(saved)
+    for name in ("float32", "bfloat16", "float16", "int8"):
+        choose_number_format(model, name)
+    set_compute_dtype(model, amp=True, amp_dtype="bfloat16")
+    amp_warned = [f"amp_dtype={name}" for name in warned if name == "bfloat16"]
+    assert [row.getMessage().split(":")[0] for row in caplog.records if row.name == model_loading.__name__] == [
+        *(f"compute_dtype={name}" for name in warned),
+        *amp_warned,
+    ]
 
 
 def test_formats_that_cannot_be_are_named(saved):
