@@ -1,4 +1,4 @@
-"""Where tasks run: processes of this machine, or a Ray cluster; they may finish in any order."""
+"""Runs tasks in a pool of processes or on a Ray cluster; tasks may finish in any order."""
 
 import logging
 import os
@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
+from data_prep.arguments import require_choice, require_int
+
 ENGINES = ("local", "ray")
 _IN_FLIGHT_PER_WORKER = 4  # so that memory does not grow with the corpus
-_RAY_RETRIES = 5  # of a task whose node or process died; a task that kills its process every time must end some day
+_RAY_RETRIES = 5  # of a task whose node or process died; a task that kills its process each time must end at some point
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -21,20 +23,20 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Engine:
-    """Where and how wide tasks run.
+    """Where tasks run, and how many at a time.
 
     Attributes:
-        name: `local` is a pool of processes, `ray` a Ray cluster.
-        num_workers: Processes of the pool; for Ray the most tasks at a time. `None` is every core there is.
-        address: Address of the Ray cluster, such as `10.0.0.1:6379` or `auto`; `None` starts one on this machine. Every
-            node needs the project installed and sees the corpus and the output folder under the same paths.
-        start_method: How processes of the pool begin: `fork` is quick; `spawn` is for tasks that compute with threads
-            or a GPU, which do not survive a fork.
-        task_cores: Cores that a task keeps busy, for Ray to count.
-        task_gpus: GPUs of a task, for Ray to hand out.
+        name: `local` for a pool of processes, `ray` for a Ray cluster.
+        num_workers: Number of processes; for Ray, the largest number of tasks at a time. `None` uses every core.
+        address: Address of the Ray cluster, such as `10.0.0.1:6379` or `auto`; `None` starts one here. Every node
+            needs the project installed, and the corpus and the output folder under the same paths.
+        start_method: How the pool's processes start: `fork` is fast; `spawn` is for tasks that compute with threads or
+            a GPU, which do not work after a fork.
+        task_cores: Number of cores that a task uses; Ray reserves them.
+        task_gpus: Number of GPUs that a task uses; Ray reserves them.
 
     Raises:
-        ValueError: An unknown engine, or a number of workers below 1.
+        ValueError: The engine is unknown, or the number of workers is below 1.
     """
 
     name: str = "local"
@@ -45,19 +47,16 @@ class Engine:
     task_gpus: int = 0
 
     def __post_init__(self) -> None:
-        if self.name not in ENGINES:
-            raise ValueError(f"engine={self.name}: unknown engine; choose one of: {', '.join(ENGINES)}")
-        workers = self.num_workers
-        if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-            raise ValueError(f"num_workers={workers}: expected a whole number from 1, or null")
+        require_choice("engine", self.name, ENGINES)
+        require_int("num_workers", self.num_workers, least=1, optional=True)
         if self.address and self.name == "local":
-            raise ValueError(f"address={self.address}: only engine=ray has an address")
+            raise ValueError(f"address={self.address}: expected null with engine=local; set engine=ray")
 
     def run(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-        """Apply a function of this project to every task; yield the results as they come.
+        """Apply a function of this project to every task; yield the results in the order in which they are ready.
 
         Raises:
-            OSError: A process or node died and could not be made up for, or Ray is missing or not reachable.
+            OSError: A process died, or a node died and all retries failed, or Ray is missing or not reachable.
         """
         if self.name == "ray":
             return _run_on_ray(function, tasks, self)
@@ -77,12 +76,12 @@ def run_in_order(engine: Engine, function: Callable[[Task], Result], tasks: Iter
 
 
 def count_cores() -> int:
-    """Count the cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Numbered:
-    """A function of (number, task) that hands the number through; a class, because workers must unpickle it."""
+    """A function of (number, task) that returns the number with the result; a class, because workers unpickle it."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self.function = function
@@ -108,20 +107,20 @@ def _run_in_pool(
             yield from (future.result() for future in done)
     except BrokenProcessPool as error:
         raise OSError(
-            "a worker process was killed, perhaps for want of memory; finished shards are kept: "
-            f"the same command goes on from there, with fewer workers than {workers} if it happens again"
+            "a worker process was killed, probably because the machine was out of memory; finished parts are kept; "
+            f"run the same command again to continue, with num_workers below {workers} if this happens again"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _start_worker(parent: int) -> None:
-    os.setsid()  # Ctrl-C is the parent's to handle; it must not cut short a sox at work
+    os.setsid()  # only the parent handles Ctrl-C; it must not stop a running sox
     threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
 
 
 def _exit_with_parent(parent: int) -> None:
-    """End a worker whose parent was killed: it would otherwise wait for work for ever."""
+    """End a worker whose parent was killed; without this it would wait for work for ever."""
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)
@@ -130,7 +129,7 @@ def _exit_with_parent(parent: int) -> None:
 def _run_on_ray(function: Callable[[Task], Result], tasks: Iterable[Task], engine: Engine) -> Iterator[Result]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray  # an extra, and seconds to import
+        import ray  # an optional dependency that takes seconds to import
     except ImportError as error:
         raise OSError("engine=ray: Ray is not installed; run: pip install -c constraints.txt 'ray'") from error
     workers = engine.num_workers
@@ -154,11 +153,11 @@ def _run_on_ray(function: Callable[[Task], Result], tasks: Iterable[Task], engin
             done, pending = ray.wait(pending)
             yield from ray.get(done)
     except ray.exceptions.RayTaskError as error:
-        raise error.cause from error  # what the task itself raised
+        raise error.cause from error  # the exception that the task raised
     except ray.exceptions.RayError as error:
         raise OSError(
             f"engine=ray: a task was lost {_RAY_RETRIES + 1} times ({type(error).__name__}); "
-            "finished shards are kept: see to the cluster and run again"
+            "finished parts are kept; repair the cluster and run the same command again to continue"
         ) from error
     finally:
         ray.shutdown()

@@ -1,8 +1,8 @@
-"""Packs a manifest's audio into large files, read from front to back: how training at scale avoids a seek an utterance.
+"""Packs a manifest's audio into large tar files, which training reads from front to back instead of seeking.
 
-Two formats: NeMo's tarred datasets and Lhotse Shar. Both are written here byte by byte the same way every time, without
-NeMo or Lhotse (which would bring torch in); tests read them back with NeMo's own data loaders. Each shard is finished
-atomically and skipped when it is there; where a killed run stopped, the next one goes on.
+Two formats: NeMo's tarred datasets and Lhotse Shar. Both are written here, with the same bytes every time and without
+NeMo or Lhotse, which would import torch; tests read them with NeMo's own data loaders. Each shard is written atomically
+and skipped where it is complete, so that a new run continues after a killed one.
 
     <output_dir>/tarred/audio_0.tar …, sharded_manifests/manifest_0.json …, tarred_audio_manifest.json
     <output_dir>/shar/cuts.000000.jsonl.gz …, recording.000000.tar …
@@ -12,7 +12,6 @@ lhotse/shar/writers (Lhotse 1.33).
 """
 
 import gzip
-import hashlib
 import io
 import json
 import math
@@ -28,24 +27,28 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import soundfile
-from tqdm import tqdm
 
+from data_prep.arguments import require_choice, require_int
+from data_prep.atomic import atomic_path, open_atomic, remove_leftovers
 from data_prep.audio.reader import SAMPLE_RATE_HZ, AudioError, AudioReader
 from data_prep.engines import Engine
+from data_prep.job_keys import make_key, stat_file
 from data_prep.manifest import parse_manifest_line, resolve_audio_path, write_json, write_jsonl
+from data_prep.progress import ProgressBar
 
 FORMATS = ("tarred", "shar")
 AUDIO_FORMATS = ("flac", "wav")
+SHARD_VERSION = 1  # part of each shard's key: raise it when the same rows give other bytes than before
 
 
 @dataclass(frozen=True)
 class _Shard:
-    """Some rows of a manifest, as the places where their lines begin, and all that their shard depends on."""
+    """Some rows of a manifest, by the bytes at which their lines begin, and everything that their shard depends on."""
 
     index: int
     count: int
     manifest: Path
-    places: tuple[tuple[int, int, int], ...]  # (place in the shuffled order, number of the row, byte where it begins)
+    places: tuple[tuple[int, int, int], ...]  # (position in the shuffled order, row number, first byte)
     output_dir: Path
     format: str
     audio_format: str
@@ -56,7 +59,7 @@ class _Shard:
 
     @property
     def files(self) -> tuple[Path, Path]:
-        """Rows and audio."""
+        """Files of the rows and of the audio."""
         if self.format == "shar":
             folder, number = self.output_dir / "shar", f"{self.index:06d}"
             return folder / f"cuts.{number}.jsonl.gz", folder / f"recording.{number}.tar"
@@ -80,15 +83,15 @@ def export_shards(
 
     Args:
         manifest: NeMo manifest with audio in files; rows may be segments with an `offset`.
-        output_dir: Where `tarred/` or `shar/` goes.
+        output_dir: Folder for `tarred/` or `shar/`.
         format: `tarred` or `shar`.
-        num_shards: Shards, at most one a row; `None` is one an hour of audio. A multiple of GPUs × data loader workers
-            gives each the same share.
-        audio_format: `flac` or `wav`; both are lossless. Files that are that already are copied byte by byte.
-        seed: Of the order of the rows, which is shuffled over all shards.
+        num_shards: Number of shards, at most one a row; `None` for one an hour of audio. With a multiple of
+            GPUs × data loader workers, each worker reads the same share.
+        audio_format: `flac` or `wav`; both are lossless. Files of this format are copied byte by byte.
+        seed: Seed of the order of the rows, which are shuffled over all shards.
         engine: `local` or `ray`, see `data_prep.engines.Engine`.
-        address: Of the Ray cluster.
-        num_workers: Processes; `None` is one a core.
+        address: Address of the Ray cluster.
+        num_workers: Number of processes; `None` for one a core.
 
     Returns:
         `in`, `exported`, `hours`, `bytes`, `shards`, and `rejected`: rows whose audio could not be read, each with
@@ -96,14 +99,12 @@ def export_shards(
 
     Raises:
         FileNotFoundError: There is no such manifest.
-        ValueError: An argument is wrong, or a line of the manifest is.
+        ValueError: An argument or a line of the manifest is invalid.
     """
     manifest, output_dir = Path(manifest).expanduser().resolve(), Path(output_dir).expanduser().resolve()
-    for name, value, allowed in (("format", format, FORMATS), ("audio_format", audio_format, AUDIO_FORMATS)):
-        if value not in allowed:
-            raise ValueError(f"{name}={value}: expected {' or '.join(allowed)}")
-    if num_shards is not None and (isinstance(num_shards, bool) or not isinstance(num_shards, int) or num_shards < 1):
-        raise ValueError(f"num_shards={num_shards}: expected a whole number from 1, or null")
+    require_choice("format", format, FORMATS)
+    require_choice("audio_format", audio_format, AUDIO_FORMATS)
+    require_int("num_shards", num_shards, least=1, optional=True)
     runner = Engine(engine, num_workers, address)
     starts, seconds = _index_manifest(manifest)
     count = min(num_shards or math.ceil(seconds / 3600), len(starts))
@@ -116,14 +117,14 @@ def export_shards(
             places = tuple((at, order[at], starts[order[at]]) for at in range(index, len(order), count))
             yield _Shard(index, count, manifest, places, output_dir, format, audio_format)
 
-    with tqdm(total=len(starts), unit=" rows", desc="export", mininterval=0.5) as progress:
+    with ProgressBar(total=len(starts), unit=" rows", desc="export", mininterval=0.5) as progress:
         for rows in runner.run(_write_shard, cut()):
             progress.update(rows)
     return _close(output_dir, format, count, len(starts))
 
 
 def _index_manifest(manifest: Path) -> tuple[array, float]:
-    """Return the byte at which each row begins, and the seconds of audio; eight bytes a row are held."""
+    """Return the first byte of each row, 8 bytes a row in memory, and the seconds of audio."""
     if not manifest.is_file():
         raise FileNotFoundError(f"{manifest}: no such manifest")
     starts, seconds, place = array("Q"), 0.0, 0
@@ -132,18 +133,22 @@ def _index_manifest(manifest: Path) -> tuple[array, float]:
             if line.strip():
                 row = parse_manifest_line(line, f"{manifest}:{number}", ("audio_filepath", "duration", "text"))
                 if "shard_id" in row:
-                    raise ValueError(f"{manifest}:{number}: a tarred manifest; export the one that it was made from")
+                    raise ValueError(
+                        f"{manifest}:{number}: found a tarred manifest; export the manifest it was made from"
+                    )
                 starts.append(place)
                 seconds += row["duration"]
             place += len(line)
     if not starts:
-        raise ValueError(f"{manifest}: holds no row; there is nothing to export")
+        raise ValueError(f"{manifest}: found no row, expected one JSON object a line")
     return starts, seconds
 
 
 def _clear(output_dir: Path, format: str, count: int) -> None:
-    """Remove what a killed run left half-written, and shards of an export that had more of them."""
+    """Remove what a killed run left half-written, and the surplus shards of an earlier export with more of them."""
     shutil.rmtree(output_dir / ".shards" / "tmp", ignore_errors=True)
+    for folder in {path.parent for path in _Shard(0, 0, output_dir, (), output_dir, format, "").files}:
+        remove_leftovers(folder)
     for state in (output_dir / ".shards").glob(f"{format}-*.json"):
         index = int(state.stem.rpartition("-")[2])
         if index >= count:
@@ -152,48 +157,59 @@ def _clear(output_dir: Path, format: str, count: int) -> None:
 
 
 def _write_shard(shard: _Shard) -> int:
+    """Write a shard's two files and its state, unless they are complete; return its number of rows."""
     rows = list(_read_rows(shard))
     key = _make_key(shard, rows)
-    try:
-        if json.loads(shard.state.read_text(encoding="utf-8"))["key"] == key and all(map(Path.is_file, shard.files)):
-            return len(rows)
-    except (OSError, ValueError, KeyError):
-        pass  # not done yet
-    scratch_dir = shard.output_dir / ".shards" / "tmp"
-    scratch_dir.mkdir(parents=True, exist_ok=True)
-    exported: list[dict[str, Any]] = []
-    rejected: list[dict[str, Any]] = []
-    with TemporaryDirectory(dir=scratch_dir) as scratch, AudioReader(Path(scratch)) as reader:
-        packed = Path(scratch) / "audio.tar"
-        with tarfile.open(packed, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for at, number, row in rows:
-                try:
-                    content, samples = _read_audio(row, shard, reader)
-                except (AudioError, OSError) as error:
-                    reason = error.reason if isinstance(error, AudioError) else "missing_audio"
-                    place = {"row": number + 1, "reason": reason, "detail": str(error)}
-                    rejected.append({**place, "audio_filepath": row["audio_filepath"]})
-                    continue
-                name = f"{at:09d}_{re.sub(r'[^0-9A-Za-z]+', '_', Path(row['audio_filepath']).stem)[:40]}"
-                entry = (
-                    _describe_cut(name, row, samples)
-                    if shard.format == "shar"
-                    else _describe_row(name, row, shard, samples)
-                )
-                exported.append(entry)
-                _add_file(tar, f"{name}.{shard.audio_format}", content)
-                if shard.format == "shar":
-                    _add_file(tar, f"{name}.json", json.dumps(entry["recording"]).encode() + b"\n")
-        listed = Path(scratch) / "rows"
-        listed.write_bytes(_encode_rows(exported, compress=shard.format == "shar"))
-        for source, target in zip((listed, packed), shard.files, strict=True):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            source.replace(target)
+    if _is_done(shard, key):
+        return len(rows)
+    shard.state.unlink(missing_ok=True)  # from here until the end the two files may be of different runs
+    exported, rejected = _pack_audio(shard, rows)
+    with open_atomic(shard.files[0]) as out:
+        out.write(_encode_rows(exported, compress=shard.format == "shar"))
     hours = sum(row["duration"] for row in exported) / 3600
     size = sum(path.stat().st_size for path in shard.files)
     state = {"key": key, "exported": len(exported), "hours": hours, "bytes": size, "rejected": rejected}
     write_json(shard.state, state)
     return len(rows)
+
+
+def _is_done(shard: _Shard, key: str) -> bool:
+    try:
+        done = json.loads(shard.state.read_text(encoding="utf-8"))["key"] == key
+    except (OSError, ValueError, KeyError):
+        return False
+    return done and all(map(Path.is_file, shard.files))
+
+
+def _pack_audio(
+    shard: _Shard, rows: list[tuple[int, int, dict[str, Any]]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Write the tar of a shard; return the rows that are in it, and those whose audio could not be read."""
+    scratch_dir = shard.output_dir / ".shards" / "tmp"
+    scratch_dir.mkdir(parents=True, exist_ok=True)
+    exported: list[dict[str, Any]] = []
+    rejected: list[dict[str, Any]] = []
+    with (
+        TemporaryDirectory(dir=scratch_dir) as scratch,
+        AudioReader(Path(scratch)) as reader,
+        atomic_path(shard.files[1]) as packed,
+        tarfile.open(packed, "w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for at, number, row in rows:
+            try:
+                content, samples = _read_audio(row, shard, reader)
+            except (AudioError, OSError) as error:
+                reason = error.reason if isinstance(error, AudioError) else "missing_audio"
+                place = {"row": number + 1, "reason": reason, "detail": str(error)}
+                rejected.append({**place, "audio_filepath": row["audio_filepath"]})
+                continue
+            name = f"{at:09d}_{re.sub(r'[^0-9A-Za-z]+', '_', Path(row['audio_filepath']).stem)[:40]}"
+            describe = _describe_cut if shard.format == "shar" else _describe_row
+            exported.append(describe(name, row, shard, samples))
+            _add_file(tar, f"{name}.{shard.audio_format}", content)
+            if shard.format == "shar":
+                _add_file(tar, f"{name}.json", json.dumps(exported[-1]["recording"]).encode() + b"\n")
+    return exported, rejected
 
 
 def _read_rows(shard: _Shard) -> Iterator[tuple[int, int, dict[str, Any]]]:
@@ -204,22 +220,16 @@ def _read_rows(shard: _Shard) -> Iterator[tuple[int, int, dict[str, Any]]]:
 
 
 def _make_key(shard: _Shard, rows: list[tuple[int, int, dict[str, Any]]]) -> str:
-    stats = []
-    for _, _, row in rows:
-        try:
-            stat = resolve_audio_path(row["audio_filepath"], shard.manifest).stat()
-            stats.append((stat.st_size, stat.st_mtime_ns))
-        except OSError:
-            stats.append((-1, -1))
-    made_of = [1, shard.index, shard.count, shard.format, shard.audio_format, str(shard.manifest.parent), rows, stats]
-    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+    stats = [stat_file(resolve_audio_path(row["audio_filepath"], shard.manifest)) for _, _, row in rows]
+    place = [shard.index, shard.count, shard.format, shard.audio_format, str(shard.manifest.parent)]
+    return make_key(SHARD_VERSION, place, rows, stats)
 
 
 def _read_audio(row: dict[str, Any], shard: _Shard, reader: AudioReader) -> tuple[bytes, int]:
     """Return the encoded audio of a row and its number of samples."""
     path = resolve_audio_path(row["audio_filepath"], shard.manifest)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there")
+        raise FileNotFoundError(f"{path}: no such file")
     offset = row.get("offset") or None
     audio = reader.read(str(path), offset, row["duration"] if offset else None)
     if audio.ready and soundfile.info(str(path)).format == shard.audio_format.upper():
@@ -235,7 +245,7 @@ def _describe_row(name: str, row: dict[str, Any], shard: _Shard, samples: int) -
     return {**kept, **place, "shard_id": shard.index}
 
 
-def _describe_cut(name: str, row: dict[str, Any], samples: int) -> dict[str, Any]:
+def _describe_cut(name: str, row: dict[str, Any], shard: _Shard, samples: int) -> dict[str, Any]:
     duration = samples / SAMPLE_RATE_HZ
     span = {"start": 0, "duration": duration, "channel": 0}
     supervision = {"id": name, "recording_id": name, **span, "text": row["text"], "language": "hi"}
@@ -264,7 +274,7 @@ def _encode_rows(rows: list[dict[str, Any]], compress: bool) -> bytes:
 
 
 def _close(output_dir: Path, format: str, count: int, rows: int) -> dict[str, Any]:
-    """Add up the shards, write NeMo's manifest of all of them, and list what could not be read."""
+    """Add up the shards, write NeMo's manifest of all of them, and list the rows that could not be read."""
     states, rejected = [], []
     for index in range(count):
         shard = _Shard(index, count, output_dir, (), output_dir, format, "")

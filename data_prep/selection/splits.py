@@ -1,11 +1,13 @@
-"""Train, dev and test share no speaker; the choice is a hash of the name, so it is the same every time and everywhere.
+"""Assigns each speaker one split by a hash of the name, so that the choice is the same every time and everywhere.
 
-Adding data never moves a speaker from train into dev or test. Only a small corpus, in which hashing alone would leave a
-split empty, lends a split the speaker whose hash is nearest; when later data fills it, the lent one returns to its own.
+Adding data never moves a speaker from train into dev or test. In a small corpus hashing alone may leave a split empty:
+then the speaker whose hash is nearest fills it, and returns to the other split when later data fills it.
 """
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
+
+from data_prep.arguments import require_number
 
 SPLITS = ("train", "dev", "test")
 DEFAULT_FRACTIONS: Mapping[str, float] = {"train": 0.8, "dev": 0.1, "test": 0.1}
@@ -14,27 +16,29 @@ _HASH_ORDER = ("test", "dev", "train")
 
 
 def check_split_settings(fractions: Mapping[str, float], listed: Mapping[str, Collection[str]]) -> None:
-    """Check what the user asked for before any work is done.
+    """Check the split settings before any work is done.
 
     Args:
         fractions: Split → share of the speakers.
-        listed: Split → speakers that the user put there.
+        listed: Split → speakers that the user assigned to it.
 
     Raises:
-        ValueError: An unknown split, a share outside 0…1, shares that do not add up to 1, a speaker in two lists.
+        ValueError: A split is unknown, a share is outside 0…1, the shares do not add up to 1, or a speaker is in two
+            lists.
     """
     unknown = [name for name in fractions if name not in SPLITS]
     if unknown:
-        raise ValueError(f"splits: unknown split {', '.join(map(str, unknown))}; expected {', '.join(SPLITS)}")
+        names = ", ".join(map(str, unknown))
+        raise ValueError(f"splits={{{names}: …}}: unknown split {names}; expected {', '.join(SPLITS)}")
     for name, share in fractions.items():
-        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
-            raise ValueError(f"splits.{name}={share}: expected a share from 0 to 1")
+        require_number(f"splits.{name}", share, least=0, most=1)
     if abs(sum(fractions.values()) - 1) > 1e-6:
         shares = ", ".join(f"{name}: {share:g}" for name, share in fractions.items())
-        raise ValueError(f"splits={{{shares}}} add up to {sum(fractions.values()):g}; make them add up to 1")
+        raise ValueError(f"splits={{{shares}}}: the shares add up to {sum(fractions.values()):g}, expected 1")
     both = sorted(set(listed.get("dev", ())).intersection(listed.get("test", ())))
     if both:
-        raise ValueError(f"dev_speakers and test_speakers both name {', '.join(both)}; a speaker has one split")
+        names = ", ".join(both)
+        raise ValueError(f"dev_speakers, test_speakers: both name {names}, expected one split a speaker; remove one")
 
 
 def assign_splits(
@@ -43,18 +47,18 @@ def assign_splits(
     listed: Mapping[str, Collection[str]] | None = None,
     seed: int = 0,
 ) -> dict[str, str]:
-    """Give every speaker one split.
+    """Assign every speaker one split.
 
-    Listed speakers go where they are listed; the others are hashed among the splits that have no list.
+    Listed speakers go to the split that lists them; the others are hashed among the splits without a list.
 
     Args:
         speakers: All speakers, in any order.
         fractions: Split → share of the speakers, adding up to 1.
-        listed: Split → speakers that the user put there.
-        seed: Another seed is another choice.
+        listed: Split → speakers that the user assigned to it.
+        seed: Seed of the hash; another seed makes another choice.
 
     Returns:
-        Speaker → split, for every speaker; empty when there is no speaker.
+        Speaker → split, for every speaker; empty without speakers.
 
     Raises:
         ValueError: A listed speaker does not exist, or there are fewer speakers than splits to fill.
@@ -65,7 +69,8 @@ def assign_splits(
         return {}
     for split, chosen in lists.items():
         if absent := sorted(chosen - names):
-            raise ValueError(f"{split}_speakers: {', '.join(absent)} not among the kept speakers: {_enumerate(names)}")
+            unknown = ", ".join(absent)
+            raise ValueError(f"{split}_speakers={unknown}: expected kept speakers; found {_enumerate(names)}")
     assigned = {name: split for split, chosen in lists.items() for name in chosen}
     free = {name: _hash_position(name, seed) for name in names - assigned.keys()}
     shares = {split: fractions.get(split, 0) for split in _HASH_ORDER if split not in lists and fractions.get(split, 0)}
@@ -80,7 +85,7 @@ def assign_splits(
 
 
 def _assign_by_hash(positions: Mapping[str, float], shares: Mapping[str, float]) -> dict[str, str]:
-    """Cut the hash line 0…1 into one interval a split; lend a speaker to an interval that caught none."""
+    """Divide the hash range 0…1 into one interval a split; fill an empty interval with the nearest speaker."""
     intervals: dict[str, tuple[float, float]] = {}
     start, total = 0.0, sum(shares.values())
     for split, share in shares.items():

@@ -1,7 +1,7 @@
-"""A corpus of synthesised speech: sentences of text files, spoken by a plan of voices, laid out as any other corpus.
+"""Makes a corpus of synthesised speech: sentences of text files, each spoken by one voice or more.
 
-It exists so that every stage can be tried on open-vocabulary Hindi without a download. The result is a folder with
-`audio/` and `transcripts.tsv` (path, duration_s, sample_rate, speaker, text), 16 kHz mono 16-bit.
+With it every stage can be tried on open-vocabulary Hindi without a download. The result is a folder with `audio/` and
+`transcripts.tsv` (path, duration_s, sample_rate, speaker, text), 16 kHz mono 16-bit, as `corpus=tsv` reads it.
 """
 
 import hashlib
@@ -14,20 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
-from tqdm import tqdm
 
+from data_prep.arguments import require_int
+from data_prep.atomic import atomic_path
+from data_prep.manifest import write_text
+from data_prep.progress import ProgressBar
 from data_prep.synthesis.voices import Voice, check_voices, parse_voice, run_program, speak
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import find_outside_alphabet, normalize_text
 
 SAMPLE_RATE_HZ = 16000
 TSV_HEADER = "path\tduration_s\tsample_rate\tspeaker\ttext"
-MIN_SECONDS_PER_CHARACTER = 0.02  # less than this is no speech: the voice left words out
-CHUNK = 40  # sentences given to one process of a synthesizer
+MIN_SECONDS_PER_CHARACTER = 0.02  # below this the voice left words out
+CHUNK = 40  # sentences that one process of a synthesizer speaks
 
 
 @dataclass(frozen=True)
-class Utterance:
+class SpokenSentence:
     """One sentence in one voice, and the file under the corpus folder that holds it."""
 
     text: str
@@ -35,6 +38,7 @@ class Utterance:
 
     @property
     def path(self) -> str:
+        """Path of the audio, relative to the corpus folder."""
         digest = hashlib.sha256(self.text.encode("utf-8")).hexdigest()[:12]
         return f"audio/{self.voice.name}_{digest}.wav"
 
@@ -46,14 +50,14 @@ def read_sentences(
     exclude: Iterable[str] = (),
     skipped: Callable[[str], None] | None = None,
 ) -> list[str]:
-    """Read one sentence a line, normalised, each once.
+    """Read text files with one sentence a line; normalise the sentences and drop repeated ones.
 
     Args:
         paths: UTF-8 text files; empty lines are ignored.
-        min_words: Shorter sentences are left out.
-        max_words: Longer sentences are left out; `None` for no limit.
+        min_words: Fewest words of a sentence.
+        max_words: Most words of a sentence; `None` for no limit.
         exclude: Normalised sentences to leave out, e.g. those of a test set.
-        skipped: Called with the reason for each line left out; `None` makes such a line an error.
+        skipped: Function that is called with the reason for each line left out; `None` makes such a line an error.
 
     Returns:
         The sentences in order of first appearance.
@@ -78,38 +82,41 @@ def read_sentences(
                 sentences[text] = None
     if problems:
         raise ValueError(
-            f"{len(problems)} unusable lines; mend them or leave such lines out with skip_unusable=true: "
-            + "; ".join(problems[:5])
+            f"{', '.join(map(str, paths))}: {len(problems)} unusable lines; correct them, or leave such lines out with "
+            f"skip_unusable=true: {'; '.join(problems[:5])}"
         )
     if not sentences:
-        raise ValueError(f"no usable sentence in {', '.join(map(str, paths))}")
+        raise ValueError(f"{', '.join(map(str, paths))}: no usable sentence; expected one Hindi sentence a line")
     return list(sentences)
 
 
 def read_voice_names(path: str | Path) -> list[str]:
-    """Read a list of voices: one name a line, `#` starts a comment."""
+    """Read a list of voices: one name a line; `#` starts a comment."""
     lines = (line.split("#")[0].strip() for line in Path(path).read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line]
 
 
-def plan_utterances(sentences: Sequence[str], voices: Sequence[Voice], per_sentence: int, seed: int) -> list[Utterance]:
-    """Give each sentence its voices. A sentence's voices depend on the sentence and the seed, not on its neighbours.
+def plan_sentences(
+    sentences: Sequence[str], voices: Sequence[Voice], per_sentence: int, seed: int
+) -> list[SpokenSentence]:
+    """Choose the voices of each sentence; they depend on the sentence and the seed, not on the other sentences.
 
     Args:
         sentences: Normalised sentences.
-        voices: Voices or families of voices, drawn with equal chance; one that is listed twice counts twice.
+        voices: Voices or families of voices, drawn with equal probability; one that is listed twice counts twice.
         per_sentence: Number of different entries of `voices` that speak each sentence.
-        seed: Any integer.
+        seed: Seed of the choice, any integer.
 
     Raises:
         ValueError: `per_sentence` is not within 1 … the number of voices.
     """
-    if not 1 <= per_sentence <= len(voices):
-        raise ValueError(f"voices_per_sentence={per_sentence}, expected 1 to {len(voices)} (the number of voices)")
+    require_int("voices_per_sentence", per_sentence, least=1)
+    if per_sentence > len(voices):
+        raise ValueError(f"voices_per_sentence={per_sentence}: expected 1 to {len(voices)}, the number of voices")
     plan = []
     for text in sentences:
         rng = random.Random(f"{seed} {text}")
-        plan += [Utterance(text, family.draw(rng)) for family in rng.sample(list(voices), per_sentence)]
+        plan += [SpokenSentence(text, family.draw(rng)) for family in rng.sample(list(voices), per_sentence)]
     return list(dict.fromkeys(plan))
 
 
@@ -121,15 +128,15 @@ def synthesize_corpus(
     seed: int = 0,
     workers: int = 2,
 ) -> list[str]:
-    """Speak sentences into a corpus folder. Audio that is already there is kept, so a broken run can go on.
+    """Speak sentences into a corpus folder. Audio that exists is kept, so a stopped run can be continued.
 
     Args:
         sentences: Normalised sentences.
-        voice_names: What `parse_voice` reads.
-        corpus_dir: Gets `audio/*.wav` and, when everything is done, `transcripts.tsv`.
-        voices_per_sentence: See `plan_utterances`.
-        seed: Draws the voices.
-        workers: Synthesizer processes at a time; the result does not depend on it.
+        voice_names: Names of voices, see `parse_voice`.
+        corpus_dir: Folder to make: `audio/*.wav` and, at the end, `transcripts.tsv`.
+        voices_per_sentence: Number of voices, see `plan_sentences`.
+        seed: Seed of the choice of voices.
+        workers: Number of synthesizer processes at a time; the result does not depend on it.
 
     Returns:
         A message for each utterance that could not be spoken; the others are in the corpus.
@@ -140,14 +147,14 @@ def synthesize_corpus(
     """
     voices = [parse_voice(name) for name in voice_names]
     check_voices(voices)
-    plan = plan_utterances(sentences, voices, voices_per_sentence, seed)
+    plan = plan_sentences(sentences, voices, voices_per_sentence, seed)
     root = Path(corpus_dir)
     (root / "audio").mkdir(parents=True, exist_ok=True)
     missing = [utterance for utterance in plan if not (root / utterance.path).is_file()]
     errors: list[str] = []
     with (
-        ThreadPoolExecutor(workers) as pool,  # the work is done by child processes
-        tqdm(total=len(plan), initial=len(plan) - len(missing), unit="utt", desc="speaking") as bar,
+        ThreadPoolExecutor(workers) as pool,  # child processes do the work
+        ProgressBar(total=len(plan), initial=len(plan) - len(missing), unit="utt", desc="speaking") as bar,
     ):
         for chunk, chunk_errors in pool.map(lambda chunk: (chunk, _speak_chunk(chunk, root)), _chunks(missing)):
             errors += chunk_errors
@@ -160,7 +167,7 @@ def _read_lines(path: str | Path) -> list[str]:
     try:
         return Path(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 ({error}); convert it, e.g. with iconv") from error
+        raise ValueError(f"{path}: found bytes that are not UTF-8 ({error}); convert the file with iconv") from error
 
 
 def _reason_against(
@@ -171,7 +178,7 @@ def _reason_against(
     excluded: set[str],
     seen: Collection[str],
 ) -> tuple[str, str]:
-    """Say why a sentence cannot be used: a reason that can be counted, and its detail; two empty strings if it can."""
+    """Return why a sentence is unusable: a reason to count, and its detail; two empty strings if it is usable."""
     if outside := find_outside_alphabet(text, alphabet):
         return "outside the alphabet", f"({', '.join(outside)})"
     words = len(text.split())
@@ -182,18 +189,18 @@ def _reason_against(
     return ("repeated", "") if text in seen else ("", "")
 
 
-def _chunks(utterances: Sequence[Utterance]) -> list[list[Utterance]]:
+def _chunks(utterances: Sequence[SpokenSentence]) -> list[list[SpokenSentence]]:
     """Group by voice, because one process of Festival speaks with one voice."""
-    groups: dict[Voice, list[Utterance]] = {}
+    groups: dict[Voice, list[SpokenSentence]] = {}
     for utterance in utterances:
         groups.setdefault(utterance.voice, []).append(utterance)
     return [group[at : at + CHUNK] for group in groups.values() for at in range(0, len(group), CHUNK)]
 
 
-def _speak_chunk(chunk: Sequence[Utterance], root: Path) -> list[str]:
-    raw = {utterance: _beside(root / utterance.path, "raw.wav") for utterance in chunk}
+def _speak_chunk(chunk: Sequence[SpokenSentence], root: Path) -> list[str]:
+    raw = {utterance: _name_raw(root / utterance.path) for utterance in chunk}
     voice, errors = chunk[0].voice, []
-    with suppress(OSError):  # whatever is missing after this is tried alone, and then the error counts
+    with suppress(OSError):  # a sentence that is missing after this is spoken alone, and then its error counts
         speak(voice, [utterance.text for utterance in chunk], list(raw.values()))
     for utterance, raw_path in raw.items():
         try:
@@ -211,21 +218,17 @@ def _convert(raw: Path, target: Path, characters: int) -> None:
     seconds = soundfile.info(raw).duration
     if seconds < characters * MIN_SECONDS_PER_CHARACTER:
         raise ValueError(f"{seconds:.2f} s of speech for {characters} characters; the voice left words out")
-    temporary = _beside(target, "tmp.wav")
-    # -R and -D: no random dither, so that the same settings give the same bytes; -G: no clipping by the resampler.
-    command = ["sox", "-R", "-D", "-G", str(raw), "-r", str(SAMPLE_RATE_HZ), "-c", "1", "-b", "16", str(temporary)]
-    try:
+    with atomic_path(target, sync=False) as temporary:
+        # -R and -D: no random dither, so that the same settings give the same bytes; -G: no clipping by the resampler.
+        command = ["sox", "-R", "-D", "-G", str(raw), "-r", str(SAMPLE_RATE_HZ), "-c", "1", "-b", "16", str(temporary)]
         run_program(command)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def _beside(path: Path, ending: str) -> Path:
-    return path.with_name(f".{path.stem}.{os.getpid()}.{ending}")
+def _name_raw(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.{os.getpid()}.raw.wav")
 
 
-def _write_transcripts(root: Path, plan: Sequence[Utterance]) -> None:
+def _write_transcripts(root: Path, plan: Sequence[SpokenSentence]) -> None:
     lines = [TSV_HEADER]
     for utterance in plan:
         path = root / utterance.path
@@ -234,6 +237,4 @@ def _write_transcripts(root: Path, plan: Sequence[Utterance]) -> None:
             lines.append(
                 f"{utterance.path}\t{duration:.3f}\t{SAMPLE_RATE_HZ}\t{utterance.voice.name}\t{utterance.text}"
             )
-    temporary = _beside(root / "transcripts.tsv", "tmp")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(root / "transcripts.tsv")
+    write_text(root / "transcripts.tsv", "\n".join(lines) + "\n")

@@ -1,8 +1,8 @@
-"""Voices of two free synthesizers, named by their settings, so that a corpus says of itself how it was spoken.
+"""Voices of two free synthesizers, named by their settings: the name says how a sentence was spoken.
 
 `espeak-f3-p60-s160` is eSpeak NG's Hindi with voice variant f3, pitch 60 (0–99) and 160 words a minute;
 `festival-nsk-p120-s90` is Festival's recorded Hindi diphone voice with a mean F0 of 120 Hz at 90 % of its own speed.
-A range such as `p30..70` is a family of voices, from which a seed draws one for each sentence.
+A range such as `p30..70` is a family of voices; a seeded choice draws one voice of it for each sentence.
 """
 
 import random
@@ -21,7 +21,7 @@ ENGINES = {  # program, Debian packages, limits of pitch and of speed
 }
 FESTIVAL_VARIANTS = {"nsk": "voice_hindi_NSK_diphone"}
 PLAIN_ESPEAK = "hi"  # the variant name of eSpeak's Hindi as it is
-# Festival drops a word with a nukta of its own and knows only the single-code-point letters.
+# Festival drops a word that holds a separate nukta; it knows only the single-code-point letters.
 SINGLE_NUKTA_LETTERS = {
     "क़": "\u0958", "ख़": "\u0959", "ग़": "\u095a", "ज़": "\u095b",
     "ड़": "\u095c", "ढ़": "\u095d", "फ़": "\u095e", "य़": "\u095f",
@@ -60,13 +60,13 @@ def parse_voice(name: str) -> Voice:
     """Read a voice's name.
 
     Args:
-        name: Such as `espeak-f3-p60-s160` or `espeak-f3-p30..70-s140..180`.
+        name: A voice such as `espeak-f3-p60-s160`, or a family such as `espeak-f3-p30..70-s140..180`.
 
     Returns:
         The voice.
 
     Raises:
-        ValueError: The name has another form, or a setting lies outside the engine's limits.
+        ValueError: The name has another form, or a setting is outside the engine's limits.
     """
     match = _NAME.fullmatch(name)
     if not match:
@@ -90,7 +90,7 @@ def parse_voice(name: str) -> Voice:
 
 
 def check_voices(voices: Sequence[Voice]) -> None:
-    """Make sure that sox and the synthesizers are installed and have the variants.
+    """Check that sox and the synthesizers are installed and have the variants.
 
     Raises:
         FileNotFoundError: A program is missing; the message holds the command that installs it.
@@ -115,7 +115,7 @@ def speak(voice: Voice, texts: Sequence[str], paths: Sequence[Path]) -> None:
         paths: One file for each text; overwritten.
 
     Raises:
-        OSError: The synthesizer failed, or left a file out.
+        OSError: The synthesizer failed, or did not write a file.
     """
     speak_with = _speak_espeak if voice.engine == "espeak" else _speak_festival
     message = speak_with(voice, texts, paths)
@@ -156,7 +156,7 @@ def _speak_festival(voice: Voice, texts: Sequence[str], paths: Sequence[Path]) -
 
 
 def run_program(command: list[str], stdin: str = "") -> str:
-    """Run a program without a shell and give back what it wrote on standard error; a failure is an `OSError`."""
+    """Run a program without a shell; return its standard error. A failure raises `OSError`."""
     done = subprocess.run(command, input=stdin, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode:
         raise OSError(f"{' '.join(command)}: exit status {done.returncode}: {done.stderr.strip() or 'no message'}")
@@ -166,7 +166,7 @@ def run_program(command: list[str], stdin: str = "") -> str:
 def _single_nukta(text: str) -> str:
     for two, one in SINGLE_NUKTA_LETTERS.items():
         text = text.replace(two, one)
-    return text.replace("\u093c", "")  # a nukta that is left stands on a letter that has no such form
+    return text.replace("\u093c", "")  # a nukta that is left belongs to a letter without such a form
 
 
 def _scheme_string(text: str) -> str:

@@ -8,19 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from data_prep.atomic import open_atomic
 from data_prep.engines import Engine, run_in_order
+from data_prep.lines import check_text_file, number_chunks
 from data_prep.manifest import write_jsonl
+from data_prep.progress import ProgressBar
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, RULE_NAMES, check_policies, normalize
 from data_prep.text.number_rules import NUMBERS_FINGERPRINT
 
 CHUNK_LINES = 500
 NOT_UTF8 = "not_utf8"
-# Files that are no UTF-8 text at all, told by how they begin.
-FOREIGN_STARTS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip archive"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def normalize_file(
     with open_atomic(output) as out:
 
         def write_texts() -> Iterator[dict[str, Any]]:
-            with _Progress(total=source.stat().st_size, unit="B", unit_scale=True, desc=source.name) as progress:
+            with ProgressBar(total=source.stat().st_size, unit="B", unit_scale=True, desc=source.name) as progress:
                 for chunk in run_in_order(engine, work, _read_chunks(source)):
                     out.write("".join(f"{text}\n" for text in chunk.texts).encode())
                     _add(total, chunk.report)
@@ -126,33 +124,18 @@ def format_report(report: FileReport) -> str:
     )
 
 
-class _Progress(tqdm):
-    monitor_interval = 0  # no thread beside the main one: workers are forked
-
-
 def _check_paths(source: Path, output: Path, rejected: Path) -> None:
     if not source.is_file():
         raise FileNotFoundError(f"input={source}: {'a folder, not a file' if source.is_dir() else 'no such file'}")
     if len({path.resolve() for path in (source, output, rejected)}) < 3:
         raise ValueError(f"input={source}, output={output}, rejected={rejected}: expected three different files")
-    with source.open("rb") as lines:
-        start = lines.read(4)
-    for mark, kind in FOREIGN_STARTS.items():
-        if start.startswith(mark):
-            raise ValueError(f"input={source}: this is {kind}, expected plain text in UTF-8; convert it first")
+    check_text_file(source)
 
 
 def _read_chunks(source: Path) -> Iterator[tuple[int, list[bytes]]]:
     """Yield (number of the first line, lines); only a line feed ends a line."""
-    first, lines = 1, []
-    with source.open("rb") as text:
-        for line in text:
-            lines.append(line)
-            if len(lines) == CHUNK_LINES:
-                yield first, lines
-                first, lines = first + len(lines), []
-    if lines:
-        yield first, lines
+    with source.open("rb") as lines:
+        yield from number_chunks(lines, CHUNK_LINES)
 
 
 def _normalize_chunk(policies: Policies, task: tuple[int, list[bytes]]) -> _Chunk:

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
+from data_prep.arguments import is_number
 from data_prep.engines import Engine, run_in_order
-from data_prep.selection.leaks import LeakIndex, Passage, read_passages
+from data_prep.lines import GZIP_START, check_text_file, number_chunks
+from data_prep.progress import ProgressBar
+from data_prep.selection.leak_index import LeakIndex, Passage
+from data_prep.selection.leaks import read_passages
 from data_prep.text.normalizer import find_outside_alphabet, normalize
 
 LEAK_POLICIES = ("refuse", "drop", "allow")
@@ -88,7 +90,7 @@ class HeldOut:
             if not self.lines:
                 raise ValueError(f"held_out={source}: no usable line: {describe_counts(self.counts)}")
         elif source is not None:
-            if isinstance(source, bool) or not isinstance(source, (int, float)) or not 0 < source < 1:
+            if not is_number(source) or not 0 < source < 1:
                 raise ValueError(f"held_out={source}: expected a text, or a share of lines above 0 and below 1")
             self.share = float(source)
         self._known = frozenset(self.lines)
@@ -258,27 +260,20 @@ def _normalize_chunk(rules: LineRules, task: tuple[Path, int, list[bytes]]) -> t
     return path, lines, counts
 
 
-class _Progress(tqdm):
-    monitor_interval = 0  # no thread beside the main one: workers are forked
-
-
 def _read_chunks(texts: Sequence[Path]) -> Iterator[tuple[Path, int, list[bytes]]]:
     for path in texts:
         size = path.stat().st_size
-        with path.open("rb") as raw, _Progress(desc=path.name, total=size, unit="B", unit_scale=True) as bar:
-            stream: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
-            first, lines = 1, []
+        with path.open("rb") as raw, ProgressBar(desc=path.name, total=size, unit="B", unit_scale=True) as bar:
+            packed = path.suffix == ".gz" or raw.peek(2).startswith(GZIP_START)  # by content: names may lack the .gz
+            stream: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw
+            if not packed:
+                check_text_file(path)
             try:
-                for line in stream:
-                    lines.append(line)
-                    if len(lines) == _CHUNK_LINES:
-                        yield path, first, lines
-                        first, lines = first + len(lines), []
-                        bar.update(raw.tell() - bar.n)
+                for first, lines in number_chunks(stream, _CHUNK_LINES):
+                    yield path, first, lines
+                    bar.update(raw.tell() - bar.n)
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 raise ValueError(f"{path}: not a complete gzip file ({error})") from error
-            if lines:
-                yield path, first, lines
             bar.update(size - bar.n)
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.atomic import atomic_path, open_atomic
+from data_prep.atomic import atomic_path, open_atomic, remove_leftovers
 
 
 def test_a_file_appears_when_its_block_ends(tmp_path: Path):
@@ -38,3 +38,15 @@ def test_a_full_disk_names_the_file_that_was_asked_for(tmp_path: Path):
     ):
         hidden.write_bytes(b"")
         raise OSError(errno.ENOSPC, "No space left on device", str(hidden))
+
+
+def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path: Path):
+    with atomic_path(tmp_path / "x.wav") as hidden:
+        hidden.write_bytes(b"")
+    left = [tmp_path / hidden.name, tmp_path / ".report.host.example-12.tmp.json", tmp_path / ".lock.host-7.tmp"]
+    kept = [tmp_path / name for name in ("x.wav", ".hidden.txt", "a-1.tmp.json", ".tmp")]
+    for path in [*left, *kept]:
+        path.touch()
+    remove_leftovers(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+    remove_leftovers(tmp_path / "absent")

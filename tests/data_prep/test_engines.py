@@ -43,10 +43,10 @@ def test_tasks_are_drawn_only_as_they_are_needed():
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        ({"name": "spark"}, "engine=spark: unknown engine; choose one of: local, ray"),
-        ({"num_workers": 0}, "num_workers=0: expected a whole number from 1"),
+        ({"name": "spark"}, "engine=spark: expected one of local, ray"),
+        ({"num_workers": 0}, "num_workers=0: expected a whole number, 1 or more"),
         ({"num_workers": True}, "num_workers=True"),
-        ({"address": "auto"}, "only engine=ray has an address"),
+        ({"address": "auto"}, "address=auto: expected null with engine=local"),
     ],
 )
 def test_wrong_settings_are_named(arguments, fault):

@@ -197,9 +197,9 @@ def test_unreadable_audio_is_listed_and_the_rest_packed(manifest, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        ({"format": "tar"}, "format=tar: expected tarred or shar"),
-        ({"audio_format": "mp3"}, "audio_format=mp3: expected flac or wav"),
-        ({"num_shards": 0}, "num_shards=0: expected a whole number from 1"),
+        ({"format": "tar"}, "format=tar: expected one of tarred, shar"),
+        ({"audio_format": "mp3"}, "audio_format=mp3: expected one of flac, wav"),
+        ({"num_shards": 0}, "num_shards=0: expected a whole number, 1 or more, or null"),
     ],
 )
 def test_wrong_settings_are_named(manifest, tmp_path, arguments, fault):
@@ -209,5 +209,5 @@ def test_wrong_settings_are_named(manifest, tmp_path, arguments, fault):
 
 def test_an_empty_manifest_is_refused(tmp_path):
     (tmp_path / "empty.json").touch()
-    with pytest.raises(ValueError, match="holds no row"):
+    with pytest.raises(ValueError, match="found no row"):
         export_shards(tmp_path / "empty.json", tmp_path / "out")

@@ -150,9 +150,9 @@ def test_nothing_kept_is_no_crash(make_corpus, tmp_path):
         ({"split_by": "station"}, "split_by=station: expected speaker or text or utterance"),
         ({"min_duration": 3, "max_duration": 2}, "min_duration=3, max_duration=2"),
         ({"max_duration": "long"}, "max_duration=long: expected a number of seconds"),
-        ({"num_workers": 0}, "num_workers=0: expected a whole number from 1"),
+        ({"num_workers": 0}, "num_workers=0: expected a whole number, 1 or more"),
         ({"shard_size": 1.5}, "shard_size=1.5"),
-        ({"splits": {"train": 0.5}}, "add up to 0.5"),
+        ({"splits": {"train": 0.5}}, "the shares add up to 0.5, expected 1"),
     ],
 )
 def test_wrong_arguments_are_named_before_any_work(make_corpus, tmp_path, arguments, fault):

@@ -105,7 +105,7 @@ def test_files_of_all_kinds_and_the_exit_status(make_corpus, tmp_path):
     [
         ("a.json", b"{", "a.json:1: not a line of JSON"),
         ("a.json", b"[]", "a.json:1: no text"),
-        ("a.txt", b"\xff\xfe", "a.txt:1: not UTF-8"),
+        ("a.txt", b"\xff\xfe", "a.txt: found UTF-16"),
         ("absent.txt", None, "absent.txt: no such file"),
     ],
 )

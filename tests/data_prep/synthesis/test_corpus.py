@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from data_prep.synthesis import corpus as synthesis
-from data_prep.synthesis.corpus import plan_utterances, read_sentences, read_voice_names, synthesize_corpus
+from data_prep.synthesis.corpus import plan_sentences, read_sentences, read_voice_names, synthesize_corpus
 from data_prep.synthesis.voices import Voice, parse_voice
 
 SENTENCES = ["आज बारिश हो रही है", "वह घर पर नहीं है", "कॉफ़ी बहुत गरम थी"]
@@ -44,30 +44,30 @@ def test_no_usable_sentence_and_text_that_is_not_utf8_are_errors(tmp_path: Path)
     with pytest.raises(ValueError, match="no usable sentence"):
         read_sentences([write_text(tmp_path / "a.txt", "abc")], skipped=lambda reason: None)
     (tmp_path / "b.txt").write_bytes("आज".encode("utf-16"))
-    with pytest.raises(ValueError, match=r"b\.txt: not UTF-8"):
+    with pytest.raises(ValueError, match=r"b\.txt: found bytes that are not UTF-8"):
         read_sentences([tmp_path / "b.txt"])
 
 
 def test_a_sentences_voices_do_not_depend_on_the_other_sentences():
     families = [parse_voice(name) for name in VOICES]
-    together = plan_utterances(SENTENCES, families, 2, seed=3)
+    together = plan_sentences(SENTENCES, families, 2, seed=3)
     assert len(together) == 6
-    alone = [utterance for text in reversed(SENTENCES) for utterance in plan_utterances([text], families, 2, seed=3)]
+    alone = [utterance for text in reversed(SENTENCES) for utterance in plan_sentences([text], families, 2, seed=3)]
     assert set(together) == set(alone)
-    assert set(plan_utterances(SENTENCES, families, 2, seed=4)) != set(together)
+    assert set(plan_sentences(SENTENCES, families, 2, seed=4)) != set(together)
 
 
 def test_every_voice_gets_its_share():
     families = [parse_voice(f"espeak-{variant}-p50-s150") for variant in ("f1", "f2", "m1", "m2")]
-    plan = plan_utterances([f"वाक्य {number}" for number in range(400)], families, 1, seed=0)
+    plan = plan_sentences([f"वाक्य {number}" for number in range(400)], families, 1, seed=0)
     counts = [sum(utterance.voice == voice for utterance in plan) for voice in families]
     assert sum(counts) == 400 and min(counts) > 70  # 100 expected, standard deviation 8.7
 
 
 @pytest.mark.parametrize("count", [0, 3])
 def test_more_voices_a_sentence_than_there_are_is_an_error(count: int):
-    with pytest.raises(ValueError, match=f"voices_per_sentence={count}, expected 1 to 2"):
-        plan_utterances(SENTENCES, [parse_voice(name) for name in VOICES], count, seed=0)
+    with pytest.raises(ValueError, match=f"voices_per_sentence={count}: expected"):
+        plan_sentences(SENTENCES, [parse_voice(name) for name in VOICES], count, seed=0)
 
 
 def test_voice_list_ignores_comments(tmp_path: Path):

@@ -180,12 +180,12 @@ def test_the_job(paths):
     ("content", "arguments", "fault"),
     [
         (None, [], "error: input={input}: no such file"),
-        ("\ufeffक".encode("utf-16"), [], "error: input={input}: this is UTF-16, expected plain text in UTF-8"),
-        (b"\x1f\x8b\x08\x00", [], "error: input={input}: this is gzip, expected plain text in UTF-8"),
+        ("\ufeffक".encode("utf-16"), [], "error: {input}: found UTF-16, expected a text file in UTF-8"),
+        (b"\x1f\x8b\x08\x00", [], "error: {input}: found gzip, expected a text file in UTF-8"),
         (b"", ["output={input}"], "error: input={input}, output={input}, rejected="),
         (b"", ["numbers=spell"], "error: numbers=spell: unknown policy; choose one of: reject, verbalize, keep"),
         (b"", ["latin=transliterate"], "error: latin=transliterate: no maintained library"),
-        (b"", ["num_workers=0"], "error: num_workers=0: expected a whole number from 1, or null"),
+        (b"", ["num_workers=0"], "error: num_workers=0: expected a whole number, 1 or more, or null"),
         (b"", ["alphabet=/absent"], "error: /absent: no such alphabet file"),
     ],
 )
