@@ -8,6 +8,7 @@ not be done."""
 from omegaconf import DictConfig
 
 from data_prep.text.files import NOT_UTF8, format_report, normalize_file
+from data_prep.text.policy import TextPolicy
 from hydra_job import hydra_job
 
 
@@ -18,8 +19,7 @@ def main(cfg: DictConfig) -> int:
         cfg.input,
         cfg.output,
         cfg.rejected,
-        numbers=cfg.numbers,
-        latin=cfg.latin,
+        policy=TextPolicy(cfg.numbers, cfg.latin, cfg.annotations, cfg.abbreviations),
         alphabet=cfg.alphabet,
         num_workers=cfg.num_workers,
         explain=print if cfg.explain else None,

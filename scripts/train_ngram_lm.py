@@ -42,6 +42,8 @@ def main(cfg: DictConfig) -> None:
         held_out=Path(cfg.held_out) if isinstance(cfg.held_out, str) else cfg.held_out,
         check_against=paths(cfg.check_against),
         leaks=cfg.leaks,
+        annotations=cfg.annotations,
+        abbreviations=cfg.abbreviations,
         deduplicate=cfg.deduplicate,
         num_workers=cfg.num_workers,
     )

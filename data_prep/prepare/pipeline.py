@@ -22,17 +22,20 @@ from data_prep.prepare.report import ReportBuilder
 from data_prep.prepare.work_units import Shard, ShardSettings, describe_rejection, process_shard, read_shard
 from data_prep.selection.duplicates import Verdicts, find_duplicate_audio, find_duplicate_text, find_text_in_evaluation
 from data_prep.selection.leaks import find_split_leaks
-from data_prep.selection.quality import Gates
+from data_prep.selection.quality import QualityLimits
 from data_prep.selection.splits import DEFAULT_FRACTIONS, SPLITS, assign_splits, check_split_settings
 from data_prep.text.alphabet import load_alphabet
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, check_policies
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
 from data_prep.text.number_rules import NUMBERS_FINGERPRINT
+from data_prep.text.policy import ABBREVIATION_POLICIES, ANNOTATION_POLICIES, TextPolicy
 
 CHOICES = {
     "split_by": ("speaker", "text", "utterance"),
     "duplicate_audio": ("reject", "keep"),
     "duplicate_text": ("reject", "keep"),
     "numbers": ("reject", "verbalize"),
+    "annotations": ANNOTATION_POLICIES,
+    "abbreviations": ABBREVIATION_POLICIES,
 }
 
 
@@ -50,6 +53,8 @@ def prepare_corpus(
     seed: int = 0,
     alphabet: str | Path | None = None,
     numbers: str = "reject",
+    annotations: str = "reject",
+    abbreviations: str = "expand",
     channel: int | str | None = "auto",
     trim_silence: bool = False,
     duplicate_audio: str = "reject",
@@ -76,7 +81,9 @@ def prepare_corpus(
         test_speakers: Speakers that make up test, instead of its share.
         seed: Seed of the split.
         alphabet: Alphabet file; `None` is the Hindi one.
-        numbers: `reject` texts with numbers, or `verbalize` them, see `data_prep.text.normalizer.normalize`.
+        numbers: `reject` texts with numbers, or `verbalize` them, see `data_prep.text.policy.TextPolicy`.
+        annotations: `reject` texts with notes such as [हँसी], `strip` the notes, or `keep` their words.
+        abbreviations: `expand` those with one reading, `reject` them, or `keep` them without their dots.
         channel: Which channel is used, see `data_prep.audio.channels.check_channel`.
         trim_silence: Whether silence at both ends is cut off.
         duplicate_audio: `reject` or `keep` audio whose samples came before.
@@ -85,7 +92,7 @@ def prepare_corpus(
         address: Address of the Ray cluster.
         num_workers: Processes; `None` is one a core.
         shard_size: Rows that are worked on, and finished, together.
-        gates: Limits of what is kept, see `data_prep.selection.quality.Gates`.
+        gates: Limits of what is kept, see `data_prep.selection.quality.QualityLimits`.
 
     Returns:
         The report, as written to `report.json`.
@@ -99,13 +106,13 @@ def prepare_corpus(
     listed = {"dev": [str(name) for name in dev_speakers], "test": [str(name) for name in test_speakers]}
     check_split_settings(fractions, listed)
     choices = {"split_by": split_by, "duplicate_audio": duplicate_audio, "duplicate_text": duplicate_text}
-    choices["numbers"] = numbers
+    choices |= {"numbers": numbers, "annotations": annotations, "abbreviations": abbreviations}
     _check_choices(choices, shard_size)
-    check_policies(numbers, latin="reject")
-    runner, limits = Engine(engine, num_workers, address), Gates(**gates)  # type: ignore[arg-type]
+    policy = TextPolicy(numbers, annotations=annotations, abbreviations=abbreviations)
+    runner, limits = Engine(engine, num_workers, address), QualityLimits(**gates)  # type: ignore[arg-type]
     labels = load_alphabet(Path(alphabet).expanduser() if alphabet else None)
     name = source or corpus_dir.name
-    settings = ShardSettings(output_dir, name, tuple(labels), limits, check_channel(channel), trim_silence, numbers)
+    settings = ShardSettings(output_dir, name, tuple(labels), limits, check_channel(channel), trim_silence, policy)
     total, repeated = _scan_rows(reader, corpus_dir)
     with _lock(settings):
         shards = _cut_shards(reader, corpus_dir, settings, shard_size, repeated)

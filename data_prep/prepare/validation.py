@@ -21,9 +21,10 @@ from data_prep.engines import Engine, run_in_order
 from data_prep.manifest import parse_manifest_line, resolve_audio_path, write_jsonl
 from data_prep.prepare.work_units import check_file, describe_rejection, name_converted, write_converted
 from data_prep.selection.duplicates import Verdicts, find_duplicate_audio, find_duplicate_text
-from data_prep.selection.quality import REASONS, Gates, check_utterance
+from data_prep.selection.quality import REASONS, QualityLimits, check_utterance
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import normalize_text
+from data_prep.text.policy import TextPolicy
 
 MODES = ("validate", "fix")
 REPAIRS = {
@@ -40,7 +41,8 @@ class _Settings:
     manifest: Path
     audio_dir: Path | None
     alphabet: tuple[str, ...]
-    gates: Gates
+    gates: QualityLimits
+    policy: TextPolicy
 
 
 def check_manifest(
@@ -49,6 +51,8 @@ def check_manifest(
     output: str | Path | None = None,
     *,
     alphabet: str | Path | None = None,
+    annotations: str = "reject",
+    abbreviations: str = "expand",
     duplicate_audio: str = "reject",
     duplicate_text: str = "keep",
     num_workers: int | None = None,
@@ -61,10 +65,12 @@ def check_manifest(
         mode: `validate` or `fix`.
         output: The new manifest; converted audio goes to `audio/` beside it, rejected rows to `<name>.rejected.jsonl`.
         alphabet: Alphabet file; `None` is the Hindi one.
+        annotations: `reject`, `strip` or `keep`, see `data_prep.text.policy.TextPolicy`.
+        abbreviations: `expand`, `reject` or `keep`.
         duplicate_audio: `reject` or `keep` audio whose samples came before.
         duplicate_text: `reject` or `keep` a text that its speaker said before.
         num_workers: Processes; `None` is one a core.
-        gates: Limits of what is kept, see `data_prep.selection.quality.Gates`.
+        gates: Limits of what is kept, see `data_prep.selection.quality.QualityLimits`.
 
     Returns:
         `in`, `sound`, `repaired_by_fault`, `rejected_by_reason`, `kept` (sound or repaired), `rejected`, and `faults`:
@@ -85,7 +91,9 @@ def check_manifest(
     if not manifest.is_file():
         raise FileNotFoundError(f"{manifest}: no such manifest")
     labels = tuple(load_alphabet(Path(alphabet).expanduser() if alphabet else None))
-    settings = _Settings(manifest, target.parent if target else None, labels, Gates(**gates))  # type: ignore[arg-type]
+    policy = TextPolicy(annotations=annotations, abbreviations=abbreviations)
+    limits = QualityLimits(**gates)  # type: ignore[arg-type]
+    settings = _Settings(manifest, target.parent if target else None, labels, limits, policy)
     with tempfile.TemporaryDirectory() as folder:
         results = _Results(Path(folder) / "results.jsonl")
         results.write(_check_rows(settings, Engine(num_workers=num_workers)))
@@ -176,8 +184,8 @@ def _check_row(row: dict[str, Any], settings: _Settings, reader: AudioReader) ->
         audio = reader.read(str(path), offset if is_segment else None, length, None, settings.gates.max_duration)
     except AudioError as error:
         return error.reason, str(error)
-    text, measures = normalize_text(row["text"]), measure_audio(audio.samples, audio.source)
-    if fault := check_utterance(measures, text, settings.alphabet, settings.gates):
+    text, measures = normalize_text(row["text"], settings.policy), measure_audio(audio.samples, audio.source)
+    if fault := check_utterance(measures, text, settings.alphabet, settings.gates, settings.policy):
         return fault
     duration = measures.samples / SAMPLE_RATE_HZ
     fixed = {

@@ -15,12 +15,13 @@ from data_prep.audio.measures import measure_audio
 from data_prep.audio.reader import SAMPLE_RATE_HZ, AudioError, AudioReader, write_wav
 from data_prep.corpora import MalformedRow, Utterance
 from data_prep.manifest import write_jsonl
-from data_prep.selection.quality import Gates, check_utterance
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, normalize
+from data_prep.selection.quality import QualityLimits, check_utterance
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, normalize_text
 from data_prep.text.number_rules import NUMBERS_FINGERPRINT
+from data_prep.text.policy import TextPolicy
 
 # Part of every shard's key: raise it when the code here, in audio.py or in checks.py gives other results than before.
-SHARD_VERSION = 5
+SHARD_VERSION = 6
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,16 @@ class ShardSettings:
         gates: The limits of what is kept.
         channel: Which channel is used, see `data_prep.audio.channels.check_channel`.
         trim_silence: Whether silence at both ends is cut off.
-        numbers: `reject` or `verbalize`, see `data_prep.text.normalizer.normalize`.
+        policy: What is rewritten in a text and what is rejected.
     """
 
     output_dir: Path
     source: str
     alphabet: tuple[str, ...]
-    gates: Gates = field(default_factory=Gates)
+    gates: QualityLimits = field(default_factory=QualityLimits)
     channel: int | str | None = "auto"
     trim_silence: bool = False
-    numbers: str = "reject"
+    policy: TextPolicy = field(default_factory=TextPolicy)
 
     @property
     def shard_dir(self) -> Path:
@@ -103,7 +104,7 @@ def _make_key(shard: Shard) -> str:
     """Hash everything that a result depends on, the size and time of the audio files included."""
     settings = {**asdict(shard.settings), "output_dir": None}
     rows = [(type(row).__name__, asdict(row), _stat(row)) for row in shard.rows]
-    numbers = NUMBERS_FINGERPRINT if shard.settings.numbers == "verbalize" else None
+    numbers = NUMBERS_FINGERPRINT if shard.settings.policy.numbers == "verbalize" else None
     made_of = [SHARD_VERSION, NORMALIZER_FINGERPRINT, numbers, settings, rows, dict(shard.duplicates)]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
@@ -168,13 +169,13 @@ def _prepare_utterance(
     row: Utterance, settings: ShardSettings, reader: AudioReader
 ) -> dict[str, Any] | tuple[str, str]:
     """Return manifest row and measures, or (reason, detail). A broken file is an error whatever its text."""
-    text = normalize(row.text, settings.numbers).text
+    text = normalize_text(row.text, settings.policy)
     try:
         audio = reader.read(row.audio, row.offset, row.duration, row.row, settings.gates.max_duration)
     except AudioError as error:
         return error.reason, str(error)
     measures = measure_audio(audio.samples, audio.source)
-    if fault := check_utterance(measures, text, settings.alphabet, settings.gates):
+    if fault := check_utterance(measures, text, settings.alphabet, settings.gates, settings.policy):
         return fault
     name = row.audio
     if not audio.ready:

@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass
 from data_prep.audio.measures import AudioMeasures
 from data_prep.audio.reader import SAMPLE_RATE_HZ
 from data_prep.conv_frames import count_conv_frames, count_ctc_steps
-from data_prep.text.alphabet import describe_character, find_outside_alphabet
-from data_prep.text.devanagari import find_malformed
+from data_prep.text.policy import TextPolicy
+from data_prep.text.verdict import DEFAULT_POLICY, TEXT_REASONS, judge
 
 # What is broken in the corpus: the job's exit status says so.
 ERROR_REASONS = {
-    "malformed_row": "the row is no utterance",
+    "malformed_row": "the row is invalid",
     "missing_audio": "the audio file is not there",
     "unreadable_audio": "the audio file cannot be decoded",
     "truncated_audio": "the audio file ends before the length in its header",
-    "bad_segment": "the segment does not lie inside its recording",
+    "bad_segment": "the segment is not inside its recording",
     "missing_channel": "the recording lacks the channel that was chosen",
     "several_channels": "the recording has more than two channels and none was chosen",
     "cancelling_channels": "the channels have opposite phase: their average is close to silence",
@@ -32,9 +32,7 @@ POLICY_REASONS = {
     "silent_audio": "quieter than min_level",
     "clipped_audio": "more of it is clipped than max_clipped",
     "low_snr": "noisier than min_snr",
-    "empty_text": "no letter is left after normalisation",
-    "outside_alphabet": "characters that the model has no label for",
-    "malformed_text": "a mark where none can stand (बंसीे): the text is not as it was said",
+    **TEXT_REASONS,
     "ctc_infeasible": "more labels than the encoder gives frames: the loss would be infinite",
     "speaking_rate": "characters a second out of band: text and audio do not belong together",
     "duplicate_audio": "the same samples as an earlier utterance",
@@ -45,8 +43,8 @@ REASONS = {**ERROR_REASONS, **POLICY_REASONS}
 
 
 @dataclass(frozen=True)
-class Gates:
-    """Limits of what is kept; `None` switches a gate off. The keys of `conf/prepare_data.yaml` have the same names.
+class QualityLimits:
+    """Limits of what is kept; `None` switches a check off. The keys of `conf/prepare_data.yaml` have the same names.
 
     Attributes:
         min_duration: Shortest audio, in seconds.
@@ -71,8 +69,8 @@ class Gates:
             if isinstance(value, bool) or not isinstance(value, (int, float, type(None))) or value != value:
                 raise ValueError(f"{name}={value}: expected a number of {_UNITS[name]}")
         if self.min_duration is None or self.max_duration is None or not 0 <= self.min_duration < self.max_duration:
-            limits = f"min_duration={self.min_duration}, max_duration={self.max_duration}"
-            raise ValueError(f"{limits}: expected 0 ≤ minimum < maximum")
+            pair = f"min_duration={self.min_duration}, max_duration={self.max_duration}"
+            raise ValueError(f"{pair}: expected 0 ≤ minimum < maximum")
         if self.max_clipped is not None and not 0 <= self.max_clipped <= 1:
             raise ValueError(f"max_clipped={self.max_clipped}: expected a share from 0 to 1, or null")
         low, high = self.min_characters_per_second or 0, self.max_characters_per_second
@@ -94,26 +92,31 @@ _UNITS = {
 
 
 def check_utterance(
-    measures: AudioMeasures, text: str, alphabet: Collection[str], gates: Gates
+    measures: AudioMeasures,
+    text: str,
+    alphabet: Collection[str],
+    limits: QualityLimits,
+    policy: TextPolicy = DEFAULT_POLICY,
 ) -> tuple[str, str] | None:
-    """Find the first gate that an utterance fails, in the order audio, text, both together.
+    """Find the first check that an utterance fails, in the order audio, text, both together.
 
     Args:
-        measures: Of its audio.
-        text: Its text, normalised.
+        measures: The measures of its audio.
+        text: Its text, normalised with the same policy.
         alphabet: The allowed characters.
-        gates: The limits.
+        limits: The limits.
+        policy: What a text may hold beside the alphabet.
 
     Returns:
         (reason, detail), the reason a key of `REASONS`; `None` when it passes.
     """
     samples = measures.samples
     return (
-        check_duration(samples, gates.min_duration, gates.max_duration)
-        or check_signal(measures, gates)
-        or check_text(text, alphabet)
+        check_duration(samples, limits.min_duration, limits.max_duration)
+        or check_signal(measures, limits)
+        or check_text(text, alphabet, policy)
         or check_alignment(samples, text)
-        or check_speaking_rate(samples, text, gates)
+        or check_speaking_rate(samples, text, limits)
     )
 
 
@@ -129,15 +132,10 @@ def check_duration(samples: int, min_duration: float, max_duration: float) -> tu
     return None
 
 
-def check_text(text: str, alphabet: Collection[str]) -> tuple[str, str] | None:
-    """Check a normalised text's characters and their order; return (reason, detail) or `None` when it passes."""
-    if not text:
-        return "empty_text", "nothing is left after normalisation"
-    outside = find_outside_alphabet(text, alphabet)
-    if outside:
-        return "outside_alphabet", ", ".join(outside)
-    mark = find_malformed(text)
-    return ("malformed_text", f"{describe_character(mark)} cannot stand where it does") if mark else None
+def check_text(text: str, alphabet: Collection[str], policy: TextPolicy = DEFAULT_POLICY) -> tuple[str, str] | None:
+    """Judge a normalised text; return (reason, detail) or `None` when it passes. See `data_prep.text.verdict.judge`."""
+    fault = judge(text, alphabet, policy)
+    return (fault.reason, fault.detail) if fault else None
 
 
 def check_alignment(samples: int, text: str) -> tuple[str, str] | None:
@@ -148,25 +146,25 @@ def check_alignment(samples: int, text: str) -> tuple[str, str] | None:
     return None
 
 
-def check_signal(measures: AudioMeasures, gates: Gates) -> tuple[str, str] | None:
+def check_signal(measures: AudioMeasures, limits: QualityLimits) -> tuple[str, str] | None:
     """Check soundness, level, clipping and noise; return (reason, detail) or `None` when it passes."""
     if measures.not_finite:
         return "not_finite_audio", f"{measures.not_finite} samples are NaN or infinite"
-    if gates.min_level is not None and measures.level_db < gates.min_level:
+    if limits.min_level is not None and measures.level_db < limits.min_level:
         level = "every sample is 0" if math.isinf(measures.level_db) else f"{measures.level_db:.1f} dBFS"
-        return "silent_audio", f"{level}, min_level is {gates.min_level:g} dBFS"
-    if gates.max_clipped is not None and measures.clipped > gates.max_clipped:
-        return "clipped_audio", f"{measures.clipped:.2%} of the samples, max_clipped is {gates.max_clipped:.2%}"
-    if gates.min_snr is not None and measures.snr_db is not None and measures.snr_db < gates.min_snr:
-        return "low_snr", f"about {measures.snr_db:.1f} dB, min_snr is {gates.min_snr:g} dB"
+        return "silent_audio", f"{level}, min_level is {limits.min_level:g} dBFS"
+    if limits.max_clipped is not None and measures.clipped > limits.max_clipped:
+        return "clipped_audio", f"{measures.clipped:.2%} of the samples, max_clipped is {limits.max_clipped:.2%}"
+    if limits.min_snr is not None and measures.snr_db is not None and measures.snr_db < limits.min_snr:
+        return "low_snr", f"about {measures.snr_db:.1f} dB, min_snr is {limits.min_snr:g} dB"
     return None
 
 
-def check_speaking_rate(samples: int, text: str, gates: Gates) -> tuple[str, str] | None:
+def check_speaking_rate(samples: int, text: str, limits: QualityLimits) -> tuple[str, str] | None:
     """Check the characters per second of 16 kHz audio; return (reason, detail) or `None` when it passes."""
     rate = len(text) * SAMPLE_RATE_HZ / samples if samples else 0.0
-    low, high = gates.min_characters_per_second, gates.max_characters_per_second
+    low, high = limits.min_characters_per_second, limits.max_characters_per_second
     if (low is not None and rate < low) or (high is not None and rate > high):
-        limits = f"{'–' if low is None else f'{low:g}'} to {'–' if high is None else f'{high:g}'}"
-        return "speaking_rate", f"{rate:.1f} characters a second, expected {limits}"
+        band = f"{'–' if low is None else f'{low:g}'} to {'–' if high is None else f'{high:g}'}"
+        return "speaking_rate", f"{rate:.1f} characters a second, expected {band}"
     return None

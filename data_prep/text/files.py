@@ -14,19 +14,20 @@ from data_prep.lines import check_text_file, number_chunks
 from data_prep.manifest import write_jsonl
 from data_prep.progress import ProgressBar
 from data_prep.text.alphabet import load_alphabet
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, RULE_NAMES, check_policies, normalize
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, RULE_NAMES, trace_rules
 from data_prep.text.number_rules import NUMBERS_FINGERPRINT
+from data_prep.text.policy import TextPolicy
+from data_prep.text.verdict import DEFAULT_POLICY, judge
 
 CHUNK_LINES = 500
 NOT_UTF8 = "not_utf8"
 
 
 @dataclass(frozen=True)
-class Policies:
-    """What is done to every line; see `data_prep.text.normalizer.normalize`."""
+class _LineRules:
+    """What is done to every line."""
 
-    numbers: str
-    latin: str
+    policy: TextPolicy
     alphabet: frozenset[str]
     explain: bool
 
@@ -59,8 +60,7 @@ def normalize_file(
     output_path: str | Path,
     rejected_path: str | Path,
     *,
-    numbers: str = "reject",
-    latin: str = "reject",
+    policy: TextPolicy = DEFAULT_POLICY,
     alphabet: str | Path | None = None,
     num_workers: int | None = None,
     explain: Callable[[str], object] | None = None,
@@ -72,8 +72,7 @@ def normalize_file(
         output_path: As many lines; a rejected line is an empty one. Appears complete or not at all.
         rejected_path: JSON lines: line (from 1), reason, offending (characters by code point and name), text,
             normalized. Appears complete or not at all.
-        numbers: `reject`, `verbalize` or `keep`, see `data_prep.text.normalizer.normalize`.
-        latin: `reject` or `keep`.
+        policy: What is rewritten and what is rejected.
         alphabet: Alphabet file; `None` is the Hindi one.
         num_workers: Processes; `None` is one a core. The output does not depend on it.
         explain: Called with a text for every line that is not kept as it was: what each rule changed.
@@ -83,16 +82,15 @@ def normalize_file(
 
     Raises:
         FileNotFoundError: There is no such input or alphabet.
-        ValueError: A policy is unknown, two paths are the same, or the input is not a text file.
+        ValueError: Two paths are the same, or the input is not a text file.
         OSError: The output cannot be written.
     """
     started = time.monotonic()
     source, output, rejected = (Path(path).expanduser() for path in (input_path, output_path, rejected_path))
-    check_policies(numbers, latin)
     _check_paths(source, output, rejected)
     labels = frozenset(load_alphabet(Path(alphabet).expanduser() if alphabet else None))
     engine, total = Engine(num_workers=num_workers), FileReport()
-    work = partial(_normalize_chunk, Policies(numbers, latin, labels, explain is not None))
+    work = partial(_normalize_chunk, _LineRules(policy, labels, explain is not None))
     with open_atomic(output) as out:
 
         def write_texts() -> Iterator[dict[str, Any]]:
@@ -138,33 +136,35 @@ def _read_chunks(source: Path) -> Iterator[tuple[int, list[bytes]]]:
         yield from number_chunks(lines, CHUNK_LINES)
 
 
-def _normalize_chunk(policies: Policies, task: tuple[int, list[bytes]]) -> _Chunk:
+def _normalize_chunk(rules: _LineRules, task: tuple[int, list[bytes]]) -> _Chunk:
     first, lines = task
     chunk = _Chunk(sum(map(len, lines)), FileReport(lines=len(lines)))
     for number, line in enumerate(lines, first):
-        _normalize_line(policies, number, line.rstrip(b"\r\n"), chunk)
+        _normalize_line(rules, number, line.rstrip(b"\r\n"), chunk)
     return chunk
 
 
-def _normalize_line(policies: Policies, number: int, line: bytes, chunk: _Chunk) -> None:
+def _normalize_line(rules: _LineRules, number: int, line: bytes, chunk: _Chunk) -> None:
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         fault = f"byte 0x{line[error.start]:02X} at position {error.start + 1}"
         _reject(chunk, number, NOT_UTF8, (fault,), line.decode("utf-8", "replace"), "")
         return
-    normalized = normalize(text, policies.numbers, policies.latin, policies.alphabet)
-    chunk.report.rules.update({change.rule for change in normalized.changes})
-    if policies.explain and (normalized.changes or normalized.reason):
-        steps = [f"  {change.rule}: {change.before!r} → {change.after!r}" for change in normalized.changes]
-        steps += [f"  rejected, {normalized.reason}: {', '.join(normalized.offending)}"] if normalized.reason else []
+    normalized, changes = trace_rules(text, rules.policy)
+    # A line that was blank to begin with is fit, and stays empty.
+    fault = judge(normalized, rules.alphabet, rules.policy) if text.strip() else None
+    chunk.report.rules.update({change.rule for change in changes})
+    if rules.explain and (changes or fault):
+        steps = [f"  {change.rule}: {change.before!r} → {change.after!r}" for change in changes]
+        steps += [f"  rejected, {fault.reason}: {', '.join(fault.offending)}"] if fault else []
         chunk.explanations.append("\n".join([f"line {number}", *steps]))
-    if normalized.reason:
-        _reject(chunk, number, normalized.reason, normalized.offending, text, normalized.text)
+    if fault:
+        _reject(chunk, number, fault.reason, fault.offending, text, normalized)
         return
-    chunk.texts.append(normalized.text)
-    chunk.report.kept += bool(normalized.text)
-    chunk.report.blank += not normalized.text
+    chunk.texts.append(normalized)
+    chunk.report.kept += bool(normalized)
+    chunk.report.blank += not normalized
 
 
 def _reject(chunk: _Chunk, number: int, reason: str, offending: tuple[str, ...], text: str, normalized: str) -> None:

@@ -14,7 +14,7 @@ from nemo.collections.asr.parts.context_biasing.context_graph_universal import C
 from omegaconf import DictConfig
 
 from data_prep.text.alphabet import find_outside_alphabet
-from data_prep.text.normalizer import normalize
+from data_prep.text.normalizer import normalize_text
 
 # Of the tree's score, in natural logs for each character. On 20 names that a 6-gram never saw, in 40 sentences by an
 # unseen synthesised voice, 0 finds 3, 0.3 finds 21, 0.5 finds 28, 1.0 finds 33 and 2.0 finds 35 of 40, while the WER of
@@ -59,7 +59,7 @@ def read_phrases(path: Path, labels: Sequence[str]) -> list[Phrase]:
 
 def _read_phrase(line: str, where: str, alphabet: frozenset[str]) -> Phrase:
     written, _, weight = line.partition("\t")
-    text = normalize(written).text
+    text = normalize_text(written)
     outside = find_outside_alphabet(text, alphabet)
     if outside or not text:
         found = ", ".join(outside) or "nothing that is spoken"

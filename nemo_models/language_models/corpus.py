@@ -19,7 +19,10 @@ from data_prep.lines import GZIP_START, check_text_file, number_chunks
 from data_prep.progress import ProgressBar
 from data_prep.selection.leak_index import LeakIndex, Passage
 from data_prep.selection.leaks import read_passages
-from data_prep.text.normalizer import find_outside_alphabet, normalize
+from data_prep.text.alphabet import find_outside_alphabet
+from data_prep.text.normalizer import normalize_text
+from data_prep.text.policy import TextPolicy
+from data_prep.text.verdict import DEFAULT_POLICY
 
 LEAK_POLICIES = ("refuse", "drop", "allow")
 _CHUNK_LINES = 2000  # that one process normalises at a time
@@ -56,12 +59,12 @@ class LineRules:
 
     Attributes:
         labels: Characters that a usable line consists of.
-        numbers: `reject` lines with numbers, or `verbalize` them, see `data_prep.text.normalizer.normalize`.
+        policy: What is rewritten in a line and what rejects it.
         num_workers: Processes; `None` is one a core.
     """
 
     labels: frozenset[str]
-    numbers: str = "reject"
+    policy: TextPolicy = DEFAULT_POLICY
     num_workers: int | None = None
 
 
@@ -123,7 +126,7 @@ class HeldOut:
 class LeakWatch:
     """Looks for evaluation sentences in text that passes by, and keeps where they were."""
 
-    def __init__(self, manifests: Sequence[Path], numbers: str) -> None:
+    def __init__(self, manifests: Sequence[Path], policy: TextPolicy) -> None:
         """Read what the model will be evaluated on.
 
         Raises:
@@ -131,7 +134,7 @@ class LeakWatch:
             ValueError: A manifest is broken.
         """
         passages = (passage for manifest in manifests for passage in read_passages(manifest))
-        self._index = LeakIndex((Passage(normalize(p.text, numbers).text, p.where) for p in passages), normalized=True)
+        self._index = LeakIndex((Passage(normalize_text(p.text, policy), p.where) for p in passages), normalized=True)
         self._recent: deque[tuple[int, str, int]] = deque(maxlen=1000)  # lines that a sentence could be spread over
         self.found: dict[int, str] = {}  # number of the line → file:line
 
@@ -245,7 +248,7 @@ def _normalize_chunk(rules: LineRules, task: tuple[Path, int, list[bytes]]) -> t
     lines, counts = [], TextCounts(lines=len(raw_lines))
     for number, raw in enumerate(raw_lines, first):
         try:
-            line = normalize(raw.decode("utf-8"), rules.numbers).text
+            line = normalize_text(raw.decode("utf-8"), rules.policy)
         except UnicodeDecodeError:
             counts.left_out += 1
             counts.reasons["not UTF-8"] += 1

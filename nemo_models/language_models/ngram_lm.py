@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from data_prep.manifest import write_json
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, check_policies
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
+from data_prep.text.policy import TextPolicy
 from nemo_models.language_models.arpa import BackoffModel, read_arpa, write_arpa
 from nemo_models.language_models.corpus import LEAK_POLICIES, HeldOut, LeakWatch, LineRules, TextCounts, prepare_text
 from nemo_models.language_models.estimation import Estimator, find_lmplz
@@ -67,6 +68,8 @@ def train_ngram_lm(
     memory: str = "1G",
     numbers: str = "reject",
     *,
+    annotations: str = "reject",
+    abbreviations: str = "expand",
     kind: str = "token",
     in_domain: Sequence[Path] = (),
     held_out: Path | float | None = None,
@@ -85,7 +88,9 @@ def train_ngram_lm(
         prune: For each order, drop n-grams seen that often or less (`0 0 1`: trigrams and longer seen once); the last
             value holds for the remaining orders. Empty: keep all.
         memory: What `lmplz` may use for sorting before it goes to disk, as it writes it (`500M`, `1G`, `50%`).
-        numbers: `reject` lines with numbers, or `verbalize` them, see `data_prep.text.normalizer.normalize`.
+        numbers: `reject` lines with numbers, or `verbalize` them, see `data_prep.text.policy.TextPolicy`.
+        annotations: `reject` lines with notes such as [हँसी], `strip` the notes, or `keep` their words.
+        abbreviations: `expand` those with one reading, `reject` lines with any, or `keep` them without their dots.
         kind: `token`: of characters, for `beam_batch`; `word`: for pyctcdecode.
         in_domain: Text like what will be recognised: a model of its own, mixed with that of `texts` by the weights that
             predict the held-out text best.
@@ -108,11 +113,11 @@ def train_ngram_lm(
     sides = {"in_domain": list(in_domain), "text": list(texts)} if in_domain else {"text": list(texts)}
     _check_arguments([*texts, *in_domain], labels, output, order, prune)
     _check_choices(kind, output, leaks, bool(in_domain), held_out)
-    check_policies(numbers, latin="reject")
+    policy = TextPolicy(numbers, annotations=annotations, abbreviations=abbreviations)
     find_lmplz()
-    rules = LineRules(frozenset(labels), numbers, num_workers)
+    rules = LineRules(frozenset(labels), policy, num_workers)
     held = HeldOut(held_out, rules)
-    watch = LeakWatch(check_against, numbers) if check_against and leaks != "allow" else None
+    watch = LeakWatch(check_against, policy) if check_against and leaks != "allow" else None
     estimator = Estimator(order, tuple(prune), memory, tuple(labels) if kind == "token" else None, deduplicate)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as name:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from indicnlp.normalize.indic_normalize import IndicNormalizerFactory
 
-from data_prep.text.normalizer import normalize, normalize_text
+from data_prep.text.normalizer import normalize_text
+from data_prep.text.policy import TextPolicy
+from data_prep.text.verdict import DEFAULT_POLICY, judge
 
 DIGIT = re.compile(r"\d")
 ROUNDS = 3
@@ -38,7 +40,7 @@ def main() -> None:
     functions: dict[str, Callable[[str], object]] = {
         "indic-nlp alone": IndicNormalizerFactory().get_normalizer("hi").normalize,
         "normalize_text": normalize_text,
-        "normalize (with the verdict)": normalize,
+        "with policy and verdict": lambda line: judge(normalize_text(line, DEFAULT_POLICY)),
     }
     seconds = {name: [time_lines(function, plain)] for name, function in functions.items()}
     for _ in range(ROUNDS - 1):
@@ -50,11 +52,12 @@ def main() -> None:
         ratio = best["indic-nlp alone"] / time_s
         print(f"{name:<30} {len(plain) / time_s:>9.0f} lines/s   {ratio:.2f} x indic-nlp's speed")
     if arguments.numbers:
+        verbalize = TextPolicy(numbers="verbalize")
         digits = [line for line in lines if DIGIT.search(line)]
-        loading = time_lines(lambda line: normalize(line, numbers="verbalize"), ["1/2"])
+        loading = time_lines(lambda line: judge(normalize_text(line, verbalize), policy=verbalize), ["1/2"])
         print(f"{len(digits)} lines with digits; grammars loaded in {loading:.1f} s")
         for name in ("cold", "warm"):
-            time_s = time_lines(lambda line: normalize(line, numbers="verbalize"), digits)
+            time_s = time_lines(lambda line: judge(normalize_text(line, verbalize), policy=verbalize), digits)
             print(f"{f'numbers said, {name}':<30} {len(digits) / time_s:>9.0f} lines/s")
 
 

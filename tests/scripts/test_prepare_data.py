@@ -163,7 +163,8 @@ def test_real_recordings(shared_data, prepare_command, tmp_path, corpus, rows, s
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))
     assert report["in"] == rows == report["kept"] + report["rejected"]
-    assert set(report["rejected_by_reason"]) <= {"outside_alphabet", "malformed_text"} and report["kept"] >= 0.9 * rows
+    unfit = {"numbers", "latin", "abbreviation", "outside_alphabet", "malformed_text"}
+    assert set(report["rejected_by_reason"]) <= unfit and report["kept"] >= 0.9 * rows
     assert report["audio"]["converted"] == 0 and report["speakers_in_several_splits"] == []
     stated = {(folder / row[0]).resolve(): float(row[1]) for row in (line.split("\t") for line in lines)}
     for split in ("train", "dev", "test"):

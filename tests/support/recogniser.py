@@ -14,7 +14,7 @@ import torch
 
 from data_prep.synthesis.voices import parse_voice, speak
 from data_prep.text.alphabet import load_alphabet
-from data_prep.text.normalizer import normalize
+from data_prep.text.normalizer import normalize_text
 from project import ROOT
 
 SAMPLE_RATE_HZ = 16000
@@ -25,7 +25,7 @@ UPDATES = 80  # of the head alone; some 10 s on a core
 def read_sentences(part: str, count: int) -> list[str]:
     """The first sentences of the demo's `train`, `dev` or `test` text; the embedded checkpoint never met them."""
     lines = (ROOT / "scripts" / "demo_data" / f"{part}.txt").read_text(encoding="utf-8").splitlines()
-    return [normalize(line).text for line in lines[:count]]
+    return [normalize_text(line) for line in lines[:count]]
 
 
 def synthesize(voice: str, sentences: Sequence[str], folder: Path) -> list[np.ndarray]:

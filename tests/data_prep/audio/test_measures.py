@@ -105,9 +105,9 @@ def test_clipping_and_nan_are_seen_before_conversion():
 
 
 def test_real_recordings_pass_the_default_gates(shared_data):
-    from data_prep.selection.quality import Gates, check_signal
+    from data_prep.selection.quality import QualityLimits, check_signal
 
     paths = sorted((shared_data / "mucs_hindi/audio").glob("*.wav"))
     paths += sorted((shared_data / "air_hindi/audio").rglob("*.flac"))[::7]
-    faults = [check_signal(measure_audio(soundfile.read(path, dtype="int16")[0]), Gates()) for path in paths]
+    faults = [check_signal(measure_audio(soundfile.read(path, dtype="int16")[0]), QualityLimits()) for path in paths]
     assert len(paths) > 100 and not any(faults)

@@ -87,7 +87,7 @@ def test_the_page_holds_the_account_and_is_self_contained(prepared):
         "silent_audio",
         "clipped_audio",
         "duplicate_audio",
-        "outside_alphabet",
+        "annotation",
     }
     assert set(report["rejected_by_reason"]) == reasons
     for reason in reasons:

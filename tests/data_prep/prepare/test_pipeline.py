@@ -41,11 +41,11 @@ def test_all_rows_are_accounted_for_in_order(make_corpus, write_audio, tmp_path)
     report = prepare(make_corpus(rows), tmp_path / "out")
     assert report == json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))
     assert (report["in"], report["kept"], report["rejected"]) == (34, 29, 5)
-    expected = {"malformed_row": 1, "unreadable_audio": 1, "duplicate_path": 2, "outside_alphabet": 1}
+    expected = {"malformed_row": 1, "unreadable_audio": 1, "duplicate_path": 2, "numbers": 1}
     assert report["rejected_by_reason"] == expected and report["rejected_as_error"] == 2
     assert report["audio"] == {"referenced": 27, "converted": 2}
     rejected = [json.loads(line) for line in (tmp_path / "out/rejected.jsonl").read_text(encoding="utf-8").splitlines()]
-    reasons = ["unreadable_audio", "duplicate_path", "duplicate_path", "malformed_row", "outside_alphabet"]
+    reasons = ["unreadable_audio", "duplicate_path", "duplicate_path", "malformed_row", "numbers"]
     assert [(row["line"], row["reason"]) for row in rejected] == list(zip([5, 32, 33, 34, 35], reasons, strict=True))
     assert rejected[1]["detail"] == "first listed in line 2"
     manifests = {split: read_manifest(tmp_path / f"out/{split}_manifest.json") for split in ("train", "dev", "test")}
@@ -64,7 +64,7 @@ def test_numbers_are_said_where_that_is_asked_for(make_corpus, tmp_path):
     everything = {"splits": {"train": 1.0}}
     assert prepare(folder, tmp_path / "out", **everything)["kept"] == 1
     report = prepare(folder, tmp_path / "out", numbers="verbalize", **everything)
-    assert report["rejected_by_reason"] == {"malformed_text": 1, "outside_alphabet": 1}
+    assert report["rejected_by_reason"] == {"numbers": 1, "malformed_text": 1}
     rows = read_manifest(tmp_path / "out/train_manifest.json")
     assert [row["text"] for row in rows] == ["सत्तरवीं कड़ी", "दस दिन", "कमल"]
     with pytest.raises(ValueError, match="numbers=keep: expected reject or verbalize"):
@@ -190,7 +190,7 @@ def test_a_killed_worker_is_told_and_no_process_is_left(make_corpus, tmp_path, m
     folder = make_corpus(ROWS)
     with monkeypatch.context() as patch:  # workers are forked: they run what is patched here
         patch.setattr(
-            "data_prep.prepare.work_units.normalize", lambda text, numbers: os.kill(os.getpid(), signal.SIGKILL)
+            "data_prep.prepare.work_units.normalize_text", lambda text, policy: os.kill(os.getpid(), signal.SIGKILL)
         )
         with pytest.raises(OSError, match="a worker process was killed"):
             prepare(folder, tmp_path / "out", num_workers=2)

@@ -6,7 +6,7 @@ import pytest
 
 from data_prep.corpora import MalformedRow, Utterance
 from data_prep.prepare.work_units import Shard, ShardSettings, process_shard, read_shard
-from data_prep.selection.quality import Gates
+from data_prep.selection.quality import QualityLimits
 from data_prep.text.alphabet import load_alphabet
 
 
@@ -14,7 +14,7 @@ from data_prep.text.alphabet import load_alphabet
 def make_shard(tmp_path: Path) -> Callable[..., Shard]:
     def make(*paths: str, text: str = "नमस्ते", duplicates: dict[int, str] | None = None, **settings: float) -> Shard:
         rows = [Utterance("t.tsv", line, path, str(tmp_path / path), text, "s") for line, path in enumerate(paths, 2)]
-        gates = Gates(**{"min_duration": 0.5, "max_duration": 3.0, **settings})
+        gates = QualityLimits(**{"min_duration": 0.5, "max_duration": 3.0, **settings})
         return Shard(
             0, rows, duplicates or {}, ShardSettings(tmp_path / "out", "corpus", tuple(load_alphabet()), gates)
         )
@@ -71,7 +71,7 @@ def test_every_reason_is_given(tmp_path, write_audio, make_shard):
     ("text", "reason", "detail"),
     [
         ("।", "empty_text", "nothing is left"),
-        ("70वीं", "outside_alphabet", "U+0037 DIGIT SEVEN, U+0030 DIGIT ZERO"),
+        ("70वीं", "numbers", "U+0037 DIGIT SEVEN, U+0030 DIGIT ZERO"),
         ("क" * 25, "ctc_infeasible", "48 encoder frames, 49 needed"),
     ],
 )

@@ -11,7 +11,8 @@ import pytest
 from data_prep.text import files as text_files
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.files import FileReport, format_report, normalize_file
-from data_prep.text.normalizer import RULE_NAMES, normalize, normalize_text
+from data_prep.text.normalizer import RULE_NAMES, normalize_text, trace_rules
+from data_prep.text.policy import TextPolicy
 from project import ROOT
 
 LINES = ["अाज बारिश हुई।", "", "10 लोग आए", "यह test है", "राज ा", "...", "२५% सही", "हाँ 😀 ठीक है", "௧ रुपया"]
@@ -43,7 +44,7 @@ def test_line_in_line_out(paths):
     assert [(row["line"], row["reason"]) for row in rejected] == [
         (3, "numbers"),
         (4, "latin"),
-        (5, "malformed"),
+        (5, "malformed_text"),
         (6, "empty_text"),
         (7, "numbers"),
         (9, "numbers"),
@@ -56,15 +57,15 @@ def test_line_in_line_out(paths):
         "normalized": "10 लोग आए",
     }
     assert (report.lines, report.kept, report.blank) == (9, 2, 1)
-    assert report.rejected == {"numbers": 3, "latin": 1, "malformed": 1, "empty_text": 1}
-    changes = [{change.rule for change in normalize(line).changes} for line in LINES]
+    assert report.rejected == {"numbers": 3, "latin": 1, "malformed_text": 1, "empty_text": 1}
+    changes = [{change.rule for change in trace_rules(line, TextPolicy())[1]} for line in LINES]
     assert report.rules == Counter(rule for rules in changes for rule in rules)
 
 
 def test_numbers_are_said_where_that_is_asked_for(paths):
     pytest.importorskip("nemo_text_processing", reason="the extra [numbers] is not installed")
     write(paths, "\n".join(LINES))
-    report = normalize_file(**paths, numbers="verbalize", num_workers=1)
+    report = normalize_file(**paths, policy=TextPolicy("verbalize"), num_workers=1)
     texts = paths["output_path"].read_text(encoding="utf-8").split("\n")
     assert texts[2] == "दस लोग आए" and texts[6] == "पच्चीस प्रतिशत सही" and len(texts) == len(LINES) + 1
     assert report.rules["plain_number"] == 1 and report.rules["percent"] == 1
@@ -73,10 +74,10 @@ def test_numbers_are_said_where_that_is_asked_for(paths):
 
 def test_what_is_kept(paths):
     write(paths, "\n".join(LINES))
-    report = normalize_file(**paths, numbers="keep", latin="keep", num_workers=1)
+    report = normalize_file(**paths, policy=TextPolicy("keep", "keep"), num_workers=1)
     texts = paths["output_path"].read_text(encoding="utf-8").split("\n")
     assert texts[2] == "10 लोग आए" and texts[3] == "यह test है" and texts[6] == "२५% सही"
-    assert report.rejected == {"malformed": 1, "empty_text": 1}
+    assert report.rejected == {"malformed_text": 1, "empty_text": 1}
 
 
 def test_only_a_line_feed_ends_a_line(paths):
@@ -117,7 +118,7 @@ def test_a_failure_leaves_what_was_there(paths, monkeypatch):
     write(paths, "क")
     normalize_file(**paths, num_workers=1)
     before = {name: path.read_bytes() for name, path in paths.items() if name != "input_path"}
-    monkeypatch.setattr(text_files, "normalize", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(text_files, "trace_rules", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         normalize_file(**paths, num_workers=1)
     assert before == {name: path.read_bytes() for name, path in paths.items() if name != "input_path"}
@@ -154,9 +155,9 @@ def test_every_real_line_is_accounted_for(shared_data: Path, paths):
     for number, (line, text) in enumerate(zip(lines, texts, strict=True), 1):
         if number in rejected:
             assert text == "" and rejected[number]["text"] == line.rstrip("\r")
-            assert rejected[number]["normalized"] == normalize_text(line)
+            assert rejected[number]["normalized"] == normalize_text(line, TextPolicy())
         else:
-            assert text == normalize_text(line) and not set(text) - set(load_alphabet())
+            assert text == normalize_text(line, TextPolicy()) and not set(text) - set(load_alphabet())
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -183,8 +184,8 @@ def test_the_job(paths):
         ("\ufeffक".encode("utf-16"), [], "error: {input}: found UTF-16, expected a text file in UTF-8"),
         (b"\x1f\x8b\x08\x00", [], "error: {input}: found gzip, expected a text file in UTF-8"),
         (b"", ["output={input}"], "error: input={input}, output={input}, rejected="),
-        (b"", ["numbers=spell"], "error: numbers=spell: unknown policy; choose one of: reject, verbalize, keep"),
-        (b"", ["latin=transliterate"], "error: latin=transliterate: no maintained library"),
+        (b"", ["numbers=spell"], "error: numbers=spell: expected one of reject, verbalize, keep"),
+        (b"", ["latin=transliterate"], "error: latin=transliterate: expected reject or keep; no maintained library"),
         (b"", ["num_workers=0"], "error: num_workers=0: expected a whole number, 1 or more, or null"),
         (b"", ["alphabet=/absent"], "error: /absent: no such alphabet file"),
     ],

@@ -1,0 +1,59 @@
+"""What is done with the parts of a text that have more than one treatment: one value for every reader and every job."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from data_prep.arguments import require_choice
+from data_prep.text.grammars import check_grammars
+
+NUMBER_POLICIES = ("reject", "verbalize", "keep")
+LATIN_POLICIES = ("reject", "keep")
+ANNOTATION_POLICIES = ("reject", "strip", "keep")
+ABBREVIATION_POLICIES = ("expand", "reject", "keep")
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "numbers": NUMBER_POLICIES,
+    "latin": LATIN_POLICIES,
+    "annotations": ANNOTATION_POLICIES,
+    "abbreviations": ABBREVIATION_POLICIES,
+}
+
+
+@dataclass(frozen=True)
+class TextPolicy:
+    """What `normalize_text` rewrites and what `judge` rejects.
+
+    Attributes:
+        numbers: `reject` a text with digits or signs that are read aloud; `verbalize`: write numbers in words, reject
+            those with more than one reading; `keep` digits and signs.
+        latin: `reject` a text with Latin letters, or `keep` them.
+        annotations: `reject` a text with notes that nobody speaks ([हँसी], <noise>, SIL); `strip` the notes; `keep`
+            their words as if they were spoken. `data_prep.text.annotations` lists the patterns.
+        abbreviations: `expand` those with one reading (डॉ. → डॉक्टर) and reject the others; `reject` all; `keep` them
+            without their dots. `data_prep.text.abbreviations` lists them.
+
+    Raises:
+        ValueError: A policy is unknown, or `numbers` is `verbalize` and its library is not installed.
+    """
+
+    numbers: str = "reject"
+    latin: str = "reject"
+    annotations: str = "reject"
+    abbreviations: str = "expand"
+
+    def __post_init__(self) -> None:
+        if self.latin == "transliterate":
+            raise ValueError(
+                "latin=transliterate: expected reject or keep; no maintained library writes English words in "
+                "Devanagari without a neural model, so write them in Devanagari first"
+            )
+        for key, choices in _CHOICES.items():
+            require_choice(key, getattr(self, key), choices)
+        if self.numbers == "verbalize":
+            _check_grammars()
+
+
+_check_grammars = cache(check_grammars)
+
+# Rewrites and rejects nothing beyond the alphabet: punctuation goes, everything else stays.
+AS_WRITTEN = TextPolicy(numbers="keep", latin="keep", annotations="keep", abbreviations="keep")
