@@ -25,9 +25,9 @@ from nemo_models.decoding.lm_bundle import LM_KEY, is_bundled, register_language
 from nemo_models.decoding.strategy import mask_log_probs
 from nemo_models.layers.fsdp import gathered_state_dict, is_sharded, shard
 from nemo_models.layers.lora import updates_merged_in_state_dict
-from nemo_models.optimization.parameter_groups import spare_from_weight_decay
+from nemo_models.optimization.parameter_groups import exclude_from_weight_decay
 from nemo_models.training_data.augmentation import augment_lhotse_loader
-from nemo_models.training_data.stream import TrainingStream, settle_lhotse
+from nemo_models.training_data.stream import TrainingStream, set_lhotse_defaults
 
 
 class XLSRCTCModel(EncDecCTCModel):
@@ -123,7 +123,7 @@ class XLSRCTCModel(EncDecCTCModel):
     def setup_optimizer_param_groups(self) -> None:
         """As NeMo's (`cfg.optim_param_groups`), with norms and biases spared from weight decay."""
         super().setup_optimizer_param_groups()
-        self._optimizer_param_groups: Any = spare_from_weight_decay(self._optimizer_param_groups)
+        self._optimizer_param_groups: Any = exclude_from_weight_decay(self._optimizer_param_groups)
 
     def configure_gradient_clipping(
         self,
@@ -143,7 +143,7 @@ class XLSRCTCModel(EncDecCTCModel):
         """As NeMo's, but Lhotse's batches are an endless `TrainingStream` that a resumed run can take up anywhere."""
         if isinstance(train_data_config, dict):
             train_data_config = OmegaConf.create(train_data_config)
-        settle_lhotse(train_data_config, self.global_rank)
+        set_lhotse_defaults(train_data_config, self.global_rank)
         super().setup_training_data(train_data_config)
         loader = getattr(self, "_train_dl", None)
         if train_data_config.get("use_lhotse") and loader is not None:

@@ -50,7 +50,7 @@ def list_steps() -> list[Step]:
     train, dev, test = (step.result for step in prepared)
     imported = OUT / "xlsr_tiny.nemo"
     fine_tune = (
-        *("--config-name", "xlsr_tiny_hi", f"init_from_xlsr={imported}", f"exp_manager.exp_dir={OUT / 'exp'}"),
+        *("--config-name", "xlsr_tiny_hi", f"init_from_checkpoint={imported}", f"exp_manager.exp_dir={OUT / 'exp'}"),
         *(f"model.train_ds.manifest_filepath={train}", f"model.validation_ds.manifest_filepath={dev}"),
     )
     checkpoint = ("checkpoint=nemo_models/xlsr_tiny_hi", f"output={imported}")

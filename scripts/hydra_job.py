@@ -4,13 +4,13 @@ import difflib
 import inspect
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
@@ -26,6 +26,7 @@ def hydra_job(
     nemo: bool = False,
     open_keys: Sequence[str] = (),
     after_interrupt: str = "run the same command again to continue with what is not done yet",
+    renamed: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[[DictConfig], int | None]], Callable[[], None]]:
     """Turn `main(cfg) -> exit status` into a command-line job.
 
@@ -39,13 +40,17 @@ def hydra_job(
         nemo: True to start through NeMo's `hydra_runner`, as NeMo's training scripts do.
         open_keys: Groups of arguments that accept keys which the YAML does not list; the job checks these itself.
         after_interrupt: What the user should know after Ctrl-C, printed behind "interrupted; ".
+        renamed: Old name of an argument to its new name; the old one still works, and a note names the new one.
 
     Returns:
         A decorator; the decorated function takes no argument and reads `sys.argv`.
     """
 
+    renamed = renamed or {}
+
     def decorate(main: Callable[[DictConfig], int | None]) -> Callable[[], None]:
         def run(cfg: DictConfig) -> None:
+            _rename_keys(cfg, renamed)
             missing = sorted(OmegaConf.missing_keys(cfg))
             if missing:
                 _fail(f"missing {' '.join(f'{key}=…' for key in missing)} (see: python {sys.argv[0]} --help)")
@@ -63,7 +68,7 @@ def hydra_job(
                 sys.exit(INTERRUPTED)
 
         def begin() -> None:
-            sys.argv[1:] = [_open(argument, open_keys) for argument in sys.argv[1:]]
+            sys.argv[1:] = [_open(_rename_argument(argument, renamed), open_keys) for argument in sys.argv[1:]]
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print_help(_chosen_config(config_name), inspect.getmodule(main).__doc__ or "")
                 return
@@ -82,10 +87,16 @@ def hydra_job(
 
 
 def print_help(config_name: str, description: str) -> None:
-    """Print what a job does, its usage, and its configuration file with every key's comment."""
-    keys = [line for line in _config_lines(config_name) if not line.startswith(("defaults:", "# @package"))]
-    print(f"{description.strip()}\n\nusage: python {sys.argv[0]} key=value …   (??? = required)\n")
-    print("\n".join(keys).strip())
+    """Print what a job does, its usage, and its configuration with every key's comment.
+
+    A configuration that builds on other files is printed with these files, in their order: later values win.
+    """
+    print(f"{description.strip()}\n\nusage: python {sys.argv[0]} key=value …   (??? = required)")
+    files = list(_config_files(config_name))
+    for name in files:
+        title = f"\n# ---- conf/{name}.yaml ----" if len(files) > 1 else ""
+        lines = [line for line in _config_lines(name) if not line.startswith(("defaults:", "# @package"))]
+        print(f"{title}\n" + "\n".join(lines).strip())
 
 
 def check_arguments(config_name: str, arguments: Sequence[str]) -> None:
@@ -145,6 +156,27 @@ def _open(argument: str, open_keys: Sequence[str]) -> str:
     return f"++{argument}" if argument.startswith(tuple(f"{key}." for key in open_keys)) else argument
 
 
+def _rename_argument(argument: str, renamed: Mapping[str, str]) -> str:
+    key, has_value, value = argument.partition("=")
+    if key not in renamed:
+        return argument
+    _note_new_name(key, renamed[key])
+    return f"{renamed[key]}{has_value}{value}"
+
+
+def _rename_keys(cfg: DictConfig, renamed: Mapping[str, str]) -> None:
+    """Rename keys that come from a configuration file of the user's."""
+    with open_dict(cfg):
+        for old, new in renamed.items():
+            if old in cfg:
+                _note_new_name(old, new)
+                cfg[new] = cfg.pop(old)
+
+
+def _note_new_name(old: str, new: str) -> None:
+    print(f"note: {old} is now named {new}; the old name still works", file=sys.stderr)
+
+
 def _chosen_config(default: str) -> str:
     for argument, following in zip(sys.argv[1:], [*sys.argv[2:], ""], strict=False):
         name, _, value = argument.partition("=")
@@ -156,6 +188,19 @@ def _chosen_config(default: str) -> str:
 def _overrides() -> list[str]:
     before = ["", *sys.argv[1:]]
     return [a for a, last in zip(sys.argv[1:], before, strict=False) if a[0] != "-" and last not in CONFIG_NAME]
+
+
+def _config_files(config_name: str) -> Iterator[str]:
+    """Yield the files that a configuration is composed of, in the order in which Hydra merges them."""
+    config = OmegaConf.load(CONF_DIR / f"{config_name}.yaml")
+    defaults = config.get("defaults", []) if isinstance(config, DictConfig) else []
+    for entry in [*defaults, *([] if "_self_" in defaults else ["_self_"])]:
+        if isinstance(entry, DictConfig):
+            yield from (f"{group}/{choice}" for group, choice in entry.items() if choice is not None)
+        elif entry == "_self_":
+            yield config_name
+        elif entry != "job_defaults":
+            yield from _config_files(entry)
 
 
 def _config_lines(config_name: str) -> list[str]:

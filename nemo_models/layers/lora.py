@@ -46,10 +46,10 @@ def add_lora(network: torch.nn.Module, settings: DictConfig | None) -> None:
         target_modules=list(settings.target_modules),
     )
     inject_adapter_in_model(config, network)
-    hold_original_weights(network)
+    freeze_base_weights(network)
 
 
-def hold_original_weights(network: torch.nn.Module) -> None:
+def freeze_base_weights(network: torch.nn.Module) -> None:
     """Where a network has low-rank updates, let them learn and nothing else; otherwise change nothing."""
     names = [name for name, _ in network.named_parameters()]
     if any(UPDATE in name for name in names):

@@ -12,7 +12,7 @@ from nemo.core.neural_types import (
     NeuralType,
 )
 
-from nemo_models.layers.lora import hold_original_weights
+from nemo_models.layers.lora import freeze_base_weights
 from nemo_models.layers.meta_init import encoder_device
 from nemo_models.layers.padded_attention import KEY_MASK
 
@@ -78,7 +78,7 @@ class PretrainedEncoder(NeuralModule, Exportable):
     def unfreeze(self, partial: bool = False) -> None:
         """As NeMo's, but weights under low-rank updates stay frozen (NeMo's `freeze_updates` ends here)."""
         super().unfreeze(partial=partial)
-        hold_original_weights(self.network)
+        freeze_base_weights(self.network)
 
     def compile_layers(self) -> None:
         """Let torch compile the layers, all to the same kernels, when they first run; for batches of any size."""

@@ -1,34 +1,34 @@
-"""Fine-tuning: from a pretrained encoder and two manifests to one `.nemo`, by NeMo's trainer and experiment manager."""
+"""Fine-tuning: from a pretrained encoder and two manifests to one `.nemo`, with NeMo's trainer and exp_manager."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from lhotse.audio.utils import AudioLoadingError
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from nemo.utils.exp_manager import exp_manager
 from nemo.utils.get_rank import is_global_rank_zero
 from nemo.utils.trainer_utils import resolve_trainer_cfg
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 
 from data_prep.text.alphabet import load_alphabet
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, load_encoder_weights
 from nemo_models.checkpoints.loading import load_checkpoint
-from nemo_models.checkpoints.model_building import config_of_checkpoint
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.files.checkpoint_files import CheckpointFiles, load_training_checkpoint
 from nemo_models.layers.fsdp import SHARDED, ShardedStrategy
 from nemo_models.layers.lora import add_lora
 from nemo_models.layers.memory import is_out_of_memory
-from nemo_models.optimization.tri_stage import leave_to_other_schedules
+from nemo_models.training.configuration import complete_config, find_frozen_parts
 from nemo_models.training.curves import TrainingCurves
+from nemo_models.training.data_errors import explain_data_error
+from nemo_models.training.data_record import DataRecord, hash_data
 from nemo_models.training.preflight import check_training
 from nemo_models.training.resume import ResumeCheckpoint
-from nemo_models.training.samples import SampleTexts
+from nemo_models.training.sample_predictions import LogSamplePredictions
 from nemo_models.training.watch import TrainingStopped, TrainingWatch
 from nemo_models.training_data.stream import TrainingStream
 
@@ -36,30 +36,58 @@ logger = logging.getLogger(__name__)
 
 
 def fine_tune(cfg: DictConfig) -> Path:
-    """Train as a configuration such as `conf/xlsr_hi.yaml` says; a stopped run goes on where it was.
+    """Train by a configuration such as `conf/xlsr_hi.yaml`, or resume a stopped run.
 
     Args:
-        cfg: The whole configuration. Filled in here: `model.labels` and the normaliser's
-            fingerprint; from the checkpoint `model.encoder.architecture` and the waveform normalisation.
+        cfg: The whole configuration. Filled in here: `model.labels`, the text normaliser's fingerprint, and, from the
+            checkpoint, `model.encoder.architecture` and the waveform normalisation.
 
     Returns:
         The `.nemo` with the best weights by the monitored value.
 
     Raises:
-        FileNotFoundError: The checkpoint or a manifest is not there.
-        ValueError: The manifests cannot be trained on (every problem is named), or the checkpoint does not fit.
+        FileNotFoundError: The checkpoint or a manifest is missing.
+        ValueError: The data is unfit for training (the message names every problem), the checkpoint does not match the
+            configuration, or the run in this folder is finished and was trained on other data.
     """
     labels = load_alphabet(Path(cfg.alphabet) if cfg.alphabet else None)
-    checkpoint = load_checkpoint(str(cfg.init_from_xlsr), with_head=False) if cfg.init_from_xlsr else None
-    _complete_config(cfg, labels, checkpoint)
-    if is_global_rank_zero():  # once is enough for all processes
+    path = cfg.init_from_checkpoint
+    checkpoint = load_checkpoint(str(path), with_head=False) if path else None
+    complete_config(cfg, labels, checkpoint)
+    if is_global_rank_zero():  # the other processes need not repeat the checks
         check_training(cfg, labels)
+    for line in find_frozen_parts(cfg):
+        logger.warning(line)
     seed_everything(cfg.seed, workers=True)
+    trainer = build_trainer(cfg)
+    checkpoints = Path(exp_manager(trainer, cfg.exp_manager)) / "checkpoints"
+    model = build_model(cfg, trainer, checkpoint)
+    callbacks = build_callbacks(cfg, model, checkpoints)
+    trainer.callbacks[:0] = callbacks  # type: ignore[attr-defined]  # before exp_manager's
+    run_training(trainer, model, callbacks)
+    for line in find_frozen_parts(cfg):
+        logger.warning(line)
+    return _write_model(trainer, model, checkpoints / f"{cfg.name}.nemo")
+
+
+def build_trainer(cfg: DictConfig) -> Trainer:
+    """Build Lightning's trainer.
+
+    Args:
+        cfg: The whole configuration.
+
+    Raises:
+        ValueError: An argument of the trainer is invalid.
+    """
     settings = resolve_trainer_cfg(cfg.trainer)
     if cfg.trainer.strategy == SHARDED:
         settings["strategy"] = ShardedStrategy()
         if cfg.model.encoder.get("layerdrop"):
-            logger.warning("no layer is dropped with trainer.strategy=%s: transformers then runs them all", SHARDED)
+            logger.warning(
+                "model.encoder.layerdrop=%s: ignored with trainer.strategy=%s, where transformers runs every layer",
+                cfg.model.encoder.layerdrop,
+                SHARDED,
+            )
     settings["plugins"] = [*(settings.get("plugins") or []), CheckpointFiles()]
     try:
         trainer = Trainer(**settings)
@@ -67,7 +95,17 @@ def fine_tune(cfg: DictConfig) -> Path:
         raise ValueError(f"trainer: {error}") from error
     if isinstance(trainer.strategy, DDPStrategy):  # layer drop and a frozen encoder leave weights without a gradient
         trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
-    run_folder = Path(exp_manager(trainer, cfg.exp_manager))
+    return trainer
+
+
+def build_model(cfg: DictConfig, trainer: Trainer, checkpoint: EncoderCheckpoint | None) -> XLSRCTCModel:
+    """Build the model and load the pretrained weights.
+
+    Args:
+        cfg: The whole configuration, completed.
+        trainer: Lightning's trainer.
+        checkpoint: The checkpoint that training starts from; `None` for random weights.
+    """
     model = XLSRCTCModel(cfg=cfg.model, trainer=trainer)
     if checkpoint is not None:
         load_encoder_weights(model.encoder, checkpoint)
@@ -75,78 +113,71 @@ def fine_tune(cfg: DictConfig) -> Path:
     model.maybe_init_from_pretrained_checkpoint(cfg)
     if cfg.compile_layers:
         model.encoder.compile_layers()
-    trainer.callbacks.insert(0, TrainingCurves(run_folder / "checkpoints" / f"{cfg.name}-curves.png"))  # type: ignore[attr-defined]
-    checkpoints = run_folder / "checkpoints"
+    return model
+
+
+def build_callbacks(cfg: DictConfig, model: XLSRCTCModel, checkpoints: Path) -> list[Callback]:
+    """Build the project's callbacks, in the order in which they run.
+
+    Args:
+        cfg: The whole configuration, completed.
+        model: The model.
+        checkpoints: The run's folder of checkpoints.
+    """
+    watch = TrainingWatch(**{key: value for key, value in cfg.watch.items() if key != "resume_every_n_updates"})
+    callbacks: list[Callback] = [watch, LogSamplePredictions()]
     if cfg.exp_manager.create_checkpoint_callback:
         stream = model._train_dl if isinstance(model._train_dl, TrainingStream) else None
         last = checkpoints / f"{cfg.name}-last.ckpt"
-        resume = ResumeCheckpoint(last, stream, cfg.watch.resume_every_n_updates, cfg.seed)
-        trainer.callbacks.insert(0, resume)  # type: ignore[attr-defined]
-    trainer.callbacks.insert(0, SampleTexts())  # type: ignore[attr-defined]
-    watch = TrainingWatch(**{key: value for key, value in cfg.watch.items() if key != "resume_every_n_updates"})
-    trainer.callbacks.insert(0, watch)  # type: ignore[attr-defined]
-    try:
+        callbacks.append(ResumeCheckpoint(last, stream, cfg.watch.resume_every_n_updates, cfg.seed))
+    record = DataRecord(checkpoints / f"{cfg.name}-data.json", hash_data(cfg.model.train_ds))
+    return [*callbacks, record, TrainingCurves(checkpoints / f"{cfg.name}-curves.png")]
+
+
+def run_training(trainer: Trainer, model: XLSRCTCModel, callbacks: list[Callback]) -> None:
+    """Train until the configuration's last update.
+
+    Args:
+        trainer: Lightning's trainer.
+        model: The model.
+        callbacks: What `build_callbacks` returned.
+
+    Raises:
+        TrainingStopped: Training ended because of a problem, or the run is finished and was trained on other data.
+    """
+    (watch,) = (callback for callback in callbacks if isinstance(callback, TrainingWatch))
+    (record,) = (callback for callback in callbacks if isinstance(callback, DataRecord))
+    with one_line_errors(watch):
         trainer.fit(model)
-    except AudioLoadingError as error:  # of a header: what lies behind it is left out where it cannot be read
-        raise TrainingStopped(f"{error}; scripts/check_manifest.py mode=fix leaves such rows out") from error
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+    if record.has_started:
+        return
+    message = record.explain_no_training(trainer.global_step)
+    if record.is_other_data():
+        raise TrainingStopped(message)
+    logger.warning(message)
+
+
+@contextmanager
+def one_line_errors(watch: TrainingWatch) -> Iterator[None]:
+    """Turn errors of the data and of memory inside the block into a `TrainingStopped` with one line.
+
+    Args:
+        watch: The training's watch, which knows the current batch.
+    """
+    try:
+        yield
+    except (AudioLoadingError, RuntimeError, MemoryError) as error:
+        message = watch.explain_memory_error(error) if is_out_of_memory(error) else explain_data_error(error)
+        if message is None:
             raise
-        raise TrainingStopped(watch.explain_memory_error(error)) from error
-    trainer.strategy.barrier("the .nemo is written")  # by the first process; all have to agree on whether it is there
-    result = checkpoints / f"{cfg.name}.nemo"
-    if not result.exists():  # without exp_manager's checkpoints, or killed right before it was written
-        _take_best_weights(model, trainer)
-        model.save_to(str(result))
-    return result
+        raise TrainingStopped(message) from error
 
 
-def _take_best_weights(model: XLSRCTCModel, trainer: Trainer) -> None:
-    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-    if best:
-        model.load_state_dict(load_training_checkpoint(Path(best))["state_dict"])
-
-
-def _complete_config(cfg: DictConfig, labels: Sequence[str], checkpoint: EncoderCheckpoint | None) -> None:
-    _check_numbers(cfg)
-    with open_dict(cfg):
-        cfg.model.labels = list(labels)
-        leave_to_other_schedules(cfg.model.optim.get("sched"))
-        cfg.model.normalizer_fingerprint = NORMALIZER_FINGERPRINT
-        if checkpoint is not None:
-            _take_settings(cfg.model, checkpoint)
-        if not torch.cuda.is_available() and cfg.trainer.accelerator == "auto" and cfg.trainer.devices == -1:
-            logger.warning("no GPU here: training on one CPU process")
-            cfg.trainer.update({"accelerator": "cpu", "devices": 1})
-
-
-def _check_numbers(cfg: DictConfig) -> None:
-    """Refuse numbers that would end in an error far from here."""
-    if not isinstance(cfg.trainer.max_steps, int) or cfg.trainer.max_steps < 1:
-        raise ValueError(
-            f"trainer.max_steps={cfg.trainer.max_steps}: expected the updates of the whole training; the data have no "
-            "end of their own, and the learning rate is planned for as many"
-        )
-    for key in ("trainer.val_check_interval", "watch.resume_every_n_updates", "watch.max_bad_updates"):
-        value = OmegaConf.select(cfg, key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{key}={value}: expected a whole number, 1 or more")
-    chance = cfg.model.train_ds.get("noise_mix_prob")
-    if chance is not None and not 0 <= chance <= 1:
-        raise ValueError(f"model.train_ds.noise_mix_prob={chance}: expected a chance, 0 to 1")
-    for name in cfg.model.get("freeze_updates", {}).get("modules", {}):
-        if name not in ("encoder", "decoder"):
-            raise ValueError(f"model.freeze_updates.modules.{name}: expected encoder or decoder")
-
-
-def _take_settings(model_cfg: DictConfig, checkpoint: EncoderCheckpoint) -> None:
-    """What a checkpoint fixes takes the place of what the configuration says."""
-    fixed = config_of_checkpoint(checkpoint, labels=())
-    for name in ("preprocessor", "encoder"):
-        if model_cfg[name]._target_ != fixed[name]._target_:
-            raise ValueError(
-                f"{checkpoint.source}: is a {checkpoint.kind} checkpoint, but model.{name} is "
-                f"{model_cfg[name]._target_}; --config-name xlsr_hi is for wav2vec2, w2v_bert_hi for wav2vec2-bert"
-            )
-        for key, value in fixed[name].items():
-            model_cfg[name][key] = value
+def _write_model(trainer: Trainer, model: XLSRCTCModel, path: Path) -> Path:
+    trainer.strategy.barrier("the .nemo is written")  # by the first process; the others must see the same files
+    if not path.exists():  # without exp_manager's checkpoints, or after a kill right before it was written
+        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+        if best:
+            model.load_state_dict(load_training_checkpoint(Path(best))["state_dict"])
+        model.save_to(str(path))
+    return path

@@ -1,9 +1,9 @@
-"""What goes wrong while training, named with the utterances that it went wrong with.
+"""Reports failures that training hides, with the utterances that caused them.
 
-A NaN spoils every weight at once; CTC's `zero_infinity` hides utterances that cannot be aligned; audio that cannot be
-read is left out; a model that says nothing looks busy for days. What is measured is measured on the device, and read
-from it when nobody has to wait for it: whether an update's gradient was finite during the next, the rest at each logged
-step.
+A NaN damages every weight at once. CTC's `zero_infinity` hides utterances that CTC does not align. Unreadable audio is
+left out. A model that only writes blanks can run for days. All of this is measured on the device and read later, so
+that the host does not wait: whether an update's gradient was finite is read during the next update, the rest at each
+logged step.
 """
 
 import logging
@@ -16,46 +16,47 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from nemo_models.training.resume import note_of
-from nemo_models.training_data.stream import BatchNote
+from nemo_models.training.batch_measures import describe_batch, find_unalignable, measure_labels, read_later
+from nemo_models.training.resume import info_of
+from nemo_models.training_data.stream import BatchInfo
 from nemo_models.training_data.utterance_names import describe_utterances
 
 logger = logging.getLogger(__name__)
 
 COLLAPSE_CAUSES = (
-    "likely causes: the learning rate is too high (model.optim_param_groups), the encoder was let go before the head "
-    "had learned (model.freeze_updates), masks or dropout are too strong, or texts and audio do not belong together"
+    "likely causes: the learning rate is too high (model.optim_param_groups), the encoder was unfrozen too early "
+    "(model.freeze_updates), masks or dropout are too strong, or the texts do not match the audio"
 )
 
 
 class TrainingStopped(ValueError):
-    """Training cannot sensibly go on; the message says why and what to change."""
+    """Training ended because of a problem; the message says why and what to change."""
 
 
 class Update(NamedTuple):
-    """An update that is under way on the device.
+    """An update whose result has not been read from the device.
 
     Attributes:
-        number: Of updates before it.
-        losses: Of its batches, scalars, with their notes.
-        is_finite: Tells whether its gradient is; waits for it where it is not done.
+        number: Number of updates before it.
+        losses: Loss of each of its batches, scalar, with the batch's info.
+        is_finite: Function that returns whether its gradient is finite; waits if the device has not finished.
     """
 
     number: int
-    losses: list[tuple[Tensor, BatchNote | None]]
+    losses: list[tuple[Tensor, BatchInfo | None]]
     is_finite: Callable[[], bool]
 
 
 class TrainingWatch(Callback):
-    """Names what else would stay silent in a training of an `XLSRCTCModel`, and ends it where that is asked for.
+    """Reports failures that a training of an `XLSRCTCModel` would hide, and ends the training if asked to.
 
-    Logs `train_blank_share` (of frames whose best label is the blank) and `train_label_entropy` (nats, of the labels
-    that the model gives weight to beside the blank; 0 when it is always the same one) of this process's batches.
+    Logs `train_blank_share` (share of frames whose best label is the blank) and `train_label_entropy` (nats; entropy of
+    the labels beside the blank, 0 if the model only uses one) of this process's batches.
 
     Args:
-        max_bad_updates: Updates in a row that may be left out for a NaN or infinite loss or gradient.
-        collapse_blank_share: Share of blank frames, 0 to 1, from which a model says nothing.
-        collapse_updates: Updates in a row for which it must be so to be called a collapse.
+        max_bad_updates: Number of updates in a row with a NaN or infinite loss or gradient that ends the training.
+        collapse_blank_share: Share of blank frames, 0 to 1, from which the model counts as collapsed.
+        collapse_updates: Number of updates in a row above that share that count as a collapse.
         stop_on_collapse: Whether a collapse ends the training.
     """
 
@@ -71,10 +72,10 @@ class TrainingWatch(Callback):
         self._is_due = False
         self._lengths: Tensor | None = None
         self._measured: dict[str, Tensor] = {}
-        self._losses: list[tuple[Tensor, BatchNote | None]] = []  # of this update's batches
+        self._losses: list[tuple[Tensor, BatchInfo | None]] = []  # losses of this update's batches
         self._unread: list[Update] = []
-        self._hidden: list[tuple[Tensor, BatchNote | None]] = []  # since the last logged step
-        self._note: BatchNote | None = None  # of the batch under way
+        self._hidden: list[tuple[Tensor, BatchInfo | None]] = []  # since the last logged step
+        self._info: BatchInfo | None = None  # info of the current batch
         self._doing = "before the first batch"
 
     def state_dict(self) -> dict[str, Any]:
@@ -91,22 +92,22 @@ class TrainingWatch(Callback):
         pl_module.decoder.register_forward_hook(self._see_log_probs)
 
     def on_train_batch_start(self, trainer: Any, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        batches = trainer.fit_loop.total_batch_idx  # `batch_idx` begins anew at each epoch, which may be short
+        batches = trainer.fit_loop.total_batch_idx  # `batch_idx` restarts at each epoch, which may be short
         self._is_due = (batches + 1) % trainer.log_every_n_steps == 0
-        self._note = note = note_of(batch)
-        self._doing = f"at update {trainer.global_step + 1}, a batch of {describe_batch(batch, note)}"
-        if note is not None and note.lost:
-            self.counts["unreadable_utterances"] += len(note.lost)
-            logger.warning("left out, their audio cannot be read: %s", describe_utterances(note.lost))
+        self._info = info = info_of(batch)
+        self._doing = f"at update {trainer.global_step + 1}, in a batch of {describe_batch(batch, info)}"
+        if info is not None and info.lost:
+            self.counts["unreadable_utterances"] += len(info.lost)
+            logger.warning("left out because the audio is unreadable: %s", describe_utterances(info.lost))
 
     def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, *args: Any) -> None:
-        self._doing = f"in validation, a batch of {describe_batch(batch, None)}"
+        self._doing = f"in validation, in a batch of {describe_batch(batch, None)}"
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._lengths is not None:
-            self._hidden.append((find_unalignable(batch[2], batch[3], self._lengths), note_of(batch)))
+            self._hidden.append((find_unalignable(batch[2], batch[3], self._lengths), info_of(batch)))
         if self._is_due:
             pl_module.log_dict({f"train_{name}": value for name, value in self._measured.items()})
             self._name_hidden()
@@ -114,7 +115,7 @@ class TrainingWatch(Callback):
                 self._judge(float(self._measured["blank_share"]), trainer.global_step)
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        self._losses.append((loss.detach(), self._note))
+        self._losses.append((loss.detach(), self._info))
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
@@ -122,7 +123,7 @@ class TrainingWatch(Callback):
         losses, self._losses = self._losses, []
         precision = trainer.precision_plugin
         if isinstance(precision, MixedPrecision) and precision.scaler is not None:
-            # float16's own scaler leaves infinite gradients out, and expects them: only a loss tells of bad data
+            # float16's scaler expects infinite gradients and skips them: only the loss shows bad data
             is_finite = torch.stack([torch.isfinite(loss).all() for loss, _ in losses]).all()
             self._unread.append(Update(trainer.global_step, losses, read_later(is_finite)))
             self._read_updates(unread=1)
@@ -132,9 +133,9 @@ class TrainingWatch(Callback):
         is_finite = torch.isfinite(norm.full_tensor() if isinstance(norm, DTensor) else norm)
         self._unread.append(Update(trainer.global_step, losses, read_later(is_finite)))
         if all(group.get("fused") for group in optimizer.param_groups) and not isinstance(norm, DTensor):
-            optimizer.found_inf = (~is_finite).float()  # type: ignore[attr-defined]  # where it is 1 nothing is changed
+            optimizer.found_inf = (~is_finite).float()  # type: ignore[attr-defined]  # 1 = the optimizer changes nothing
         elif not bool(is_finite):
-            optimizer.zero_grad(set_to_none=True)  # without gradients nothing is changed; the same on all processes
+            optimizer.zero_grad(set_to_none=True)  # no gradients, no change; the same in all processes
         self._read_updates(unread=1)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -142,17 +143,17 @@ class TrainingWatch(Callback):
         self._name_hidden()
 
     def explain_memory_error(self, error: BaseException) -> str:
-        """Say in which batch memory ran out, and what to change.
+        """Describe the batch in which memory ran out, and what to change.
 
         Args:
-            error: What torch said.
+            error: The error that torch raised.
         """
         if "validation" in self._doing:
             remedy = "lower model.validation_ds.batch_size"
         else:
             remedy = (
-                "lower model.train_ds.batch_duration (and raise trainer.accumulate_grad_batches by as much), lower "
-                "model.train_ds.max_duration if a single utterance is the matter, or set "
+                "lower model.train_ds.batch_duration (and raise trainer.accumulate_grad_batches by the same factor), "
+                "lower model.train_ds.max_duration if one long utterance is the cause, or set "
                 "model.encoder.gradient_checkpointing=true"
             )
         return f"out of memory {self._doing}: {remedy} ({str(error).splitlines()[0] if str(error) else 'no details'})"
@@ -165,7 +166,7 @@ class TrainingWatch(Callback):
             self._measured = measure_labels(output.detach(), self._lengths)
 
     def _read_updates(self, unread: int) -> None:
-        """Read all but the last so many of the updates that are not read yet."""
+        """Read the results of pending updates, except the last `unread` ones."""
         while len(self._unread) > unread:
             update = self._unread.pop(0)
             if update.is_finite():
@@ -173,20 +174,18 @@ class TrainingWatch(Callback):
             else:
                 self._count_bad(update.losses, update.number)
 
-    def _count_bad(self, losses: list[tuple[Tensor, BatchNote | None]], step: int) -> None:
+    def _count_bad(self, losses: list[tuple[Tensor, BatchInfo | None]], step: int) -> None:
         self.counts["bad_updates"] += 1
         self._bad_in_a_row += 1
-        bad = [note for loss, note in losses if not bool(torch.isfinite(loss).all())]
+        bad = [info for loss, info in losses if not bool(torch.isfinite(loss).all())]
         what = "loss" if bad else "gradient"
-        names = [name for note in (bad or [note for _, note in losses]) if note is not None for name in note.names]
-        utterances = describe_utterances(names, limit=20) or "(not known: the data do not come through Lhotse)"
-        message = (
-            f"update {step + 1} left out for a {what} that is NaN or infinite, among these utterances: {utterances}"
-        )
+        names = [name for info in (bad or [info for _, info in losses]) if info is not None for name in info.names]
+        utterances = describe_utterances(names, limit=20) or "(unknown without model.train_ds.use_lhotse)"
+        message = f"update {step + 1} skipped: NaN or infinite {what}, from one of these utterances: {utterances}"
         if self._bad_in_a_row >= self._max_bad_updates:
             raise TrainingStopped(
-                f"{message}; {self._bad_in_a_row} in a row are watch.max_bad_updates: look at these utterances, "
-                "or lower the learning rate"
+                f"{message}; {self._bad_in_a_row} in a row reach watch.max_bad_updates; check these utterances, or "
+                "lower the learning rate"
             )
         logger.warning("%s (%d so far)", message, self.counts["bad_updates"])
 
@@ -195,13 +194,13 @@ class TrainingWatch(Callback):
         if not hidden:
             return
         flags = torch.cat([flag for flag, _ in hidden]).tolist()
-        names = [name for flag, note in hidden for name in (note.names if note else ["(name not known)"] * len(flag))]
+        names = [name for flag, info in hidden for name in (info.names if info else ["(unknown name)"] * len(flag))]
         found = [name for name, flag in zip(names, flags, strict=True) if flag]
         if found:
             self.counts["hidden_utterances"] += len(found)
             logger.warning(
-                "counted as loss 0, since they have more labels than frames: %s (%d so far); after a change of speed "
-                "or cutting, audio may be too short for its text",
+                "loss set to 0 for utterances with more labels than frames: %s (%d so far); augmentation can make "
+                "audio too short for its text",
                 describe_utterances(found),
                 self.counts["hidden_utterances"],
             )
@@ -214,71 +213,10 @@ class TrainingWatch(Callback):
         if step - self._blank_since < self._collapse_updates:
             return
         message = (
-            f"collapsed: {blank_share:.1%} of the frames have been blank since update {self._blank_since}, now {step}; "
-            f"{COLLAPSE_CAUSES}"
+            f"the model has collapsed: {blank_share:.1%} of the frames are blank, from update {self._blank_since} to "
+            f"{step}; {COLLAPSE_CAUSES}"
         )
         if self._stop_on_collapse:
             raise TrainingStopped(message)
         logger.warning(message)
-        self._blank_since = step  # and again after as many
-
-
-def measure_labels(log_probs: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-    """Measure what a model writes, whatever stands in the padding.
-
-    Args:
-        log_probs: Float, (B, T, labels + 1), blank last.
-        lengths: Valid frames, int64, (B,).
-
-    Returns:
-        `blank_share`, 0 to 1, and `label_entropy`, nats: two scalars on the same device.
-    """
-    valid = torch.arange(log_probs.shape[1], device=log_probs.device) < lengths[:, None]
-    frames = valid.sum().clamp(min=1)
-    blank = (log_probs.argmax(dim=-1) == log_probs.shape[-1] - 1) & valid
-    labels = log_probs.float().exp().mul(valid[..., None]).sum(dim=(0, 1))[:-1]
-    shares = labels / labels.sum().clamp(min=torch.finfo(torch.float32).tiny)
-    return {"blank_share": blank.sum() / frames, "label_entropy": torch.special.entr(shares).sum()}
-
-
-def find_unalignable(targets: Tensor, target_lengths: Tensor, frames: Tensor) -> Tensor:
-    """Find the utterances that CTC cannot align, whose loss `zero_infinity` makes 0.
-
-    Args:
-        targets: Labels, int, (B, U), anything beyond each length.
-        target_lengths: Int, (B,).
-        frames: Valid frames, int64, (B,).
-
-    Returns:
-        Bool, (B,).
-    """
-    within = torch.arange(1, max(targets.shape[1], 1), device=targets.device) < target_lengths[:, None]
-    repeats = ((targets[:, 1:] == targets[:, :-1]) & within).sum(dim=1)
-    return frames < target_lengths + repeats
-
-
-def read_later(flag: Tensor) -> Callable[[], bool]:
-    """Fetch a flag from its device without waiting for it; the function that is returned waits, if it must.
-
-    Args:
-        flag: Bool, of one element.
-    """
-    fetched = flag.to("cpu", non_blocking=True)  # into pinned memory
-    if not flag.is_cuda:
-        return lambda: bool(fetched)
-    arrived = torch.cuda.Event()
-    arrived.record()
-
-    def read() -> bool:
-        arrived.synchronize()
-        return bool(fetched)
-
-    return read
-
-
-def describe_batch(batch: Any, note: BatchNote | None) -> str:
-    """Say how large a batch is, without waiting for the device."""
-    count, samples = batch[0].shape
-    if note is None:
-        return f"{count} utterances padded to {samples} samples"
-    return f"{count} utterances, {sum(note.seconds):.1f} s of audio, the longest {max(note.seconds, default=0.0):.1f} s"
+        self._blank_since = step  # warn again after collapse_updates more

@@ -1,8 +1,8 @@
-"""Waveform augmentation for training: NeMo's `augmentor` where Lhotse loads the audio, and the telephone line.
+"""Waveform augmentation for training: NeMo's `augmentor` for audio that Lhotse loads, and a telephone line.
 
-NeMo reads `train_ds.augmentor` in its own data sets only; with `use_lhotse` it is ignored without a word. Here the same
-setting acts on what Lhotse loads. NeMo's telephony (`transcode_aug`) starts two sox processes through a shell for every
-utterance; ours stays in this one.
+NeMo applies `train_ds.augmentor` in its own datasets only, and silently ignores it with `use_lhotse`. Here the same
+setting acts on the audio that Lhotse loads. NeMo's telephony (`transcode_aug`) starts two sox processes through a shell
+for every utterance; the telephone line here runs in the same process.
 """
 
 from typing import Any
@@ -28,21 +28,21 @@ from torch.utils.data import DataLoader
 TELEPHONE_RATE_HZ = 8000
 TELEPHONE_BAND_HZ = (300.0, 3400.0)
 A_LAW = 87.6
-"""Compression of G.711's A-law, the one of telephony outside North America and Japan."""
+"""Compression of G.711's A-law, which telephones outside North America and Japan use."""
 CODE_STEPS = 127
-"""Levels on either side of zero in its eight bits."""
+"""Levels above and below zero in eight bits of A-law."""
 
 
 class TelephonePerturbation(Perturbation):
-    """An utterance as a telephone line carries it: 8 kHz, 300–3400 Hz, eight bits of A-law.
+    """Simulates a telephone line: 8 kHz, 300–3400 Hz, eight bits of A-law.
 
-    Registered with NeMo as `telephone`. An encoder at 16 kHz has seldom heard such speech in pretraining.
+    Registered with NeMo as `telephone`. Pretraining data at 16 kHz has little such speech.
 
     Source: ITU-T G.711, G.712.
     """
 
     def perturb(self, data: AudioSegment) -> None:
-        """Change the samples in place, at the same rate and length."""
+        """Change the samples in place; rate and length stay the same."""
         line = soxr.resample(data._samples, data.sample_rate, TELEPHONE_RATE_HZ)
         band = butter(4, TELEPHONE_BAND_HZ, btype="bandpass", fs=TELEPHONE_RATE_HZ, output="sos")
         received = soxr.resample(_a_law(sosfilt(band, line)), TELEPHONE_RATE_HZ, data.sample_rate)
@@ -53,7 +53,7 @@ class TelephonePerturbation(Perturbation):
 
 
 def _a_law(samples: np.ndarray) -> np.ndarray:
-    """What is left of samples in -1–1 after eight bits of A-law and back."""
+    """Encode samples, -1 to 1, in eight bits of A-law and decode them again."""
     size, whole = np.abs(samples).clip(max=1.0), 1 + np.log(A_LAW)
     logarithmic = (1 + np.log(np.maximum(A_LAW * size, 1))) / whole
     code = np.round(np.where(size < 1 / A_LAW, A_LAW * size / whole, logarithmic) * CODE_STEPS) / CODE_STEPS
@@ -65,12 +65,12 @@ if "telephone" not in perturbation_types:
 
 
 class AugmentedAudio:
-    """What loads the audio of a Lhotse batch, with NeMo's augmentor after it.
+    """Loads the audio of a Lhotse batch and applies NeMo's augmentor to it.
 
     Args:
-        load: Lhotse's `AudioSamples`, from cuts to (B, T) samples, lengths and the cuts that could be read.
-        augmentor: NeMo's; it draws for each utterance anew.
-        sample_rate: Of the samples, Hz.
+        load: Lhotse's `AudioSamples`; turns cuts into samples, float (B, T), lengths, int (B,), and the readable cuts.
+        augmentor: NeMo's augmentor; it draws new random values for each utterance.
+        sample_rate: Rate of the samples, Hz.
     """
 
     def __init__(self, load: Any, augmentor: AudioAugmentor, sample_rate: int) -> None:
@@ -90,15 +90,15 @@ class AugmentedAudio:
 
 
 def augment_lhotse_loader(loader: DataLoader, settings: DictConfig, sample_rate: int) -> None:
-    """Let a data loader of NeMo's over Lhotse heed an `augmentor` setting.
+    """Apply an `augmentor` setting in NeMo's data loader over Lhotse.
 
     Args:
-        loader: As NeMo's ASR models make it with `use_lhotse`; changed in place.
-        settings: NeMo's `augmentor`: `{name: {prob: 0–1, …}}`. Those whose `prob` is 0 are not even built.
-        sample_rate: Of the loaded audio, Hz.
+        loader: Data loader that NeMo's ASR models make with `use_lhotse`; changed in place.
+        settings: NeMo's `augmentor`: `{name: {prob: 0–1, …}}`. Augmentations with `prob` 0 are not built.
+        sample_rate: Rate of the loaded audio, Hz.
 
     Raises:
-        ValueError: NeMo knows no such augmentation, or not such a setting of it.
+        ValueError: An augmentation, or a setting of one, is unknown to NeMo.
     """
     plain = OmegaConf.to_container(settings, resolve=True)
     assert isinstance(plain, dict)
@@ -106,12 +106,12 @@ def augment_lhotse_loader(loader: DataLoader, settings: DictConfig, sample_rate:
     for name in wanted:
         if name not in perturbation_types:
             known = ", ".join(sorted(perturbation_types))
-            raise ValueError(f"model.train_ds.augmentor.{name}: unknown, expected one of {known}")
+            raise ValueError(f"model.train_ds.augmentor.{name}: unknown augmentation, expected one of {known}")
     try:
         augmentor = process_augmentations(wanted)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"model.train_ds.augmentor ({', '.join(wanted)}): {error}") from error
-    dataset = getattr(loader.dataset, "dataset", loader.dataset)  # tarred data are an iterable around it
+    dataset = getattr(loader.dataset, "dataset", loader.dataset)  # for tarred data an iterable wraps the dataset
     assert isinstance(dataset, LhotseSpeechToTextBpeDataset)
     if augmentor is not None and augmentor._pipeline:
         dataset.load_audio = AugmentedAudio(dataset.load_audio, augmentor, sample_rate)

@@ -1,8 +1,9 @@
-"""The training data as one endless stream of numbered batches that can begin anywhere and is the same for any workers.
+"""The training data as an endless stream of numbered batches that can start anywhere.
 
-Lhotse's loader begins the data anew at each of Lightning's epochs: of a large corpus only the front would ever be seen,
-and a resumed run would see its batches again. Here an epoch's end changes nothing, each pass has an order of its own,
-and what is random in a batch (augmentation) depends on the seed and the batch's number alone.
+Lhotse's loader restarts the data at each of Lightning's epochs: on a large corpus, training would only ever see the
+front, and a resumed run would repeat its batches. Here the end of an epoch changes nothing, each pass over the data has
+a new order, and the randomness in a batch (augmentation) depends only on the seed and the batch's number. The stream is
+the same for any number of workers.
 """
 
 import copy
@@ -22,67 +23,67 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from nemo_models.training_data.utterance_names import describe_utterances, is_readable, name_cut, name_lost
 
-MOST_UNREAD = 100  # batches in a row of which nothing can be read, at which training ends
-MOST_SOURCES = 1000  # of a sampler; longer lists are of cuts
+MAX_UNREADABLE_BATCHES = 100  # unreadable batches in a row that end the training
+MAX_SEARCHED_ITEMS = 1000  # longer lists hold cuts, not parts of a sampler
 
 
-class Place(NamedTuple):
-    """Where in the stream a batch stands.
+class StreamPosition(NamedTuple):
+    """The position of a batch in the stream.
 
     Attributes:
         number: Batches before it since training began.
-        round: Passes over the data before its own.
-        at: Batches before it in its pass.
+        pass_number: Complete passes over the data before it.
+        number_in_pass: Batches before it in its pass.
     """
 
     number: int = 0
-    round: int = 0
-    at: int = 0
+    pass_number: int = 0
+    number_in_pass: int = 0
 
-    def following(self) -> "Place":
-        """The place behind this batch."""
-        return Place(self.number + 1, self.round, self.at + 1)
+    def following(self) -> "StreamPosition":
+        """Return the position after this batch."""
+        return StreamPosition(self.number + 1, self.pass_number, self.number_in_pass + 1)
 
 
-class BatchNote(NamedTuple):
-    """What is known of a batch beside its tensors: enough to name its utterances when something is wrong with them.
+class BatchInfo(NamedTuple):
+    """What is known about a batch beside its tensors: enough to name its utterances when something goes wrong.
 
     Attributes:
-        place: In the stream.
-        names: Of its utterances, in the order of the tensors' rows: the audio file, with the start of a segment.
-        seconds: Of audio, for each.
-        lost: Names of those left out because their audio could not be read.
+        position: Position in the stream.
+        names: Name of each utterance, in the order of the tensors' rows: the audio file, with the start of a segment.
+        seconds: Seconds of audio of each utterance.
+        lost: Names of the utterances that were left out because their audio is unreadable.
     """
 
-    place: Place
+    position: StreamPosition
     names: list[str]
     seconds: list[float]
     lost: list[str]
 
 
 class TrainingStream:
-    """What Lightning's trainer iterates: Lhotse's batches, each with a `BatchNote` as its fifth element.
+    """The iterable that Lightning's trainer reads: Lhotse's batches, each with a `BatchInfo` as its fifth element.
 
     Args:
-        loader: As NeMo's ASR models make it with `use_lhotse`.
-        seed: Of what is random in a batch.
-        rank: Of this process.
+        loader: Data loader that NeMo's ASR models make with `use_lhotse`.
+        seed: Seed of the randomness in a batch.
+        rank: Rank of this process.
     """
 
     def __init__(self, loader: DataLoader, seed: int, rank: int) -> None:
         self._seed, self._rank = seed, rank
-        self._start = Place()
+        self._start = StreamPosition()
         self._batches: Iterator[Any] | None = None
-        self._is_iterable = isinstance(loader.dataset, IterableDataset)  # tarred, Shar: read inside the workers
+        self._is_iterable = isinstance(loader.dataset, IterableDataset)  # tarred or Shar data, read in the workers
         if self._is_iterable:
             reader: Any = loader.dataset
-            reader.dataset = NotedDataset(reader.dataset, seed, rank)
+            reader.dataset = DatasetWithInfo(reader.dataset, seed, rank)
             self._loader = loader
         else:
             assert isinstance(loader.sampler, CutSampler)
             self._sampler = EndlessSampler(loader.sampler)
             self._loader = DataLoader(
-                NotedDataset(loader.dataset, seed, rank),
+                DatasetWithInfo(loader.dataset, seed, rank),
                 sampler=self._sampler,
                 batch_size=None,
                 num_workers=loader.num_workers,
@@ -91,102 +92,105 @@ class TrainingStream:
 
     @property
     def readers(self) -> int | None:
-        """Processes that tarred and Shar data are shared out to, on which their order depends; `None` of manifests."""
+        """Number of processes that share tarred or Shar data, which fixes their order; `None` for manifests."""
         return self._loader.num_workers if self._is_iterable else None
 
-    def start_at(self, place: Place) -> None:
-        """Begin at a place instead of the start.
+    def start_at(self, position: StreamPosition) -> None:
+        """Start at a position other than the beginning.
 
-        Passes before it cost nothing, those batches before it in its pass the reading of their descriptions; in tarred
-        and Shar data, which have no passes, the audio of all batches before it is read again.
+        Earlier passes cost nothing; earlier batches of the same pass cost the reading of their descriptions. Tarred and
+        Shar data have no passes: the audio of all earlier batches is read again.
         """
-        self._start = place
+        self._start = position
         self._batches = None
 
     def __iter__(self) -> Iterator[Any]:
-        """Go on with the stream, wherever it is."""
+        """Continue the stream where it was left."""
         if self._batches is None:
             self._batches = self._number() if self._is_iterable else self._seek()
         return self._batches
 
     def _seek(self) -> Iterator[Any]:
         self._sampler.start = self._start
-        return pass_over_unread(iter(self._loader))
+        return skip_unreadable_batches(iter(self._loader))
 
     def _number(self) -> Iterator[Any]:
-        return pass_over_unread(self._number_all())
+        return skip_unreadable_batches(self._number_all())
 
     def _number_all(self) -> Iterator[Any]:
         batches, number = iter(self._loader), 0
         while True:
-            with seeded(self._seed, self._rank, number):  # without workers the audio is read here
-                *tensors, note = next(batches)
+            with seeded(self._seed, self._rank, number):  # without workers, this process reads the audio here
+                *tensors, info = next(batches)
             if number >= self._start.number:
-                yield *tensors, note._replace(place=Place(number, 0, number))
+                yield *tensors, info._replace(position=StreamPosition(number, 0, number))
             number += 1
 
 
 class EndlessSampler(Sampler):
-    """Pass after pass over what a sampler of Lhotse's gives, each batch of cuts with its place.
+    """Repeats the passes of a Lhotse sampler and yields each batch of cuts with its position.
 
     Args:
-        sampler: Which batches one pass holds, for this process; a copy of it makes each pass, so that no pass depends
-            on those before it.
+        sampler: Sampler whose batches are one pass for this process. Each pass uses a copy, so that no pass depends on
+            the passes before it.
 
     Raises:
-        ValueError: While iterating: a pass holds no batch at all.
+        ValueError: A pass has no batch (raised during iteration).
     """
 
     def __init__(self, sampler: CutSampler) -> None:
-        self.start = Place()
+        self.start = StreamPosition()
         self._sampler = sampler
 
-    def __iter__(self) -> Iterator[tuple[Place, CutSet]]:
-        place = self.start
+    def __iter__(self) -> Iterator[tuple[StreamPosition, CutSet]]:
+        position = self.start
         while True:
             one_pass = copy.deepcopy(self._sampler)
-            one_pass.set_epoch(place.round)
+            one_pass.set_epoch(position.pass_number)
             for mixer in find_mixers(one_pass):
-                mixer.num_times_iterated = place.round  # what draws its noises; the copy has forgotten
+                mixer.num_times_iterated = position.pass_number  # seeds the noises; the copy starts at 0
             at = -1
             for at, cuts in enumerate(one_pass):
-                if at >= place.at:
-                    yield place, cuts
-                    place = place.following()
+                if at >= position.number_in_pass:
+                    yield position, cuts
+                    position = position.following()
             if at < 0:
-                raise ValueError("train_ds gives no batch: no utterance is within min_duration and max_duration")
-            place = Place(place.number, place.round + 1, 0)
+                raise ValueError(
+                    "model.train_ds: found no batch, expected utterances between min_duration and max_duration; "
+                    "change these limits or the manifest"
+                )
+            position = StreamPosition(position.number, position.pass_number + 1, 0)
 
 
-class NotedDataset(Dataset):
-    """A Lhotse data set of NeMo's whose batches come with a `BatchNote`, their randomness tied to their place.
+class DatasetWithInfo(Dataset):
+    """A Lhotse dataset of NeMo's that adds a `BatchInfo` to each batch and seeds each batch by its position.
 
     Args:
         dataset: NeMo's `LhotseSpeechToTextBpeDataset`.
-        seed: Of what is random in a batch.
-        rank: Of this process.
+        seed: Seed of the randomness in a batch.
+        rank: Rank of this process.
     """
 
     def __init__(self, dataset: Any, seed: int, rank: int) -> None:
         dataset.return_cuts = True
         self._dataset, self._seed, self._rank = dataset, seed, rank
 
-    def __getitem__(self, wanted: tuple[Place, CutSet] | CutSet) -> tuple[Any, ...]:
+    def __getitem__(self, wanted: tuple[StreamPosition, CutSet] | CutSet) -> tuple[Any, ...]:
         if isinstance(wanted, tuple):
-            place, cuts = wanted
-            with seeded(self._seed, self._rank, place.number):
+            position, cuts = wanted
+            with seeded(self._seed, self._rank, position.number):
                 *tensors, kept = self._read(cuts)
-        else:  # inside a worker that reads tars: the stream knows the place
-            place, cuts = Place(), wanted
+        else:  # in a worker that reads tars: the stream sets the position later
+            position, cuts = StreamPosition(), wanted
             *tensors, kept = self._read(cuts)
         given = {cut.id: cut for cut in cuts}
-        read = [given[cut.id] for cut in kept]  # those that come back are padded to the longest
+        read = [given[cut.id] for cut in kept]  # the returned cuts are padded to the longest
         lost = [name_lost(cut) for name, cut in given.items() if name not in {cut.id for cut in kept}]
-        note = BatchNote(place, [name_cut(cut) for cut in read], [cut.duration for cut in read], lost)
-        return *tensors, note
+        info = BatchInfo(position, [name_cut(cut) for cut in read], [cut.duration for cut in read], lost)
+        return *tensors, info
 
     def _read(self, cuts: CutSet) -> tuple[Any, ...]:
-        """The batch's tensors and the cuts that could be read; of none no tensors, where Lhotse fails."""
+        """Return the batch's tensors and its readable cuts; no tensors if no cut is readable, where Lhotse raises."""
         try:
             return self._dataset[cuts]
         except ValueError:
@@ -195,34 +199,34 @@ class NotedDataset(Dataset):
             return ([],)
 
 
-def pass_over_unread(batches: Iterator[Any]) -> Iterator[Any]:
-    """Leave out batches of which nothing could be read; the next note names their utterances too.
+def skip_unreadable_batches(batches: Iterator[Any]) -> Iterator[Any]:
+    """Leave out batches without any readable audio; the next batch's info names their utterances too.
 
     Raises:
-        ValueError: So it has been for `MOST_UNREAD` batches in a row.
+        ValueError: `MAX_UNREADABLE_BATCHES` batches in a row are unreadable.
     """
     lost: list[str] = []
-    unread = 0
-    for *tensors, note in batches:
-        lost += note.lost
+    unreadable = 0
+    for *tensors, info in batches:
+        lost += info.lost
         if tensors:
-            yield *tensors, note._replace(lost=lost)
-            lost, unread = [], 0
+            yield *tensors, info._replace(lost=lost)
+            lost, unreadable = [], 0
             continue
-        unread += 1
-        if unread == MOST_UNREAD:
+        unreadable += 1
+        if unreadable == MAX_UNREADABLE_BATCHES:
             raise ValueError(
-                f"none of the audio of {unread} batches in a row can be read ({describe_utterances(lost)}); "
-                "scripts/check_manifest.py tells what is wrong with it"
+                f"model.train_ds: found no readable audio in {unreadable} batches in a row "
+                f"({describe_utterances(lost)}); scripts/check_manifest.py says what is wrong with it"
             )
 
 
 def find_mixers(part: Any) -> Iterator[LazyCutMixer]:
-    """Find what mixes noise into the cuts that a sampler reads, however deep it lies."""
+    """Find the objects that mix noise into a sampler's cuts, at any depth."""
     if isinstance(part, LazyCutMixer):
         yield part
     if isinstance(part, (list, tuple)):
-        inner: Iterable[Any] = part if len(part) < MOST_SOURCES else ()
+        inner: Iterable[Any] = part if len(part) < MAX_SEARCHED_ITEMS else ()
     elif type(part).__module__.startswith(("lhotse.", "nemo.")) and not isinstance(part, Cut):
         inner = [value for name, value in getattr(part, "__dict__", {}).items() if name != "mix_in_cuts"]
     else:
@@ -233,7 +237,7 @@ def find_mixers(part: Any) -> Iterator[LazyCutMixer]:
 
 @contextmanager
 def seeded(*seed: int) -> Iterator[None]:
-    """Seed Python's, numpy's and torch's random numbers (on the CPU) inside the block, and put them back behind it."""
+    """Seed the random numbers of Python, numpy and torch (CPU) inside the block, and restore their states after it."""
     of_python, of_numpy, of_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
     seed_all(*seed)
     try:
@@ -245,7 +249,14 @@ def seeded(*seed: int) -> Iterator[None]:
 
 
 def seed_all(*seed: int) -> int:
-    """Seed Python's, numpy's and torch's random numbers with whole numbers from 0; gives the one they were mixed to."""
+    """Seed the random numbers of Python, numpy and torch (CPU).
+
+    Args:
+        seed: Whole numbers, 0 or more; together they are the seed.
+
+    Returns:
+        The one number that they were mixed to.
+    """
     mixed = int(np.random.SeedSequence(seed).generate_state(1)[0])
     random.seed(mixed)
     np.random.seed(mixed)
@@ -253,15 +264,16 @@ def seed_all(*seed: int) -> int:
     return mixed
 
 
-def settle_lhotse(config: DictConfig, rank: int) -> None:
-    """Set what Lhotse's loader needs to be told and a configuration may leave open.
+def set_lhotse_defaults(config: DictConfig, rank: int) -> None:
+    """Set what Lhotse's loader needs and a configuration may leave out.
 
-    Each reader of tarred or Shar data gets an order of its own: with a number as `shard_seed` all would have the same.
-    Buckets are filled without a thread, which would outlive the training; utterances in a row keep their loudness.
+    Each reader of tarred or Shar data gets a different order: with a number as `shard_seed`, all would have the same
+    one. Buckets are filled without a thread, because the thread would outlive the training. Joined utterances keep
+    their loudness.
 
     Args:
         config: `train_ds`, changed in place.
-        rank: Of this process.
+        rank: Rank of this process.
     """
     if not config.get("use_lhotse"):
         return

@@ -1,4 +1,4 @@
-"""Utterances by the names that their user knows, and which of them cannot be read."""
+"""Names of utterances that a user recognises, and which utterances are unreadable."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,11 +7,11 @@ from lhotse.audio.utils import AudioLoadingError, DurationMismatchError, NonPosi
 from lhotse.cut import MixedCut, PaddingCut
 
 UNREADABLE = (AudioLoadingError, DurationMismatchError, NonPositiveEnergyError, ConnectionResetError)
-"""For which Lhotse leaves an utterance out of its batch; anything else is a fault, and raised."""
+"""Errors for which Lhotse leaves an utterance out of its batch; it raises any other error."""
 
 
 def name_cut(cut: Any) -> str:
-    """Name an utterance as its user knows it: by the audio file and the start of the segment, or by its id."""
+    """Name an utterance by its audio file and the start of its segment, or else by its id."""
     if isinstance(cut, MixedCut):
         return " + ".join(map(name_cut, utterances_of(cut)))
     sources = list(getattr(getattr(cut, "recording", None), "sources", None) or [])
@@ -21,15 +21,15 @@ def name_cut(cut: Any) -> str:
 
 
 def name_lost(cut: Any) -> str:
-    """Name what of a cut cannot be read, and the utterances of its row that are left out for it."""
+    """Name the unreadable utterances of a cut, and the utterances that were joined with them and are left out too."""
     utterances = utterances_of(cut)
     broken = [name_cut(each) for each in utterances if not is_readable(each)] or list(map(name_cut, utterances))
     others = [name for name in map(name_cut, utterances) if name not in broken]
-    return " + ".join(broken) + (f" (and in a row with it {', '.join(others)})" if others else "")
+    return " + ".join(broken) + (f" (joined with {', '.join(others)})" if others else "")
 
 
 def utterances_of(cut: Any) -> list[Any]:
-    """The utterances of a cut: itself, or several in a row; neither silence between them nor noise over them."""
+    """List the utterances of a cut: itself, or several joined ones. Silence between them and noise are left out."""
     if not isinstance(cut, MixedCut):
         return [cut]
     return [track.cut for track in cut.tracks if track.snr is None and not isinstance(track.cut, PaddingCut)]
@@ -45,6 +45,11 @@ def is_readable(cut: Any) -> bool:
 
 
 def describe_utterances(names: Sequence[str], limit: int = 5) -> str:
-    """Name the first of some utterances, and how many more there are."""
+    """Name the first utterances, and how many more there are.
+
+    Args:
+        names: Names of the utterances.
+        limit: Largest number of names to list.
+    """
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

@@ -36,7 +36,7 @@ CHECK = """
 from omegaconf import OmegaConf
 from data_prep.text.alphabet import load_alphabet
 from nemo_models.training.preflight import check_data_sets
-recipe = OmegaConf.load("conf/xlsr_hi.yaml")
+recipe = OmegaConf.load("conf/encoder/xlsr_53.yaml")
 def work(train, valid):
     model = OmegaConf.create({"encoder": recipe.model.encoder, "train_ds": {"manifest_filepath": train},
                               "validation_ds": {"manifest_filepath": valid}})

@@ -65,7 +65,7 @@ def recipe(arguments: argparse.Namespace, *overrides: str) -> Any:
     from data_prep.text.alphabet import load_alphabet
 
     given = [
-        "init_from_xlsr=null",
+        "init_from_checkpoint=null",
         "exp_manager.exp_dir=unused",
         f"model.train_ds.manifest_filepath={arguments.manifest}",
         f"model.validation_ds.manifest_filepath={arguments.manifest}",
@@ -195,7 +195,7 @@ def flop_per_second(size: str) -> float:
     """
     from omegaconf import OmegaConf
 
-    shape = OmegaConf.load(ROOT / "conf/xlsr_hi.yaml").model.encoder.architecture
+    shape = OmegaConf.load(ROOT / "conf/encoder/xlsr_53.yaml").model.encoder.architecture
     shape.update(SIZES[size])
     rate, channels, convolutions = 16_000.0, 1, 0.0
     for width, kernel, stride in zip(shape.conv_dim, shape.conv_kernel, shape.conv_stride, strict=True):

@@ -89,7 +89,7 @@ def build(way: str, device: str) -> tuple[Any, Any]:
 
     resident = peak_resident_bytes()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        cfg = compose("xlsr_hi", overrides=["init_from_xlsr=null", "exp_manager.exp_dir=x", *WAYS[way]]).model
+        cfg = compose("xlsr_hi", overrides=["init_from_checkpoint=null", "exp_manager.exp_dir=x", *WAYS[way]]).model
     cfg.labels, cfg.train_ds, cfg.validation_ds = load_alphabet(), None, None
     torch.manual_seed(0)
     model = XLSRCTCModel(cfg=cfg)

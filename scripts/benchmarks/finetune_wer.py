@@ -86,7 +86,7 @@ def run_ours(arguments: argparse.Namespace) -> list[dict[str, float]]:
 
     logging.setLevel(logging.ERROR)
     overrides = [
-        f"init_from_xlsr={CHECKPOINT}",
+        f"init_from_checkpoint={CHECKPOINT}",
         "exp_manager.exp_dir=unused",
         f"model.train_ds.manifest_filepath={arguments.train}",
         f"model.validation_ds.manifest_filepath={arguments.test}",

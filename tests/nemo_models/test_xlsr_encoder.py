@@ -7,13 +7,12 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, load_encoder_weights
 from nemo_models.xlsr_encoder import ARCHITECTURE_KEYS, XLSREncoder
-from project import ROOT
+from recipe import load_recipe
 from topology import architecture
 
 SAME_ARITHMETIC = 1e-5  # both sides run float32 kernels that may split the work otherwise
 BATCH_INVARIANCE = 1e-4  # float32 through 24 layers, attention over another number of keys
-CONF = ROOT / "conf"
-XLSR_53 = OmegaConf.to_container(OmegaConf.load(CONF / "xlsr_hi.yaml").model.encoder.architecture)
+XLSR_53 = OmegaConf.to_container(load_recipe("xlsr_hi").model.encoder.architecture)
 
 
 def encoder_like(reference: Wav2Vec2Model) -> XLSREncoder:

@@ -106,7 +106,7 @@ def test_w2v_bert_is_fine_tuned_with_its_own_configuration(workspace: Path):
     run(workspace, "python scripts/prepare_data.py corpus=tsv corpus_dir=my_corpus output_dir=bert/data")
     run(
         workspace,
-        "python scripts/speech_to_text_finetune.py --config-name w2v_bert_hi init_from_xlsr=w2v_bert "
+        "python scripts/speech_to_text_finetune.py --config-name w2v_bert_hi init_from_checkpoint=w2v_bert "
         f"{SHORT_RUN} model.train_ds.manifest_filepath=bert/data/train_manifest.json exp_manager.exp_dir=bert/exp "
         "model.validation_ds.manifest_filepath=bert/data/dev_manifest.json trainer.precision=32-true",
     )

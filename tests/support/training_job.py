@@ -19,7 +19,7 @@ from topology import architecture
 CONF = ROOT / "conf"
 SENTENCES = ("आज मौसम", "पानी दीजिए", "बच्चे खेल रहे हैं", "कल गाँव")
 SETTINGS = {
-    "init_from_xlsr": "null",
+    "init_from_checkpoint": "null",
     "trainer.max_steps": 8,
     "trainer.accumulate_grad_batches": 2,
     "trainer.limit_train_batches": 6,  # epochs end within the run

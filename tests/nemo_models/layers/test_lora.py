@@ -9,17 +9,16 @@ from nemo_models.checkpoints.model_building import model_config
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.layers.lora import add_lora
 from nemo_models.xlsr_encoder import XLSREncoder
-from project import ROOT
+from recipe import load_recipe
 from topology import architecture
 
-CONF = ROOT / "conf"
 MERGED = 1e-5  # float32: the same sum, of products in another order
 SIGNAL = torch.sin(torch.arange(16000.0) ** 1.3 / 40)[None]
 LENGTH = torch.tensor([16000])
 
 
 def settings(name: str, rank: int = 4) -> OmegaConf:
-    return OmegaConf.merge(OmegaConf.load(CONF / f"{name}.yaml").model.lora, {"r": rank, "dropout": 0.0})
+    return OmegaConf.merge(load_recipe(name).model.lora, {"r": rank, "dropout": 0.0})
 
 
 def lora_model(rank: int = 4) -> XLSRCTCModel:

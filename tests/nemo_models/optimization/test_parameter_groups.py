@@ -4,7 +4,7 @@ from transformers import Trainer
 
 from nemo_models.checkpoints.model_building import model_config
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.optimization.parameter_groups import spare_from_weight_decay
+from nemo_models.optimization.parameter_groups import exclude_from_weight_decay
 from topology import architecture
 
 
@@ -33,7 +33,7 @@ def test_encoder_and_head_have_rates_of_their_own_and_only_matrices_decay():
 def test_spares_what_transformers_trainer_spares_and_single_vectors():
     network = recipe_model(0.1).encoder.network
     decays = set(Trainer.get_decay_parameter_names(None, network))
-    groups = spare_from_weight_decay([{"params": list(network.parameters()), "weight_decay": 0.1}])
+    groups = exclude_from_weight_decay([{"params": list(network.parameters()), "weight_decay": 0.1}])
     ours = {id(parameter) for group in groups if group["weight_decay"] for parameter in group["params"]}
     names = {name for name, parameter in network.named_parameters() if id(parameter) in ours}
     assert names <= decays
@@ -42,7 +42,7 @@ def test_spares_what_transformers_trainer_spares_and_single_vectors():
 
 def test_decay_acts_on_matrices_alone():
     matrix, bias = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))
-    optimizer = torch.optim.AdamW(spare_from_weight_decay([{"params": [matrix, bias]}]), lr=0.1, weight_decay=0.5)
+    optimizer = torch.optim.AdamW(exclude_from_weight_decay([{"params": [matrix, bias]}]), lr=0.1, weight_decay=0.5)
     matrix.grad, bias.grad = torch.zeros(2, 2), torch.zeros(2)
     optimizer.step()
     assert torch.equal(bias.detach(), torch.ones(2))

@@ -8,13 +8,11 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from nemo_models.training import checkpoint_space
 from nemo_models.training.checkpoint_space import count_validations, estimate_checkpoint_bytes
-from project import ROOT
-
-CONF = ROOT / "conf"
+from recipe import load_recipe
 
 
 def test_what_a_stopped_run_wrote_counts_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    cfg = OmegaConf.load(CONF / "xlsr_hi.yaml")
+    cfg = load_recipe("xlsr_hi")
     cfg.exp_manager.exp_dir, written = str(tmp_path), 3000
     free = estimate_checkpoint_bytes(cfg) - written
     monkeypatch.setattr(checkpoint_space.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
@@ -25,7 +23,7 @@ def test_what_a_stopped_run_wrote_counts_as_free(tmp_path: Path, monkeypatch: py
 
 
 def test_the_estimate_counts_every_weight_and_adams_averages_of_those_that_learn():
-    cfg = OmegaConf.load(CONF / "xlsr_hi.yaml")
+    cfg = load_recipe("xlsr_hi")
     with torch.device("meta"):
         reference = Wav2Vec2Model(Wav2Vec2Config(**OmegaConf.to_container(cfg.model.encoder.architecture)))
     weights = reference.num_parameters()
@@ -35,7 +33,7 @@ def test_the_estimate_counts_every_weight_and_adams_averages_of_those_that_learn
 
 
 def test_the_checkpoints_that_all_validations_leave_are_counted():
-    cfg = OmegaConf.load(CONF / "xlsr_hi.yaml")
+    cfg = load_recipe("xlsr_hi")
     three = estimate_checkpoint_bytes(cfg)
     cfg.exp_manager.checkpoint_callback_params.save_top_k = 4
     one = estimate_checkpoint_bytes(cfg) - three
@@ -59,7 +57,7 @@ def test_validations_are_counted_as_the_trainer_makes_them(settings: dict, valid
 
 
 def test_low_rank_updates_alone_have_averages_in_a_checkpoint():
-    cfg = OmegaConf.load(CONF / "xlsr_hi.yaml")
+    cfg = load_recipe("xlsr_hi")
     with torch.device("meta"):
         weights = Wav2Vec2Model(
             Wav2Vec2Config(**OmegaConf.to_container(cfg.model.encoder.architecture))

@@ -17,10 +17,9 @@ from nemo_models.training import preflight as checks
 from nemo_models.training.preflight import check_data_sets, check_training, frame_counter
 from nemo_models.w2v_bert_features import LogMelFeatures
 from nemo_models.xlsr_encoder import XLSREncoder
-from project import ROOT
+from recipe import load_recipe
 from topology import architecture
 
-CONF = ROOT / "conf"
 LABELS = [" ", "क", "ा", "म"]
 XLSR = {"_target_": "nemo_models.xlsr_encoder.XLSREncoder", "architecture": architecture()}
 W2V_BERT = {"_target_": "nemo_models.w2v_bert_encoder.W2VBertEncoder"}
@@ -199,7 +198,7 @@ def test_audio_of_every_row_is_looked_for(folder: Path, monkeypatch: pytest.Monk
 def test_a_full_disk_is_told_before_training_together_with_the_rest(
     folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ):
-    cfg = OmegaConf.load(CONF / f"{name}.yaml")
+    cfg = load_recipe(name)
     cfg.exp_manager.exp_dir = str(folder / "exp")
     cfg.model.train_ds.manifest_filepath = write_manifest(folder / "t.json", ("a.wav", "काम 5", 1.0))
     cfg.model.validation_ds.manifest_filepath = str(folder / "valid.json")
@@ -296,7 +295,7 @@ def test_a_copy_is_found_whichever_of_like_utterances_it_is_of(folder: Path):
 
 
 def test_sets_for_which_nothing_is_given_are_told_together(folder: Path):
-    cfg = OmegaConf.load(CONF / "xlsr_hi.yaml")
+    cfg = load_recipe("xlsr_hi")
     cfg.exp_manager.exp_dir = str(folder / "exp")
     cfg.exp_manager.create_checkpoint_callback = False
     cfg.model.train_ds.manifest_filepath = str(folder / "train.json")

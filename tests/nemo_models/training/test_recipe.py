@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hydra import compose, initialize_config_dir
 from lightning.pytorch import Trainer
 from matplotlib.figure import Figure
 from nemo.collections.asr.metrics import wer as nemo_wer
 from nemo.collections.asr.models import ASRModel
 from nemo.collections.asr.parts.preprocessing.segment import AudioSegment
-from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from data_prep.prepare.export_shards import export_shards
@@ -27,14 +25,10 @@ from nemo_models.training.finetuning import fine_tune
 from nemo_models.training_data.augmentation import TelephonePerturbation
 from nemo_models.xlsr_encoder import XLSREncoder
 from project import ROOT
+from recipe import load_recipe
 from topology import architecture
 
 PRESETS = ("1h", "10h", "100h", "1000h")
-
-
-def recipe(name: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose(name, overrides=list(overrides))
 
 
 def write_data(folder: Path, seed: int) -> Path:
@@ -70,9 +64,9 @@ def trainers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def run(data: tuple[Path, Path], folder: Path, *overrides: str) -> Path:
     train, dev = data
     return fine_tune(
-        recipe(
+        load_recipe(
             "xlsr_tiny_hi",
-            f"init_from_xlsr={ROOT / 'nemo_models' / 'xlsr_tiny_hi'}",
+            f"init_from_checkpoint={ROOT / 'nemo_models' / 'xlsr_tiny_hi'}",
             f"model.train_ds.manifest_filepath={train}",
             f"model.validation_ds.manifest_filepath={dev}",
             f"exp_manager.exp_dir={folder}",
@@ -191,8 +185,8 @@ def test_low_rank_updates_learn_in_a_training_and_are_merged_at_its_end(data: tu
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_are_whole_recipes_whose_model_schedule_and_optimizer_can_be_made(preset: str):
-    cfg = recipe("xlsr_hi", f"preset={preset}", "init_from_xlsr=null", "exp_manager.exp_dir=x")
-    plain = recipe("xlsr_hi", "init_from_xlsr=null", "exp_manager.exp_dir=x")
+    cfg = load_recipe("xlsr_hi", f"preset={preset}", "init_from_checkpoint=null", "exp_manager.exp_dir=x")
+    plain = load_recipe("xlsr_hi", "init_from_checkpoint=null", "exp_manager.exp_dir=x")
     assert (cfg == plain) == (preset == "100h")
     assert cfg.trainer.val_check_interval <= cfg.trainer.limit_train_batches
     assert cfg.model.freeze_updates.modules.encoder < cfg.trainer.max_steps
@@ -211,10 +205,10 @@ def test_presets_are_whole_recipes_whose_model_schedule_and_optimizer_can_be_mad
 @pytest.mark.parametrize("preset", PRESETS)
 def test_each_preset_trains(preset: str, data: tuple[Path, Path], tmp_path: Path, trainers: list[Any]):
     """At bfloat16, with a narrow encoder, short updates, and an encoder that is let go at the second of them."""
-    cfg = recipe(
+    cfg = load_recipe(
         "xlsr_hi",
         f"preset={preset}",
-        "init_from_xlsr=null",
+        "init_from_checkpoint=null",
         f"model.train_ds.manifest_filepath={data[0]}",
         f"model.validation_ds.manifest_filepath={data[1]}",
         f"exp_manager.exp_dir={tmp_path}",
@@ -238,7 +232,7 @@ def test_each_preset_trains(preset: str, data: tuple[Path, Path], tmp_path: Path
 
 
 def test_keys_beside_a_preset_win():
-    assert recipe("xlsr_hi", "preset=1h", "trainer.max_steps=7").trainer.max_steps == 7
+    assert load_recipe("xlsr_hi", "preset=1h", "trainer.max_steps=7").trainer.max_steps == 7
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
 from data_prep.text.alphabet import load_alphabet
 from nemo_models.ctc_model import XLSRCTCModel
-from project import ROOT
+from recipe import load_recipe
 from topology import architecture
 
-CONF = ROOT / "conf"
 UPDATES = 20
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.01
@@ -57,7 +56,7 @@ def theirs() -> Wav2Vec2ForCTC:
 
 def recipe() -> DictConfig:
     """The shipped recipe at a small width, without what draws at random and without a schedule."""
-    config = OmegaConf.load(CONF / "xlsr_hi.yaml")
+    config = load_recipe("xlsr_hi")
     model = config.model
     model.labels = load_alphabet()
     model.train_ds = model.validation_ds = None

@@ -12,7 +12,8 @@ from nemo.core.optim.lr_scheduler import AVAILABLE_SCHEDULERS
 from data_prep.text.alphabet import load_alphabet
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.files.checkpoint_files import load_training_checkpoint
-from nemo_models.training.finetuning import _complete_config, fine_tune
+from nemo_models.training.configuration import complete_config
+from nemo_models.training.finetuning import fine_tune
 from training_job import SETTINGS, compose, write_data
 
 CLIP = 0.25
@@ -97,7 +98,7 @@ SCHEDULES = {
 def test_nemos_schedules_are_chosen_by_name_and_planned_for_all_updates(data: dict[str, str], name: str):
     written = [f"{key}={value}" for key, value in data.items()]
     cfg = compose([*written, "exp_manager.exp_dir=x", f"model.optim.sched.name={name}", *SCHEDULES[name]])
-    _complete_config(cfg, load_alphabet(), None)
+    complete_config(cfg, load_alphabet(), None)
     cfg.model.train_ds = cfg.model.validation_ds = None
     model = XLSRCTCModel(cfg=cfg.model, trainer=Trainer(max_steps=UPDATES, accelerator="cpu", logger=False))
     (optimizer,), (entry,) = model.configure_optimizers()
@@ -123,11 +124,11 @@ def test_nemos_schedules_are_chosen_by_name_and_planned_for_all_updates(data: di
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("trainer.max_steps", -1, r"trainer\.max_steps=-1: expected the updates of the whole training"),
-        ("trainer.max_steps", "null", r"trainer\.max_steps=None: expected the updates"),
+        ("trainer.max_steps", -1, r"trainer\.max_steps=-1: expected the number of updates in the whole training"),
+        ("trainer.max_steps", "null", r"trainer\.max_steps=None: expected the number of updates"),
         ("trainer.val_check_interval", 0.5, r"trainer\.val_check_interval=0\.5: expected a whole number"),
         ("watch.resume_every_n_updates", 0, r"watch\.resume_every_n_updates=0: expected a whole number"),
-        ("model.train_ds.noise_mix_prob", 2, r"noise_mix_prob=2: expected a chance"),
+        ("model.train_ds.noise_mix_prob", 2, r"noise_mix_prob=2: expected a number, 0 or more, 1 or less"),
         ("+model.freeze_updates.modules.encodr", 1, r"freeze_updates\.modules\.encodr: expected encoder or decoder"),
         ("trainer.accelerator", "gpu", "trainer: "),
         ("trainer.precision", "bf17", "trainer: "),

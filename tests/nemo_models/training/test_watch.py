@@ -20,7 +20,7 @@ from nemo_models.training.watch import (
     find_unalignable,
     measure_labels,
 )
-from nemo_models.training_data.stream import BatchNote, Place
+from nemo_models.training_data.stream import BatchInfo, StreamPosition
 from training_job import SETTINGS, compose, write_data
 
 SHORT = {"trainer.max_steps": 3, "trainer.accumulate_grad_batches": 1, "trainer.val_check_interval": 100}
@@ -78,8 +78,8 @@ def test_bad_utterances_are_named_counted_and_spoil_nothing(
         bool(torch.isfinite(weight).all()) for weight in state["state_dict"].values() if weight.is_floating_point()
     )
     for sentence, name in (
-        ("left out for a loss that is NaN or infinite", "0.wav"),
-        ("their audio cannot be read", "1.wav"),
+        ("skipped: NaN or infinite loss", "0.wav"),
+        ("left out because the audio is unreadable", "1.wav"),
         ("more labels than frames", "2.wav"),
     ):
         told = [record.getMessage() for record in caplog.records if sentence in record.getMessage()]
@@ -118,7 +118,7 @@ def batch_of(name: str, labels: int = 1, seconds: tuple[float, ...] = (1.0,)) ->
     """A batch of a stream, of silence, whose utterances are of so many different labels."""
     count = len(seconds)
     targets = torch.arange(labels).repeat(count, 1)
-    note = BatchNote(Place(), [name] * count, list(seconds), [])
+    note = BatchInfo(StreamPosition(), [name] * count, list(seconds), [])
     return torch.zeros(count, 10), torch.full((count,), 10), targets, torch.full((count,), labels), note
 
 
@@ -132,7 +132,7 @@ def test_of_an_accumulated_update_the_bad_batch_is_named_alone(caplog: pytest.Lo
     with caplog.at_level(logging.WARNING):
         watch.on_before_optimizer_step(trainer, None, torch.optim.SGD([weight], lr=1.0))  # type: ignore[arg-type]
         watch.on_train_end(trainer, None)  # type: ignore[arg-type]
-    assert "among these utterances: bad.wav (1 so far)" in caplog.text
+    assert "from one of these utterances: bad.wav (1 so far)" in caplog.text
 
 
 def test_unalignable_utterances_of_every_batch_since_the_last_logged_step_are_named(caplog: pytest.LogCaptureFixture):
@@ -192,10 +192,10 @@ def test_memory_that_ran_out_is_told_by_where_it_did():
     batch, error = batch_of("a.wav", seconds=(2.5, 4.0)), torch.OutOfMemoryError("CUDA out of memory")
     watch.on_train_batch_start(trainer, None, batch, 0)  # type: ignore[arg-type]
     in_training = watch.explain_memory_error(error)
-    assert "at update 7, a batch of 2 utterances, 6.5 s of audio, the longest 4.0 s" in in_training
+    assert "at update 7, in a batch of 2 utterances, 6.5 s of audio, longest 4.0 s" in in_training
     watch.on_validation_batch_start(trainer, None, batch)  # type: ignore[arg-type]
     in_validation = watch.explain_memory_error(error)
-    assert "in validation, a batch of 2 utterances padded to 10 samples: lower model.validation_ds" in in_validation
+    assert "in validation, in a batch of 2 utterances padded to 10 samples: lower model.validation_ds" in in_validation
 
 
 def test_gradients_of_a_fused_optimizer_are_clipped_in_bfloat16(
@@ -214,7 +214,7 @@ def test_too_many_bad_updates_in_a_row_end_the_training(data: dict[str, str], tm
     for file in tmp_path.glob("*.wav"):
         samples, rate = soundfile.read(file)
         soundfile.write(file, np.full(len(samples), np.nan), rate, subtype="FLOAT")
-    with pytest.raises(TrainingStopped, match=r"update 2 left out .* 2 in a row are watch.max_bad_updates"):
+    with pytest.raises(TrainingStopped, match=r"update 2 skipped: .* 2 in a row reach watch.max_bad_updates"):
         fine_tune(data, tmp_path, **{"watch.max_bad_updates": 2})
 
 
@@ -230,9 +230,9 @@ def test_a_collapse_is_named_with_its_causes_and_stopped_on_request(
         for step, warnings in ((161, 1), (259, 1), (260, 2)):  # and again after as many
             watch._judge(1.0, step)
             assert len(caplog.records) == warnings
-    assert "99.9% of the frames have been blank since update 60, now 160; likely causes: the learning" in caplog.text
+    assert "99.9% of the frames are blank, from update 60 to 160; likely causes: the learning" in caplog.text
     collapsed = {"watch.collapse_blank_share": 0.0, "watch.collapse_updates": 1, "watch.stop_on_collapse": "true"}
-    with pytest.raises(TrainingStopped, match=r"blank since update 1, now 2; likely causes"):
+    with pytest.raises(TrainingStopped, match=r"blank, from update 1 to 2; likely causes"):
         fine_tune(data, tmp_path, **collapsed)
 
 
@@ -249,7 +249,7 @@ def test_out_of_memory_names_the_batch_and_the_setting(
     with pytest.raises(TrainingStopped) as caught:
         fine_tune(data, tmp_path)
     message = str(caught.value)
-    assert "out of memory at update 1, a batch of" in message
-    assert " s of audio, the longest" in message
+    assert "out of memory at update 1, in a batch of" in message
+    assert " s of audio, longest" in message
     assert "model.train_ds.batch_duration" in message
     assert not is_out_of_memory(RuntimeError("something else"))

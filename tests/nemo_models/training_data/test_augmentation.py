@@ -9,11 +9,11 @@ from omegaconf import OmegaConf
 
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.training_data.augmentation import TelephonePerturbation
-from project import ROOT
+from recipe import load_recipe
 
 SECONDS = (1.0, 1.5)
 RATE = 16000
-TRAIN = OmegaConf.load(ROOT / "conf" / "xlsr_hi.yaml").model.train_ds
+TRAIN = load_recipe("xlsr_hi").model.train_ds
 
 
 def tones(seconds: float) -> np.ndarray:
@@ -123,7 +123,7 @@ def test_each_utterance_draws_for_itself(tiny_model: XLSRCTCModel, manifest: Pat
 
 def test_unknown_augmentation_is_named(tiny_model: XLSRCTCModel, manifest: Path):
     with pytest.raises(
-        ValueError, match=r"augmentor\.telefon: unknown, expected one of .*telephone"
+        ValueError, match=r"augmentor\.telefon: unknown augmentation, expected one of .*telephone"
     ):  # among those that there are
         load(tiny_model, manifest, augmentor={"telefon": {"prob": 0.5}})
     with pytest.raises(ValueError, match=r"augmentor \(white_noise\): .*levle"):

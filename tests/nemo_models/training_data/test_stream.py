@@ -13,7 +13,7 @@ from data_prep.prepare.export_shards import export_shards
 from data_prep.text.alphabet import load_alphabet
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.training.resume import ResumeCheckpoint
-from nemo_models.training_data.stream import BatchNote, NotedDataset, Place, TrainingStream, seed_all
+from nemo_models.training_data.stream import BatchInfo, DatasetWithInfo, StreamPosition, TrainingStream, seed_all
 from training_job import SETTINGS, compose, write_data
 
 COUNT = 20
@@ -34,40 +34,40 @@ def open_stream(data: dict[str, str], **changes: object) -> TrainingStream:
     return stream
 
 
-def take(stream: TrainingStream, count: int) -> list[tuple[torch.Tensor, BatchNote]]:
+def take(stream: TrainingStream, count: int) -> list[tuple[torch.Tensor, BatchInfo]]:
     return [(batch[0], batch[4]) for batch in islice(stream, count)]
 
 
 def test_every_pass_holds_every_utterance_once_whatever_the_epochs(data: dict[str, str]):
     stream = open_stream(data)
     notes = [note for _ in range(12) for _, note in take(stream, 3)]  # twelve epochs of three batches
-    assert [note.place.number for note in notes] == list(range(36))
-    names = [[name for note in notes if note.place.round == which for name in note.names] for which in (0, 1)]
+    assert [note.position.number for note in notes] == list(range(36))
+    names = [[name for note in notes if note.position.pass_number == which for name in note.names] for which in (0, 1)]
     expected = {str(Path(data["model.train_ds.manifest_filepath"]).with_name(f"{at}.wav")) for at in range(COUNT)}
     for one_pass in names:
         assert set(one_pass) == expected
         assert len(one_pass) == COUNT
     assert names[0] != names[1]  # each pass in an order of its own
-    assert notes[-1].place.round > 1
+    assert notes[-1].position.pass_number > 1
 
 
 def test_a_stream_can_begin_anywhere_and_is_the_same_for_any_workers(data: dict[str, str]):
     whole = take(open_stream(data), 24)
     for start, workers in ((0, 2), (7, 0), (17, 2)):
         stream = open_stream(data, num_workers=workers)
-        stream.start_at(whole[start][1].place)
+        stream.start_at(whole[start][1].position)
         for (audio, note), (expected, of_expected) in zip(take(stream, 24 - start), whole[start:], strict=True):
             assert note == of_expected
             assert torch.equal(audio, expected)  # its white noise too
 
 
 def test_utterances_in_a_row_are_named_and_all_there(data: dict[str, str]):
-    names = [name for _, note in take(open_stream(data), 12) if note.place.round == 0 for name in note.names]
+    names = [name for _, note in take(open_stream(data), 12) if note.position.pass_number == 0 for name in note.names]
     joined = {"concatenate_samples": "true", "concatenate_gap_seconds": 0.5, "batch_duration": 6}
     rows = [
         (wave, name.split(" + "), seconds)
         for audio, note in take(open_stream(data, **joined), 12)
-        if note.place.round == 0
+        if note.position.pass_number == 0
         for wave, name, seconds in zip(audio, note.names, note.seconds, strict=True)
     ]
     assert sorted(name for _, row, _ in rows for name in row) == sorted(names)
@@ -92,7 +92,7 @@ def test_batches_of_which_nothing_can_be_read_are_passed_over_and_named(tmp_path
     row = json.dumps({"audio_filepath": "broken.flac", "duration": 4.0, "text": "आज मौसम"})
     manifest.write_text(manifest.read_text("utf-8") + row + "\n", encoding="utf-8")
     notes = [note for _, note in take(open_stream(data, num_workers=workers), 12)]  # alone in its batch
-    first = [note for note in notes if note.place.round == 0]
+    first = [note for note in notes if note.position.pass_number == 0]
     assert sorted(name for note in first for name in note.names) == sorted(
         str(tmp_path / f"{at}.wav") for at in range(6)
     )
@@ -100,9 +100,9 @@ def test_batches_of_which_nothing_can_be_read_are_passed_over_and_named(tmp_path
     joined = {"concatenate_samples": "true", "batch_duration": 30, "num_buckets": 1}
     lost = {name for _, note in take(open_stream(data, **joined), 3) for name in note.lost}
     assert all(name.startswith(str(broken)) for name in lost)
-    assert any(name.startswith(f"{broken} (and in a row with it {tmp_path}") for name in lost)
+    assert any(name.startswith(f"{broken} (joined with {tmp_path}") for name in lost)
     manifest.write_text(row + "\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"none of the audio of 100 batches in a row can be read .*broken\.flac"):
+    with pytest.raises(ValueError, match=r"found no readable audio in 100 batches in a row .*broken\.flac"):
         take(open_stream(data, num_buckets=1), 1)
 
 
@@ -113,8 +113,8 @@ def test_each_pass_mixes_in_other_noise(data: dict[str, str]):
     for audio, note in take(open_stream(data, **changes), 36):
         for wave, name, seconds in zip(audio, note.names, note.seconds, strict=True):
             assert " + " not in name  # noise is no utterance
-            if note.place.round < 2:
-                heard[note.place.round][name] = wave[: round(16000 * seconds)]
+            if note.position.pass_number < 2:
+                heard[note.position.pass_number][name] = wave[: round(16000 * seconds)]
     assert len(heard[0]) == len(heard[1]) == COUNT
     same = [torch.equal(heard[0][name], heard[1][name]) for name in heard[0]]
     assert 0 < sum(same) < COUNT / 2  # without noise in both
@@ -129,7 +129,7 @@ class Draws:
 
 def test_what_is_random_in_a_batch_is_its_places_and_its_processes_own_and_leaves_no_trace():
     def draw(number: int, rank: int) -> tuple[float, ...]:
-        return NotedDataset(Draws(), seed=0, rank=rank)[Place(number, 0, number), []][:3]
+        return DatasetWithInfo(Draws(), seed=0, rank=rank)[StreamPosition(number, 0, number), []][:3]
 
     seed_all(7)
     undisturbed = Draws()[[]]
@@ -156,13 +156,13 @@ def test_readers_of_shards_do_not_all_read_the_same_and_can_begin_anywhere(
     first, second = whole[0][1].names, whole[1][1].names  # of one worker, of the other
     assert first != second
     stream = open_stream(data, **changes)
-    state = ResumeCheckpoint(tmp_path / "x", stream, 1, 0).state_dict() | {"next": Place(4, 0, 4)}
+    state = ResumeCheckpoint(tmp_path / "x", stream, 1, 0).state_dict() | {"next": StreamPosition(4, 0, 4)}
     with caplog.at_level(logging.WARNING):
         ResumeCheckpoint(tmp_path / "x", stream, 1, 0).load_state_dict(state)
         assert "num_workers" not in caplog.text
         other = open_stream(data, **changes | {"num_workers": 1})
         ResumeCheckpoint(tmp_path / "x", other, 1, 0).load_state_dict(state)
-    assert "model.train_ds.num_workers is 1, and was 2" in caplog.text
+    assert "model.train_ds.num_workers=1: expected 2" in caplog.text
     for (audio, note), (expected, of_expected) in zip(take(stream, 2), whole[4:], strict=True):
         assert note == of_expected
         assert torch.equal(audio, expected)

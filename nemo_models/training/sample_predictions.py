@@ -1,7 +1,7 @@
-"""What the model writes, in the log: one reference and hypothesis at each validation, of the same utterance each time.
+"""A sample of the model's output in the log: one reference and hypothesis at each validation, of the same utterance.
 
-NeMo's metric logs a pair for every batch of validation and at every logged step of training: thousands of lines, in
-which nobody sees a model learn.
+NeMo's metric logs a pair for every validation batch and for every logged training step. In those thousands of lines
+nobody can see a model learn.
 """
 
 from typing import Any
@@ -9,8 +9,8 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 
 
-class SampleTexts(Callback):
-    """Lets NeMo's metric log its pair for the first batch of each validation set, and for no other."""
+class LogSamplePredictions(Callback):
+    """Lets NeMo's metric log a pair for the first batch of each validation dataset only."""
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         pl_module.wer.log_prediction = False

@@ -5,10 +5,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
-from nemo_models.training.finetuning import _take_settings
-from project import ROOT
-
-CONF = ROOT / "conf"
+from nemo_models.training.configuration import apply_checkpoint_settings
+from recipe import load_recipe
 
 
 @pytest.mark.parametrize(
@@ -16,16 +14,16 @@ CONF = ROOT / "conf"
     [("xlsr_hi", "wav2vec2", "wav2vec2-bert"), ("w2v_bert_hi", "wav2vec2-bert", "wav2vec2")],
 )
 def test_checkpoint_fixes_front_end_and_architecture_of_its_own_kind_only(config_name: str, kind: str, other: str):
-    model = OmegaConf.load(CONF / f"{config_name}.yaml").model
+    model = load_recipe(config_name).model
     fields = {**OmegaConf.to_container(model.encoder.architecture), "hidden_size": 64}
     masks = model.encoder.mask_time_prob
     checkpoint = EncoderCheckpoint("x", fields, {}, normalize=False, epsilon=1e-7, left_out=(), kind=kind)
-    _take_settings(model, checkpoint)
+    apply_checkpoint_settings(model, checkpoint)
     assert model.encoder.architecture.hidden_size == 64
     assert model.encoder.mask_time_prob == masks
     assert model.preprocessor.get("normalize", False) is False
     with pytest.raises(ValueError, match="--config-name xlsr_hi is for wav2vec2, w2v_bert_hi for wav2vec2-bert"):
-        _take_settings(model, replace(checkpoint, kind=other))
+        apply_checkpoint_settings(model, replace(checkpoint, kind=other))
 
 
 def test_both_recipes_have_the_same_settings_but_for_front_end_and_encoder():
@@ -34,6 +32,6 @@ def test_both_recipes_have_the_same_settings_but_for_front_end_and_encoder():
         return {f"{prefix}{key}" for key in tree}.union(*inner)
 
     names = ("xlsr_hi", "w2v_bert_hi")
-    first, second = (keys(OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))) for name in names)
+    first, second = (keys(OmegaConf.to_container(load_recipe(name))) for name in names)
     differing = {key.rpartition(".")[0] for key in first ^ second}
     assert differing == {"model.encoder", "model.encoder.architecture", "model.preprocessor"}
