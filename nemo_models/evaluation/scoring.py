@@ -1,4 +1,7 @@
-"""Word and character error rates, counted by jiwer on text that went through the project's own normaliser.
+"""The one scorer behind every error rate that the project prints: transcription, training, tuning and demo.
+
+Word errors are counted by the alignment of `alignment.py`, characters by rapidfuzz, on text that went through the
+project's own normaliser: the numbers are jiwer's on that text. `evaluate.py` reports the same as its layer `encoding`.
 
 Never score Hindi with Whisper's normaliser or any other that strips Unicode category M: it deletes the vowel signs.
 """
@@ -6,9 +9,12 @@ Never score Hindi with Whisper's normaliser or any other that strips Unicode cat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import jiwer
+from rapidfuzz.distance import Levenshtein
 
 from data_prep.text.normalizer import normalize_text
+from nemo_models.evaluation.alignment import align
+from nemo_models.evaluation.text_pairs import cut_pairs
+from nemo_models.evaluation.words import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -17,8 +23,8 @@ class Scores:
 
     Attributes:
         wer: (substitutions + deletions + insertions) / words, 0 … (above 1 where insertions are many).
-        cer: The same over characters. A character is a Unicode code point (a vowel sign is one of its own), and the
-            space between two words is one too, as jiwer counts.
+        cer: The same over characters. A character is a Unicode code point (a vowel sign counts as one), and the space
+            between two words is one too, as jiwer counts.
         words: Words in the references.
         characters: Characters in the references.
         substitutions: Words replaced by another.
@@ -66,15 +72,18 @@ def score_texts(references: Sequence[str], hypotheses: Sequence[str]) -> Scores:
     recognised = [normalize_text(text) for text in hypotheses]
     if not any(normalized):
         raise ValueError(f"no word in any of {len(references)} references; there is no error rate")
-    words = jiwer.process_words(normalized, recognised)
-    characters = jiwer.process_characters(normalized, recognised)
+    vocabulary = Vocabulary()
+    _, reference_words, hypothesis_words = cut_pairs(vocabulary.read(normalized), vocabulary.read(recognised))
+    substitutions, deletions, insertions = align(reference_words, hypothesis_words).errors.sum(axis=0).tolist()
+    words = len(reference_words.ids)
+    characters = sum(map(len, normalized))
     return Scores(
-        wer=words.wer,
-        cer=characters.cer,
-        words=words.hits + words.substitutions + words.deletions,
-        characters=characters.hits + characters.substitutions + characters.deletions,
-        substitutions=words.substitutions,
-        deletions=words.deletions,
-        insertions=words.insertions,
+        wer=(substitutions + deletions + insertions) / words,
+        cer=sum(map(Levenshtein.distance, normalized, recognised)) / characters,
+        words=words,
+        characters=characters,
+        substitutions=substitutions,
+        deletions=deletions,
+        insertions=insertions,
         utterances=len(references),
     )

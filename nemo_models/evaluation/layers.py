@@ -1,0 +1,363 @@
+"""Error rates in layers: each forgives one more kind of spelling, and says how many words it forgave and which.
+
+The layers come in a fixed order, and treat reference and hypothesis alike:
+
+1. `raw`: words as they are written, split at white space: what sclite and jiwer count.
+2. `encoding`: the project's normaliser (NFC, invisible characters, punctuation) on both sides.
+3. `alternatives`: wordings that the references list, where they list any.
+4. `spelling`: rules for Hindi orthography, each with a switch (`spelling.py`).
+5. `numbers`: digits or words, units and abbreviations in either form (`number_values.py`).
+6. `loan_words`: words of a list that have more than one spelling (`variants_hi.tsv`).
+7. `compounds`: words written together or apart (`compounds.py`).
+
+The rate of every layer is a share of the same number of words, those of the raw references, and an utterance's errors
+are never more than in the layer before: a layer only adds equalities to the alignment.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.arguments import require_choice
+from nemo_models.evaluation.alignment import BLOCK, MATCH, Alignment, Blocks, Sequences, align
+from nemo_models.evaluation.compounds import find_joins
+from nemo_models.evaluation.number_values import number_key, says_number
+from nemo_models.evaluation.references import Reference
+from nemo_models.evaluation.spelling import SPELLING_RULES, make_keys
+from nemo_models.evaluation.text_pairs import Spans, TextPairs, list_differences, select, split_raw
+from nemo_models.evaluation.variants import make_variant_key
+
+OPTIONAL_LAYERS = ("spelling", "numbers", "loan_words", "compounds")
+LAYERS = ("raw", "encoding", "alternatives", *OPTIONAL_LAYERS)
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """Which layers are computed.
+
+    Attributes:
+        layers: Some of `OPTIONAL_LAYERS`; `raw` and `encoding` are always there.
+        spelling_rules: Some of `SPELLING_RULES`.
+        variant_lists: Lists of spellings beside the project's own.
+
+    Raises:
+        ValueError: There is no such layer or rule.
+    """
+
+    layers: tuple[str, ...] = OPTIONAL_LAYERS
+    spelling_rules: tuple[str, ...] = tuple(SPELLING_RULES)
+    variant_lists: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        for layer in self.layers:
+            require_choice("layers", layer, OPTIONAL_LAYERS)
+        for rule in self.spelling_rules:
+            require_choice("spelling_rules", rule, SPELLING_RULES)
+
+
+@dataclass
+class Layer:
+    """One layer's errors.
+
+    Attributes:
+        name: One of `LAYERS`, or a spelling rule within `rules`.
+        errors: (N,) int64, errors of each utterance.
+        forgiven: Pairs of wordings (reference, hypothesis) that this layer took for equal, with how often.
+        rules: The layer's parts, in order, each with its own errors; of `spelling` only.
+    """
+
+    name: str
+    errors: np.ndarray
+    forgiven: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rules: list["Layer"] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of an utterance's alignment, for people to look at.
+
+    Attributes:
+        kind: `match`, `substitution`, `deletion`, `insertion`.
+        reference: Words of the reference; empty for an insertion.
+        hypothesis: Words of the hypothesis; empty for a deletion.
+        layer: Where a match was not literal: the layer that forgave it, otherwise an empty text.
+        hyp_word: Position of the hypothesis' first raw word, or of the next one for a deletion.
+        ref_word: Position of the reference's first raw word, or of the next one for an insertion.
+    """
+
+    kind: str
+    reference: str
+    hypothesis: str
+    layer: str
+    hyp_word: int
+    ref_word: int
+
+
+KINDS = ("match", "substitution", "deletion", "insertion", "match")
+
+
+class LayeredScore:
+    """One system's errors, layer by layer, and the alignments behind them.
+
+    Attributes:
+        words: (N,) int64, words of each raw reference: what all rates are a share of.
+        raw_errors: (N, 3) int64: substitutions, deletions, insertions of the raw layer.
+        normalized_errors: (N, 3) int64: the same after normalising.
+        normalized_words: (N,) int64, words of each normalised reference.
+        layers: In order.
+    """
+
+    def __init__(self, references: Sequence[Reference], hypotheses: Sequence[str], options: LayerOptions) -> None:
+        """Score hypotheses against references.
+
+        Args:
+            references: What was said.
+            hypotheses: What was recognised, in the same order.
+            options: Which layers to compute.
+
+        Raises:
+            ValueError: The two differ in number.
+        """
+        if len(references) != len(hypotheses):
+            raise ValueError(f"{len(references)} references but {len(hypotheses)} hypotheses; expected one for each")
+        self._count = len(references)
+        self._pairs = TextPairs(references, hypotheses)
+        self.layers: list[Layer] = []
+        self._tables: list[tuple[str, np.ndarray]] = []
+        self._blocks: list[Spans] = [[] for _ in range(len(self._pairs.owner))]
+        self._block_layers: list[dict[tuple[int, int, int, int], str]] = [{} for _ in self._blocks]
+        self._final: Alignment | None = None
+        self._score_raw()
+        self._score_encoding()
+        if any(reference.choices for reference in references):
+            self._add_blocks("alternatives", self._pairs.find_choices(references))
+        if "spelling" in options.layers:
+            self._add_spelling(options.spelling_rules)
+        if "numbers" in options.layers:
+            self._add_keys("numbers", number_key)
+            self._add_blocks("numbers", self._find_numbers())
+        if "loan_words" in options.layers:
+            self._add_keys("loan_words", make_variant_key(options.variant_lists))
+        if "compounds" in options.layers:
+            self._add_blocks("compounds", self._find_compounds())
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def errors(self) -> np.ndarray:
+        """(N,) int64, errors of each utterance after the last layer."""
+        return self.layers[-1].errors
+
+    def rate(self, layer: Layer) -> float:
+        """Return a layer's error rate: its errors over the words of the raw references."""
+        return float(layer.errors.sum() / max(1, self.words.sum()))
+
+    def forgiven(self, layer: Layer) -> int:
+        """Return how many errors fewer than the layer before a layer has."""
+        at = self.layers.index(layer)
+        return int(self.layers[at - 1].errors.sum() - layer.errors.sum()) if at else 0
+
+    def _score_raw(self) -> None:
+        pairs = self._pairs
+        alignment = align(pairs.raw_ref, pairs.raw_hyp)
+        self.raw_errors = pairs.sum_by_utterance(alignment.errors)
+        self.words = pairs.sum_by_utterance(pairs.raw_ref.lengths)
+        self._piece_errors = alignment.totals
+        self._raw_alignment = alignment
+        self.layers.append(Layer("raw", pairs.sum_by_utterance(self._piece_errors)))
+
+    def _score_encoding(self) -> None:
+        pairs, before = self._pairs, self._piece_errors
+        alignment = align(pairs.ref, pairs.hyp)
+        self.normalized_errors = pairs.sum_by_utterance(alignment.errors)
+        self.normalized_words = pairs.sum_by_utterance(pairs.ref.lengths)
+        self._piece_errors = np.minimum(before, alignment.totals)
+        self._tables.append(("encoding", np.arange(len(pairs.normal_words), dtype=np.int32)))
+        self._keys = list(pairs.normal_words)
+        layer = Layer("encoding", pairs.sum_by_utterance(self._piece_errors))
+        layer.forgiven = self._list_encodings(np.flatnonzero(self._piece_errors < before))
+        self.layers.append(layer)
+        del self._raw_alignment
+
+    def _list_encodings(self, pieces: np.ndarray) -> Counter[tuple[str, str]]:
+        """List runs of raw words that differ and are equal once normalised."""
+        pairs, alignment, found = self._pairs, self._raw_alignment, Counter[tuple[str, str]]()
+        for piece in pieces:
+            for ref_from, ref_to, hyp_from, hyp_to in list_differences(alignment, piece, pairs.raw_ref, pairs.raw_hyp):
+                ref, hyp = pairs.raw_ref.ids[ref_from:ref_to], pairs.raw_hyp.ids[hyp_from:hyp_to]
+                if len(ref) == len(hyp):
+                    couples = [((one,), (other,)) for one, other in zip(ref, hyp, strict=True)]
+                else:
+                    couples = [(tuple(ref), tuple(hyp))]
+                for ones, others in couples:
+                    if pairs.normalize(ones) == pairs.normalize(others) and ones != others:
+                        words = (" ".join(pairs.raw_words[n] for n in side) for side in (ones, others))
+                        found[tuple(words)] += 1  # type: ignore[index]
+        return found
+
+    def _add_spelling(self, rules: Sequence[str]) -> None:
+        layer = Layer("spelling", self.layers[-1].errors)
+        for name, rule in make_keys(rules):
+            self._add_keys(name, rule)
+            part = self.layers.pop()
+            layer.rules.append(part)
+            layer.forgiven.update(part.forgiven)
+            layer.errors = part.errors
+        self._tables = [(name if name not in SPELLING_RULES else f"spelling: {name}", t) for name, t in self._tables]
+        self.layers.append(layer)
+
+    def _add_keys(self, name: str, rule: Callable[[str], str]) -> None:
+        """Take words with equal keys for equal."""
+        self._keys = [rule(key) for key in self._keys]
+        numbers: dict[str, int] = {}
+        table = np.array([numbers.setdefault(key, len(numbers)) for key in self._keys], np.int32)
+        self._realign(name, table, [])
+
+    def _add_blocks(self, name: str, blocks: Sequence[tuple[int, Spans]]) -> None:
+        """Let spans pass for each other: (piece, spans)."""
+        changed = []
+        for piece, spans in blocks:
+            new = [span for span in spans if span not in self._block_layers[piece]]
+            self._blocks[piece] += new
+            self._block_layers[piece].update(dict.fromkeys(new, name))
+            changed += [piece] if new else []
+        self._realign(name, self._tables[-1][1], changed)
+
+    def _realign(self, name: str, table: np.ndarray, changed: Sequence[int]) -> None:
+        """Count errors again where some are left and something may have become equal."""
+        pairs, before, last = self._pairs, self._piece_errors, self._tables[-1][1]
+        has_new_keys = len(table) > 0 and (table.max(initial=0) < last.max(initial=0))
+        pieces = np.flatnonzero(before) if has_new_keys else np.array(sorted(changed), np.int64)
+        pieces = pieces[before[pieces] > 0]
+        after, found = before.copy(), Counter[tuple[str, str]]()
+        if len(pieces):
+            ref, hyp = select(pairs.ref, pieces), select(pairs.hyp, pieces)
+            blocks = Blocks.from_lists([self._blocks[piece] for piece in pieces])
+            alignment = align(ref.mapped(table), hyp.mapped(table), blocks)
+            after[pieces] = np.minimum(before[pieces], alignment.totals)
+            improved = after[pieces] < before[pieces]
+            found = self._list_equal(alignment, ref, hyp, last, improved)
+            found += self._list_blocks(alignment, ref, hyp, blocks, name, pieces, improved)
+        self._tables.append((name, table))
+        self._piece_errors = after
+        errors = pairs.sum_by_utterance(after)
+        if self.layers[-1].name == name:  # numbers: keys first, then blocks
+            self.layers[-1].errors = errors
+            self.layers[-1].forgiven.update(found)
+        else:
+            self.layers.append(Layer(name, errors, found))
+
+    def _list_equal(
+        self, alignment: Alignment, ref: Sequences, hyp: Sequences, last: np.ndarray, improved: np.ndarray
+    ) -> Counter[tuple[str, str]]:
+        """Count pairs of words that match now and did not before, in pieces with fewer errors than before."""
+        steps = (alignment.ops == MATCH) & np.repeat(improved, np.diff(alignment.bounds))
+        ones, others = ref.ids[alignment.ref[steps]], hyp.ids[alignment.hyp[steps]]
+        new = last[ones] != last[others]
+        coded, counts = np.unique(ones[new].astype(np.int64) << 32 | others[new], return_counts=True)
+        words = self._pairs.normal_words
+        return Counter(
+            {
+                (words[code >> 32], words[code & 0xFFFFFFFF]): count
+                for code, count in zip(coded.tolist(), counts.tolist(), strict=True)
+            }
+        )
+
+    def _list_blocks(
+        self,
+        alignment: Alignment,
+        ref: Sequences,
+        hyp: Sequences,
+        blocks: Blocks,
+        name: str,
+        pieces: np.ndarray,
+        improved: np.ndarray,
+    ) -> Counter[tuple[str, str]]:
+        """Count spans of this layer that pass for each other."""
+        words, found = self._pairs.normal_words, Counter[tuple[str, str]]()
+        for step in np.flatnonzero(alignment.ops == BLOCK):
+            at = int(np.searchsorted(alignment.bounds, step, side="right")) - 1
+            span = tuple(int(place) for place in blocks.spans[alignment.block[step]])
+            if improved[at] and self._block_layers[pieces[at]].get(span) == name:  # type: ignore[call-overload]
+                ones = ref[at][span[0] : span[1]]
+                others = hyp[at][span[2] : span[3]]
+                found[" ".join(words[n] for n in ones), " ".join(words[n] for n in others)] += 1
+        return found
+
+    def _find_numbers(self) -> list[tuple[int, Spans]]:
+        pairs = self._pairs
+        flags = np.array([any(map(says_number, split_raw(word))) for word in pairs.raw_words], bool)
+        wanted = _any_flag(pairs.raw_ref, flags) & _any_flag(pairs.raw_hyp, flags) & (self._piece_errors > 0)
+        return [(int(piece), pairs.find_numbers(int(piece))) for piece in np.flatnonzero(wanted)]
+
+    def _find_compounds(self) -> list[tuple[int, Spans]]:
+        pairs, table = self._pairs, self._tables[-1][1]
+        pieces = np.flatnonzero(self._piece_errors)
+        if not len(pieces):
+            return []
+        ref, hyp = select(pairs.ref, pieces), select(pairs.hyp, pieces)
+        blocks = Blocks.from_lists([self._blocks[piece] for piece in pieces])
+        alignment = align(ref.mapped(table), hyp.mapped(table), blocks)
+        found = []
+        for at, piece in enumerate(pieces):
+            spans: Spans = []
+            for ref_from, ref_to, hyp_from, hyp_to in list_differences(alignment, at, ref, hyp):
+                sides = (ref_to - ref_from, hyp_to - hyp_from)
+                if min(sides) and max(sides) > 1:
+                    ones = [pairs.normal_words[n] for n in ref.ids[ref_from:ref_to]]
+                    others = [pairs.normal_words[n] for n in hyp.ids[hyp_from:hyp_to]]
+                    left, right = int(ref_from - ref.bounds[at]), int(hyp_from - hyp.bounds[at])
+                    joins = find_joins(ones, others)
+                    spans += [(left + a, left + b, right + c, right + d) for a, b, c, d in joins]
+            if spans:
+                found.append((int(piece), spans))
+        return found
+
+    @property
+    def final(self) -> Alignment:
+        """The alignment of all pieces after the last layer."""
+        if self._final is None:
+            table = self._tables[-1][1]
+            pairs = self._pairs
+            self._final_blocks = Blocks.from_lists(self._blocks)
+            self._final = align(pairs.ref.mapped(table), pairs.hyp.mapped(table), self._final_blocks)
+        return self._final
+
+    def steps(self, utterance: int) -> list[Step]:
+        """Return an utterance's final alignment, step by step."""
+        pairs, alignment, found = self._pairs, self.final, []
+        first, last = np.searchsorted(pairs.owner, [utterance, utterance + 1])
+        ref_zero, hyp_zero = pairs.raw_ref.bounds[first], pairs.raw_hyp.bounds[first]
+        for piece in range(int(first), int(last)):
+            spans = sorted(self._blocks[piece], key=lambda span: span[1])
+            start = int(self._final_blocks.bounds[piece])
+            for step in range(alignment.bounds[piece], alignment.bounds[piece + 1]):
+                op, r, h = int(alignment.ops[step]), int(alignment.ref[step]), int(alignment.hyp[step])
+                if op == BLOCK:
+                    span = spans[int(alignment.block[step]) - start]
+                    ones, others = (r, r + span[1] - span[0]), (h, h + span[3] - span[2])
+                    layer = self._block_layers[piece][span]
+                else:
+                    ones = (r, r + (op != 3))
+                    others = (h, h + (op != 2))
+                    layer = self._layer_of(pairs.ref.ids[r], pairs.hyp.ids[h]) if op == MATCH else ""
+                reference = " ".join(pairs.normal_words[n] for n in pairs.ref.ids[slice(*ones)])
+                hypothesis = " ".join(pairs.normal_words[n] for n in pairs.hyp.ids[slice(*others)])
+                hyp_word = int(np.searchsorted(pairs.hyp_starts, h, side="right")) - 1 - int(hyp_zero)
+                ref_word = int(np.searchsorted(pairs.ref_starts, r, side="right")) - 1 - int(ref_zero)
+                found.append(Step(KINDS[op], reference, hypothesis, layer, hyp_word, ref_word))
+        return found
+
+    def _layer_of(self, one: int, other: int) -> str:
+        if one == other:
+            return ""
+        return next(name for name, table in self._tables if table[one] == table[other])
+
+
+def _any_flag(texts: Sequences, flags: np.ndarray) -> np.ndarray:
+    counts = np.concatenate([[0], np.cumsum(flags[texts.ids])]) if len(texts.ids) else np.zeros(1, np.int64)
+    return np.asarray(counts[texts.bounds[1:]] > counts[texts.bounds[:-1]])

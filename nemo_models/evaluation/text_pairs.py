@@ -1,0 +1,156 @@
+"""References and hypotheses of a test set as word numbers, raw and normalised, long transcripts cut into pieces."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from data_prep.text.normalizer import normalize_text
+from nemo_models.evaluation.alignment import BLOCK, MATCH, Alignment, Sequences, find_cuts
+from nemo_models.evaluation.number_values import find_equal_spans
+from nemo_models.evaluation.references import Reference
+from nemo_models.evaluation.words import NormalizedWords, Vocabulary
+
+Spans = list[tuple[int, int, int, int]]
+"""From and to in the reference, from and to in the hypothesis, counted within a piece."""
+
+
+class TextPairs:
+    """References and hypotheses as word numbers, raw and normalised, long ones cut into pieces.
+
+    Attributes:
+        owner: (P,) int64, the utterance that each piece belongs to, ascending.
+        raw_ref: Raw reference words of each piece; `raw_hyp` of the hypothesis.
+        ref: Normalised reference words of each piece; `hyp` of the hypothesis.
+        ref_starts: Where each raw reference word's normalised words begin; `hyp_starts` of the hypothesis.
+        raw_words: The raw vocabulary; `normal_words` the normalised one.
+    """
+
+    def __init__(self, references: Sequence[Reference], hypotheses: Sequence[str]) -> None:
+        vocabulary = Vocabulary()
+        raw_ref = vocabulary.read(reference.text for reference in references)
+        raw_hyp = vocabulary.read(hypotheses)
+        self.owner, self.raw_ref, self.raw_hyp = cut_pairs(raw_ref, raw_hyp)
+        self._count = len(references)
+        self.raw_words = vocabulary.words
+        normal = NormalizedWords(vocabulary)
+        self.ref, self.ref_starts = normal.apply(self.raw_ref)
+        self.hyp, self.hyp_starts = normal.apply(self.raw_hyp)
+        self._normal = normal
+        self.normal_words = normal.vocabulary.words
+
+    def sum_by_utterance(self, values: np.ndarray) -> np.ndarray:
+        """Add up the values of an utterance's pieces: (P, …) → (N, …)."""
+        if len(self.owner) == self._count:
+            return values.copy()
+        sums = np.zeros((self._count, *values.shape[1:]), values.dtype)
+        np.add.at(sums, self.owner, values)
+        return sums
+
+    def normalize(self, raw: Sequence[int]) -> list[int]:
+        """Return the normalised words of raw words."""
+        return [number for word in raw for number in self._normal.of(word)]
+
+    def find_choices(self, references: Sequence[Reference]) -> list[tuple[int, Spans]]:
+        """Find wordings that the references allow in the hypotheses."""
+        numbers = {word: number for number, word in enumerate(self.normal_words)}
+        found = []
+        for piece, utterance in enumerate(self.owner.tolist()):
+            choices = references[utterance].choices
+            if not choices:
+                continue
+            first = int(np.searchsorted(self.owner, utterance))
+            offset = int(self.raw_ref.bounds[first])
+            zero, end = int(self.ref.bounds[piece]), int(self.ref.bounds[piece + 1])
+            hyp, spans = self.hyp[piece].tolist(), []
+            for choice in choices:
+                start, stop = (int(self.ref_starts[offset + place]) for place in (choice.start, choice.end))
+                if start < zero or stop > end or start == stop:
+                    continue
+                for wording in choice.wordings:
+                    wanted = [numbers.get(word, -1) for word in normalize_text(wording).split()]
+                    for at in range(len(hyp) - len(wanted) + 1):
+                        if hyp[at : at + len(wanted)] == wanted:
+                            spans.append((start - zero, stop - zero, at, at + len(wanted)))
+            if spans:
+                found.append((piece, spans))
+        return found
+
+    def find_numbers(self, piece: int) -> Spans:
+        """Find spans of a piece that say the same number."""
+        sides = []
+        for raw, starts, normal in (
+            (self.raw_ref, self.ref_starts, self.ref),
+            (self.raw_hyp, self.hyp_starts, self.hyp),
+        ):
+            zero = int(normal.bounds[piece])
+            surfaces, bounds = [], [0]
+            for place in range(int(raw.bounds[piece]), int(raw.bounds[piece + 1])):
+                start, end = int(starts[place]) - zero, int(starts[place + 1]) - zero
+                parts = split_raw(self.raw_words[raw.ids[place]])
+                if len(parts) == end - start:
+                    surfaces += parts
+                    bounds += range(start + 1, end + 1)
+                elif end > start:
+                    surfaces.append(self.raw_words[raw.ids[place]])
+                    bounds.append(end)
+            sides.append((surfaces, bounds))
+        (ref, ref_bounds), (hyp, hyp_bounds) = sides
+        spans = find_equal_spans(ref, hyp)
+        return [(ref_bounds[a], ref_bounds[b], hyp_bounds[c], hyp_bounds[d]) for a, b, c, d in spans]
+
+
+def split_raw(word: str) -> list[str]:
+    """Part a raw word at hyphens, as normalising does: कोविड-19."""
+    return [part for part in word.replace("–", "-").replace("—", "-").split("-") if part] or [word]
+
+
+def cut_pairs(ref: Sequences, hyp: Sequences) -> tuple[np.ndarray, Sequences, Sequences]:
+    owner: list[int] = []
+    ref_bounds, hyp_bounds = [0], [0]
+    long_pairs = set(np.flatnonzero((ref.lengths + 1) * (hyp.lengths + 1) > 1_000_000).tolist())
+    if not long_pairs:
+        return np.arange(len(ref.lengths)), ref, hyp
+    for pair in range(len(ref.lengths)):
+        cuts = find_cuts(ref[pair], hyp[pair]) if pair in long_pairs else []
+        for ref_cut, hyp_cut in [*cuts, (len(ref[pair]), len(hyp[pair]))]:
+            owner.append(pair)
+            ref_bounds.append(int(ref.bounds[pair]) + ref_cut)
+            hyp_bounds.append(int(hyp.bounds[pair]) + hyp_cut)
+    bounds = (np.array(places, np.int64) for places in (ref_bounds, hyp_bounds))
+    left, right = bounds
+    return np.array(owner), Sequences(ref.ids, left), Sequences(hyp.ids, right)
+
+
+def select(texts: Sequences, numbers: np.ndarray) -> Sequences:
+    """Return some of the sequences, in that order."""
+    if len(numbers) == len(texts.bounds) - 1:
+        return texts
+    lengths = texts.lengths[numbers]
+    bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    places = np.arange(bounds[-1]) - np.repeat(bounds[:-1], lengths) + np.repeat(texts.bounds[numbers], lengths)
+    return Sequences(texts.ids[places], bounds)
+
+
+def list_differences(
+    alignment: Alignment, pair: int, ref: Sequences, hyp: Sequences
+) -> list[tuple[int, int, int, int]]:
+    """List the stretches between matches: from and to in the reference's ids, from and to in the hypothesis' ids."""
+    found, ref_end, hyp_end = [], int(ref.bounds[pair]), int(hyp.bounds[pair])
+    bounds = slice(alignment.bounds[pair], alignment.bounds[pair + 1])
+    ops, refs, hyps = alignment.ops[bounds], alignment.ref[bounds], alignment.hyp[bounds]
+    matched = np.flatnonzero((ops == MATCH) | (ops == BLOCK))
+    ends = [*zip(refs[matched].tolist(), hyps[matched].tolist(), strict=True)]
+    following = [
+        (int(refs[at + 1]), int(hyps[at + 1]))
+        if at + 1 < len(ops)
+        else (int(ref.bounds[pair + 1]), int(hyp.bounds[pair + 1]))
+        for at in matched.tolist()
+    ]
+    for (r, h), after in zip(ends, following, strict=True):
+        if r > ref_end or h > hyp_end:
+            found.append((ref_end, r, hyp_end, h))
+        ref_end, hyp_end = after
+    last = (int(ref.bounds[pair + 1]), int(hyp.bounds[pair + 1]))
+    if last[0] > ref_end or last[1] > hyp_end:
+        found.append((ref_end, last[0], hyp_end, last[1]))
+    return found
