@@ -4,15 +4,22 @@ import gzip
 import json
 import os
 import re
-import zlib
-from collections.abc import Iterator
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 from transformers import Wav2Vec2ProcessorWithLM
 
+from data_prep.file_kinds import FileKind, identify_file
 from nemo_models.checkpoints.ctc_head import Vocabulary
+from nemo_models.language_models.arpa import open_arpa
+from nemo_models.language_models.labels import LabelTokenizer
+from nemo_models.language_models.word_lm import read_unigrams
 
+ARPA_END_BYTES = 64
+"""Of an ARPA file, the last of which hold the mark of its end."""
+MIN_ORDER = 2
+"""Shortest longest n-gram that KenLM opens."""
 LM_FOLDER = "language_model"
 """pyctcdecode's names: this folder with `attrs.json`, `unigrams.txt` and the model, beside `alphabet.json`."""
 UNKNOWN, PYCTCDECODE_UNKNOWN = re.compile(r"[<\[]unk[>\]]", flags=re.IGNORECASE), "⁇"
@@ -26,7 +33,7 @@ def write_word_lm(folder: Path, lm: Path, vocabulary: Vocabulary, alpha: float, 
 
     Args:
         folder: Of the export.
-        lm: ARPA, plain or gzip. KenLM's binary form has no list of words, without which pyctcdecode decodes badly.
+        lm: Word language model, see `read_unigrams`.
         vocabulary: The tokens of the head that is written.
         alpha: Weight of the language model's score.
         beta: Added for each word.
@@ -35,20 +42,20 @@ def write_word_lm(folder: Path, lm: Path, vocabulary: Vocabulary, alpha: float, 
         What the user should know, a sentence each.
 
     Raises:
-        ValueError: It is no ARPA file, or the model can write none of its words.
+        ValueError: It is not a word language model of order 2 or more, or the model can write none of its words.
     """
     target = folder / LM_FOLDER
     target.mkdir()
-    with (target / "lm.arpa").open("wb") as copy:
-        for line in _read_arpa(lm):
-            copy.write(line)
-    words = list(_read_words(target / "lm.arpa", lm))
-    labels = _pyctcdecode_labels(vocabulary)
-    writable = [word for word in words if set(word) <= set(labels)]
+    words = read_unigrams(lm)
+    labels = pyctcdecode_labels(vocabulary)
+    written = LabelTokenizer(vocabulary.labels).characters
+    writable = [word for word in words if written.issuperset(word)]
     if not writable:
         raise ValueError(
-            f"{lm}: the model can write none of its {len(words)} words; expected a language model of words"
+            f"{lm}: found {len(words)} words, none of which the model can write, expected words of its labels; "
+            "train it on text of this alphabet"
         )
+    _copy_lm(lm, target)
     (target / "unigrams.txt").write_text("".join(f"{word}\n" for word in sorted(writable)), encoding="utf-8")
     settings = {"alpha": alpha, "beta": beta, "unk_score_offset": -10.0, "score_boundary": True}
     (target / "attrs.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -72,46 +79,25 @@ def open_processor_with_lm(folder: Path) -> None:
         raise ValueError(f"transformers cannot open the language model beside this head ({reason})") from error
 
 
-def _pyctcdecode_labels(vocabulary: Vocabulary) -> list[str]:
+def pyctcdecode_labels(vocabulary: Vocabulary) -> list[str]:
     """The tokens by row as pyctcdecode, and transformers' check of it, expects them."""
     assert vocabulary.tokenizer is not None
     names = {vocabulary.tokenizer["word_delimiter_token"]: " ", vocabulary.tokens[vocabulary.blank]: ""}
     return [names.get(token, PYCTCDECODE_UNKNOWN if UNKNOWN.fullmatch(token) else token) for token in vocabulary.tokens]
 
 
-def _read_arpa(path: Path) -> Iterator[bytes]:
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-        try:
-            first = stream.readline()
-            while first == b"\n":
-                first = stream.readline()
-            if first.strip() != b"\\data\\":
-                raise ValueError(f"{path}: not an ARPA file (expected \\data\\ at its beginning, found {first[:20]!r})")
-            yield first
-            yield from stream
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{path}: not a complete gzip file ({error})") from error
-
-
-def _read_words(arpa: Path, source: Path) -> Iterator[str]:
-    inside = False
-    with arpa.open(encoding="utf-8", newline="\n") as lines:
-        try:
-            for number, line in enumerate(lines, start=1):
-                if line.startswith("\\"):
-                    if inside and line.startswith("\\end\\"):
-                        raise ValueError(
-                            f"{source}: of order 1, which KenLM does not open; make one of order 2 or more"
-                        )
-                    if inside:
-                        return
-                    inside = line.startswith("\\1-grams:")
-                elif inside and line.strip():
-                    fields = line.rstrip(os.linesep).split("\t")
-                    if len(fields) < 2:
-                        raise ValueError(f"{source}:{number}: {line.strip()!r}, expected a score and a word")
-                    if fields[1] not in ("<s>", "</s>", "<unk>"):
-                        yield fields[1]
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{source}: not UTF-8 ({error})") from error
-    raise ValueError(f"{source}: not a complete ARPA file (its list of single words does not end)")
+def _copy_lm(lm: Path, folder: Path) -> None:
+    """Copy a language model's file under the name of its kind, unpacked."""
+    kind = identify_file(lm)
+    if kind is FileKind.KENLM:
+        shutil.copyfile(lm, folder / "lm.bin")
+        return
+    with open_arpa(lm) as (_, counts):
+        if len(counts) < MIN_ORDER:
+            raise ValueError(f"found order {len(counts)}, which KenLM does not open, expected {MIN_ORDER} or more")
+    with gzip.open(lm) if kind is FileKind.GZIP else lm.open("rb") as source, (folder / "lm.arpa").open("wb") as copy:
+        shutil.copyfileobj(source, copy)
+    with (folder / "lm.arpa").open("rb") as copy:
+        copy.seek(-min(ARPA_END_BYTES, copy.seek(0, os.SEEK_END)), os.SEEK_END)
+        if b"\\end\\" not in copy.read():
+            raise ValueError(f"{lm}: not a complete ARPA language model (its end is missing); copy it again")

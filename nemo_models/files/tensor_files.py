@@ -15,9 +15,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-GIT_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-HTML_START = re.compile(rb"\s*<(!doctype|html|head|\?xml)", flags=re.IGNORECASE)
+from data_prep.file_kinds import FileKind, identify_file
+
 NO_PICKLE = "it is not what torch.save writes"
+_REMEDIES = {
+    FileKind.LFS_POINTER: "fetch it with `git lfs pull`",
+    FileKind.HTML: "download it again",
+    FileKind.EMPTY: "download it again",
+}
 
 
 def load_tensors(path: Path, named_classes: Sequence[Any] = ()) -> Any:
@@ -54,16 +59,11 @@ def describe_refusal(error: pickle.UnpicklingError) -> str:
 
 
 def check_is_payload(path: Path) -> None:
-    """Tell the files that a download leaves behind where the real one should be.
+    """Refuse what a failed download leaves where the real file should be.
 
     Raises:
         ValueError: The file is a Git-LFS pointer, an HTML page or empty.
     """
-    with path.open("rb") as stream:
-        start = stream.read(512)
-    if start.startswith(GIT_LFS_POINTER):
-        raise ValueError(f"{path}: a Git-LFS pointer, not the file itself; fetch it with `git lfs pull`")
-    if HTML_START.match(start):
-        raise ValueError(f"{path}: an HTML page saved under this name, not the file itself; download it again")
-    if not start:
-        raise ValueError(f"{path}: empty; download it again")
+    kind = identify_file(path)
+    if kind is not None and kind in _REMEDIES:
+        raise ValueError(f"{path}: found {kind.value}, expected the file itself; {_REMEDIES[kind]}")

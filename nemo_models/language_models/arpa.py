@@ -4,7 +4,9 @@ NeMo's own reader takes ARPA files one Python object an n-gram, which is minutes
 leaves; here an n-gram is 16 bytes and every step works on whole orders at once.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import gzip
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +15,8 @@ from typing import IO
 
 import numpy as np
 from tqdm import tqdm
+
+from data_prep.file_kinds import FileKind, identify_file
 
 # In the order in which NeMo's n-gram model numbers them (-3, -2, -1), so that sorted n-grams are sorted there too.
 SPECIAL_WORDS = (b"<unk>", b"</s>", b"<s>")
@@ -126,7 +130,7 @@ def find_keys(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return np.where(keys[places] == wanted, places, -1)
 
 
-def read_arpa(path: Path, words: Sequence[bytes], is_closed: bool) -> BackoffModel:
+def read_arpa(path: Path, words: Sequence[bytes], is_closed: bool, excluded: Collection[int] = ()) -> BackoffModel:
     """Read an ARPA file.
 
     Args:
@@ -135,25 +139,30 @@ def read_arpa(path: Path, words: Sequence[bytes], is_closed: bool) -> BackoffMod
             `<unk>` evenly.
         is_closed: There are no other words than these (labels): where some are missing, nothing is left to `<unk>`
             itself, as NeMo's reader has it.
+        excluded: Numbers, in `words`, of those that no text contains: they get a log10 probability of
+            `NO_LOG10_PROB`.
 
     Raises:
         ValueError: It is not a complete ARPA file, or has words outside the vocabulary.
     """
     vocabulary = (*SPECIAL_WORDS, *words)
     index = {word: number for number, word in enumerate(vocabulary)}
+    numbers_excluded = np.array([len(SPECIAL_WORDS) + number for number in excluded], dtype=np.int64)
     orders: list[NgramOrder] = []
     with open_arpa(path) as (lines, counts), tqdm(total=sum(counts), desc="reading n-grams", unit="") as bar:
         for order, count in enumerate(counts, 1):
             model = BackoffModel(vocabulary, tuple(orders))
             keys, values = _read_order(lines, model, order, count, index, bar)
-            part = _sort(keys, values) if order > 1 else _fill_vocabulary(keys, values, len(vocabulary), is_closed)
-            orders.append(part)
+            if order > 1:
+                orders.append(_sort(keys, values))
+            else:
+                orders.append(_fill_vocabulary(keys, values, len(vocabulary), is_closed, numbers_excluded))
     return BackoffModel(vocabulary, tuple(orders))
 
 
 @contextmanager
 def open_arpa(path: Path) -> Iterator[tuple[IO[bytes], list[int]]]:
-    """Open an ARPA file: its lines after the head, and the number of n-grams of each order.
+    """Open an ARPA file, plain or gzip: its lines after the head, and the number of n-grams of each order.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -161,14 +170,18 @@ def open_arpa(path: Path) -> Iterator[tuple[IO[bytes], list[int]]]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
+    kind = identify_file(path)
     try:
-        with path.open("rb") as lines:
-            if lines.readline().strip() != b"\\data\\":
-                raise ValueError("it does not begin with \\data\\")
+        with gzip.open(path) if kind is FileKind.GZIP else path.open("rb") as lines:
+            first = next((line for line in lines if line.strip()), b"").strip()
+            if first != b"\\data\\":
+                raise ValueError(f"found {kind.value if kind else repr(first[:20])}, expected \\data\\")
             counts = [int(line.partition(b"=")[2]) for line in iter(lambda: lines.readline().strip(), b"")]
             if not counts:
                 raise ValueError("it counts no n-grams")
             yield lines, counts
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path}: not a complete gzip file ({error})") from error
     except (ValueError, KeyError, IndexError) as error:
         raise ValueError(f"{path}: not a complete ARPA language model ({error})") from error
 
@@ -185,7 +198,10 @@ def read_section(lines: IO[bytes], order: int, count: int) -> Iterator[list[list
     for start in range(0, count, _BLOCK_LINES):
         size = min(_BLOCK_LINES, count - start)
         block = [line.rstrip(b"\n").split(b"\t") for line in islice(lines, size)]
-        if len(block) < size or any(len(fields) < 2 for fields in block):
+        wrong = next((fields for fields in block if len(fields) < 2), None)
+        if wrong and wrong[0].strip() and not wrong[0].startswith(b"\\"):
+            raise ValueError(f"found {wrong[0].decode(errors='replace')[:40]!r}, expected a score, a tab and words")
+        if wrong or len(block) < size:
             raise ValueError(f"fewer than the {count} {order}-grams that it counts")
         yield block
 
@@ -237,7 +253,9 @@ def _sort(keys: np.ndarray, values: np.ndarray) -> NgramOrder:
     return NgramOrder(keys[order], *values[:, order])
 
 
-def _fill_vocabulary(keys: np.ndarray, values: np.ndarray, size: int, is_closed: bool) -> NgramOrder:
+def _fill_vocabulary(
+    keys: np.ndarray, values: np.ndarray, size: int, is_closed: bool, excluded: np.ndarray
+) -> NgramOrder:
     """Unigrams by their numbers, those that are missing with an even share of the unknown word's probability."""
     log_probs, backoffs = np.full(size, -np.inf, dtype=np.float32), np.zeros(size, dtype=np.float32)
     log_probs[keys], backoffs[keys] = values
@@ -245,6 +263,8 @@ def _fill_vocabulary(keys: np.ndarray, values: np.ndarray, size: int, is_closed:
     is_missing = np.ones(size, dtype=bool)
     is_missing[keys] = False
     is_missing[: len(SPECIAL_WORDS)] = False
+    log_probs[excluded[is_missing[excluded]]] = NO_LOG10_PROB * np.log(10)  # finite: a weight of 0 times it is 0
+    is_missing[excluded] = False
     if is_missing.any():
         share = log_probs[UNKNOWN] - np.log(is_missing.sum() + (not is_closed))
         log_probs[is_missing] = share

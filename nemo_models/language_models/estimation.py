@@ -12,8 +12,11 @@ from tqdm import tqdm
 
 from nemo_models.language_models.arpa import open_arpa
 from nemo_models.language_models.corpus import PreparedText, TextCounts, describe_counts
+from nemo_models.language_models.labels import LabelTokenizer
 from nemo_models.language_models.lm_file import encode_tokens
 
+UNWRITABLE = "characters that occur only inside longer labels"
+"""Reason for which a line is left out, in `TextCounts.reasons`."""
 _SORT_MEMORY = "256M"  # of `sort` while it drops repeated lines; beyond it, it goes to disk
 
 
@@ -25,14 +28,14 @@ class Estimator:
         order: Longest n-gram.
         prune: Counts up to which n-grams are dropped, by order.
         memory: What `lmplz` may use for sorting, as it writes it.
-        labels: Characters that are tokens; `None` makes words the tokens.
+        tokenizer: Divides lines into labels, which are the tokens; `None` makes words the tokens.
         deduplicate: Whether a line counts once however often it stands there.
     """
 
     order: int
     prune: tuple[int, ...]
     memory: str
-    labels: tuple[str, ...] | None
+    tokenizer: LabelTokenizer | None
     deduplicate: bool
 
     def run(self, name: str, text: PreparedText, counts: TextCounts, unseen: set[bytes], folder: Path) -> Path:
@@ -58,18 +61,25 @@ class Estimator:
         command = [find_lmplz(), "-o", str(self.order), "--discount_fallback", "-S", self.memory, "-T", f"{folder}/"]
         command += ["--arpa", str(arpa), *(["--prune", *map(str, self.prune)] if self.prune else [])]
         lines = _unique(text.read(), folder) if self.deduplicate else text.read()
-        kept = 0
+        kept = unwritable = 0
 
         def tokens() -> Iterator[bytes]:
-            nonlocal kept
+            nonlocal kept, unwritable
             for line in tqdm(lines, desc="estimating", total=counts.used, unit=" lines"):
+                encoded = self.encode(line)
+                if encoded is None:
+                    unwritable += 1
+                    continue
                 kept += 1
                 if unseen:
                     unseen.difference_update(line.split(b" "))
-                yield self.encode(line) + b"\n"
+                yield encoded + b"\n"
 
         _feed(command, tokens(), folder / "lmplz.log")
-        counts.duplicates, counts.used = counts.used - kept, kept
+        if unwritable:
+            counts.reasons[UNWRITABLE] += unwritable
+            counts.left_out += unwritable
+        counts.duplicates, counts.used = counts.used - kept - unwritable, kept
         with open_arpa(arpa) as (_, sizes):
             if len(sizes) < self.order or not sizes[-1]:
                 raise ValueError(
@@ -78,9 +88,12 @@ class Estimator:
                 )
         return arpa
 
-    def encode(self, line: bytes) -> bytes:
-        """Write a normalised line as `lmplz` and the model's vocabulary have it."""
-        return line if self.labels is None else encode_tokens(line.decode(), self.labels).encode()
+    def encode(self, line: bytes) -> bytes | None:
+        """Write a normalised line as `lmplz` and the model's vocabulary have it; `None` if the labels cannot."""
+        if self.tokenizer is None:
+            return line
+        tokens = encode_tokens(line.decode(), self.tokenizer)
+        return None if tokens is None else tokens.encode()
 
 
 def find_lmplz() -> str:

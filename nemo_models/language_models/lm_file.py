@@ -17,16 +17,13 @@ from nemo.collections.asr.parts.submodules.ngram_lm import DEFAULT_TOKEN_OFFSET,
 from nemo.collections.asr.parts.submodules.ngram_lm.ngram_lm_batched import SuffixTreeStorage
 from omegaconf import open_dict
 
+from data_prep.file_kinds import FileKind, identify_file
 from nemo_models.files.nemo_file import read_nemo_config
 from nemo_models.language_models.arpa import END, SPECIAL_WORDS, START, BackoffModel
+from nemo_models.language_models.labels import LabelTokenizer
 
 METADATA_KEY = "text_lm"  # where the metadata stands in the configuration inside the language model's .nemo file
-_OTHER_FILES = {  # how files begin that are taken for it
-    b"\\data\\": "an ARPA text (of words? strategy pyctcdecode reads those)",
-    b"mmap lm ": "a KenLM binary",
-    b"\x1f\x8b": "a gzip file",
-    b"": "an empty file",
-}
+_WORD_LM_KINDS = (FileKind.ARPA, FileKind.KENLM)
 _REMEDY = "make one for this model: python scripts/train_ngram_lm.py text=… model_path=… output=…"
 _FIRST_LABEL = len(SPECIAL_WORDS)
 
@@ -55,14 +52,18 @@ def token_words(labels: Sequence[str]) -> list[bytes]:
     return [chr(index + DEFAULT_TOKEN_OFFSET).encode() for index in range(len(labels))]
 
 
-def encode_tokens(text: str, labels: Sequence[str]) -> str:
-    """Write a text the way the language model reads it: each character as its token, separated by spaces.
+def encode_tokens(text: str, tokenizer: LabelTokenizer) -> str | None:
+    """Write a text the way the language model reads it: its labels as tokens, separated by spaces.
 
     Args:
-        text: Characters that are all among `labels`.
-        labels: The acoustic model's labels, in order.
+        text: Normalised text.
+        tokenizer: Divides text into the acoustic model's labels.
+
+    Returns:
+        The tokens; `None` if the labels cannot write the text.
     """
-    return " ".join(text.translate({ord(label): chr(i + DEFAULT_TOKEN_OFFSET) for i, label in enumerate(labels)}))
+    numbers = tokenizer.encode(text)
+    return None if numbers is None else " ".join(chr(number + DEFAULT_TOKEN_OFFSET) for number in numbers)
 
 
 def read_metadata(lm_path: Path) -> NgramLMMetadata | None:
@@ -184,11 +185,10 @@ def _read_config(lm_path: Path) -> dict[str, Any]:
     """The configuration in a token language model's file, told from other files and from half a one."""
     if not lm_path.is_file():
         raise FileNotFoundError(f"{lm_path}: no such file")
-    with lm_path.open("rb") as file:
-        start = file.read(8)
-    for beginning, kind in _OTHER_FILES.items():
-        if start == beginning or (beginning and start.startswith(beginning)):
-            raise ValueError(f"{lm_path}: found {kind}, expected a token language model (.nemo); {_REMEDY}")
+    kind = identify_file(lm_path)
+    if kind is not None:
+        hint = " (of words? strategy pyctcdecode reads those)" if kind in _WORD_LM_KINDS else ""
+        raise ValueError(f"{lm_path}: found {kind.value}{hint}, expected a token language model (.nemo); {_REMEDY}")
     config = read_nemo_config(lm_path)
     if not {"num_states", "num_arcs", "max_order"} <= config.keys():
         raise ValueError(f"{lm_path}: a .nemo file, but no n-gram language model; {_REMEDY}")

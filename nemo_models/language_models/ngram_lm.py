@@ -21,6 +21,7 @@ from nemo_models.language_models.arpa import BackoffModel, read_arpa, write_arpa
 from nemo_models.language_models.corpus import LEAK_POLICIES, HeldOut, LeakWatch, LineRules, TextCounts, prepare_text
 from nemo_models.language_models.estimation import Estimator, find_lmplz
 from nemo_models.language_models.interpolation import fit_weights, interpolate
+from nemo_models.language_models.labels import LabelTokenizer
 from nemo_models.language_models.lm_file import NgramLMMetadata, hash_labels, token_words, write_token_lm
 from nemo_models.language_models.perplexity import HeldOutScores, measure, score_sentences
 from nemo_models.language_models.word_lm import read_unigrams
@@ -111,14 +112,15 @@ def train_ngram_lm(
     """
     started = time.monotonic()
     sides = {"in_domain": list(in_domain), "text": list(texts)} if in_domain else {"text": list(texts)}
-    _check_arguments([*texts, *in_domain], labels, output, order, prune)
+    _check_arguments([*texts, *in_domain], order, prune)
     _check_choices(kind, output, leaks, bool(in_domain), held_out)
     policy = TextPolicy(numbers, annotations=annotations, abbreviations=abbreviations)
     find_lmplz()
-    rules = LineRules(frozenset(labels), policy, num_workers)
+    tokenizer = LabelTokenizer(labels)
+    rules = LineRules(tokenizer.characters, policy, num_workers)
     held = HeldOut(held_out, rules)
     watch = LeakWatch(check_against, policy) if check_against and leaks != "allow" else None
-    estimator = Estimator(order, tuple(prune), memory, tuple(labels) if kind == "token" else None, deduplicate)
+    estimator = Estimator(order, tuple(prune), memory, tokenizer if kind == "token" else None, deduplicate)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as name:
         folder, prepared = Path(name), {}
@@ -127,7 +129,7 @@ def train_ngram_lm(
             held.close()
         names = {side: ", ".join(path.name for path in paths) for side, paths in sides.items()}
         arpas = [estimator.run(names[side], *prepared[side], held.unseen_words, folder) for side in sides]
-        models = _read_models(arpas, labels, kind)
+        models = _read_models(arpas, estimator.tokenizer)
         model, weights, scores = _combine(models, estimator, held)
         counts = [prepared[side][1] for side in sides]
         metadata = _describe_origin(counts, weights, labels, order, prune)
@@ -152,10 +154,11 @@ def train_ngram_lm(
     return report
 
 
-def _read_models(arpas: Sequence[Path], labels: Sequence[str], kind: str) -> list[BackoffModel]:
+def _read_models(arpas: Sequence[Path], tokenizer: LabelTokenizer | None) -> list[BackoffModel]:
     """Read ARPA files on one vocabulary: the labels, or the words of all."""
-    if kind == "token":
-        return [read_arpa(arpa, token_words(labels), is_closed=True) for arpa in arpas]
+    if tokenizer is not None:
+        tokens = token_words(tokenizer.labels)
+        return [read_arpa(arpa, tokens, is_closed=True, excluded=tokenizer.special) for arpa in arpas]
     words = sorted({word.encode() for arpa in arpas for word in read_unigrams(arpa)})
     return [read_arpa(arpa, words, is_closed=False) for arpa in arpas]
 
@@ -164,14 +167,16 @@ def _combine(
     models: Sequence[BackoffModel], estimator: Estimator, held: HeldOut
 ) -> tuple[BackoffModel, list[float], list[HeldOutScores | None]]:
     """One model of all, their weights, and what each and then the whole gives the held-out text."""
-    tokens = [estimator.encode(line) for line in held.lines] if estimator.labels else held.lines
+    encoded = {line: tokens for line in held.lines if (tokens := estimator.encode(line)) is not None}
+    lines = [line for line in held.lines if line in encoded]
+    tokens = [encoded[line] for line in lines] if estimator.tokenizer else lines
     unknown = held.count_unseen_words()
     if len(models) == 1:
-        return models[0], [1.0], [measure(models[0], held.lines, tokens, unknown) if held.lines else None] * 2
+        return models[0], [1.0], [measure(models[0], lines, tokens, unknown) if lines else None] * 2
     scored = [score_sentences(model, tokens) for model in models]
     weights = fit_weights(np.stack([scores[is_known] for scores, is_known in scored]))
     model = interpolate(models, list(weights))
-    return model, list(weights), [measure(each, held.lines, tokens, unknown) for each in (*models, model)]
+    return model, list(weights), [measure(each, lines, tokens, unknown) for each in (*models, model)]
 
 
 def _describe_origin(
@@ -219,9 +224,7 @@ def _as_json(report: NgramLMReport, kind: str, metadata: NgramLMMetadata) -> dic
     }
 
 
-def _check_arguments(
-    texts: Sequence[Path], labels: Sequence[str], output: Path, order: int, prune: Sequence[int]
-) -> None:
+def _check_arguments(texts: Sequence[Path], order: int, prune: Sequence[int]) -> None:
     if not texts:
         raise ValueError("no text given")
     missing = [str(path) for path in texts if not path.is_file()]
@@ -232,8 +235,6 @@ def _check_arguments(
     are_counts = all(isinstance(threshold, int) and threshold >= 0 for threshold in prune)
     if not are_counts or list(prune) != sorted(prune) or len(prune) > order:
         raise ValueError(f"prune is {list(prune)}, expected at most {order} counts that never fall, such as [0,0,1]")
-    if any(len(label) != 1 for label in labels) or len(set(labels)) != len(labels):
-        raise ValueError(f"labels are not single characters, each once (a subword model?): {list(labels)[:10]} …")
 
 
 def _check_choices(kind: str, output: Path, leaks: str, is_mixture: bool, held_out: Path | float | None) -> None:

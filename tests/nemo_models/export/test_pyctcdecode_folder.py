@@ -33,6 +33,7 @@ ngram 2=2
 
 \\end\\
 """
+ONE_GRAMS = ARPA.split("\\2-grams")[0].replace("ngram 2=2\n", "") + "\\end\\\n"
 
 
 def test_language_model_decides_where_the_model_does_not(tmp_path: Path):
@@ -123,13 +124,15 @@ def test_language_model_folder_is_what_pyctcdecode_reads(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("lm.bin", b"mmap lm http://kheafield.com/code", "not an ARPA file"),
-        ("lm.arpa", ARPA.replace("कल", "xyz").replace("काल", "z").encode(), "none of its 3 words"),
-        ("lm.arpa", ARPA.split("\\2-grams")[0].encode(), "not a complete ARPA file"),
-        ("lm.arpa", ARPA.split("\\2-grams")[0].encode() + b"\\end\\\n", "of order 1, which KenLM does not open"),
-        ("lm.arpa", ARPA.replace("-1.0\tabc\t-0.3", "abc").encode(), r"lm\.arpa:11: 'abc', expected a score"),
+        ("lm.bin", b"mmap lm http://kheafield.com/code", "a KenLM binary without its words"),
+        ("lm.arpa", ARPA.replace("कल", "xyz").replace("काल", "z").encode(), "found 3 words, none of which"),
+        ("lm.arpa", ARPA.split("कल")[0].encode(), "not a complete ARPA language model"),
+        ("lm.arpa", ARPA.split("\\2-grams")[0].encode(), "not a complete ARPA language model"),
+        ("lm.arpa", ONE_GRAMS.encode(), "found order 1, which KenLM does not open"),
+        ("lm.arpa", ARPA.replace("-1.0\tabc\t-0.3", "abc").encode(), r"lm\.arpa: .*found 'abc', expected a score"),
         ("lm.arpa.gz", gzip.compress(ARPA.encode())[:60], "not a complete gzip file"),
-        ("lm.arpa", ARPA.encode("utf-16-le"), "not an ARPA file"),
+        ("lm.arpa", ARPA.encode("utf-16"), "found UTF-16 text"),
+        ("lm.arpa", ARPA.encode("utf-16-le"), "not a complete ARPA language model"),
     ],
 )
 def test_other_files_than_a_word_language_model_are_refused(

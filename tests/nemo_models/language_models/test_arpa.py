@@ -14,6 +14,7 @@ from data_prep.text.alphabet import load_alphabet
 from lm_text import lm_lines
 from nemo_models.language_models.arpa import END, START, UNKNOWN, BackoffModel, read_arpa, write_arpa
 from nemo_models.language_models.interpolation import fit_weights, interpolate
+from nemo_models.language_models.labels import LabelTokenizer
 from nemo_models.language_models.lm_file import encode_tokens, to_suffix_tree, token_words
 from nemo_models.language_models.perplexity import measure, score_sentences
 from nemo_models.language_models.word_lm import read_unigrams
@@ -24,7 +25,7 @@ UNSEEN = ("कल बच्चे नई किताब लाएँगे", "�
 
 
 def tokens(text: str) -> bytes:
-    return encode_tokens(text, LABELS).encode()
+    return encode_tokens(text, LabelTokenizer(LABELS)).encode()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
 from lm_text import lm_lines
 from nemo_models.language_models.corpus import describe_counts
 from nemo_models.language_models.estimation import find_lmplz
+from nemo_models.language_models.labels import LabelTokenizer
 from nemo_models.language_models.lm_file import encode_tokens, hash_labels, read_metadata
 from nemo_models.language_models.ngram_lm import train_ngram_lm
 
@@ -42,8 +43,8 @@ def write(tmp_path):
 
 def test_every_label_has_its_token():
     for index, label in enumerate(LABELS):
-        assert encode_tokens(label, LABELS) == chr(index + 100)
-    assert encode_tokens("कल", LABELS) == _tokens("कल")
+        assert encode_tokens(label, LabelTokenizer(LABELS)) == chr(index + 100)
+    assert encode_tokens("कल", LabelTokenizer(LABELS)) == _tokens("कल")
 
 
 @pytest.mark.parametrize(("order", "prune"), [(2, []), (6, []), (5, [0, 0, 1])])
@@ -116,8 +117,9 @@ def test_file_says_what_it_is_for(hindi_lm):
         ({"prune": [-1]}, "prune is"),
         ({"memory": "lots"}, "lmplz failed"),
         ({"output": "lm.arpa"}, "ends in .nemo"),
-        ({"labels": ["▁क", "ख"]}, "not single characters"),
-        ({"labels": ["क", "क"]}, "each once"),
+        ({"labels": ["▁क", "ख"]}, "expected characters"),
+        ({"labels": ["<s>", "[UNK]"]}, "expected characters"),
+        ({"labels": ["क", "क"]}, "each label once"),
     ],
 )
 def test_impossible_arguments_are_named(lmplz, write, tmp_path, options, named):
