@@ -12,7 +12,7 @@ import torch
 from omegaconf import OmegaConf
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining, Wav2Vec2Model
 
-from nemo_models.checkpoints import huggingface_checkpoint
+from nemo_models.checkpoints import loading
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, load_encoder_weights
 from nemo_models.checkpoints.fairseq_checkpoint import rename_tensors
 from nemo_models.checkpoints.fairseq_config import architecture_from_fairseq, parse_conv_layers
@@ -251,7 +251,7 @@ class TestHuggingFace:
     def test_a_hub_id_may_have_a_dot(self, huggingface_folder: Path, monkeypatch: pytest.MonkeyPatch):
         asked = []
         monkeypatch.setattr(
-            huggingface_checkpoint, "download_huggingface", lambda hub_id: asked.append(hub_id) or huggingface_folder
+            loading, "download_huggingface", lambda hub_id: asked.append(hub_id) or huggingface_folder
         )
         assert load_checkpoint("facebook/w2v-bert-2.0").source == "facebook/w2v-bert-2.0"
         for name in ("models/x.pt", "models/x.nemo", "models/x.safetensors", "models/x.bin"):

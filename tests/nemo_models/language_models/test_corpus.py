@@ -217,4 +217,6 @@ def test_unfit_word_models_are_one_line(lmplz, write, hindi_lm, tmp_path):
         check_word_lm(tmp_path / "words.arpa", LABELS, "hi-0")
     (tmp_path / "words.arpa.json").unlink()
     with pytest.raises(ValueError, match=r"that the model cannot write \(U\+0915 DEVANAGARI LETTER KA"):
-        check_word_lm(tmp_path / "words.arpa", [label for label in LABELS if label != "क"], "hi-0")
+        check_word_lm(tmp_path / "words.arpa", [label for label in LABELS if label not in "का"], "hi-0")
+    few_foreign = [label for label in LABELS if label != "क"]  # fewer than a tenth of the words
+    assert check_word_lm(tmp_path / "words.arpa", few_foreign, "hi-0") == read_unigrams(tmp_path / "words.arpa")
