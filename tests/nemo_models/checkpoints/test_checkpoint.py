@@ -16,6 +16,7 @@ from nemo_models.checkpoints import loading
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, load_encoder_weights
 from nemo_models.checkpoints.fairseq_checkpoint import rename_tensors
 from nemo_models.checkpoints.fairseq_config import architecture_from_fairseq, parse_conv_layers
+from nemo_models.checkpoints.huggingface_checkpoint import OTHER_FILES
 from nemo_models.checkpoints.loading import load_checkpoint
 from nemo_models.checkpoints.model_building import model_from_checkpoint
 from nemo_models.xlsr_encoder import ARCHITECTURE_KEYS, XLSREncoder
@@ -250,15 +251,13 @@ class TestHuggingFace:
 
     def test_a_hub_id_may_have_a_dot(self, huggingface_folder: Path, monkeypatch: pytest.MonkeyPatch):
         asked = []
-        monkeypatch.setattr(
-            loading, "download_huggingface", lambda hub_id: asked.append(hub_id) or huggingface_folder
-        )
+        monkeypatch.setattr(loading, "download_huggingface", lambda hub_id: asked.append(hub_id) or huggingface_folder)
         assert load_checkpoint("facebook/w2v-bert-2.0").source == "facebook/w2v-bert-2.0"
         for name in ("models/x.pt", "models/x.nemo", "models/x.safetensors", "models/x.bin"):
             with pytest.raises(FileNotFoundError, match="no such checkpoint"):
                 load_checkpoint(name)
         assert asked == ["facebook/w2v-bert-2.0"]
-        assert "processor_config.json" in huggingface_checkpoint.OTHER_FILES
+        assert "processor_config.json" in OTHER_FILES
 
     def test_other_model_type_damage_and_absence_are_named(self, huggingface_folder: Path, tmp_path: Path):
         other = shutil.copytree(huggingface_folder, tmp_path / "other")
