@@ -1,4 +1,4 @@
-"""Whether the checkpoints of a training will fit on the disk: a full disk would end it hours later."""
+"""Checks that the checkpoints of a training fit on the disk: a full disk would end the training hours later."""
 
 import shutil
 from pathlib import Path
@@ -9,19 +9,19 @@ from omegaconf import DictConfig
 from nemo_models.layers.lora import add_lora
 from nemo_models.layers.meta_init import encoder_device, weightless_encoders
 
-BYTES_PER_WEIGHT = 4  # weights, and each of Adam's two averages, are float32 whatever the precision
+BYTES_PER_WEIGHT = 4  # weights and Adam's two averages are float32 at any precision
 ADAM_AVERAGES = 2
 GIB = 2**30
 
 
 def find_missing_space(cfg: DictConfig) -> str | None:
-    """Compare what the checkpoints will take with what is free where they go.
+    """Compare the space that the checkpoints need with the free space of their disk.
 
     Args:
         cfg: The whole configuration of a training.
 
     Returns:
-        What is wrong, or `None`. What a stopped run has written there already counts as free.
+        The problem as text, or `None`. Files that a stopped run already wrote there count as free.
     """
     if not cfg.exp_manager.get("create_checkpoint_callback", True):
         return None
@@ -32,15 +32,15 @@ def find_missing_space(cfg: DictConfig) -> str | None:
     free = shutil.disk_usage(existing).free
     if free >= needed:
         return None
-    return f"{existing}: {free / GIB:.1f} GiB free, the checkpoints take about {needed / GIB:.1f} GiB"
+    return f"{existing}: found {free / GIB:.1f} GiB free, expected about {needed / GIB:.1f} GiB for the checkpoints"
 
 
 def estimate_checkpoint_bytes(cfg: DictConfig) -> int:
-    """Estimate what a training's checkpoints take at their most, in bytes.
+    """Estimate the largest size of a training's checkpoints, in bytes.
 
-    That is `save_top_k` of the best and one more while it takes the place of the worst (of -1 one of every validation),
-    the one to resume from and its successor while that is written, each with the optimizer's state, and the `.nemo`.
-    The head is too small to count.
+    That is: the `save_top_k` best and one more while it replaces the worst (with -1, one for every validation), the one
+    to resume from and its successor while that is written, each with the optimizer's state, and the `.nemo`. The head
+    is too small to count.
     """
     with weightless_encoders():
         encoder = NeuralModule.from_config_dict(cfg.model.encoder)
@@ -60,9 +60,9 @@ def count_validations(trainer: DictConfig) -> int:
     """Count the validations of a whole training.
 
     Args:
-        trainer: Lightning's arguments. `val_check_interval` counts batches where it is an integer (of the training
-            where `check_val_every_n_epoch` is null, else of an epoch); a float is a share of an epoch. An update takes
-            `accumulate_grad_batches` of them; an epoch without `limit_train_batches` counts as endless.
+        trainer: Lightning's arguments. An integer `val_check_interval` counts batches, in the whole training if
+            `check_val_every_n_epoch` is null, else in an epoch; a float is a share of an epoch. An update takes
+            `accumulate_grad_batches` batches. An epoch without `limit_train_batches` counts as endless.
     """
     batches = trainer.max_steps * (trainer.get("accumulate_grad_batches") or 1)
     limit, interval = trainer.get("limit_train_batches"), trainer.get("val_check_interval") or 1.0

@@ -1,7 +1,6 @@
-"""A picture of a training's curves beside its checkpoints: loss, WER, learning rate and blank share, at a glance.
+"""A picture of a training's curves beside its checkpoints: loss, WER, learning rate and blank share.
 
-TensorBoard holds the same numbers, for whoever has it at hand; the picture is there when a run is looked into over ssh
-or long after.
+TensorBoard has the same numbers. The picture is also there over ssh, and long after the training.
 """
 
 import math
@@ -14,22 +13,24 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
 
+from data_prep.atomic import atomic_path
+
 PANELS: Mapping[str, tuple[str, ...]] = {
     "loss": ("train_loss", "val_loss"),
     "WER": ("training_batch_wer", "val_wer"),
     "learning rate": ("learning_rate",),
     "blank share": ("train_blank_share",),
 }
-"""What is drawn together, by the beginnings of the names under which it is logged."""
+"""Title of each panel, and the beginnings of the names of the logged values in it."""
 INCHES = (11, 7)
 DOTS_PER_INCH = 100
 
 
 class TrainingCurves(Callback):
-    """Keep what is logged, and draw it after each validation and at the end. A resumed run's curves go on.
+    """Keeps logged values, and draws them after each validation and at the end. Resuming continues the curves.
 
     Args:
-        picture: The PNG to write, whole or not at all.
+        picture: The PNG to write; it is complete or not written.
     """
 
     def __init__(self, picture: Path) -> None:
@@ -39,8 +40,8 @@ class TrainingCurves(Callback):
     def on_train_batch_end(
         self, trainer: Any, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Read values as often as they are logged: on a GPU each reading waits for the step."""
-        step = trainer.global_step  # updates; 0 while the batches of the first are being accumulated
+        """Read values as often as they are logged; on a GPU each reading waits for the step."""
+        step = trainer.global_step  # updates; 0 while the first one accumulates batches
         if not trainer.is_global_zero or step == 0 or step % trainer.log_every_n_steps:
             return
         for name in ("train_loss", "training_batch_wer", "train_blank_share"):
@@ -51,7 +52,7 @@ class TrainingCurves(Callback):
             self._keep(f"learning_rate, peak {peak:g}", step, group["lr"])
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take validation's results and draw."""
+        """Keep validation's results and draw."""
         if not trainer.is_global_zero or trainer.sanity_checking:
             return
         for name in ("val_loss", "val_wer"):
@@ -60,7 +61,7 @@ class TrainingCurves(Callback):
         self.draw()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw what came after the last validation."""
+        """Draw once more, with the values after the last validation."""
         if trainer.is_global_zero:
             self.draw()
 
@@ -71,7 +72,7 @@ class TrainingCurves(Callback):
         self.curves = defaultdict(list, {name: list(points) for name, points in state_dict["curves"].items()})
 
     def draw(self) -> None:
-        """Write the picture of what has been kept so far."""
+        """Write the picture of the values so far."""
         figure = Figure(figsize=INCHES, layout="constrained")
         for axes, (title, beginnings) in zip(figure.subplots(2, 2).flat, PANELS.items(), strict=True):
             for name, points in self.curves.items():
@@ -82,10 +83,8 @@ class TrainingCurves(Callback):
             axes.grid(alpha=0.3)
             if axes.lines:
                 axes.legend(fontsize="small")
-        self.picture.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.picture.with_name(f".{self.picture.name}.partial")
-        figure.savefig(partial, dpi=DOTS_PER_INCH, format="png")
-        partial.replace(self.picture)
+        with atomic_path(self.picture) as temporary:
+            figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
 
     def _keep(self, name: str, step: int, value: float) -> None:
         points = self.curves[name]

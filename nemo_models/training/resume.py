@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from data_prep.atomic import remove_leftovers
 from nemo_models.training_data.stream import BatchInfo, StreamPosition, TrainingStream, seed_all
 
 logger = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ class ResumeCheckpoint(Callback):
         """Remove what a killed run wrote after the checkpoint that this one resumes from: it will write it again."""
         for partial in self._path.parent.glob(".*.ckpt.partial"):
             partial.unlink()
+        remove_leftovers(self._path.parent)
         if not self._path.exists():
             return
         known = {Path(path) for callback in trainer.checkpoint_callbacks for path in callback.best_k_models}  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
-"""What training and validation data are read from: manifests, those of tarred shards, and Lhotse's Shar folders."""
+"""The files that training and validation data are read from: manifests, tarred shards, and Lhotse's Shar folders."""
 
+import codecs
 import gzip
 import json
 import math
@@ -17,9 +18,13 @@ from data_prep.manifest import MANIFEST_KEYS, parse_manifest_line
 
 Row = dict[str, Any]
 
-DATA_KEYS = ("manifest_filepath", "shar_path", "cuts_path", "input_cfg")  # any of which Lhotse can read
+DATA_KEYS = ("manifest_filepath", "shar_path", "cuts_path", "input_cfg")  # Lhotse reads any of them
 NOISE_KEYS = ("audio_filepath", "duration")
-SHARD_NUMBERS = (  # NeMo's own expressions
+BOM_REMEDY = (
+    "expected UTF-8 without one, because NeMo's data loaders refuse it; save the file without BOM, or write a clean "
+    "copy with scripts/check_manifest.py mode=fix"
+)
+SHARD_NUMBERS = (  # NeMo's expressions
     (re.compile(r"manifest[^/]*_(\d+)[^/]*\.json"), "manifest_N.json"),
     (re.compile(r"audio[^/]*_(\d+)[^/]*\.tar"), "audio_N.tar"),
 )
@@ -31,8 +36,8 @@ class Source:
 
     Attributes:
         path: The file.
-        has_files: Whether its rows name audio files (not members of a tar).
-        keys: What every row of a manifest must have.
+        has_files: Whether its rows name audio files, and not members of a tar.
+        keys: The keys that every row of a manifest must have.
     """
 
     path: Path
@@ -40,9 +45,9 @@ class Source:
     keys: tuple[str, ...] = MANIFEST_KEYS
 
     def count_lines(self) -> int:
-        """Count its lines quickly, for a progress bar; 0 where it is compressed or not there."""
+        """Count its lines quickly, for a progress bar; 0 if it is compressed or missing."""
         if not self.path.is_file() or self.path.suffix == ".gz":
-            return 0  # a missing file is reported when it is read
+            return 0  # reading reports a missing file
         with self.path.open("rb") as content:
             return sum(block.count(b"\n") for block in iter(lambda: content.read(1 << 20), b""))
 
@@ -50,8 +55,9 @@ class Source:
         """Stream its utterances as manifest rows.
 
         Raises:
-            FileNotFoundError: It is not there.
-            ValueError: A line is not what it should be (`path:line: …`), or the file is compressed and broken.
+            FileNotFoundError: The file is missing.
+            ValueError: A line is invalid (`path:line: …`), the file begins with a byte order mark, or the file is
+                compressed and damaged.
         """
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path}: no such manifest")
@@ -59,6 +65,8 @@ class Source:
         for number, line in enumerate(self._read_lines(), 1):
             if line.strip():
                 where = f"{self.path}:{number}"
+                if line.startswith(codecs.BOM_UTF8):
+                    raise ValueError(f"{where}: found a byte order mark (BOM), {BOM_REMEDY}")
                 if is_shar:
                     yield _row_of_cut(parse_manifest_line(line, where, ("id", "duration", "supervisions")), where)
                 else:
@@ -74,17 +82,20 @@ class Source:
                 yield from unpacked
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(
-                f"{self.path}: cannot be unpacked to its end ({error}); copy the file again, or make the shards again "
-                "(scripts/export_shards.py)"
+                f"{self.path}: found damaged gzip data ({error}), expected a complete file; copy the file again, or "
+                "export the shards again (scripts/export_shards.py)"
             ) from error
 
 
 def list_sources(dataset: DictConfig) -> list[Source]:
-    """List what a data set of NeMo's is read from; a pattern of shards is written out.
+    """List the files that a dataset of NeMo's is read from; patterns of shards are expanded.
+
+    Args:
+        dataset: `train_ds` or `validation_ds`.
 
     Raises:
-        FileNotFoundError: A tar file, a Shar folder or a part of one is not there.
-        ValueError: Manifests and tar files, or the parts of Shar shards, do not go together.
+        FileNotFoundError: A tar file, a Shar folder or a part of one is missing.
+        ValueError: Manifests and tar files, or the parts of Shar shards, do not match.
     """
     tars = [shard for value in _strings(dataset.get("tarred_audio_filepaths")) for shard in _expand(value)]
     for tar in tars:
@@ -99,14 +110,14 @@ def list_sources(dataset: DictConfig) -> list[Source]:
     for folder in _strings(dataset.get("shar_path")):
         cuts = sorted(Path(folder).glob("cuts.*.jsonl*"))
         if not cuts:
-            raise FileNotFoundError(f"{folder}: no cuts.*.jsonl.gz in it; expected a folder in Lhotse's Shar format")
+            raise FileNotFoundError(f"{folder}: found no cuts.*.jsonl.gz, expected a folder in Lhotse's Shar format")
         _check_shar_parts(Path(folder), cuts)
         found += [Source(path, has_files=False) for path in cuts]
     return found
 
 
 def list_noise_sources(dataset: DictConfig) -> list[Source]:
-    """List the manifests of the noises that are mixed in; none where `noise_path` is of a kind only Lhotse reads."""
+    """List the manifests of the noises that are mixed in; none if only Lhotse reads this kind of `noise_path`."""
     noise = dataset.get("noise_path")
     if not isinstance(noise, str) or noise.endswith((".yaml", ".jsonl", ".jsonl.gz")):
         return []
@@ -114,17 +125,17 @@ def list_noise_sources(dataset: DictConfig) -> list[Source]:
 
 
 def find_empty_sets(cfg: DictConfig) -> list[str]:
-    """Name the data sets for which nothing is given although training, or the choice of its best weights, needs it."""
+    """Describe the datasets that are missing although training, or the choice of the best weights, needs them."""
     problems = []
     if not _has_data(cfg.model.train_ds):
-        problems.append("model.train_ds: empty set; give its manifest_filepath or shar_path")
+        problems.append("model.train_ds: found no data; give its manifest_filepath or shar_path")
     checkpoints = cfg.exp_manager.get("checkpoint_callback_params") or {}
     monitor = str(checkpoints.get("monitor") or "")
     is_needed = cfg.exp_manager.get("create_checkpoint_callback", True) and monitor.startswith("val_")
     if is_needed and not _has_data(cfg.model.validation_ds):
         problems.append(
-            f"model.validation_ds: empty set, without which there is no {monitor} to choose the best weights by; give "
-            "its manifest_filepath, or another exp_manager.checkpoint_callback_params.monitor"
+            f"model.validation_ds: found no data, expected some to choose the best weights by {monitor}; give its "
+            "manifest_filepath, or another exp_manager.checkpoint_callback_params.monitor"
         )
     return problems
 
@@ -134,20 +145,20 @@ def _has_data(dataset: DictConfig) -> bool:
 
 
 def _check_shard_numbers(manifests: Any, tars: Any) -> None:
-    """NeMo pairs the shards of several manifests with tar files by the numbers in their names."""
+    """Check the numbers in the names of manifests and tar files, by which NeMo pairs them."""
     pairs = [(manifests, tars)]
     if isinstance(manifests, ListConfig | list | tuple):
         listed = tars if isinstance(tars, ListConfig | list | tuple) else [tars]
         if len(manifests) != len(listed):
             raise ValueError(
-                f"manifest_filepath lists {len(manifests)}, tarred_audio_filepaths {len(listed)}: expected a tar file, "
-                "or a pattern of them, for each manifest or pattern of manifests"
+                f"manifest_filepath has {len(manifests)} items, tarred_audio_filepaths {len(listed)}: expected as "
+                "many; give a tar file, or a pattern of them, for each manifest or pattern of manifests"
             )
         pairs = list(zip(manifests, listed, strict=True))
     for pair in pairs:
         names = [[path for value in _strings(side) for path in _expand(value)] for side in pair]
         if len(names[0]) < 2:
-            continue  # the rows of a single manifest say which shard they are in
+            continue  # the rows of a single manifest name their shard
         manifest_of, tar_of = (
             {_shard_number(path, *expected): path for path in side}
             for side, expected in zip(names, SHARD_NUMBERS, strict=True)
@@ -157,34 +168,34 @@ def _check_shard_numbers(manifests: Any, tars: Any) -> None:
                 (manifest_of.get(number), "tar file") if number in manifest_of else (tar_of[number], "manifest")
             )
             raise ValueError(
-                f"{path}: no {other} of this number is given; expected as many manifests as tar files in "
-                "manifest_filepath and tarred_audio_filepaths"
+                f"{path}: found no {other} with this number, expected one for each; add it to manifest_filepath or "
+                "tarred_audio_filepaths"
             )
 
 
 def _shard_number(path: str, pattern: re.Pattern[str], expected: str) -> int:
     if (found := pattern.search(path)) is None:
-        raise ValueError(f"{path}: no number of a shard in its name; expected one like {expected}")
+        raise ValueError(f"{path}: found no shard number in the name, expected a name like {expected}; rename the file")
     return int(found.group(1))
 
 
 def _check_shar_parts(folder: Path, cuts: list[Path]) -> None:
-    """Lhotse takes every file of a Shar folder for a part of a shard, and wants all parts of all shards."""
+    """Check that every file of a Shar folder is part of a shard, and that every shard is complete, as Lhotse needs."""
     shards = {path.name.split(".")[1]: path.name for path in cuts}
     parts: dict[str, set[str]] = {}
     for path in sorted(folder.iterdir()):
         kind, number = [*path.name.split("."), ""][:2]
         if number not in shards:
             raise ValueError(
-                f"{path}: no cuts.{number}.jsonl.gz beside it, and Lhotse takes every file there for a part of a "
-                "shard; copy the missing file there, or move this one away"
+                f"{path}: found no cuts.{number}.jsonl.gz beside it, expected only files of shards in this folder; "
+                "copy the missing file there, or move this one away"
             )
         parts.setdefault(kind, set()).add(number)
     for kind, numbers in parts.items():
         for number in sorted(shards.keys() - numbers):
             raise FileNotFoundError(
-                f"{folder / kind}.{number}.*: no such file, though {shards[number]} is there; copy it there, or make "
-                "the shards again (scripts/export_shards.py)"
+                f"{folder / kind}.{number}.*: no such file, expected it beside {shards[number]}; copy it there, or "
+                "export the shards again (scripts/export_shards.py)"
             )
 
 
@@ -193,14 +204,14 @@ def _check_offset(row: Row, where: str) -> Row:
     is_number = isinstance(offset, int | float) and not isinstance(offset, bool)
     if offset is not None and not (is_number and math.isfinite(offset) and offset >= 0):
         raise ValueError(
-            f"{where}: offset is {json.dumps(offset, ensure_ascii=False)}, expected a number of seconds from the "
-            "file's start; correct it, or leave it out where the row is the whole file"
+            f"{where}: found offset {json.dumps(offset, ensure_ascii=False)}, expected seconds from the file's start; "
+            "correct it, or remove it if the row is the whole file"
         )
     return row
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """The texts in NeMo's nested lists of paths, whose numbers are weights."""
+    """Yield the paths in NeMo's nested lists of paths and weights."""
     if isinstance(value, ListConfig | list | tuple):
         for item in value:
             yield from _strings(item)
@@ -215,7 +226,7 @@ def _expand(pattern: str) -> list[str]:
 def _row_of_cut(cut: Mapping[str, Any], where: str) -> Row:
     spoken = cut["supervisions"]
     if not isinstance(spoken, list) or not all(isinstance(item, dict) for item in spoken):
-        raise ValueError(f"{where}: supervisions is no list of objects; expected a cut in Lhotse's format")
+        raise ValueError(f"{where}: found invalid supervisions, expected a list of objects; export the shards again")
     text = " ".join(str(item.get("text") or "") for item in spoken)
     speakers = {item["speaker"] for item in spoken if item.get("speaker")}
     return {

@@ -49,7 +49,7 @@ def test_killed_at_any_moment_the_same_command_ends_with_the_same_weights(
         for folder in ("whole", "killed")
     }
     assert best["whole"] == best["killed"]
-    assert not list(tmp_path.rglob("*.partial"))
+    assert not [*tmp_path.rglob("*.partial"), *tmp_path.rglob(".*.tmp*")]
     assert (tmp_path / "killed/xlsr_tiny_hi/checkpoints/xlsr_tiny_hi.nemo").is_file()
 
 

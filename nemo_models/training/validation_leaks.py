@@ -11,8 +11,8 @@ from typing import Any
 from data_prep.selection.leak_index import LeakIndex, Passage
 
 
-class LeakSearch:
-    """Validation utterances, with which those of training are compared one by one."""
+class ValidationLeaks:
+    """The validation utterances, with which training utterances are compared one by one."""
 
     def __init__(self) -> None:
         self._texts = LeakIndex(ngram=None, normalized=True)

@@ -1,0 +1,91 @@
+"""Checks of one row of a manifest before training: its text, its length, and both together."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from omegaconf import DictConfig
+
+from data_prep.audio.reader import SAMPLE_RATE_HZ
+from data_prep.conv_frames import count_conv_frames, count_ctc_steps
+from data_prep.text.verdict import judge
+from nemo_models.training.findings import Problem
+from nemo_models.training.sources import Row
+from nemo_models.w2v_bert_features import HOP, STACKED, WINDOW
+
+SLOW_COPY, FAST_COPY = 0.9, 1.1  # speeds of the copies that NeMo's perturb_speed adds
+
+
+@dataclass(frozen=True)
+class RowChecks:
+    """The limits for one utterance.
+
+    Attributes:
+        labels: The characters that the model writes.
+        count_frames: Function from samples to the encoder's frames.
+        min_duration: Shortest utterance that training keeps, in seconds.
+        max_duration: Longest utterance that training keeps, in seconds.
+        has_speed_copies: Whether training adds copies at other speeds.
+    """
+
+    labels: frozenset[str]
+    count_frames: Callable[[int], int]
+    min_duration: float = -math.inf
+    max_duration: float = math.inf
+    has_speed_copies: bool = False
+
+    def check(self, row: Row) -> Iterator[Problem]:
+        """Yield the problems of an utterance's description."""
+        name, text, seconds = row["audio_filepath"], row["text"], row["duration"]
+        fault = judge(text, self.labels)
+        if fault is not None:
+            yield Problem(fault.reason, name if fault.reason == "empty_text" else f"{name} ({fault.detail})")
+        if text and not text.isspace():
+            frames = self.count_frames(round(seconds * SAMPLE_RATE_HZ))
+            if frames < 2 * len(text) and frames < (needed := count_ctc_steps(text)):
+                yield Problem("ctc_infeasible", f"{name} ({frames} frames, {needed} needed)")
+        if seconds < self.min_duration:
+            yield Problem("too_short", f"{name} ({seconds} s)")
+        if seconds > self.max_duration:
+            yield Problem("too_long", f"{name} ({seconds} s)")
+
+    def check_copies(self, row: Row) -> Iterator[Problem]:
+        """Yield the copies at other speeds that the limits leave out, although the utterance itself is kept."""
+        seconds = row["duration"]
+        if not self.has_speed_copies or not self.min_duration <= seconds <= self.max_duration:
+            return
+        if seconds / SLOW_COPY > self.max_duration:
+            yield Problem("slow_copy_too_long", f"{row['audio_filepath']} ({seconds / SLOW_COPY:.2f} s)")
+        if seconds / FAST_COPY < self.min_duration:
+            yield Problem("fast_copy_too_short", f"{row['audio_filepath']} ({seconds / FAST_COPY:.2f} s)")
+
+
+def row_checks(dataset: DictConfig, labels: frozenset[str], count_frames: Callable[[int], int]) -> RowChecks:
+    """Build the checks for a dataset.
+
+    Args:
+        dataset: `train_ds` or `validation_ds`; read once here, because reading it takes as long as checking a row.
+        labels: The characters that the model writes.
+        count_frames: Function from samples to the encoder's frames.
+    """
+    shortest, longest = dataset.get("min_duration"), dataset.get("max_duration")
+    return RowChecks(
+        labels,
+        count_frames,
+        -math.inf if shortest is None else float(shortest),
+        math.inf if longest is None else float(longest),
+        bool(dataset.get("perturb_speed")),
+    )
+
+
+def frame_counter(encoder: DictConfig) -> Callable[[int], int]:
+    """Return the function from samples to frames of a configured encoder.
+
+    Args:
+        encoder: `model.encoder` of the configuration.
+    """
+    if encoder._target_.endswith("W2VBertEncoder"):
+        return lambda samples: max(0, (samples - WINDOW) // HOP + 1) // STACKED
+    layers = list(zip(encoder.architecture.conv_kernel, encoder.architecture.conv_stride, strict=True))
+    return partial(count_conv_frames, layers=layers)
