@@ -1,4 +1,4 @@
-"""Reading and writing NeMo manifests and other JSON: a file is complete or not there at all, and always UTF-8."""
+"""Reading and writing NeMo manifests and other JSON, in UTF-8; files are written completely or not at all."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,9 @@ from typing import Any
 
 from data_prep.arguments import is_number
 from data_prep.atomic import open_atomic
+from data_prep.lines import check_text_file
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MANIFEST_KEYS = ("audio_filepath", "duration", "text")
 _TYPES: dict[str, tuple[Any, str]] = {
     "audio_filepath": (str, "a path"),
@@ -27,12 +29,14 @@ def read_manifest(path: str | Path, required_keys: Sequence[str] = MANIFEST_KEYS
         The rows, in order, all keys kept. `audio_filepath` is as written; see `resolve_audio_path`.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: A line is not a JSON object, lacks a required key, or has a wrong type there (`path:line: …`).
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not a text file with one object a line, or a line is not a JSON object, lacks a required
+            key, or has a wrong type in it (`path:line: …`).
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such manifest")
+    check_manifest_start(path)
     rows = []
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
@@ -41,26 +45,49 @@ def read_manifest(path: str | Path, required_keys: Sequence[str] = MANIFEST_KEYS
     return rows
 
 
+def check_manifest_start(path: Path) -> None:
+    """Refuse a file that is not a manifest as a whole, by its first bytes.
+
+    Raises:
+        ValueError: The file is not text in UTF-8, or is one JSON array.
+    """
+    check_text_file(path)
+    with path.open("rb") as content:
+        start = content.read(256).removeprefix(BYTE_ORDER_MARK).lstrip()
+    line = start.partition(b"\n")[0].strip()
+    if line == b"[" or line.startswith((b"[{", b"[ {")):
+        raise ValueError(f"{path}: found one JSON array, expected one object a line; convert it: jq -c '.[]'")
+
+
+def has_byte_order_mark(path: Path) -> bool:
+    """Whether a manifest begins with a byte order mark, as Windows editors write it.
+
+    This project's readers skip it. NeMo's and Lhotse's do not: they end with a JSON error.
+    """
+    with path.open("rb") as content:
+        return content.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
+
+
 def resolve_audio_path(audio_filepath: str, manifest_path: str | Path) -> Path:
-    """Give the place of a row's audio: a relative path starts at the manifest's folder, as in NeMo."""
+    """Return the path of a row's audio; a relative path starts at the manifest's folder, as in NeMo."""
     return Path(manifest_path).resolve().parent / Path(audio_filepath).expanduser()
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows as JSON lines. The file appears complete or not at all; its folder is made if needed."""
+    """Write rows as JSON lines. The file is complete or absent; its folder is made if needed."""
     with open_atomic(Path(path)) as out:
         for row in rows:
             out.write(encode_json(row) + b"\n")
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write one indented JSON value. The file appears complete or not at all; its folder is made if needed."""
+    """Write one indented JSON value. The file is complete or absent; its folder is made if needed."""
     with open_atomic(Path(path)) as out:
         out.write(encode_json(value, indent=2) + b"\n")
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text as UTF-8. The file appears complete or not at all; its folder is made if needed."""
+    """Write a text as UTF-8. The file is complete or absent; its folder is made if needed."""
     with open_atomic(Path(path)) as out:
         out.write(text.encode("utf-8"))
 
@@ -88,8 +115,8 @@ def _is_duration(value: Any) -> bool:
 
 
 def encode_json(value: Any, indent: int | None = None) -> bytes:
-    """Encode as JSON in UTF-8, Devanagari as it is."""
+    """Encode as JSON in UTF-8, Devanagari without escapes."""
     try:
         return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8")
-    except UnicodeEncodeError:  # a lone surrogate, e.g. from a file name that is not UTF-8: only an escape can hold it
+    except UnicodeEncodeError:  # a lone surrogate, e.g. of a file name that is not UTF-8, needs an escape
         return json.dumps(value, indent=indent).encode("ascii")

@@ -1,9 +1,10 @@
-"""Check a NeMo manifest row by row: audio there, whole and of the right format, duration true, text normalised and
-inside the alphabet, alignable by CTC, nothing twice. mode=validate explains each fault; mode=fix also writes a new
-manifest, with durations, texts and formats repaired and rows beyond repair left out, each counted and listed.
+"""Check a NeMo manifest row by row: the audio is complete and of the right format, the duration is that of the audio,
+the text is normalised, inside the alphabet and can be aligned by CTC, and no row is repeated. mode=validate explains
+each fault; mode=fix also writes a new manifest with durations, texts and formats repaired. Rows that cannot be
+repaired are left out, counted and listed.
 
-Exit status: 0 every row is sound (validate), or the new manifest is written and no row was left out (fix); 3 there are
-faults, or rows were left out; 1 the job could not be done."""
+Exit status: 0 every row passes (validate), or the new manifest is written and no row was left out (fix); 3 there are
+faults, or rows were left out; 1 the job failed."""
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,7 +20,7 @@ def main(cfg: DictConfig) -> int:
     faults, examples = arguments.pop("faults"), arguments.pop("max_examples")
     report = check_manifest(**arguments)
     if not report["in"]:
-        raise ValueError(f"{arguments['manifest']}: no row in it; nothing can be trained or measured on it")
+        raise ValueError(f"{arguments['manifest']}: found no row, expected one JSON object a line")
     if faults:
         write_jsonl(faults, report["faults"])
     print(format_check(report, examples))

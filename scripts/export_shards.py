@@ -1,7 +1,7 @@
 """Pack a manifest and its audio into NeMo tarred shards or Lhotse Shar, which training reads from front to back.
 
-A killed run goes on where it stopped when called again. Exit status: 0 all rows are packed; 3 some audio could not be
-read, see <format>.rejected.jsonl in output_dir; 1 the job could not be done."""
+Run the same command again to continue a killed run. Exit status: 0 all rows are packed; 3 some audio could not be read,
+see <format>.rejected.jsonl in output_dir; 1 the job failed."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """Find evaluation sentences in training text: whole, inside longer lines, broken over lines, or in large part.
 
-Reads NeMo manifests, plain text and corpus folders on both sides; training material is streamed. Exit status: 0 nothing
-leaks; 3 something does, or a speaker is on both sides; 1 the job could not be done."""
+Reads NeMo manifests, plain text and corpus folders on both sides; training material is streamed. Exit status: 0 no
+leak; 3 leaks, or a speaker is on both sides; 1 the job failed."""
 
 from omegaconf import DictConfig
 

@@ -2,7 +2,7 @@
 
 A voice's name is its settings: espeak-f3-p60-s160 is variant f3 (`espeak-ng --voices=variant`; hi = none), pitch 60,
 160 words a minute; festival-nsk-p120-s90 is Festival's Hindi voice at 120 Hz, 90 % of its speed. Ranges (p30..70) draw
-a value for each sentence. The same arguments give the same corpus, and a broken run goes on where it stopped.
+a value for each sentence. The same arguments give the same corpus; run them again to continue a stopped run.
 """
 
 import random
@@ -27,7 +27,9 @@ def main(cfg: DictConfig) -> int:
     stop = None if cfg.max_sentences is None else cfg.skip_sentences + cfg.max_sentences
     chosen = sentences[cfg.skip_sentences : stop]
     if not chosen:
-        raise ValueError(f"skip_sentences={cfg.skip_sentences} leaves none of {len(sentences)} sentences")
+        raise ValueError(
+            f"skip_sentences={cfg.skip_sentences}: expected less than {len(sentences)}, the number of usable sentences"
+        )
     voices = [*cfg.voices, *(read_voice_names(cfg.voices_file) if cfg.voices_file else [])]
     errors = synthesize_corpus(chosen, voices, cfg.corpus_dir, cfg.voices_per_sentence, cfg.seed, cfg.workers)
     for reason, count in reasons.most_common():

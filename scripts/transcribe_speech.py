@@ -12,12 +12,11 @@ import sys
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_job import hydra_job
-from nemo_models.inference.processor import describe_formats
 
 OPEN_KEYS = ("ctc_decoding", "rnnt_decoding", "multitask_decoding", "prompt", "model_change")
 
 
-@hydra_job("transcribe_speech", open_keys=OPEN_KEYS, help_note=lambda: f"Number formats {describe_formats()}.")
+@hydra_job("transcribe_speech", open_keys=OPEN_KEYS)
 def main(cfg: DictConfig) -> int:
     from nemo.utils import logging
 

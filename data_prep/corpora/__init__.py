@@ -1,8 +1,13 @@
-"""The corpora that data prep can read: each has one file here, with a reader of its native layout."""
+"""The corpora that data preparation can read: each has one file here, with a reader of its native layout."""
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from data_prep.arguments import require_choice
+from data_prep.corpora.columns import check_columns
 from data_prep.corpora.common_voice import read_common_voice
 from data_prep.corpora.fleurs import read_fleurs
 from data_prep.corpora.gramvaani import read_gramvaani
@@ -13,15 +18,15 @@ from data_prep.corpora.kaldi import read_kaldi
 from data_prep.corpora.kathbath import read_kathbath
 from data_prep.corpora.mucs import read_mucs
 from data_prep.corpora.nemo import read_nemo
-from data_prep.corpora.rows import MalformedRow, Utterance
+from data_prep.corpora.rows import MalformedRow, Note, Utterance
 from data_prep.corpora.shrutilipi import read_shrutilipi
 from data_prep.corpora.tsv import read_csv, read_tsv
 
-# A reader yields every row of a corpus in its own order, always the same. It raises only where the whole corpus cannot
-# be read; a bad row is a MalformedRow.
-Reader = Callable[[Path], Iterator[Utterance | MalformedRow]]
+# A reader yields every row of a corpus in the corpus's order, always the same, and notes about the whole. It raises
+# only where the whole corpus cannot be read; an invalid row is a MalformedRow.
+Reader = Callable[[Path], Iterator[Utterance | MalformedRow | Note]]
 
-CORPORA: dict[str, Reader] = {
+CORPORA: dict[str, Callable[..., Iterator[Any]]] = {
     "common_voice": read_common_voice,
     "csv": read_csv,
     "fleurs": read_fleurs,
@@ -37,15 +42,26 @@ CORPORA: dict[str, Reader] = {
     "tsv": read_tsv,
 }
 
-__all__ = ["CORPORA", "MalformedRow", "Reader", "Utterance", "get_reader"]
+__all__ = ["CORPORA", "MalformedRow", "Note", "Reader", "Utterance", "get_reader"]
 
 
-def get_reader(corpus: str) -> Reader:
+def get_reader(corpus: str, columns: Mapping[str, str] | None = None) -> Reader:
     """Find a corpus reader by name.
 
+    Args:
+        corpus: Name of the corpus.
+        columns: Names of the columns of a table, see `data_prep.corpora.columns`.
+
     Raises:
-        ValueError: There is no such corpus; the message lists the valid names.
+        ValueError: The corpus is unknown (the message lists the valid names), or it has no columns.
     """
-    if corpus not in CORPORA:
-        raise ValueError(f"corpus={corpus}: unknown corpus; choose one of: {', '.join(sorted(CORPORA))}")
-    return CORPORA[corpus]
+    require_choice("corpus", corpus, sorted(CORPORA))
+    if not columns:
+        return CORPORA[corpus]
+    tables = [name for name, reader in CORPORA.items() if "columns" in inspect.signature(reader).parameters]
+    if corpus not in tables:
+        raise ValueError(
+            f"columns={dict(columns)}: expected null with corpus={corpus}; only {', '.join(tables)} take it"
+        )
+    check_columns(columns)
+    return partial(CORPORA[corpus], columns=columns)

@@ -1,92 +1,182 @@
 """A data set folder of the Hugging Face Hub: Parquet files that hold the audio itself.
 
-Licence: see the data set's card. Layout (`Dataset.push_to_hub`, and the Hub's own conversion to Parquet; so are
-ai4bharat/Kathbath, ai4bharat/IndicVoices, ai4bharat/Shrutilipi, google/fleurs and many others kept):
+Licence: see the data set's card. Layout (of `Dataset.push_to_hub`, and of the Hub's own conversion to Parquet;
+ai4bharat/Kathbath, ai4bharat/IndicVoices, ai4bharat/Shrutilipi, google/fleurs and many others use it):
 
     data/train-00000-of-00012.parquet           or hindi/train-00000-of-00012.parquet, or hindi/train/0000.parquet
     data/validation-00000-of-00001.parquet
     data/test-00000-of-00001.parquet
 
-`corpus_dir` is such a folder; all Parquet files below it are read, so point it at one language. Columns: the audio is
-the first struct with a field `bytes` (any format); the text is the first of `text`, `sentence`, `transcription`,
-`transcript`, `raw_transcription`, `verbatim`, `normalized`; the speaker the first of `speaker_id`, `client_id`,
-`speaker`. The split is told by the file's or its folder's name, and where that says more (`test_known`), it is the
-`subset`. Audio is read a row group at a time, in the worker. A folder of `Dataset.save_to_disk` (Arrow files) is not
-read: save it with `Dataset.to_parquet`.
+`corpus_dir` is such a folder; all Parquet files below it are read, so name the folder of one language. Columns: the
+audio is the first struct with a field `bytes` (any format); where `bytes` is null, the file that its `path` names is
+read. The text is the first of `text`, `sentence`, `transcription`, `transcript`, `raw_transcription`, `verbatim`,
+`normalized`; the speaker the first of `speaker`, `speaker_id`, `client_id`, `spk_id`, `station`; `channel` is a channel
+from 0. `columns={text: …, speaker: …}` names other columns. The name of the file, or else of its folder, says the
+split, and where it says more (`test_known`), it is the `subset`. Audio is read a row group at a time, in the worker. A
+folder of `Dataset.save_to_disk` (Arrow files) is not read: save it with `Dataset.to_parquet`.
 """
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data_prep.audio.parquet import find_audio_column
+from data_prep.corpora.columns import SPEAKER_COLUMNS, find_column, note_columns
 from data_prep.corpora.layout import SPLIT_NAMES, check_folder, refuse_layout
-from data_prep.corpora.rows import UNKNOWN_SPEAKER, MalformedRow, Utterance
+from data_prep.corpora.rows import UNKNOWN_SPEAKER, MalformedRow, Note, Utterance, parse_channel
 
 TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript", "raw_transcription", "verbatim", "normalized")
-SPEAKER_COLUMNS = ("speaker_id", "client_id", "speaker")
 _BATCH_ROWS = 1024
 _WORD = re.compile(r"[a-z]+")
 
 
-def read_huggingface(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
+@dataclass(frozen=True)
+class _Columns:
+    """Names of a file's columns; `audio` is a struct."""
+
+    audio: str
+    text: str
+    speaker: str | None
+    channel: str | None
+    notes: tuple[Note, ...]
+
+
+def read_huggingface(
+    corpus_dir: Path, columns: Mapping[str, str] | None = None
+) -> Iterator[Utterance | MalformedRow | Note]:
     """Read every Parquet file below a folder, in the order of their names.
 
+    Args:
+        corpus_dir: The folder.
+        columns: Role -> name of its column, see `data_prep.corpora.columns`; `path` is the audio.
+
     Raises:
-        FileNotFoundError: There is no such folder, or no Parquet file in it.
-        ValueError: A file's columns are not those of a speech corpus.
+        FileNotFoundError: The folder does not exist, or holds no Parquet file.
+        ValueError: A file has no column of audio or text.
     """
     root = check_folder(corpus_dir)
     paths = sorted(path for path in root.rglob("*.parquet") if path.is_file())
     if not paths:
         raise refuse_layout(root, "huggingface", "Parquet files such as data/train-00000-of-00001.parquet")
-    columns = {path: _find_columns(path) for path in paths}
-    return (row for path in paths for row in _read_file(path, root, columns[path]))
+    found = {path: _find_columns(path, columns) for path in paths}
+    notes = next((each.notes for each in found.values() if isinstance(each, _Columns)), ())
+
+    def read_rows() -> Iterator[Utterance | MalformedRow | Note]:
+        yield from notes  # of the first file; the others are alike
+        for path in paths:
+            yield from _read_file(path, root, found[path])
+
+    return read_rows()
 
 
-def _find_columns(path: Path) -> tuple[str, str | None] | str:
-    """Name the columns of text and speaker, or say why the file cannot be read at all."""
-    import pyarrow.parquet  # half a second to import: not for those who read another corpus
+def _find_columns(path: Path, columns: Mapping[str, str] | None) -> _Columns | str:
+    """Find the columns of a file, or say why it cannot be read at all."""
+    import pyarrow.parquet  # takes half a second; readers of other corpora do not need it
 
     try:
         schema = pyarrow.parquet.read_schema(path)
     except (pyarrow.ArrowException, OSError) as error:
         return f"not a Parquet file: {error}"
-    text = next((name for name in TEXT_COLUMNS if name in schema.names), None)
-    if text is None or find_audio_column(schema) is None:
+    names = schema.names
+    text = find_column("text", names, TEXT_COLUMNS, columns, path)
+    audio = find_audio_column(schema)
+    if text is None or audio is None:
         missing = f"text ({', '.join(TEXT_COLUMNS)})" if text is None else "audio (a struct with a field bytes)"
-        raise ValueError(f"{path}: no column of {missing}; found {', '.join(schema.names)}")
-    return text, next((name for name in SPEAKER_COLUMNS if name in schema.names), None)
+        remedy = "; name it with columns={text: …}" if text is None else ""
+        raise ValueError(f"{path}: no column of {missing}; found {', '.join(names)}{remedy}")
+    if find_column("path", names, (audio,), columns, path) != audio:
+        raise ValueError(
+            f"columns.path={(columns or {})['path']}: expected {audio}, the first column of audio in {path}"
+        )
+    speaker = find_column("speaker", names, SPEAKER_COLUMNS, columns, path)
+    channel = find_column("channel", names, ("channel",), columns, path)
+    structs = [field.name for field in schema if find_audio_column([field])]
+    used = {"text": text, "path": audio, "speaker": speaker}
+    chosen = {"text"} & set(columns or {})
+    usual = {role: alike for role, alike in (("text", TEXT_COLUMNS), ("path", structs)) if role not in chosen}
+    return _Columns(audio, text, speaker, channel, tuple(note_columns(path, names, used, usual)))
 
 
-def _read_file(path: Path, root: Path, columns: tuple[str, str | None] | str) -> Iterator[Utterance | MalformedRow]:
+def _read_file(path: Path, root: Path, columns: _Columns | str) -> Iterator[Utterance | MalformedRow]:
     if isinstance(columns, str):
         yield MalformedRow(str(path), 1, "", columns)
         return
     import pyarrow.parquet
 
-    text_column, speaker_column = columns
     place, split, row = path.relative_to(root).as_posix(), _find_split(path, root), 0
     subset = path.name.partition("-")[0] if "-" in path.name else None
     subset = None if subset in SPLIT_NAMES else subset
     with pyarrow.parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(_BATCH_ROWS, columns=list(filter(None, columns)), use_threads=False):
-            texts = batch.column(text_column).to_pylist()
-            speakers = batch.column(speaker_column).to_pylist() if speaker_column else [None] * len(texts)
-            for text, speaker in zip(texts, speakers, strict=True):
-                if isinstance(text, str):
-                    name = UNKNOWN_SPEAKER if speaker in (None, "") else str(speaker)
-                    source = (str(path), row + 1, f"{place}#{row}", os.fspath(path))
-                    yield Utterance(*source, text, name, split, row=row, subset=subset)
-                else:
-                    fault = f"column {text_column} is {text!r}, expected a text"
-                    yield MalformedRow(str(path), row + 1, "", fault)
+        for group in range(file.num_row_groups):
+            for cells, outside in _read_group(file, group, columns):
+                source = (str(path), row + 1, f"{place}#{row}", os.fspath(path))
+                if outside is not None:
+                    source = (str(path), row + 1, outside, os.fspath(_find_audio_file(outside, path, root)))
+                parsed = _parse_row(cells, columns, source, split, None if outside is not None else row, subset)
+                yield parsed
                 row += 1
 
 
+def _read_group(file: Any, group: int, columns: _Columns) -> Iterator[tuple[dict[str, Any], str | None]]:
+    """Yield the cells of each row of a row group, and the path of audio that is not in the Parquet file itself.
+
+    The bytes of audio are large: they are read here only where the file's statistics say that some are null.
+    """
+    names = [name for name in (columns.text, columns.speaker, columns.channel) if name]
+    with_nulls = _has_null_bytes(file.metadata.row_group(group), columns.audio)
+    read = [*names, columns.audio] if with_nulls else names
+    for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=read, use_threads=False):
+        cells = [
+            dict(zip(names, row, strict=True))
+            for row in zip(*(batch.column(n).to_pylist() for n in names), strict=True)
+        ]
+        audio = batch.column(columns.audio) if with_nulls else [None] * len(cells)
+        for row, cell in zip(cells, audio, strict=True):
+            fields = cell.as_py() if cell is not None else None
+            outside = fields.get("path") if fields and not fields.get("bytes") else None
+            yield row, outside or None
+
+
+def _has_null_bytes(group: Any, audio: str) -> bool:
+    for number in range(group.num_columns):
+        column = group.column(number)
+        if column.path_in_schema == f"{audio}.bytes":
+            statistics = column.statistics
+            return statistics is not None and statistics.has_null_count and statistics.null_count > 0
+    return False
+
+
+def _find_audio_file(name: str, path: Path, root: Path) -> Path:
+    """Return the file that a row names: beside its Parquet file, or else below the corpus folder."""
+    beside = path.parent / name
+    return beside if beside.is_file() else root / name
+
+
+def _parse_row(
+    cells: Mapping[str, Any],
+    columns: _Columns,
+    source: tuple[str, int, str, str],
+    split: str | None,
+    row: int | None,
+    subset: str | None,
+) -> Utterance | MalformedRow:
+    file, line, *_ = source
+    text, speaker = cells[columns.text], cells[columns.speaker] if columns.speaker else None
+    if not isinstance(text, str):
+        return MalformedRow(file, line, "", f"column {columns.text} is {text!r}, expected a text")
+    try:
+        channel = parse_channel(cells[columns.channel]) if columns.channel else None
+    except ValueError as error:
+        return MalformedRow(file, line, text, str(error))
+    name = UNKNOWN_SPEAKER if speaker in (None, "") else str(speaker)
+    return Utterance(*source, text, name, split, row=row, subset=subset, channel=channel)
+
+
 def _find_split(path: Path, root: Path) -> str | None:
-    """The first word of the file's name, or else of the folders above it, that names a split."""
+    """Return the split that the file's name contains as a word, or else the nearest folder's name."""
     for part in reversed(path.relative_to(root).with_suffix("").parts):
         for word in _WORD.findall(part.lower()):
             if word in SPLIT_NAMES:

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_prep.corpora.layout import Line, check_folder, read_lines, refuse_layout
+from data_prep.corpora.layout import check_folder, read_lines, read_whole, refuse_layout
 from data_prep.corpora.rows import MalformedRow, Utterance
 
 AUDIO_FOLDERS = ("wav", "wavs")
@@ -73,6 +73,5 @@ def _read_prompts(prompts: Path) -> Iterator[tuple[str, int, str, str] | Malform
 
 def _read_texts(folder: Path) -> Iterator[tuple[str, int, str, str] | MalformedRow]:
     for path in sorted(folder.glob("*.txt")):
-        lines = list(read_lines(path))
-        broken = next((line for line in lines if isinstance(line, MalformedRow)), None)
-        yield broken or (str(path), 1, path.stem, " ".join(line.text for line in lines if isinstance(line, Line)))
+        text = read_whole(path)
+        yield text if isinstance(text, MalformedRow) else (str(path), 1, path.stem, text)

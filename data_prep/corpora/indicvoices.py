@@ -15,12 +15,12 @@ that are already cut, is read by `corpus=nemo`; the Hub's Parquet copy by `corpu
 """
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_prep.arguments import is_number
 from data_prep.corpora.layout import SPLIT_NAMES, check_folder, find_folder, refuse_layout
 from data_prep.corpora.rows import UNKNOWN_SPEAKER, MalformedRow, Utterance
 
@@ -51,7 +51,7 @@ def _read_split(folder: Path, root: Path) -> Iterator[Utterance | MalformedRow]:
     for name in names:
         file, audio = folder / f"{name}.json", folder / f"{name}.wav"
         if not file.is_file():
-            yield MalformedRow(str(audio), 1, "", f"no transcript: {file.name} is not there")
+            yield MalformedRow(str(audio), 1, "", f"no transcript {file.name} beside it")
             continue
         try:
             recording = json.loads(file.read_bytes().decode("utf-8-sig"))
@@ -80,9 +80,9 @@ def _parse_item(verbatim: Any, normalized: Any) -> tuple[float, float, str]:
             raise ValueError("no text, expected an item with start, end, text, speaker_id")
     start, end = verbatim.get("start"), verbatim.get("end")
     for value in (start, end):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not is_number(value):
             raise ValueError(f"start is {start}, end is {end}, expected seconds")
-    start = max(float(start), 0.0)  # the corpus holds a few just below 0, which its own script takes as 0
+    start = max(float(start), 0.0)  # the corpus has a few just below 0; its own script reads them as 0
     if end <= start:
         raise ValueError(f"start is {start}, end is {end}, expected start < end")
     return start, float(end), " ".join(_NOISE_NAME.sub(" ", verbatim["text"]).split())

@@ -1,5 +1,4 @@
-"""An existing NeMo manifest: one JSON object a line, with audio_filepath, text, and where they are there duration,
-offset.
+"""An existing NeMo manifest: one JSON object a line, with audio_filepath and text, and perhaps duration and offset.
 
 Licence: that of the corpus. Layout (NeMo's ASR documentation, "Preparing Custom ASR Data"; what this project and
 NVIDIA's speech-data-processor write):
@@ -9,22 +8,25 @@ NVIDIA's speech-data-processor write):
 
 `corpus_dir` is a manifest, or a folder with `train_manifest.json`, `dev_…` (or `valid_…`, `validation_…`), `test_…`,
 whose names then give the splits (`.jsonl` is read as well, and so is plain `train.json`); a key `split` in a row goes
-before that. Relative audio starts at the manifest's folder. A row with an `offset`, even 0, is a piece of its
-recording, `duration` long; without one it is the whole recording, which is measured. `speaker` and `subset` are kept,
-other keys are not. An empty or absent text is a text to be rejected, not a broken row; tarred manifests, whose audio is
-in archives, are refused.
+before that. Relative audio starts at the manifest's folder. A row with an `offset`, even 0, is a segment of its
+recording, `duration` long; without one it is the whole recording, which is measured. `speaker` (or `speaker_id`,
+`client_id`) and `subset` are kept, and `channel_selector` (NeMo's name) or `channel` is the row's channel, from 0;
+other keys are dropped. A row with an empty or absent text is rejected for its text; it is not malformed. Tarred
+manifests, whose audio is in archives, are refused.
 """
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_prep.arguments import is_number
+from data_prep.corpora.columns import SPEAKER_COLUMNS
 from data_prep.corpora.layout import SPLIT_NAMES, SPLITS, check_folder, read_lines, refuse_layout
-from data_prep.corpora.rows import UNKNOWN_SPEAKER, MalformedRow, Utterance
-from data_prep.manifest import resolve_audio_path
+from data_prep.corpora.rows import UNKNOWN_SPEAKER, MalformedRow, Utterance, parse_channel
+from data_prep.manifest import check_manifest_start, resolve_audio_path
 
+CHANNEL_KEYS = ("channel_selector", "channel")
 ENDINGS = ("_manifest.json", "_manifest.jsonl", ".json", ".jsonl")
 
 
@@ -32,7 +34,7 @@ def read_nemo(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
     """Read one manifest, or those of the splits.
 
     Raises:
-        FileNotFoundError: There is no such file or folder, or no manifest where one is expected.
+        FileNotFoundError: The file or folder does not exist, or has no manifest.
     """
     if corpus_dir.is_file():
         return _read_manifest(corpus_dir.resolve(), None)
@@ -45,6 +47,7 @@ def read_nemo(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
 
 
 def _read_manifest(path: Path, split: str | None) -> Iterator[Utterance | MalformedRow]:
+    check_manifest_start(path)
     for line in read_lines(path):
         if isinstance(line, MalformedRow):
             yield line
@@ -76,17 +79,27 @@ def _parse_row(text: str, number: int, manifest: Path, split: str | None) -> Utt
     if offset is None:
         duration = None
     audio = resolve_audio_path(path, manifest)
-    speaker, subset = str(row.get("speaker") or UNKNOWN_SPEAKER), row.get("subset")
+    speaker = next((str(row[key]) for key in SPEAKER_COLUMNS if row.get(key)), UNKNOWN_SPEAKER)
+    channel, subset = get_channel(row), row.get("subset")
     file, subset = str(manifest), str(subset) if subset else None
-    return Utterance(
-        file, number, path, str(audio), row.get("text") or "", speaker, split, offset, duration, subset=subset
-    )
+    place = (file, number, path, str(audio), row.get("text") or "", speaker, split, offset, duration)
+    return Utterance(*place, subset=subset, channel=channel)
+
+
+def get_channel(row: dict[str, Any]) -> int | None:
+    """Return the channel that a manifest row chooses, from 0; `None` where it chooses none or their average.
+
+    Raises:
+        ValueError: The choice is something else.
+    """
+    value = next((row[key] for key in CHANNEL_KEYS if row.get(key) is not None), None)
+    return None if value == "average" else parse_channel(value)
 
 
 def _get_seconds(row: dict[str, Any], key: str) -> float | None:
     value = row.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+    if not is_number(value) or value < 0:
         raise ValueError(f"{key} is {json.dumps(value)}, expected a number of seconds")
     return float(value)

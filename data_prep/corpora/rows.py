@@ -1,4 +1,4 @@
-"""What every corpus reader yields, so that the pipeline need not know which corpus it works on."""
+"""What every corpus reader yields, so that the pipeline need not know which corpus it reads."""
 
 import os
 from dataclasses import dataclass
@@ -8,20 +8,21 @@ UNKNOWN_SPEAKER = "unknown"
 
 @dataclass(frozen=True)
 class Utterance:
-    """One recording with its transcript, as the corpus has it.
+    """One recording, or a segment or channel of one, with its transcript as the corpus has it.
 
     Attributes:
         file: The file that lists the utterance.
-        line: The line there, from 1 (the row, in a Parquet file).
+        line: The line in it, from 1 (the row, in a Parquet file).
         path: The audio as the corpus writes it.
         audio: Absolute path of the audio.
-        text: The transcript, untouched.
-        speaker: Who speaks, or the finest grouping of voices that the corpus knows (a radio station, say).
+        text: The transcript, unchanged.
+        speaker: The speaker, or the finest grouping of voices that the corpus has (a radio station, say).
         split: `train`, `dev` or `test` where the corpus has official splits, else `None`.
-        offset: Where the utterance begins in the audio, in seconds; `None` with `duration` is the whole recording.
-        duration: How long it is, in seconds; `None` is up to the recording's end.
+        offset: Start of the utterance in the audio, in seconds; `None` with `duration` for the whole recording.
+        duration: Length, in seconds; `None` for up to the recording's end.
         row: Where `audio` is a Parquet file, the row in it that holds the recording, from 0.
         subset: The corpus's own name of a finer part than `split`, such as `test_unknown`.
+        channel: The channel that the utterance is in, from 0; `None` where the corpus does not say.
     """
 
     file: str
@@ -35,28 +36,30 @@ class Utterance:
     duration: float | None = None
     row: int | None = None
     subset: str | None = None
+    channel: int | None = None
 
     @property
     def key(self) -> str:
-        """What identifies the piece of audio: the normalised path, and the segment where it is not the whole file."""
+        """Identifier of the piece of audio: normalised path, segment (of a part of the file) and channel."""
         name = os.path.normpath(self.path)
+        channel = "" if self.channel is None else f"#{self.channel}"
         if self.offset is None and self.duration is None:
-            return name
+            return f"{name}{channel}"
         end = "" if self.duration is None else f"{(self.offset or 0.0) + self.duration:.3f}"
-        return f"{name}@{self.offset or 0.0:.3f}-{end}"
+        return f"{name}@{self.offset or 0.0:.3f}-{end}{channel}"
 
 
 @dataclass(frozen=True)
 class MalformedRow:
-    """A row that is no utterance: where it stands, what it holds, and what is wrong with it.
+    """A row that is invalid, or that the corpus itself excludes.
 
     Attributes:
         file: The file that lists it.
-        line: The line there, from 1.
-        text: What stands there.
-        detail: What is wrong.
-        reason: Its reason code in `data_prep.selection.quality`: `malformed_row`, or `excluded_by_corpus` where the
-            corpus itself says that a sound row is not for use.
+        line: The line in it, from 1.
+        text: The content of the line.
+        detail: What was found.
+        reason: Reason code of `data_prep.selection.quality`: `malformed_row`, or `excluded_by_corpus` where the corpus
+            itself says that a valid row is not for use.
     """
 
     file: str
@@ -64,3 +67,35 @@ class MalformedRow:
     text: str
     detail: str
     reason: str = "malformed_row"
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something about the whole corpus that the user should know, such as a column that was not used."""
+
+    text: str
+
+
+CHANNEL_LETTERS = {"a": 0, "b": 1}  # as in CTM and STM files
+
+
+def parse_channel(value: object) -> int | None:
+    """Read a channel number.
+
+    Args:
+        value: A number from 0, its digits, `A` or `B`; `None` or an empty text for no choice.
+
+    Returns:
+        The channel, from 0, or `None`.
+
+    Raises:
+        ValueError: It is anything else.
+    """
+    if value is None or value == "":
+        return None
+    text = str(value).strip().lower()
+    if text in CHANNEL_LETTERS:
+        return CHANNEL_LETTERS[text]
+    if isinstance(value, (bool, float)) or not (text.isascii() and text.isdigit()):
+        raise ValueError(f"channel is '{value}', expected a number from 0, or A or B")
+    return int(text)

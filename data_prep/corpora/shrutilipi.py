@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from data_prep.corpora.layout import SPLIT_NAMES, Line, check_folder, find_folder, read_lines, refuse_layout
+from data_prep.corpora.layout import SPLIT_NAMES, Line, check_folder, find_folder, read_lines, read_whole, refuse_layout
 from data_prep.corpora.rows import UNKNOWN_SPEAKER, MalformedRow, Utterance
 
 _BULLETIN = re.compile(r"^(?P<station>.+?)-Hindi-\d", re.IGNORECASE)
@@ -89,13 +89,13 @@ def _read_bulletin(bulletin: Path) -> Iterator[Utterance | MalformedRow]:
     for name in sorted(names, key=order):
         transcript, audio = Path(f"{name}.txt"), Path(f"{name}.wav")
         if not transcript.is_file():
-            yield MalformedRow(str(audio), 1, "", f"no transcript: {transcript.name} is not there")
+            yield MalformedRow(str(audio), 1, "", f"no transcript {transcript.name} beside it")
             continue
-        lines = list(read_lines(transcript))
-        broken = next((line for line in lines if isinstance(line, MalformedRow)), None)
-        text = " ".join(line.text for line in lines if isinstance(line, Line))
-        path = f"{bulletin.name}/{audio.name}"
-        yield broken or Utterance(str(transcript), 1, path, str(audio), text, _find_station(bulletin.name))
+        text, path = read_whole(transcript), f"{bulletin.name}/{audio.name}"
+        if isinstance(text, MalformedRow):
+            yield text
+        else:
+            yield Utterance(str(transcript), 1, path, str(audio), text, _find_station(bulletin.name))
 
 
 def _find_station(bulletin: str) -> str:

@@ -1,4 +1,4 @@
-"""Tables with a header line: tab-separated without quoting, or comma-separated with it; bad rows are told by line."""
+"""Tables with a header line: tab-separated without quoting, or comma-separated with quoting; bad rows by line."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data_prep.corpora.layout import read_lines
 from data_prep.corpora.rows import MalformedRow
+from data_prep.lines import check_text_file
 
 
 @dataclass(frozen=True)
@@ -21,23 +22,31 @@ class TableRow:
 def read_table(
     path: Path, required: Sequence[str], expected: str, separator: str = "\t", columns: Sequence[str] | None = None
 ) -> Iterator[TableRow | MalformedRow]:
-    """Read a table; its header is checked at once, its rows when they are asked for.
+    """Read a table like `open_table`; return its rows only."""
+    return open_table(path, required, expected, separator, columns)[1]
+
+
+def open_table(
+    path: Path, required: Sequence[str], expected: str, separator: str = "\t", columns: Sequence[str] | None = None
+) -> tuple[list[str], Iterator[TableRow | MalformedRow]]:
+    """Read a table; its header is checked at once, its rows are read one by one.
 
     Args:
         path: The file, UTF-8, one row a line.
-        required: Columns that must be there.
-        expected: What the header should be, in words, for the error message.
-        separator: A tab, where quotation marks are text like any other; or a comma, where they quote.
-        columns: The columns of a table without a header line.
+        required: Columns that the table must have.
+        expected: The expected header, in words, for the error message.
+        separator: A tab, with which quotation marks are text; or a comma, with which they quote.
+        columns: Names of the columns of a table without a header line.
 
     Returns:
-        An iterator over the rows that are not blank, in file order.
+        The columns, and an iterator over the rows that are not blank, in file order.
 
     Raises:
-        ValueError: The header lacks a required column, repeats one, or is not UTF-8.
+        ValueError: The header lacks a required column or repeats one, or the file is not a text file in UTF-8.
     """
+    check_text_file(path)
     header = list(columns) if columns else _read_header(path, required, expected, separator)
-    return _read_rows(path, header, separator, has_header=columns is None)
+    return header, _read_rows(path, header, separator, has_header=columns is None)
 
 
 def _read_header(path: Path, required: Sequence[str], expected: str, separator: str) -> list[str]:
@@ -45,7 +54,7 @@ def _read_header(path: Path, required: Sequence[str], expected: str, separator: 
         try:
             line = lines.readline().decode("utf-8-sig").rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path}:1: the header is not UTF-8 ({error}); save the file as UTF-8") from error
+            raise ValueError(f"{path}:1: found a header that is not UTF-8 ({error}); save the file as UTF-8") from error
     try:
         header = [name.strip() for name in _split(line, separator)]
     except csv.Error as error:

@@ -1,11 +1,14 @@
-"""The account of a run: every row that went in is either kept or rejected for one reason, and the sums say so."""
+"""The report of a run: every row is either kept or rejected for one reason, and the sums must agree."""
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from data_prep.audio.reader import SAMPLE_RATE_HZ
+from data_prep.prepare.causes import CauseCounts, Finding
+from data_prep.prepare.channel_summary import ChannelSummary, format_channels
 from data_prep.selection.quality import ERROR_REASONS, REASONS
 from data_prep.text.alphabet import describe_character
 
@@ -14,7 +17,7 @@ BIN_WIDTHS = {"duration_s": 1, "characters_per_second": 1, "snr_db": 2}
 
 
 class ReportBuilder:
-    """Adds up results one by one; its memory grows with the number of speakers only."""
+    """Adds up results one by one; its memory grows with the number of speakers and of multi-channel files only."""
 
     def __init__(self, alphabet: Sequence[str], splits: Iterable[str]) -> None:
         self._alphabet = alphabet
@@ -26,39 +29,59 @@ class ReportBuilder:
         self._outside: Counter[str] = Counter()
         self._converted = 0
         self._speaker_samples: Counter[str] = Counter()
+        self._examples: dict[str, dict[str, Any]] = {}
+        self._causes = CauseCounts()
+        self._channels = ChannelSummary()
         self._bins: dict[str, Counter[int]] = {name: Counter() for name in BIN_WIDTHS}
 
-    def add_kept(
-        self, row: Mapping[str, Any], split: str, converted: bool, measures: Mapping[str, Any] | None = None
-    ) -> None:
-        """Count one manifest row, and put it into the histograms; `measures` are `AudioMeasures.as_row`'s."""
-        self._samples[split] += round(row["duration"] * SAMPLE_RATE_HZ)
+    def add_kept(self, result: Mapping[str, Any], split: str) -> None:
+        """Count one kept result of a work unit.
+
+        Args:
+            result: `kept` (the manifest row), and perhaps `measures` and `channels`, as work units write them.
+            split: The row's split.
+        """
+        row, measures = result["kept"], result.get("measures")
+        samples = round(row["duration"] * SAMPLE_RATE_HZ)
+        self._samples[split] += samples
         self._utterances[split] += 1
         self._speakers[split].add(row["speaker"])
         self._characters.update(row["text"])
-        self._converted += converted
-        samples = round(row["duration"] * SAMPLE_RATE_HZ)
+        self._converted += not Path(row["audio_filepath"]).is_absolute()
         self._speaker_samples[row["speaker"]] += samples
         values = {"duration_s": row["duration"], "characters_per_second": len(row["text"]) / (row["duration"] or 1)}
         if measures and measures["snr_db"] is not None:
             values["snr_db"] = measures["snr_db"]
         for name, value in values.items():
             self._bins[name][math.floor(value / BIN_WIDTHS[name])] += 1
+        if "channels" in result:
+            self._channels.add(result["path"], result["channels"])
 
-    def add_rejected(self, row: dict[str, Any]) -> None:
-        """Count one row of `rejected.jsonl`."""
-        self._reasons[row["reason"]] += 1
-        if row["reason"] == "outside_alphabet":
-            self._outside.update(row["detail"].split(", "))
-
-    def build(self, rows_in: int) -> dict[str, Any]:
-        """Close the account.
+    def add_rejected(self, row: Mapping[str, Any], cause: Finding | None = None) -> None:
+        """Count one row of `rejected.jsonl`.
 
         Args:
-            rows_in: Number of rows that the reader gave.
+            row: The row.
+            cause: What `data_prep.prepare.causes.find_cause` recognised.
+        """
+        reason = row["reason"]
+        self._reasons[reason] += 1
+        self._examples.setdefault(reason, {key: row.get(key) for key in ("file", "line", "path", "detail")})
+        if reason == "outside_alphabet":
+            self._outside.update(row["detail"].split(", "))
+        if reason == "conflicting_text":
+            cause = (reason, f"{row.get('path')}: {row['detail']}")
+        if cause:
+            self._causes.add(cause)
+
+    def build(self, rows_in: int) -> dict[str, Any]:
+        """Make the report.
+
+        Args:
+            rows_in: Number of rows that the reader yielded.
 
         Returns:
-            What `report.json` holds, but for the settings.
+            The counts of `report.json`; the settings are added by the caller.
         """
         kept, rejected = self._utterances.total(), self._reasons.total()
         assert rows_in == kept + rejected, f"{rows_in} rows in, but {kept} kept and {rejected} rejected"
@@ -68,7 +91,10 @@ class ReportBuilder:
             "rejected": rejected,
             "rejected_by_reason": {reason: self._reasons[reason] for reason in REASONS if self._reasons[reason]},
             "rejected_as_error": sum(self._reasons[reason] for reason in ERROR_REASONS),
+            "rejected_examples": {reason: self._examples[reason] for reason in REASONS if reason in self._examples},
+            "causes": self._causes.describe(),
             "audio": {"referenced": kept - self._converted, "converted": self._converted},
+            "multi_channel": self._channels.describe(),
             "splits": {split: self._describe_split(split) for split in self._samples},
             "speakers_in_several_splits": self._find_shared_speakers(),
             "speaker_hours": {
@@ -106,8 +132,8 @@ class ReportBuilder:
         }
 
 
-def format_report(report: dict[str, Any]) -> str:
-    """Lay a report out as the table that closes a run."""
+def format_preparation(report: Mapping[str, Any]) -> str:
+    """Format a report as the table that a run ends with."""
     audio = "{referenced} audio files referenced, {converted} converted".format(**report["audio"])
     lines = [
         f"{report['source']}: {report['in']} rows in, {report['kept']} kept ({audio}), {report['rejected']} rejected",
@@ -121,14 +147,36 @@ def format_report(report: dict[str, Any]) -> str:
         for reason, count in report["rejected_by_reason"].items():
             error = "error: " if reason in ERROR_REASONS else ""
             lines.append(f"{reason:<18}{count:>10}  {error}{REASONS[reason]}")
+            if error:
+                lines.append(f"{'':<30}{_format_example(report['rejected_examples'][reason])}")
     lines += ["", *_make_notes(report)]
     return "\n".join(lines).rstrip()
 
 
-def _make_notes(report: dict[str, Any]) -> list[str]:
-    notes = []
+def _format_example(row: Mapping[str, Any]) -> str:
+    return f"e.g. {Path(str(row['file'])).name}:{row['line']}: {row['detail']}"
+
+
+def check_success(report: Mapping[str, Any]) -> int:
+    """Return the exit status of a run: 0, or 3 where rows were rejected as errors.
+
+    Raises:
+        ValueError: No row was kept; the message names the causes.
+    """
     if not report["kept"]:
-        notes.append("note: nothing was kept")
+        reasons = ", ".join(f"{reason} {count}" for reason, count in report["rejected_by_reason"].items())
+        causes = "; ".join(cause["message"] for cause in report["causes"])
+        raise ValueError(
+            f"corpus_dir={report['corpus_dir']}: found no row to keep among {report['in']} ({reasons}); "
+            f"{causes or 'see rejected.jsonl in output_dir'}"
+        )
+    return EXIT_STATUS_REJECTED_AS_ERROR if report["rejected_as_error"] else 0
+
+
+def _make_notes(report: Mapping[str, Any]) -> list[str]:
+    notes = [f"note: {note}" for note in report.get("notes", ())]
+    notes += [f"cause: {cause['message']}" for cause in report["causes"]]
+    notes += [f"note: {line}" for line in format_channels(report["multi_channel"])]
     if report["speakers_in_several_splits"]:
         notes.append(f"note: {len(report['speakers_in_several_splits'])} speakers are in more than one split")
     if report["rejected_as_error"]:

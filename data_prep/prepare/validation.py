@@ -1,26 +1,34 @@
-"""Checks any NeMo manifest row by row, as training will meet it, and repairs what can be repaired without guessing.
+"""Checks any NeMo manifest row by row, as training will read it, and repairs what needs no guess.
 
-The same gates as in preparation, and three faults that a repair exists for: a duration that is not the audio's, a text
-that did not go through the normaliser, audio that is not 16 kHz mono 16-bit. `mode="validate"` only looks.
+The checks are those of data preparation, and three faults that can be repaired: a duration that differs from the
+audio's, a text that is not normalised, audio that is not 16 kHz mono 16-bit. `mode="validate"` changes nothing.
 """
 
 import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import soundfile
 
+from data_prep.arguments import is_number, require_choice
+from data_prep.atomic import open_atomic
 from data_prep.audio.measures import measure_audio
 from data_prep.audio.reader import SAMPLE_RATE_HZ, AudioError, AudioReader
 from data_prep.corpora import Utterance
+from data_prep.corpora.nemo import CHANNEL_KEYS, get_channel
 from data_prep.engines import Engine, run_in_order
-from data_prep.manifest import parse_manifest_line, resolve_audio_path, write_jsonl
-from data_prep.prepare.work_units import check_file, describe_rejection, name_converted, write_converted
-from data_prep.selection.duplicates import Verdicts, find_duplicate_audio, find_duplicate_text
+from data_prep.lines import cut_chunks
+from data_prep.manifest import check_manifest_start, encode_json, parse_manifest_line, resolve_audio_path, write_jsonl
+from data_prep.prepare.causes import CauseCounts, find_cause
+from data_prep.prepare.settings import DUPLICATE_POLICIES
+from data_prep.prepare.verdicts import Verdicts, describe_rejection
+from data_prep.prepare.work_units import check_file, name_converted, write_converted
+from data_prep.selection.kept_index import KeptIndex, make_kept_row
 from data_prep.selection.quality import REASONS, QualityLimits, check_utterance
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import normalize_text
@@ -28,8 +36,8 @@ from data_prep.text.policy import TextPolicy
 
 MODES = ("validate", "fix")
 REPAIRS = {
-    "wrong_duration": "the duration is missing or not the audio's",
-    "not_normalized": "the text is not as the normaliser leaves it",
+    "wrong_duration": "the duration is missing or differs from the audio's",
+    "not_normalized": "the text is not normalised",
     "wrong_format": "the audio is not 16 kHz mono 16-bit WAV or FLAC",
 }
 DURATION_TOLERANCE_S = 0.011  # manifests round to two digits
@@ -58,74 +66,74 @@ def check_manifest(
     num_workers: int | None = None,
     **gates: float | None,
 ) -> dict[str, Any]:
-    """Check a manifest, and in mode `fix` write a new one in which every row passes.
+    """Check a manifest, and in mode `fix` write a new one in which every row passes the checks.
 
     Args:
-        manifest: The manifest, with audio in files (not tarred); rows may be segments with an `offset`.
+        manifest: The manifest, with audio in files (not tarred). Rows may be segments with an `offset`, and may
+            choose a channel with `channel_selector`.
         mode: `validate` or `fix`.
         output: The new manifest; converted audio goes to `audio/` beside it, rejected rows to `<name>.rejected.jsonl`.
-        alphabet: Alphabet file; `None` is the Hindi one.
+        alphabet: Alphabet file; `None` for the Hindi one.
         annotations: `reject`, `strip` or `keep`, see `data_prep.text.policy.TextPolicy`.
-        abbreviations: `expand`, `reject` or `keep`.
-        duplicate_audio: `reject` or `keep` audio whose samples came before.
-        duplicate_text: `reject` or `keep` a text that its speaker said before.
-        num_workers: Processes; `None` is one a core.
-        gates: Limits of what is kept, see `data_prep.selection.quality.QualityLimits`.
+        abbreviations: `expand`, `reject` or `keep`, see there.
+        duplicate_audio: `reject` or `keep` audio with the samples of an earlier row.
+        duplicate_text: `reject` or `keep` a text that the same speaker has in an earlier row.
+        num_workers: Number of processes; `None` for one a core.
+        gates: Quality limits of what is kept, see `data_prep.selection.quality.QualityLimits`.
 
     Returns:
-        `in`, `sound`, `repaired_by_fault`, `rejected_by_reason`, `kept` (sound or repaired), `rejected`, and `faults`:
-        one `{"line", "fault", "detail", "audio_filepath"}` each.
+        `in`, `sound`, `repaired_by_fault`, `rejected_by_reason`, `kept` (sound or repaired), `rejected`, `causes`
+        (see `data_prep.prepare.causes`), and `faults`: one `{"line", "fault", "detail", "audio_filepath"}` each.
 
     Raises:
-        FileNotFoundError: There is no such manifest.
-        ValueError: An argument is wrong, or the manifest is a tarred one.
+        FileNotFoundError: The manifest does not exist.
+        ValueError: An argument is out of range, or the manifest is a tarred one or not a manifest at all.
     """
     manifest = Path(manifest).expanduser().resolve()
-    if mode not in MODES:
-        raise ValueError(f"mode={mode}: expected {' or '.join(MODES)}")
+    require_choice("mode", mode, MODES)
+    require_choice("duplicate_audio", duplicate_audio, DUPLICATE_POLICIES)
+    require_choice("duplicate_text", duplicate_text, DUPLICATE_POLICIES)
     if (mode == "fix") != (output is not None):
-        raise ValueError(f"mode={mode}, output={output}: fix needs an output, validate writes none")
+        raise ValueError(f"output={output}: expected {'a new file' if mode == 'fix' else 'null'} with mode={mode}")
     target = Path(output).expanduser().resolve() if output else None
     if target == manifest:
-        raise ValueError(f"output={output}: is the manifest itself; name a new file")
+        raise ValueError(f"output={output}: expected another file than the manifest itself")
     if not manifest.is_file():
         raise FileNotFoundError(f"{manifest}: no such manifest")
+    check_manifest_start(manifest)
     labels = tuple(load_alphabet(Path(alphabet).expanduser() if alphabet else None))
     policy = TextPolicy(annotations=annotations, abbreviations=abbreviations)
     limits = QualityLimits(**gates)  # type: ignore[arg-type]
     settings = _Settings(manifest, target.parent if target else None, labels, limits, policy)
     with tempfile.TemporaryDirectory() as folder:
-        results = _Results(Path(folder) / "results.jsonl")
-        results.write(_check_rows(settings, Engine(num_workers=num_workers)))
-        if duplicate_audio == "reject":
-            results.verdicts |= find_duplicate_audio(results.read, results.verdicts)
-        if duplicate_text == "reject":
-            results.verdicts |= find_duplicate_text(results.read, results.verdicts)
-        if target:
-            write_jsonl(target, (result["kept"] for result in results.judge() if "kept" in result))
-            rejected = (result["rejected"] for result in results.judge() if "rejected" in result)
-            write_jsonl(target.with_suffix(".rejected.jsonl"), rejected)
-        return {"manifest": str(manifest), "mode": mode, "output": str(target or ""), **_account(results.judge())}
+        results, index = Path(folder) / "results.jsonl", KeptIndex(splits=())
+        write_jsonl(results, _index_results(_check_rows(settings, Engine(num_workers=num_workers)), index))
+        verdicts = Verdicts(index)
+        verdicts.reject_duplicates(duplicate_audio == "reject", duplicate_text == "reject")
+        account = _write_outputs(target, verdicts, results)
+    return {"manifest": str(manifest), "mode": mode, "output": str(target or ""), **account}
 
 
-class _Results:
-    """Results of all rows, on disk because a manifest may be long, and what is out on account of other rows."""
+def _index_results(results: Iterable[dict[str, Any]], index: KeptIndex) -> Iterator[dict[str, Any]]:
+    """Add the kept results to the index as they pass by."""
+    for at, result in enumerate(results):
+        if "kept" in result:
+            index.add([make_kept_row(at, result)])
+        yield result
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.verdicts: Verdicts = {}
 
-    def write(self, results: Iterable[Mapping[str, Any]]) -> None:
-        write_jsonl(self._path, results)
-
-    def read(self) -> Iterator[dict[str, Any]]:
-        with self._path.open(encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
-
-    def judge(self) -> Iterator[dict[str, Any]]:
-        for at, result in enumerate(self.read()):
-            out = self.verdicts.get(at)
-            yield {"rejected": describe_rejection(*out, result)} if out else result
+def _write_outputs(target: Path | None, verdicts: Verdicts, results: Path) -> dict[str, Any]:
+    """Write the new manifest and the rejected rows, if asked for, in one pass over the results; return the counts."""
+    account = _Account()
+    with ExitStack() as files, results.open(encoding="utf-8") as lines:
+        names = {"kept": target, "rejected": target.with_suffix(".rejected.jsonl")} if target else {}
+        outputs = {key: files.enter_context(open_atomic(path)) for key, path in names.items()}
+        for result, _ in verdicts.judge(map(json.loads, lines)):
+            account.add(result)
+            key = "kept" if "kept" in result else "rejected"
+            if key in outputs:
+                outputs[key].write(encode_json(result[key]) + b"\n")
+    return account.describe()
 
 
 def _check_rows(settings: _Settings, engine: Engine) -> Iterator[dict[str, Any]]:
@@ -134,16 +142,8 @@ def _check_rows(settings: _Settings, engine: Engine) -> Iterator[dict[str, Any]]
 
 
 def _cut_chunks(manifest: Path) -> Iterator[list[tuple[int, bytes]]]:
-    chunk: list[tuple[int, bytes]] = []
     with manifest.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                chunk.append((number, line))
-            if len(chunk) == _CHUNK_ROWS:
-                yield chunk
-                chunk = []
-    if chunk:
-        yield chunk
+        yield from cut_chunks(((number, line) for number, line in enumerate(lines, 1) if line.strip()), _CHUNK_ROWS)
 
 
 def _check_chunk(task: tuple[_Settings, list[tuple[int, bytes]]]) -> list[dict[str, Any]]:
@@ -161,11 +161,15 @@ def _check_line(line: bytes, number: int, settings: _Settings, reader: AudioRead
         detail = str(error).removeprefix(f"{settings.manifest}:{number}: ")
         return {"rejected": describe_rejection("malformed_row", detail, {**place, "path": None, "text": text})}
     if "shard_id" in row:
-        raise ValueError(f"{settings.manifest}:{number}: a tarred manifest; check the one that it was made from")
+        raise ValueError(f"{settings.manifest}:{number}: found a tarred manifest; check the manifest it was made from")
     place |= {"path": row["audio_filepath"], "text": row["text"]}
     outcome = _check_row(row, settings, reader)
     if isinstance(outcome, tuple):
-        return {"rejected": describe_rejection(*outcome, place)}
+        audio = resolve_audio_path(row["audio_filepath"], settings.manifest)
+        cause = find_cause(
+            outcome[0], Utterance(str(settings.manifest), number, place["path"], str(audio), row["text"])
+        )
+        return {"rejected": describe_rejection(*outcome, place), **({"cause": cause} if cause else {})}
     return {**outcome, **place}
 
 
@@ -176,12 +180,17 @@ def _check_row(row: dict[str, Any], settings: _Settings, reader: AudioReader) ->
         return fault
     offset, stated = row.get("offset"), row.get("duration")
     for name, value in (("offset", offset), ("duration", stated)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0):
+        if value is not None and not (is_number(value) and value >= 0):
             return "malformed_row", f"{name} is {json.dumps(value)}, expected a number of seconds"
+    try:
+        channel = get_channel(row)
+    except ValueError as error:
+        return "malformed_row", str(error)
     is_segment = bool(offset)
     try:
         length = stated if is_segment else None
-        audio = reader.read(str(path), offset if is_segment else None, length, None, settings.gates.max_duration)
+        start, longest = offset if is_segment else None, settings.gates.max_duration
+        audio = reader.read(str(path), start, length, None, longest, channel)
     except AudioError as error:
         return error.reason, str(error)
     text, measures = normalize_text(row["text"], settings.policy), measure_audio(audio.samples, audio.source)
@@ -209,16 +218,19 @@ def _check_row(row: dict[str, Any], settings: _Settings, reader: AudioReader) ->
     if found := _describe_format(path):
         repairs.append(("wrong_format", found))
         if settings.audio_dir:
-            utterance = Utterance("", 0, str(path), str(path), text, offset=offset or None, duration=length)
+            utterance = Utterance(
+                "", 0, str(path), str(path), text, offset=offset or None, duration=length, channel=channel
+            )
             converted = name_converted(utterance)
             write_converted(settings.audio_dir / converted, audio.samples)
             fixed |= {"audio_filepath": str(converted), "duration": duration}
-            fixed.pop("offset", None)
+            for key in ("offset", *CHANNEL_KEYS):
+                fixed.pop(key, None)
     return {"kept": fixed, "measures": measures.as_row(), "repairs": repairs}
 
 
 def _describe_format(path: Path) -> str | None:
-    """Say what keeps audio from being used as it is, for segments as for whole files."""
+    """Say why audio cannot be used unchanged, for segments as for whole files; `None` where it can."""
     try:
         info = soundfile.info(str(path))
     except (soundfile.LibsndfileError, OSError):
@@ -228,36 +240,50 @@ def _describe_format(path: Path) -> str | None:
     return f"{info.samplerate} Hz, {info.channels} channels, {info.format} {info.subtype}"
 
 
-def _account(results: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    rows, sound, kept = 0, 0, 0
-    repairs: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    faults: list[dict[str, Any]] = []
-    for result in results:
-        rows += 1
+class _Account:
+    """Counts the outcome of every row."""
+
+    def __init__(self) -> None:
+        self._rows = self._sound = self._kept = 0
+        self._repairs: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._causes = CauseCounts()
+        self._faults: list[dict[str, Any]] = []
+
+    def add(self, result: Mapping[str, Any]) -> None:
+        """Count one result."""
+        self._rows += 1
         if "rejected" in result:
             place, found = result["rejected"], [(result["rejected"]["reason"], result["rejected"]["detail"])]
-            reasons[found[0][0]] += 1
+            self._reasons[found[0][0]] += 1
+            if "cause" in result:
+                self._causes.add(result["cause"])
         else:
             place, found = result, result["repairs"]
-            repairs.update(fault for fault, _ in found)
-            sound += not found
-            kept += 1
+            self._repairs.update(fault for fault, _ in found)
+            self._sound += not found
+            self._kept += 1
         for fault, detail in found:
-            faults.append({"line": place["line"], "fault": fault, "detail": detail, "audio_filepath": place["path"]})
-    return {
-        "in": rows,
-        "sound": sound,
-        "kept": kept,
-        "rejected": rows - kept,
-        "repaired_by_fault": {fault: repairs[fault] for fault in REPAIRS if repairs[fault]},
-        "rejected_by_reason": {reason: reasons[reason] for reason in REASONS if reasons[reason]},
-        "faults": faults,
-    }
+            self._faults.append(
+                {"line": place["line"], "fault": fault, "detail": detail, "audio_filepath": place["path"]}
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the counts that `check_manifest` returns."""
+        return {
+            "in": self._rows,
+            "sound": self._sound,
+            "kept": self._kept,
+            "rejected": self._rows - self._kept,
+            "repaired_by_fault": {fault: self._repairs[fault] for fault in REPAIRS if self._repairs[fault]},
+            "rejected_by_reason": {reason: self._reasons[reason] for reason in REASONS if self._reasons[reason]},
+            "causes": self._causes.describe(),
+            "faults": self._faults,
+        }
 
 
 def format_check(report: Mapping[str, Any], examples: int = 3) -> str:
-    """Lay the outcome of `check_manifest` out as text: every fault with its count, its meaning and some lines."""
+    """Format the outcome of `check_manifest` as text: every fault with its count, its meaning and some lines."""
     fixed = report["mode"] == "fix"
     counts = f"{report['in']} rows, {report['sound']} sound, {report['kept'] - report['sound']} to repair"
     if fixed:
@@ -269,4 +295,5 @@ def format_check(report: Mapping[str, Any], examples: int = 3) -> str:
         lines += [f"  line {item['line']}: {item['detail']} ({item['audio_filepath']})" for item in found[:examples]]
         if count > examples:
             lines.append(f"  … {count - examples} more")
+    lines += ["", *(f"cause: {cause['message']}" for cause in report["causes"])] if report["causes"] else []
     return "\n".join(lines)

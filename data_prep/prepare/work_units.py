@@ -1,41 +1,50 @@
 """The unit of work: some rows, checked and converted by one worker, finished atomically, kept for the next run."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy
+import numpy as np
 
+from data_prep.atomic import atomic_path
 from data_prep.audio.measures import measure_audio
 from data_prep.audio.reader import SAMPLE_RATE_HZ, AudioError, AudioReader, write_wav
 from data_prep.corpora import MalformedRow, Utterance
+from data_prep.job_keys import make_key, stat_file
 from data_prep.manifest import write_jsonl
+from data_prep.prepare.causes import find_cause
+from data_prep.prepare.output_folder import UNIT_FOLDER
+from data_prep.prepare.verdicts import describe_rejection
+from data_prep.selection.kept_index import KeptRow, make_kept_row
 from data_prep.selection.quality import QualityLimits, check_utterance
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, normalize_text
 from data_prep.text.number_rules import NUMBERS_FINGERPRINT
 from data_prep.text.policy import TextPolicy
 
-# Part of every shard's key: raise it when the code here, in audio.py or in checks.py gives other results than before.
-SHARD_VERSION = 6
+# Part of every unit's key: raise it when this module, data_prep.audio or data_prep.selection.quality gives other
+# results than before.
+WORK_UNIT_VERSION = 7
+_MOST_SOURCE_CHARACTERS = 60  # of a file name; at most 255 bytes are allowed
 
 
 @dataclass(frozen=True)
-class ShardSettings:
-    """What the outcome of a row depends on.
+class UnitSettings:
+    """What the result of a row depends on.
 
     Attributes:
-        output_dir: The job's output folder; converted audio goes to `audio/` in it, shards to `.shards/`.
+        output_dir: The job's output folder; converted audio goes to `audio/` in it, finished units to `.units/`.
         source: Name of the corpus in the manifests.
         alphabet: The allowed characters.
         gates: The limits of what is kept.
         channel: Which channel is used, see `data_prep.audio.channels.check_channel`.
         trim_silence: Whether silence at both ends is cut off.
         policy: What is rewritten in a text and what is rejected.
+        split_by: `speaker`, `text` or `utterance`: what is never in two splits.
     """
 
     output_dir: Path
@@ -45,133 +54,152 @@ class ShardSettings:
     channel: int | str | None = "auto"
     trim_silence: bool = False
     policy: TextPolicy = field(default_factory=TextPolicy)
+    split_by: str = "speaker"
 
     @property
-    def shard_dir(self) -> Path:
-        """Where finished shards lie, and temporary files in `tmp`."""
-        return self.output_dir / ".shards"
+    def unit_dir(self) -> Path:
+        """Folder of the finished units, with temporary files in `tmp`."""
+        return self.output_dir / UNIT_FOLDER
 
     def make_scratch_dir(self) -> Path:
-        """Make and give the folder for temporary files; the next run clears away what stays in it."""
-        path = self.shard_dir / "tmp"
+        """Make and return the folder for temporary files; the next run removes what is left in it."""
+        path = self.unit_dir / "tmp"
         path.mkdir(parents=True, exist_ok=True)
         return path
 
 
 @dataclass(frozen=True)
-class Shard:
-    """Consecutive rows of a corpus; `duplicates` maps a position among them to where its audio was listed first."""
+class WorkUnit:
+    """Consecutive rows of a corpus.
+
+    Attributes:
+        index: Number of the unit, from 0.
+        first_row: Position of its first row among all rows, from 0.
+        rows: The rows.
+        repeated: Position in `rows` of audio that was listed before -> (reason, detail).
+        settings: What the results depend on.
+    """
 
     index: int
+    first_row: int
     rows: Sequence[Utterance | MalformedRow]
-    duplicates: Mapping[int, str]
-    settings: ShardSettings
+    repeated: Mapping[int, tuple[str, str]]
+    settings: UnitSettings
 
     @property
     def path(self) -> Path:
-        """The file of this shard's results."""
-        return self.settings.shard_dir / f"{self.index:06d}.jsonl"
+        """The file of this unit's results."""
+        return self.settings.unit_dir / f"{self.index:06d}.jsonl"
 
 
-def process_shard(shard: Shard) -> tuple[int, bool]:
-    """Check and convert a shard's rows and write its file, unless that is already done for the same rows and audio.
+@dataclass(frozen=True)
+class FinishedUnit:
+    """What the job must know of a finished unit; its results are in its file.
 
-    Returns:
-        Number of rows, and whether an earlier run's result was taken over.
+    Attributes:
+        rows: Number of rows.
+        reused: Whether an earlier run finished it.
+        kept: The kept rows.
     """
-    key = _make_key(shard)
-    if _is_done(shard, key):
-        return len(shard.rows), True
-    # A folder of its own, because a cluster may run a task a second time while the first run is still dying.
-    with (
-        TemporaryDirectory(dir=shard.settings.make_scratch_dir()) as scratch,
-        AudioReader(Path(scratch), shard.settings.channel, shard.settings.trim_silence) as reader,
-    ):
-        rows = enumerate(shard.rows)
-        results = [_prepare_row(row, shard.duplicates.get(at), shard.settings, reader) for at, row in rows]
-    write_jsonl(shard.path, [{"key": key}, *results])
-    return len(shard.rows), False
+
+    rows: int
+    reused: bool
+    kept: list[KeptRow]
 
 
-def read_shard(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield a shard's results in row order: `{"rejected": …}`, or `{"kept": manifest row, "measures", …}`."""
-    with path.open(encoding="utf-8") as lines:
-        next(lines)
-        yield from map(json.loads, lines)
+def process_unit(unit: WorkUnit) -> FinishedUnit:
+    """Check and convert a unit's rows and write its file, unless the file exists for the same rows and audio."""
+    key = _make_key(unit)
+    results = _read_finished(unit, key)
+    reused = results is not None
+    if results is None:
+        # A folder for each call, because a cluster may start a task again while the first attempt is still ending.
+        with (
+            TemporaryDirectory(dir=unit.settings.make_scratch_dir()) as scratch,
+            AudioReader(Path(scratch), unit.settings.channel, unit.settings.trim_silence) as reader,
+        ):
+            rows = enumerate(unit.rows)
+            results = [_prepare_row(row, unit.repeated.get(at), unit.settings, reader) for at, row in rows]
+        write_jsonl(unit.path, [{"key": key}, *results])
+    kept = [
+        make_kept_row(unit.first_row + at, result, unit.settings.split_by)
+        for at, result in enumerate(results)
+        if "kept" in result
+    ]
+    return FinishedUnit(len(unit.rows), reused, kept)
 
 
-def _make_key(shard: Shard) -> str:
-    """Hash everything that a result depends on, the size and time of the audio files included."""
-    settings = {**asdict(shard.settings), "output_dir": None}
-    rows = [(type(row).__name__, asdict(row), _stat(row)) for row in shard.rows]
-    numbers = NUMBERS_FINGERPRINT if shard.settings.policy.numbers == "verbalize" else None
-    made_of = [SHARD_VERSION, NORMALIZER_FINGERPRINT, numbers, settings, rows, dict(shard.duplicates)]
-    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+def read_results(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """Yield the results of finished units in row order.
+
+    Yields:
+        `{"kept": manifest row, "measures", "audio", …}`, or `{"rejected": row of rejected.jsonl, …}`.
+    """
+    for path in paths:
+        with path.open(encoding="utf-8") as lines:
+            next(lines)
+            yield from map(json.loads, lines)
 
 
-def _stat(row: Utterance | MalformedRow) -> tuple[int, int] | None:
+def _make_key(unit: WorkUnit) -> str:
+    """Hash everything that the results depend on, with the size and time of the audio files."""
+    settings = {**asdict(unit.settings), "output_dir": None, "split_by": None}
+    rows = [
+        (type(row).__name__, asdict(row), stat_file(row.audio) if isinstance(row, Utterance) else None)
+        for row in unit.rows
+    ]
+    numbers = NUMBERS_FINGERPRINT if unit.settings.policy.numbers == "verbalize" else None
+    return make_key(WORK_UNIT_VERSION, NORMALIZER_FINGERPRINT, numbers, settings, rows, dict(unit.repeated))
+
+
+def _read_finished(unit: WorkUnit, key: str) -> list[dict[str, Any]] | None:
+    """Return the results that an earlier run wrote; `None` where they are missing, of another key, or incomplete."""
     try:
-        stat = Path(row.audio).stat() if isinstance(row, Utterance) else None
-    except OSError:
-        return None
-    return (stat.st_size, stat.st_mtime_ns) if stat else None
-
-
-def _is_done(shard: Shard, key: str) -> bool:
-    try:
-        with shard.path.open(encoding="utf-8") as lines:
+        with unit.path.open(encoding="utf-8") as lines:
             if json.loads(next(lines)) != {"key": key}:
-                return False
-            kept = [result["kept"]["audio_filepath"] for result in map(json.loads, lines) if "kept" in result]
+                return None
+            results = list(map(json.loads, lines))
     except (OSError, ValueError, StopIteration):
-        return False
-    return all((shard.settings.output_dir / audio).is_file() for audio in kept)
+        return None
+    audio = (unit.settings.output_dir / result["kept"]["audio_filepath"] for result in results if "kept" in result)
+    return results if all(path.is_file() for path in audio) else None
 
 
 def _prepare_row(
-    row: Utterance | MalformedRow, duplicate: str | None, settings: ShardSettings, reader: AudioReader
+    row: Utterance | MalformedRow,
+    repeated: tuple[str, str] | None,
+    settings: UnitSettings,
+    reader: AudioReader,
 ) -> dict[str, Any]:
     if isinstance(row, MalformedRow):
         return {"rejected": describe_rejection(row.reason, row.detail, asdict(row))}
-    if duplicate:
-        return {"rejected": describe_rejection("duplicate_path", duplicate, asdict(row))}
-    place = {"audio": {key: getattr(row, key) for key in ("audio", "offset", "duration", "row")}}
+    if repeated:
+        return {"rejected": describe_rejection(*repeated, asdict(row))}
+    place = {"audio": {key: getattr(row, key) for key in ("audio", "offset", "duration", "row", "channel")}}
     outcome = check_file(Path(row.audio)) or _prepare_utterance(row, settings, reader)
     if isinstance(outcome, tuple):
-        return {"rejected": describe_rejection(*outcome, asdict(row)), **place}
-    return {
-        **outcome,
-        **place,
-        "file": row.file,
-        "line": row.line,
-        "path": row.path,
-        "text": row.text,
-        "split": row.split,
-    }
-
-
-def describe_rejection(reason: str, detail: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Make a row of `rejected.jsonl` out of a row of the corpus, or a result that was kept at first."""
-    return {"reason": reason, "detail": detail, **{key: row.get(key) for key in ("file", "line", "path", "text")}}
+        cause = find_cause(outcome[0], row)
+        found = {"cause": cause} if cause else {}
+        return {"rejected": describe_rejection(*outcome, asdict(row)), **place, **found}
+    listed = {key: getattr(row, key) for key in ("file", "line", "path", "text", "split")}
+    return {**outcome, **place, **listed}
 
 
 def check_file(audio: Path) -> tuple[str, str] | None:
-    """Check that an audio file is there and not empty; return (reason, detail) or `None` when it is."""
+    """Check that an audio file exists and is not empty; return (reason, detail), or `None` when it does."""
     try:
         if not audio.is_file():
-            return "missing_audio", f"{audio} is {'a folder' if audio.is_dir() else 'not there'}"
-        return ("empty_audio", "the file is 0 bytes") if audio.stat().st_size == 0 else None
+            return "missing_audio", f"{audio}: {'found a folder' if audio.is_dir() else 'no such file'}"
+        return ("empty_audio", "the file has 0 bytes") if audio.stat().st_size == 0 else None
     except OSError as error:
         return "missing_audio", f"{audio}: {error.strerror}"
 
 
-def _prepare_utterance(
-    row: Utterance, settings: ShardSettings, reader: AudioReader
-) -> dict[str, Any] | tuple[str, str]:
-    """Return manifest row and measures, or (reason, detail). A broken file is an error whatever its text."""
+def _prepare_utterance(row: Utterance, settings: UnitSettings, reader: AudioReader) -> dict[str, Any] | tuple[str, str]:
+    """Return manifest row and measures, or (reason, detail). A broken file is an error, even with an unfit text."""
     text = normalize_text(row.text, settings.policy)
     try:
-        audio = reader.read(row.audio, row.offset, row.duration, row.row, settings.gates.max_duration)
+        audio = reader.read(row.audio, row.offset, row.duration, row.row, settings.gates.max_duration, row.channel)
     except AudioError as error:
         return error.reason, str(error)
     measures = measure_audio(audio.samples, audio.source)
@@ -179,7 +207,7 @@ def _prepare_utterance(
         return fault
     name = row.audio
     if not audio.ready:
-        name = str(name_converted(row))
+        name = str(name_converted(row, settings.source))
         write_converted(settings.output_dir / name, audio.samples)
     kept = {
         "audio_filepath": name,
@@ -189,22 +217,24 @@ def _prepare_utterance(
         "source": settings.source,
         **({"subset": row.subset} if row.subset else {}),
     }
-    return {"kept": kept, "measures": measures.as_row()}
+    mixed = audio.channels is not None and (row.channel if row.channel is not None else settings.channel)
+    channels = {"channels": {**audio.channels.as_row(), "mixed": isinstance(mixed, str)}} if audio.channels else {}
+    return {"kept": kept, "measures": measures.as_row(), **channels}
 
 
-def write_converted(path: Path, samples: numpy.ndarray) -> None:
-    """Write int16 samples (n,) as 16 kHz mono WAV; the file appears complete or not at all, its folder is made."""
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.uname().nodename}-{os.getpid()}.tmp")
-    try:
+def write_converted(path: Path, samples: np.ndarray) -> None:
+    """Write int16 samples (n,) as 16 kHz mono WAV; the file is complete or absent, its folder is made."""
+    with atomic_path(path, sync=False) as temporary:
         write_wav(temporary, samples)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def name_converted(row: Utterance) -> Path:
-    """Name converted audio after its source: readable, unique, inside the output folder, few files a folder."""
-    digest = hashlib.sha256((row.path if row.key == os.path.normpath(row.path) else row.key).encode()).hexdigest()
-    return Path("audio") / digest[:2] / f"{Path(row.path).stem[:40]}-{digest[:16]}.wav"
+def name_converted(row: Utterance, source: str = "") -> Path:
+    """Name converted audio after its corpus and path: readable, unique, inside the output folder.
+
+    Args:
+        row: The utterance.
+        source: Name of the corpus; names a folder, so that two corpora never share a file.
+    """
+    digest = sha256((row.path if row.key == os.path.normpath(row.path) else row.key).encode()).hexdigest()
+    folder = source.replace("/", "_").replace("\0", "_").lstrip(".")[:_MOST_SOURCE_CHARACTERS]
+    return Path("audio") / folder / digest[:2] / f"{Path(row.path).stem[:40]}-{digest[:16]}.wav"

@@ -1,85 +1,77 @@
-"""What can only be judged over the whole corpus: the same audio twice, the same text twice, a text in two splits.
+"""What only the whole corpus can show: the same audio twice, the same text twice, a text of dev or test in train."""
 
-Shards are worked on alone and kept for later runs, so these gates come after them, over their results in corpus order.
-Eight bytes an utterance are held, and whole keys only where those eight repeat: ten million utterances are 80 MB.
-"""
+import numpy as np
 
-import hashlib
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from data_prep.selection.kept_index import KeptIndex
 
-import numpy
-
-# Position of a result among all results → (reason, detail).
-Verdicts = dict[int, tuple[str, str]]
-Results = Callable[[], Iterable[Mapping[str, Any]]]
+# Position among all rows -> (reason, detail, first): `{first}` in the detail is replaced by that row's path and line.
+Repetitions = dict[int, tuple[str, str, int | None]]
 
 
-def find_duplicate_audio(results: Results, verdicts: Verdicts) -> Verdicts:
-    """Find kept utterances whose samples are those of an earlier one, whatever the files are called.
+def find_duplicate_audio(index: KeptIndex, alive: np.ndarray) -> Repetitions:
+    """Find rows whose samples are those of an earlier row; files, formats and names do not matter.
 
     Args:
-        results: Gives the results of all shards in corpus order, each time it is called.
-        verdicts: Positions that are out already.
+        index: The kept rows.
+        alive: bool (rows,), False for the rows that are rejected already.
 
     Returns:
-        The positions of the repetitions, each with where the audio came first.
+        The repetitions. Where the text differs from the earlier row's, one of the two is wrong: `conflicting_text`.
     """
-    return _find_repeated(results, verdicts, lambda result: result["measures"]["digest"], "duplicate_audio", "samples")
+    first = find_first_equal(index.audio, alive)
+    found: Repetitions = {}
+    for row in np.flatnonzero(alive & (first != np.arange(len(first)))):
+        earlier, same = int(first[row]), "the samples of {first}"
+        if (index.text[row] == index.text[earlier]).all():
+            found[int(index.at[row])] = ("duplicate_audio", same, int(index.at[earlier]))
+        else:
+            found[int(index.at[row])] = ("conflicting_text", f"{same}, which has another text", int(index.at[earlier]))
+    return found
 
 
-def find_duplicate_text(results: Results, verdicts: Verdicts) -> Verdicts:
-    """Find kept utterances whose speaker said their text in an earlier one; otherwise like `find_duplicate_audio`."""
-
-    def get_key(result: Mapping[str, Any]) -> str:
-        digest = hashlib.sha256(
-            f"{result['kept']['speaker']}\0{result['kept']['text']}".encode("utf-8", "surrogatepass")
-        )
-        return digest.hexdigest()[:32]
-
-    return _find_repeated(results, verdicts, get_key, "duplicate_text", "text of this speaker")
+def find_duplicate_text(index: KeptIndex, alive: np.ndarray) -> Repetitions:
+    """Find rows with a text that the same speaker has in an earlier row; the arguments are `find_duplicate_audio`'s."""
+    texts = find_first_equal(index.text, alive).astype("uint64")
+    first = find_first_equal(np.stack([texts, index.speaker.astype("uint64")], axis=1), alive)
+    return {
+        int(index.at[row]): ("duplicate_text", "the text of this speaker of {first}", int(index.at[first[row]]))
+        for row in np.flatnonzero(alive & (first != np.arange(len(first))))
+    }
 
 
-def find_text_in_evaluation(
-    results: Results, verdicts: Verdicts, get_split: Callable[[Mapping[str, Any]], str]
-) -> Verdicts:
-    """Find kept utterances of train whose text is in dev or test, and of dev whose text is in test."""
-    found: Verdicts = {}
+def find_text_in_evaluation(index: KeptIndex, alive: np.ndarray) -> Repetitions:
+    """Find rows of train whose text is in dev or test, and rows of dev whose text is in test.
+
+    Args:
+        index: The kept rows, with every split filled in.
+        alive: bool (rows,), False for the rows that are rejected already.
+    """
+    texts, alive = find_first_equal(index.text, alive), alive.copy()
+    numbers = {name: number for number, name in enumerate(index.splits)}
+    found: Repetitions = {}
     for evaluation, others in (("test", ("dev", "train")), ("dev", ("train",))):
-        held = {
-            _hash_text(result) for _, result in _list_kept(results, verdicts | found) if get_split(result) == evaluation
-        }
-        for at, result in _list_kept(results, verdicts | found):
-            if get_split(result) in others and _hash_text(result) in held:
-                found[at] = ("text_in_evaluation", f"the same text is in {evaluation}")
+        held = np.unique(texts[alive & (index.split == numbers[evaluation])])
+        repeated = alive & np.isin(index.split, [numbers[name] for name in others]) & np.isin(texts, held)
+        alive &= ~repeated
+        for row in np.flatnonzero(repeated):
+            found[int(index.at[row])] = ("text_in_evaluation", f"the same text is in {evaluation}", None)
     return found
 
 
-def _hash_text(result: Mapping[str, Any]) -> bytes:
-    return hashlib.sha256(result["kept"]["text"].encode("utf-8", "surrogatepass")).digest()[:16]
+def find_first_equal(keys: np.ndarray, alive: np.ndarray) -> np.ndarray:
+    """Find the first row with the same key.
 
+    Args:
+        keys: uint64 (rows, 2).
+        alive: bool (rows,); other rows are nobody's first, and their own result is their own number.
 
-def _list_kept(results: Results, verdicts: Mapping[int, Any]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for at, result in enumerate(results()):
-        if "kept" in result and at not in verdicts:
-            yield at, result
-
-
-def _find_repeated(
-    results: Results, verdicts: Verdicts, get_key: Callable[[Mapping[str, Any]], str], reason: str, what: str
-) -> Verdicts:
-    prefixes = array("Q", (int(get_key(result)[:16], 16) for _, result in _list_kept(results, verdicts)))
-    values, counts = numpy.unique(numpy.frombuffer(prefixes, "uint64") if prefixes else [], return_counts=True)
-    repeated = {int(value) for value in values[counts > 1]}
-    if not repeated:
-        return {}
-    first: dict[str, str] = {}
-    found: Verdicts = {}
-    for at, result in _list_kept(results, verdicts):
-        key = get_key(result)
-        if int(key[:16], 16) in repeated:
-            if key in first:
-                found[at] = (reason, f"the {what} of {first[key]}")
-            first.setdefault(key, f"{result['path']}, line {result['line']}")
-    return found
+    Returns:
+        int64 (rows,): the number of the first row that is alive and has the same key; the row's own for a first one.
+    """
+    first = np.arange(len(keys))
+    rows = np.flatnonzero(alive)
+    order = rows[np.lexsort((keys[rows, 1], keys[rows, 0]))]  # stable: rows with one key stay in the corpus's order
+    if len(order):
+        begins = np.concatenate([[True], (keys[order[1:]] != keys[order[:-1]]).any(axis=1)])
+        first[order] = order[np.flatnonzero(begins)][np.cumsum(begins) - 1]
+    return first

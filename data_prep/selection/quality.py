@@ -22,6 +22,7 @@ ERROR_REASONS = {
     "cancelling_channels": "the channels have opposite phase: their average is close to silence",
     "not_finite_audio": "the audio holds NaN or infinite samples",
     "empty_audio": "the audio file holds no sample",
+    "conflicting_text": "the same audio is listed before with another text: one of the two is wrong",
 }
 # What is sound but unfit for training.
 POLICY_REASONS = {

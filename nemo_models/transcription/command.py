@@ -8,7 +8,6 @@ from typing import Any
 
 from data_prep.text.inverse_numbers import make_number_writer
 from nemo_models.inference.model_loading import DEFAULT_FORMAT, choose_device
-from nemo_models.inference.processor import describe_formats
 from nemo_models.transcription.batch_job import OutputPlan, Summary, hash_file, make_job_key, run_job
 from nemo_models.transcription.inputs import STANDARD_INPUT, list_inputs, measure_durations
 from nemo_models.transcription.progress import TranscriptionProgress
@@ -79,8 +78,7 @@ def run_command(settings: Mapping[str, Any]) -> Summary | None:
     measured = measure_durations(inputs)
     with TranscriptionProgress(sum(audio.duration_s or 0.0 for audio in measured)) as progress:
         summary = run_job(partial(recognise, on_audio=progress.add_audio), measured, plan, key, progress)
-    number_format = f"amp {settings['amp_dtype']}" if settings["amp"] else recogniser.compute_dtype
-    summary.number_format = f"{number_format} ({describe_formats()})" if device.type == "cpu" else number_format
+    summary.number_format = f"amp {settings['amp_dtype']}" if settings["amp"] else recogniser.compute_dtype
     return summary
 
 

@@ -33,6 +33,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
 from data_prep.prepare.pipeline import prepare_corpus  # noqa: E402  (only now is it found)
+from data_prep.prepare.settings import PrepareSettings  # noqa: E402
 
 FORMATS = (("mp3", 32000, 1), ("wav", 44100, 2), ("wav", 8000, 1), ("wav", 48000, 1))
 SECONDS = 4.0
@@ -42,8 +43,10 @@ MEMORY_FILES = 8
 PREPARE = """
 import resource, sys
 from data_prep.prepare.pipeline import prepare_corpus
-report = prepare_corpus("tsv", sys.argv[1], sys.argv[2], num_workers=int(sys.argv[3]), splits={"train": 1.0},
-                        duplicate_audio="keep", shard_size=100)
+from data_prep.prepare.settings import PrepareSettings
+settings = PrepareSettings("tsv", sys.argv[1], sys.argv[2], num_workers=int(sys.argv[3]), splits={"train": 1.0},
+                           duplicate_audio="keep")
+report = prepare_corpus(settings)
 assert report["kept"] == report["in"], report["rejected_by_reason"]
 # VmHWM, because ru_maxrss of a process begins with the peak of the one that started it
 job = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -142,7 +145,7 @@ def _decode(path: Path) -> int:
 
 def prepare(corpus: Path, out: Path, workers: int) -> None:
     """Run the whole job."""
-    report = prepare_corpus("tsv", corpus, out, num_workers=workers, splits={"train": 1.0})
+    report = prepare_corpus(PrepareSettings("tsv", corpus, out, num_workers=workers, splits={"train": 1.0}))
     assert report["kept"] == report["in"], report["rejected_by_reason"]
 
 

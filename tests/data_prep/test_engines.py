@@ -61,7 +61,7 @@ def test_a_missing_ray_is_told_with_its_remedy(monkeypatch):
 
 
 def read_outputs(folder: Path) -> dict[str, bytes]:
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and ".shards" not in path.parts]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and ".units" not in path.parts]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -100,15 +100,15 @@ def test_a_ray_cluster_that_loses_a_node_gives_the_same_files(make_corpus, write
             doomed = cluster.add_node(**node)
             cluster.wait_for_nodes()
             check_errors_on_ray(cluster.address)
-            command = [*prepare_command, f"corpus_dir={make_corpus(rows)}", "shard_size=3"]
+            command = [*prepare_command, f"corpus_dir={make_corpus(rows)}", "unit_size=3"]
             on_ray = [*command, f"output_dir={tmp_path / 'ray'}", "engine=ray", f"address={cluster.address}"]
             with subprocess.Popen(on_ray, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as job:
-                shards = tmp_path / "ray/.shards"
-                while len(list(shards.glob("0*.jsonl"))) < 4:
+                units = tmp_path / "ray/.units"
+                while len(list(units.glob("0*.jsonl"))) < 4:
                     assert job.poll() is None, job.stdout.read()
                     time.sleep(0.05)
                 cluster.remove_node(doomed, allow_graceful=False)
-                left = 20 - len(list(shards.glob("0*.jsonl")))
+                left = 20 - len(list(units.glob("0*.jsonl")))
                 output = job.communicate(timeout=300)[0]
             assert job.returncode == 0, output
             assert left > 4 and "Traceback" not in output

@@ -22,7 +22,7 @@ def run(command: list[str], *arguments: str, **options) -> subprocess.CompletedP
 
 
 def read_outputs(folder: Path) -> dict[str, bytes]:
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and ".shards" not in path.parts]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and ".units" not in path.parts]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -43,7 +43,7 @@ def test_exit_status_and_table(make_corpus, prepare_command, tmp_path):
     [
         (["corpus_dir=/absent"], "error: corpus_dir=/absent: no such folder"),
         (["corpus_dir={tmp}"], "error: {tmp}/transcripts.tsv: no such file; corpus=tsv expects it in corpus_dir"),
-        (["corpus=x", "corpus_dir={tmp}"], "error: corpus=x: unknown corpus; choose one of: common_voice, csv, fleurs"),
+        (["corpus=x", "corpus_dir={tmp}"], "error: corpus=x: expected one of common_voice, csv, fleurs"),
         ([], "error: missing corpus_dir=…"),
     ],
 )
@@ -94,14 +94,14 @@ def slow_corpus(make_corpus, write_audio, tmp_path) -> tuple[Path, dict[str, str
     return make_corpus(rows), {**os.environ, "PATH": f"{slow_sox.parent}:{os.environ['PATH']}"}
 
 
-def stop_midway(command: list[str], env: dict[str, str], shards: Path, signal_number: int) -> tuple[int, str]:
-    """Start a job, send its process group a signal when two more shards are finished; return exit status and stderr."""
-    before = len(list(shards.glob("0*.jsonl")))
+def stop_midway(command: list[str], env: dict[str, str], units: Path, signal_number: int) -> tuple[int, str]:
+    """Start a job and send its process group a signal after two more work units; return exit status and stderr."""
+    before = len(list(units.glob("0*.jsonl")))
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job is told to ignore it
     with subprocess.Popen(
         command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed
     ) as job:
-        while len(list(shards.glob("0*.jsonl"))) < before + 2:
+        while len(list(units.glob("0*.jsonl"))) < before + 2:
             assert job.poll() is None, "the job ended before it could be stopped"
             time.sleep(0.01)
         workers = list_children(job.pid)
@@ -118,14 +118,14 @@ def stop_midway(command: list[str], env: dict[str, str], shards: Path, signal_nu
 def test_stopped_runs_go_on_to_the_same_output(slow_corpus, prepare_command, tmp_path):
     """Killed without warning twice and interrupted once, the job ends with the files of an undisturbed run."""
     corpus, slow = slow_corpus
-    command = [*prepare_command, f"corpus_dir={corpus}", "num_workers=2", "shard_size=3"]
+    command = [*prepare_command, f"corpus_dir={corpus}", "num_workers=2", "unit_size=3"]
     assert run(command, f"output_dir={tmp_path / 'undisturbed'}").returncode == 0
-    stopped, shards = f"output_dir={tmp_path / 'stopped'}", tmp_path / "stopped" / ".shards"
+    stopped, units = f"output_dir={tmp_path / 'stopped'}", tmp_path / "stopped" / ".units"
     for _ in range(2):
-        assert stop_midway([*command, stopped], slow, shards, signal.SIGKILL)[0] == -signal.SIGKILL
+        assert stop_midway([*command, stopped], slow, units, signal.SIGKILL)[0] == -signal.SIGKILL
         assert not (tmp_path / "stopped" / "report.json").exists()
-    status, errors = stop_midway([*command, stopped], slow, shards, signal.SIGINT)
-    assert status == 130 and "run again to go on" in errors and "Traceback" not in errors
+    status, errors = stop_midway([*command, stopped], slow, units, signal.SIGINT)
+    assert status == 130 and "run the same command again to continue" in errors and "Traceback" not in errors
     done = run(command, stopped)
     assert done.returncode == 0 and "from an earlier run" in done.stderr
     assert read_outputs(tmp_path / "stopped") == read_outputs(tmp_path / "undisturbed")

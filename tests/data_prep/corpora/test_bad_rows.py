@@ -9,8 +9,8 @@ import pyarrow.parquet
 import pytest
 
 from data_prep.corpora import CORPORA, MalformedRow, Utterance
-from data_prep.prepare.pipeline import prepare_corpus
 from layouts import LAYOUTS, TEXTS, write_lines, write_tone
+from preparing import prepare_corpus
 
 
 def read(corpus: str, root: Path) -> tuple[list[Utterance], list[tuple[str, int, str]]]:
@@ -89,8 +89,8 @@ def test_a_command_in_wav_scp_is_refused_and_never_run(kaldi, tmp_path):
     assert [row.audio for row in good] == [str(folder / "a.wav"), str(folder / f"$(touch {owned}).wav")]
     assert [(file, line) for file, line, _ in bad] == [("text", line) for line in (2, 3, 4, 5, 6, 8)]
     scp = folder / "wav.scp"
-    faults = [f"{scp}:2: is a command pipe (touch {owned} |), which is not run", f"{scp}:3: is no audio file"]
-    faults += [f"{scp}:4: is a place in a Kaldi archive", f"{scp}:5: is no audio file", f"{scp}:6: is empty"]
+    faults = [f"{scp}:2: is a command pipe (touch {owned} |), which is not run", f"{scp}:3: is not an audio file"]
+    faults += [f"{scp}:4: is a position in a Kaldi archive", f"{scp}:5: is not an audio file", f"{scp}:6: is empty"]
     faults += [f"no line for recording u8 in {scp}"]
     for (_, _, detail), fault in zip(bad, faults, strict=True):
         assert fault in detail

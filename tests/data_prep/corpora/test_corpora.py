@@ -12,9 +12,9 @@ import soundfile
 
 from data_prep.corpora import CORPORA, Utterance
 from data_prep.manifest import read_manifest, resolve_audio_path
-from data_prep.prepare.pipeline import prepare_corpus
 from data_prep.text.normalizer import normalize_text
 from layouts import LAYOUTS, SECONDS, TEXTS, make_common_voice, make_fleurs
+from preparing import prepare_corpus
 
 
 def test_every_corpus_has_a_layout_here_and_says_what_it_is():

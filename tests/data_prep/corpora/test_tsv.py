@@ -54,7 +54,10 @@ def test_bad_rows_are_yielded_in_place_with_their_lines(tmp_path: Path):
         (b"path,text\n", "no column path and no column text in the header; found path,text"),
         (b"path\tspeaker\n", "no column text in the header; found path, speaker; expected path and text"),
         (b"path\ttext\ttext\n", "repeated column text"),
-        (b"\xff\xfep\0a\0", "the header is not UTF-8"),
+        (b"\xff\xfep\0a\0", "transcripts.tsv: found UTF-16, expected a text file in UTF-8"),
+        (b"path\ttext\xe0\n", "transcripts.tsv:1: found a header that is not UTF-8"),
+        (b"path\ttext\ra.wav\tone\r", "found lines that end with a carriage return alone"),
+        (b"\x1f\x8b\x08", "found gzip, expected a text file"),
     ],
 )
 def test_a_bad_header_is_an_error(tmp_path: Path, content: bytes, fault: str):
@@ -67,7 +70,5 @@ def test_missing_files_and_unknown_corpora_are_errors(tmp_path: Path):
         read_tsv(tmp_path / "absent")
     with pytest.raises(FileNotFoundError, match=r"transcripts\.tsv: no such file"):
         read_tsv(tmp_path)
-    with pytest.raises(
-        ValueError, match=f"corpus=librivox: unknown corpus; choose one of: {', '.join(sorted(CORPORA))}"
-    ):
+    with pytest.raises(ValueError, match=f"corpus=librivox: expected one of {', '.join(sorted(CORPORA))}"):
         get_reader("librivox")

@@ -8,8 +8,8 @@ import numpy
 import pytest
 import soundfile
 
-from data_prep.prepare.pipeline import prepare_corpus
 from layouts import TEXTS, find_pitch, make_tone, write_lines, write_tone
+from preparing import prepare_corpus
 
 
 def prepare(root: Path, **settings) -> list[dict]:

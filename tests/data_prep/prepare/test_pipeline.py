@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,19 +11,20 @@ from pathlib import Path
 import pytest
 
 from data_prep.manifest import read_manifest
-from data_prep.prepare.pipeline import prepare_corpus
+from data_prep.prepare.report import check_success
+from preparing import prepare_corpus
 
 ROWS = [(f"s{number % 7}/{number}.wav", f"spk{number % 7}", "कमल खिला") for number in range(30)]
 
 
 def read_outputs(folder: Path) -> dict[str, bytes]:
     """All files but the shards and the lock: what a user gets."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and ".shards" not in path.parts]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and ".units" not in path.parts]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def prepare(folder: Path, output_dir: Path, **arguments) -> dict:
-    return prepare_corpus("tsv", folder, output_dir, **{"num_workers": 1, "shard_size": 4, **arguments})
+    return prepare_corpus("tsv", folder, output_dir, **{"num_workers": 1, "unit_size": 4, **arguments})
 
 
 def test_all_rows_are_accounted_for_in_order(make_corpus, write_audio, tmp_path):
@@ -33,7 +35,7 @@ def test_all_rows_are_accounted_for_in_order(make_corpus, write_audio, tmp_path)
     (folder / "s3/3.wav").write_text("no audio")
     rows = [
         *ROWS,
-        ("s0/0.wav", "spk0", "कमल"),
+        ("s0/0.wav", "spk0", "कमल खिला।"),
         ("./s0//7.wav", "spk0", "कमल"),
         ("broken", "row"),
         ("d.wav", "spk0", "10 दिन"),
@@ -41,11 +43,11 @@ def test_all_rows_are_accounted_for_in_order(make_corpus, write_audio, tmp_path)
     report = prepare(make_corpus(rows), tmp_path / "out")
     assert report == json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))
     assert (report["in"], report["kept"], report["rejected"]) == (34, 29, 5)
-    expected = {"malformed_row": 1, "unreadable_audio": 1, "duplicate_path": 2, "numbers": 1}
-    assert report["rejected_by_reason"] == expected and report["rejected_as_error"] == 2
+    expected = {"malformed_row": 1, "unreadable_audio": 1, "conflicting_text": 1, "duplicate_path": 1, "numbers": 1}
+    assert report["rejected_by_reason"] == expected and report["rejected_as_error"] == 3
     assert report["audio"] == {"referenced": 27, "converted": 2}
     rejected = [json.loads(line) for line in (tmp_path / "out/rejected.jsonl").read_text(encoding="utf-8").splitlines()]
-    reasons = ["unreadable_audio", "duplicate_path", "duplicate_path", "malformed_row", "numbers"]
+    reasons = ["unreadable_audio", "duplicate_path", "conflicting_text", "malformed_row", "numbers"]
     assert [(row["line"], row["reason"]) for row in rejected] == list(zip([5, 32, 33, 34, 35], reasons, strict=True))
     assert rejected[1]["detail"] == "first listed in line 2"
     manifests = {split: read_manifest(tmp_path / f"out/{split}_manifest.json") for split in ("train", "dev", "test")}
@@ -67,11 +69,11 @@ def test_numbers_are_said_where_that_is_asked_for(make_corpus, tmp_path):
     assert report["rejected_by_reason"] == {"numbers": 1, "malformed_text": 1}
     rows = read_manifest(tmp_path / "out/train_manifest.json")
     assert [row["text"] for row in rows] == ["सत्तरवीं कड़ी", "दस दिन", "कमल"]
-    with pytest.raises(ValueError, match="numbers=keep: expected reject or verbalize"):
+    with pytest.raises(ValueError, match="numbers=keep: expected one of reject, verbalize"):
         prepare(folder, tmp_path / "out", numbers="keep")
 
 
-@pytest.mark.parametrize("changed", [{"num_workers": 3}, {"shard_size": 100}, {"num_workers": 2, "shard_size": 1}])
+@pytest.mark.parametrize("changed", [{"num_workers": 3}, {"unit_size": 100}, {"num_workers": 2, "unit_size": 1}])
 def test_the_output_does_not_depend_on_workers_or_shards(make_corpus, write_audio, tmp_path, changed):
     for number in range(0, 30, 3):
         write_audio(tmp_path / f"corpus/s{number % 7}/{number}.wav", rate=22050, channels=2)
@@ -98,7 +100,8 @@ def test_a_second_run_takes_over_and_a_repaired_file_is_seen(make_corpus, write_
 
 def test_what_a_killed_run_left_half_written_is_cleared_away(make_corpus, tmp_path):
     leftovers = [
-        tmp_path / "out" / name for name in (".report.json.7.tmp", ".shards/.000000.jsonl.7.tmp", ".shards/tmp/a.wav")
+        tmp_path / "out" / name
+        for name in (".report.host-7.tmp.json", ".units/.000000.host-7.tmp.jsonl", ".units/tmp/a.wav")
     ]
     leftovers[-1].parent.mkdir(parents=True)
     for path in leftovers:
@@ -137,21 +140,28 @@ def test_listed_speakers_and_utterance_splits(make_corpus, tmp_path):
     assert all(row["utterances"] for row in report["splits"].values())
 
 
-def test_nothing_kept_is_no_crash(make_corpus, tmp_path):
+def test_nothing_kept_is_no_success(make_corpus, tmp_path):
     report = prepare(make_corpus([("a.wav", "s", "123")]), tmp_path / "out")
     assert report["kept"] == 0 and report["in"] == 1
     assert read_manifest(tmp_path / "out/train_manifest.json") == []
-    assert prepare(make_corpus([], name="none"), tmp_path / "out")["in"] == 0
+    with pytest.raises(ValueError, match=r"found no row to keep among 1 \(numbers 1\); see rejected.jsonl"):
+        check_success(report)
+
+
+def test_no_row_read_is_no_success(make_corpus, tmp_path):
+    with pytest.raises(ValueError, match="none: found no row, expected one or more"):
+        prepare(make_corpus([], name="none"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        ({"split_by": "station"}, "split_by=station: expected speaker or text or utterance"),
+        ({"split_by": "station"}, "split_by=station: expected one of speaker, text, utterance"),
         ({"min_duration": 3, "max_duration": 2}, "min_duration=3, max_duration=2"),
         ({"max_duration": "long"}, "max_duration=long: expected a number of seconds"),
         ({"num_workers": 0}, "num_workers=0: expected a whole number, 1 or more"),
-        ({"shard_size": 1.5}, "shard_size=1.5"),
+        ({"unit_size": 1.5}, "unit_size=1.5: expected a whole number, 1 or more"),
         ({"splits": {"train": 0.5}}, "the shares add up to 0.5, expected 1"),
     ],
 )
@@ -165,12 +175,12 @@ def test_two_runs_in_one_folder_are_refused(make_corpus, tmp_path):
     folder = make_corpus(ROWS[:1])
     code = f"""
 import fcntl, pathlib, sys, time
-shards = pathlib.Path({str(tmp_path / "out/.shards")!r}); shards.mkdir(parents=True)
+shards = pathlib.Path({str(tmp_path / "out/.units")!r}); shards.mkdir(parents=True)
 lock = (shards / "lock").open("w"); fcntl.lockf(lock, fcntl.LOCK_EX)
 print("locked", flush=True); time.sleep(60)"""
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "locked\n"
-        with pytest.raises(OSError, match="another run is at work there"):
+        with pytest.raises(OSError, match="found another run at work there"):
             prepare(folder, tmp_path / "out", splits={"train": 1.0})
         other.kill()
     assert prepare(folder, tmp_path / "out", splits={"train": 1.0})["kept"] == 1
@@ -206,14 +216,14 @@ def test_repeated_audio_and_text_are_left_out_as_asked(make_corpus, write_audio,
         write_audio(tmp_path / f"corpus/{name}.wav", pitch=999)
     rows = [(f"{name}.wav", f"s{number % 3}", "कमल खिला") for number, name in enumerate(["0", *range(1, 6), "copy"])]
     folder = make_corpus(rows)
-    report = prepare(folder, tmp_path / "out", shard_size=2)
+    report = prepare(folder, tmp_path / "out", unit_size=2)
     assert report["rejected_by_reason"] == {"duplicate_audio": 1}
     (rejected,) = [json.loads(line) for line in (tmp_path / "out/rejected.jsonl").read_text("utf-8").splitlines()]
     assert (rejected["line"], rejected["path"], rejected["detail"]) == (8, "copy.wav", "the samples of 0.wav, line 2")
     report = prepare(folder, tmp_path / "out", duplicate_audio="keep", duplicate_text="reject")
     assert report["rejected_by_reason"] == {"duplicate_text": 4} and report["kept"] == 3
     assert prepare(folder, tmp_path / "out", duplicate_audio="keep")["kept"] == 7
-    with pytest.raises(ValueError, match="duplicate_text=drop: expected reject or keep"):
+    with pytest.raises(ValueError, match="duplicate_text=drop: expected one of reject, keep"):
         prepare(folder, tmp_path / "out", duplicate_text="drop")
 
 
@@ -229,3 +239,65 @@ def test_splits_by_text_share_no_text_and_stay_when_data_is_added(make_corpus, t
 
     before, after = read_splits(50), read_splits(60)
     assert len(before) == 25 and before.items() <= after.items()
+
+
+def test_another_corpus_in_the_same_folder_is_refused(make_corpus, tmp_path):
+    first = make_corpus(ROWS, name="first")
+    prepare(first, tmp_path / "out")
+    before = read_outputs(tmp_path / "out")
+    second = make_corpus(ROWS[:3], name="second")
+    fault = (
+        r"out: found the data of corpus=tsv corpus_dir=.*/first, expected an empty folder .*choose another output_dir"
+    )
+    with pytest.raises(ValueError, match=fault):
+        prepare(second, tmp_path / "out", splits={"train": 1.0})
+    assert read_outputs(tmp_path / "out") == before
+    shutil.rmtree(tmp_path / "out/.units")  # the report alone names the corpus, too
+    with pytest.raises(ValueError, match=fault):
+        prepare(second, tmp_path / "out", splits={"train": 1.0})
+    prepare(first, tmp_path / "out")
+
+
+def test_a_manifest_that_is_not_of_this_job_is_not_overwritten(make_corpus, tmp_path):
+    folder = make_corpus(ROWS[:1])
+    prepare(folder, tmp_path / "a", splits={"train": 1.0})
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a/train_manifest.json").rename(tmp_path / "b/train_manifest.json")
+    with pytest.raises(ValueError, match=r"b: found train_manifest\.json, which no earlier run of this job wrote"):
+        prepare_corpus("nemo", tmp_path / "b/train_manifest.json", tmp_path / "b", splits={"train": 1.0})
+
+
+def test_two_corpora_never_share_a_converted_file(make_corpus, write_audio, tmp_path):
+    names = []
+    for number, corpus in enumerate(("one", "two")):
+        write_audio(tmp_path / corpus / "a.wav", rate=8000, pitch=400 + number)
+        prepare(make_corpus([("a.wav", "s", "कमल")], name=corpus), tmp_path / f"out {corpus}", splits={"train": 1.0})
+        (row,) = read_manifest(tmp_path / f"out {corpus}/train_manifest.json")
+        names.append(row["audio_filepath"])
+    assert names[0].startswith("audio/one/") and names[1] == names[0].replace("/one/", "/two/")
+
+
+def test_audio_with_two_texts_is_a_conflict_that_is_named(make_corpus, write_audio, tmp_path):
+    rows = [
+        ("a.wav", "s", "कमल खिला"),
+        ("./a.wav", "s", "नदी बही"),
+        ("a.wav", "s", "कमल, खिला।"),
+        ("b.wav", "s", "चाय"),
+    ]
+    write_audio(tmp_path / "corpus/a.wav", pitch=500)
+    shutil.copy(tmp_path / "corpus/a.wav", tmp_path / "corpus/b.wav")
+    report = prepare(make_corpus(rows), tmp_path / "out", splits={"train": 1.0})
+    assert report["rejected_by_reason"] == {"conflicting_text": 2, "duplicate_path": 1} and report["kept"] == 1
+    rejected = [json.loads(line) for line in (tmp_path / "out/rejected.jsonl").read_text("utf-8").splitlines()]
+    assert [row["detail"] for row in rejected] == [
+        "first listed in line 2 with another text: 'कमल खिला'",
+        "first listed in line 2",
+        "the samples of a.wav, line 2, which has another text",
+    ]
+    assert "2 rows: found audio that is listed with two texts; correct one; ./a.wav" in report["causes"][0]["message"]
+    assert check_success(report) == 3
+
+
+def test_one_name_is_a_list_of_one_speaker(make_corpus, tmp_path):
+    report = prepare(make_corpus(ROWS), tmp_path / "out", dev_speakers="spk3", test_speakers=["spk1"])
+    assert report["splits"]["dev"]["speaker_names"] == ["spk3"] and report["settings"]["dev_speakers"] == ["spk3"]

@@ -1,16 +1,22 @@
 import pytest
 
-from data_prep.prepare.report import ReportBuilder, format_report
+from data_prep.prepare.report import ReportBuilder, format_preparation
 from data_prep.text.alphabet import load_alphabet
+
+
+def make_kept(path: str, duration: float, text: str, speaker: str) -> dict:
+    """A kept result of a work unit."""
+    kept = {"audio_filepath": path, "duration": duration, "text": text, "speaker": speaker}
+    return {"kept": kept, "path": path}
 
 
 def build(rows_in: int = 5) -> dict:
     builder = ReportBuilder(load_alphabet(), ["train", "dev"])
-    builder.add_kept({"duration": 1800.0, "text": "कक", "speaker": "a"}, "train", converted=True)
-    builder.add_kept({"duration": 5400.0, "text": "ख", "speaker": "b"}, "train", converted=False)
-    builder.add_kept({"duration": 3600.0, "text": "क", "speaker": "a"}, "dev", converted=False)
+    builder.add_kept(make_kept("audio/a.wav", 1800.0, "कक", "a"), "train")
+    builder.add_kept(make_kept("/b.wav", 5400.0, "ख", "b"), "train")
+    builder.add_kept(make_kept("/c.wav", 3600.0, "क", "a"), "dev")
     builder.add_rejected({"reason": "outside_alphabet", "detail": "U+0031 DIGIT ONE, U+0032 DIGIT TWO"})
-    builder.add_rejected({"reason": "missing_audio", "detail": "is not there"})
+    builder.add_rejected({"reason": "missing_audio", "detail": "a.wav: no such file", "file": "/c/t.tsv", "line": 7})
     return builder.build(rows_in)
 
 
@@ -33,12 +39,13 @@ def test_a_row_that_is_not_accounted_for_stops_the_job():
 
 
 def test_the_table_names_every_number():
-    table = format_report({"source": "news", **build()})
+    table = format_preparation({"source": "news", **build()})
     assert table.startswith("news: 5 rows in, 3 kept (2 audio files referenced, 1 converted), 2 rejected")
     for words in (
         "train 2 2.000 2",
         "dev 1 1.000 1",
         "missing_audio 1 error: the audio",
+        "e.g. t.tsv:7: a.wav: no such file",
         "outside_alphabet 1 characters",
     ):
         assert words in " ".join(table.split())
@@ -48,8 +55,7 @@ def test_the_table_names_every_number():
 def test_the_histograms():
     builder = ReportBuilder(load_alphabet(), ["train"])
     for duration, snr in ((1.0, 20.0), (1.999, 21.9), (4.0, -3.0), (2.0, None)):
-        row = {"duration": duration, "text": "क" * 8, "speaker": "a"}
-        builder.add_kept(row, "train", converted=False, measures={"snr_db": snr})
+        builder.add_kept(make_kept("/a.wav", duration, "क" * 8, "a") | {"measures": {"snr_db": snr}}, "train")
     report = builder.build(4)
     assert report["histograms"] == {
         "duration_s": {"start": 1, "step": 1, "counts": [2, 1, 0, 1]},

@@ -82,7 +82,7 @@ def test_what_is_fixed_is_sound_and_nothing_else_changes(manifest, tmp_path, wor
 
 
 def test_a_prepared_corpus_is_sound(make_corpus, tmp_path, write_audio):
-    from data_prep.prepare.pipeline import prepare_corpus
+    from preparing import prepare_corpus
 
     write_audio(tmp_path / "corpus/0.wav", rate=22050, channels=2, pitch=999)
     folder = make_corpus([(f"{number}.wav", f"s{number}", "कमल, खिला") for number in range(9)])
@@ -102,9 +102,9 @@ def test_the_job(manifest, tmp_path):
     assert "missing_audio: 1, the audio file is not there\n  line 8: " in done.stdout
     assert len((tmp_path / "faults.jsonl").read_text(encoding="utf-8").splitlines()) == 11
     for arguments, fault in (
-        (["mode=fix"], "fix needs an output"),
-        (["mode=fix", f"output={manifest}"], "is the manifest itself"),
-        (["mode=check"], "mode=check: expected validate or fix"),
+        (["mode=fix"], "output=None: expected a new file with mode=fix"),
+        (["mode=fix", f"output={manifest}"], "expected another file than the manifest itself"),
+        (["mode=check"], "mode=check: expected one of validate, fix"),
         (["min_level=loud"], "min_level=loud: expected a number of decibels"),
     ):
         done = run(*arguments)
@@ -114,7 +114,7 @@ def test_the_job(manifest, tmp_path):
 def test_a_tarred_manifest_is_refused(tmp_path):
     path = tmp_path / "tarred.json"
     path.write_text(json.dumps({"audio_filepath": "a.wav", "duration": 1.0, "text": "क", "shard_id": 0}) + "\n")
-    with pytest.raises(ValueError, match=r"tarred.json:1: a tarred manifest"):
+    with pytest.raises(ValueError, match=r"tarred\.json:1: found a tarred manifest"):
         check_manifest(path, num_workers=1)
 
 
@@ -123,4 +123,4 @@ def test_an_empty_manifest_is_not_sound(tmp_path: Path):
     command = [sys.executable, str(SCRIPT), f"manifest={tmp_path / 'empty.json'}", "mode=validate"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert "empty.json: no row in it" in done.stderr
+    assert "empty.json: found no row" in done.stderr

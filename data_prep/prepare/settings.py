@@ -1,0 +1,155 @@
+"""The settings of data preparation, declared and checked once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from data_prep.arguments import require_choice, require_int
+from data_prep.audio.channels import check_channel
+from data_prep.engines import Engine
+from data_prep.selection.quality import QualityLimits
+from data_prep.selection.splits import DEFAULT_FRACTIONS, check_split_settings
+from data_prep.text.policy import TextPolicy
+
+SPLIT_GROUPS = ("speaker", "text", "utterance")
+DUPLICATE_POLICIES = ("reject", "keep")
+NUMBER_POLICIES = ("reject", "verbalize")
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """What `conf/prepare_data.yaml` sets, with the same names.
+
+    Attributes:
+        corpus: Name of a reader in `data_prep.corpora`.
+        corpus_dir: The corpus folder, or a manifest with `corpus=nemo`.
+        output_dir: Folder for the output; made if needed.
+        source: Name of the corpus in the manifests; `None` for the corpus folder's name.
+        columns: Columns of a table: `path`, `text`, `speaker`, `split`, `channel` -> the table's own name.
+        splits: Split -> share of the speakers; `None` for 80 % train, 10 % dev, 10 % test.
+        split_by: What is never in two splits: `speaker`, `text`, or only the `utterance` itself.
+        disjoint_text: True to leave out of train the texts of dev and test, and out of dev those of test.
+        dev_speakers: Speakers that make up dev, instead of its share; one name or several.
+        test_speakers: Speakers that make up test, instead of its share; one name or several.
+        seed: Seed of the split.
+        alphabet: Alphabet file; `None` for the Hindi one.
+        numbers: `reject` texts with numbers, or `verbalize` them, see `data_prep.text.policy.TextPolicy`.
+        annotations: `reject` texts with notes such as [हँसी], `strip` the notes, or `keep` their words.
+        abbreviations: `expand` those with one reading, `reject` them, or `keep` them without their dots.
+        channel: Which channel is used, see `data_prep.audio.channels.check_channel`; a row's own channel has priority.
+        trim_silence: True to cut silence off both ends.
+        duplicate_audio: `reject` or `keep` audio with the samples of an earlier row.
+        duplicate_text: `reject` or `keep` a text that the same speaker has in an earlier row.
+        engine: `local` or `ray`, see `data_prep.engines.Engine`.
+        address: Address of the Ray cluster.
+        num_workers: Number of processes; `None` for one a core.
+        unit_size: Rows that a worker finishes together, 1 or more.
+        gates: Quality limits of what is kept.
+
+    Raises:
+        ValueError: A setting is out of range.
+    """
+
+    corpus: str
+    corpus_dir: Path
+    output_dir: Path
+    source: str | None = None
+    columns: Mapping[str, str] | None = None
+    splits: Mapping[str, float] | None = None
+    split_by: str = "speaker"
+    disjoint_text: bool = False
+    dev_speakers: str | int | Sequence[str | int] = ()
+    test_speakers: str | int | Sequence[str | int] = ()
+    seed: int = 0
+    alphabet: str | Path | None = None
+    numbers: str = "reject"
+    annotations: str = "reject"
+    abbreviations: str = "expand"
+    channel: int | str | None = "auto"
+    trim_silence: bool = False
+    duplicate_audio: str = "reject"
+    duplicate_text: str = "keep"
+    engine: str = "local"
+    address: str | None = None
+    num_workers: int | None = None
+    unit_size: int = 100
+    gates: QualityLimits = field(default_factory=QualityLimits)
+
+    def __post_init__(self) -> None:
+        for name in ("corpus_dir", "output_dir"):
+            object.__setattr__(self, name, Path(getattr(self, name)).expanduser().resolve())
+        check_split_settings(self.fractions, self.listed_speakers)
+        require_choice("split_by", self.split_by, SPLIT_GROUPS)
+        require_choice("duplicate_audio", self.duplicate_audio, DUPLICATE_POLICIES)
+        require_choice("duplicate_text", self.duplicate_text, DUPLICATE_POLICIES)
+        require_choice("numbers", self.numbers, NUMBER_POLICIES)
+        self.make_text_policy()
+        require_int("unit_size", self.unit_size, least=1)
+        check_channel(self.channel)
+        self.make_engine()
+
+    @classmethod
+    def from_arguments(cls, shard_size: int | None = None, **arguments: Any) -> "PrepareSettings":
+        """Make settings of a flat mapping, such as `conf/prepare_data.yaml` is.
+
+        Args:
+            shard_size: Earlier name of `unit_size`.
+            arguments: The attributes of this class and of `QualityLimits`.
+
+        Raises:
+            ValueError: A setting is out of range.
+        """
+        limits = {limit.name: arguments.pop(limit.name) for limit in fields(QualityLimits) if limit.name in arguments}
+        if shard_size is not None:
+            arguments["unit_size"] = shard_size
+        return cls(**arguments, gates=QualityLimits(**limits))
+
+    @property
+    def corpus_name(self) -> str:
+        """Name of the corpus in the manifests."""
+        return self.source or self.corpus_dir.name
+
+    @property
+    def fractions(self) -> dict[str, float]:
+        """Split -> share of the speakers."""
+        return dict(self.splits or DEFAULT_FRACTIONS)
+
+    @property
+    def listed_speakers(self) -> dict[str, list[str]]:
+        """Split -> the speakers that the user assigned to it; one name is a list of one."""
+        return {"dev": _list_names(self.dev_speakers), "test": _list_names(self.test_speakers)}
+
+    def make_engine(self) -> Engine:
+        """Set up what runs the work units."""
+        return Engine(self.engine, self.num_workers, self.address)
+
+    def make_text_policy(self) -> TextPolicy:
+        """Set up what is rewritten in a text and what is rejected."""
+        return TextPolicy(self.numbers, annotations=self.annotations, abbreviations=self.abbreviations)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the output depends on, for the report."""
+        return {
+            "splits": self.fractions,
+            "split_by": self.split_by,
+            "duplicate_audio": self.duplicate_audio,
+            "duplicate_text": self.duplicate_text,
+            "numbers": self.numbers,
+            "annotations": self.annotations,
+            "abbreviations": self.abbreviations,
+            "disjoint_text": self.disjoint_text,
+            "dev_speakers": self.listed_speakers["dev"],
+            "test_speakers": self.listed_speakers["test"],
+            "seed": self.seed,
+            "columns": dict(self.columns) if self.columns else None,
+            "channel": self.channel,
+            "trim_silence": self.trim_silence,
+            **asdict(self.gates),
+        }
+
+
+def _list_names(names: str | int | Sequence[str | int] | None) -> list[str]:
+    if names is None or names == "":
+        return []
+    return [str(names)] if isinstance(names, (str, int)) else [str(name) for name in names]

@@ -1,0 +1,123 @@
+"""What the whole corpus must know about each kept row: digests of its audio and text, its speaker, group and split.
+
+Work units are finished in any order and kept for later runs; duplicates, splits and texts of evaluation are decided
+over all of them. Their results are large and on disk; this index holds about 45 bytes for each kept row, so that ten
+million rows take 450 MB, and no result is read again before the output is written.
+"""
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_NO_SPLIT = 255
+
+
+@dataclass(frozen=True)
+class KeptRow:
+    """One kept row.
+
+    Attributes:
+        at: Position among all rows of the corpus, from 0.
+        audio: Digest of the samples, 32 hexadecimal digits.
+        text: Digest of the normalised text, 32 hexadecimal digits.
+        speaker: The speaker.
+        group: What is never in two splits: the speaker, the text or the utterance.
+        split: The corpus's own split; `None` where it has none.
+    """
+
+    at: int
+    audio: str
+    text: str
+    speaker: str
+    group: str
+    split: str | None
+
+
+def digest_text(text: str) -> str:
+    """Return 32 hexadecimal digits of a text's SHA-256."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def make_kept_row(at: int, result: Mapping[str, Any], split_by: str = "utterance") -> KeptRow:
+    """Summarise one kept result of a work unit or of `check_manifest`.
+
+    Args:
+        at: Its position among all rows.
+        result: `kept` (the manifest row), `measures`, `path`, and perhaps `split`.
+        split_by: `speaker`, `text` or `utterance`: which of them is the group.
+    """
+    kept = result["kept"]
+    text, speaker = digest_text(kept["text"]), str(kept.get("speaker", ""))
+    group = {"speaker": speaker, "text": kept["text"], "utterance": result["path"]}[split_by]
+    return KeptRow(at, result["measures"]["digest"], text, speaker, group, result.get("split"))
+
+
+class KeptIndex:
+    """Kept rows in the order of the corpus, as NumPy arrays of equal length.
+
+    Attributes:
+        at: Positions among all rows, int64.
+        audio: Digests, uint64 (rows, 2).
+        text: Digests, uint64 (rows, 2).
+        speaker: Numbers of the speakers, uint32.
+        group: Numbers of the groups, uint32.
+        split: Numbers of the splits in `splits`, uint8; 255 where the corpus has none.
+        splits: Names of the splits.
+        names: Names of the speakers and groups by number.
+    """
+
+    def __init__(self, splits: Iterable[str], rows: Iterable[KeptRow] = ()) -> None:
+        """Set up an index.
+
+        Args:
+            splits: Names of the splits.
+            rows: Kept rows, in any order; `add` adds more until `close`.
+        """
+        self.splits = tuple(splits)
+        self._numbers: dict[str, int] = {}
+        self._at, self._audio, self._text = array("Q"), array("Q"), array("Q")
+        self._speaker, self._group, self._split = array("I"), array("I"), array("B")
+        self.add(rows)
+
+    def add(self, rows: Iterable[KeptRow]) -> None:
+        """Add kept rows, in any order."""
+        for row in rows:
+            self._at.append(row.at)
+            for digests, digest in ((self._audio, row.audio), (self._text, row.text)):
+                digests.append(int(digest[:16], 16))
+                digests.append(int(digest[16:], 16))
+            self._speaker.append(self._numbers.setdefault(row.speaker, len(self._numbers)))
+            self._group.append(self._numbers.setdefault(row.group, len(self._numbers)))
+            self._split.append(self.splits.index(row.split) if row.split else _NO_SPLIT)
+
+    def close(self) -> None:
+        """Order the rows as in the corpus; no row can be added afterwards."""
+        at = np.frombuffer(self._at, "uint64").astype("int64")
+        order = np.argsort(at)
+        self.at = at[order]
+        self.audio = np.frombuffer(self._audio, "uint64").reshape(-1, 2)[order]
+        self.text = np.frombuffer(self._text, "uint64").reshape(-1, 2)[order]
+        self.speaker = np.frombuffer(self._speaker, self._speaker.typecode)[order]
+        self.group = np.frombuffer(self._group, self._group.typecode)[order]
+        self.split = np.frombuffer(self._split, "uint8")[order]
+        self.names = list(self._numbers)
+        self._at, self._audio, self._text = array("Q"), array("Q"), array("Q")
+
+    def list_groups(self, chosen: np.ndarray) -> Iterator[str]:
+        """Yield the groups, each once, of the chosen rows for which the corpus has no split."""
+        return (self.names[number] for number in np.unique(self.group[chosen & (self.split == _NO_SPLIT)]))
+
+    def set_splits(self, assigned: Mapping[str, str]) -> None:
+        """Fill in the split of every row for which the corpus has none.
+
+        Args:
+            assigned: Group -> split.
+        """
+        numbers = np.full(len(self.names), _NO_SPLIT, "uint8")
+        for name, split in assigned.items():
+            numbers[self._numbers[name]] = self.splits.index(split)
+        self.split = np.where(self.split == _NO_SPLIT, numbers[self.group], self.split)
