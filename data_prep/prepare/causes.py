@@ -101,9 +101,8 @@ def _find_spelling(path: Path) -> str | None:
     """Return the existing file whose path differs in Unicode form or letter case only."""
     found = Path(path.anchor)
     for part in path.parts[1:]:
-        folder = _read_folder(str(found))
-        if part not in folder.names:
-            part = folder.folded.get(_fold(part), "")
+        if not (found / part).exists():
+            part = _read_folder(str(found)).folded.get(_fold(part), "")
             if not part:
                 return None
         found /= part
@@ -125,26 +124,27 @@ def _fold(name: str) -> str:
 
 
 class _Folder(NamedTuple):
-    """A folder's names, as they are, by folded name and by stem; and its first subfolders."""
+    """A folder's names by folded name and by stem, and its first subfolders."""
 
-    names: frozenset[str]
     folded: dict[str, str]
     stems: dict[str, str]
     folders: tuple[str, ...]
 
 
-@lru_cache(maxsize=64)
 def _read_folder(path: str) -> _Folder:
     try:
-        with os.scandir(path) as entries:
-            found = sorted((entry.name, entry.is_dir()) for entry in entries)
+        return _read_unchanged_folder(path, Path(path).stat().st_mtime_ns)
     except OSError:
-        found = []
+        return _Folder({}, {}, ())
+
+
+@lru_cache(maxsize=64)
+def _read_unchanged_folder(path: str, _modified_ns: int) -> _Folder:
+    with os.scandir(path) as entries:
+        found = sorted((entry.name, entry.is_dir()) for entry in entries)
     names = [name for name, _ in found]
     folders = tuple(name for name, is_folder in found if is_folder)[:_MOST_FOLDERS]
-    return _Folder(
-        frozenset(names), {_fold(name): name for name in names}, {Path(name).stem: name for name in names}, folders
-    )
+    return _Folder({_fold(name): name for name in names}, {Path(name).stem: name for name in names}, folders)
 
 
 def _find_content_cause(audio: Path) -> Finding | None:

@@ -153,7 +153,7 @@ def _check_chunk(task: tuple[_Settings, list[tuple[int, bytes]]]) -> list[dict[s
 
 
 def _check_line(line: bytes, number: int, settings: _Settings, reader: AudioReader) -> dict[str, Any]:
-    place = {"file": str(settings.manifest), "line": number}
+    place: dict[str, Any] = {"file": str(settings.manifest), "line": number}
     try:
         row = parse_manifest_line(line, f"{settings.manifest}:{number}", ("audio_filepath", "text"))
     except ValueError as error:
