@@ -27,6 +27,7 @@ from nemo_models.layers.fsdp import gathered_state_dict, is_sharded, shard
 from nemo_models.layers.lora import updates_merged_in_state_dict
 from nemo_models.optimization.parameter_groups import exclude_from_weight_decay
 from nemo_models.training_data.augmentation import augment_lhotse_loader
+from nemo_models.training_data.manifest_reader import fault_tolerant_manifests
 from nemo_models.training_data.stream import TrainingStream, set_lhotse_defaults
 
 
@@ -144,7 +145,8 @@ class XLSRCTCModel(EncDecCTCModel):
         if isinstance(train_data_config, dict):
             train_data_config = OmegaConf.create(train_data_config)
         set_lhotse_defaults(train_data_config, self.global_rank)
-        super().setup_training_data(train_data_config)
+        with fault_tolerant_manifests():
+            super().setup_training_data(train_data_config)
         loader = getattr(self, "_train_dl", None)
         if train_data_config.get("use_lhotse") and loader is not None:
             seed = train_data_config.get("shard_seed")

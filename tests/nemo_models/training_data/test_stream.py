@@ -1,6 +1,7 @@
 import json
 import logging
 import random
+import tarfile
 from itertools import islice
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from data_prep.prepare.export_shards import export_shards
 from data_prep.text.alphabet import load_alphabet
 from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.training.data_errors import explain_data_error
 from nemo_models.training.resume import ResumeCheckpoint
 from nemo_models.training_data.stream import BatchInfo, DatasetWithInfo, StreamPosition, TrainingStream, seed_all
 from training_job import SETTINGS, compose, write_data
@@ -104,6 +106,48 @@ def test_batches_of_which_nothing_can_be_read_are_passed_over_and_named(tmp_path
     manifest.write_text(row + "\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"found no readable audio in 100 batches in a row .*broken\.flac"):
         take(open_stream(data, num_buckets=1), 1)
+
+
+@pytest.mark.parametrize("header", [b"RIFF", None], ids=["damaged", "missing"])
+def test_a_row_whose_header_is_unreadable_is_left_out_and_named(tmp_path: Path, header: bytes | None):
+    """NeMo reads headers to learn their rate: of more than 20,000 files, the check before training reads only some."""
+    data = write_data(tmp_path, utterances=6)
+    manifest, broken = Path(data["model.train_ds.manifest_filepath"]), tmp_path / "broken.wav"
+    if header is not None:
+        broken.write_bytes(header)
+    rows = [{"audio_filepath": "broken.wav", "duration": 1.1, "text": "आज"}]
+    rows.append({**rows[0], "offset": 2.0})
+    manifest.write_text(manifest.read_text("utf-8") + "".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    infos = [info for _, info in take(open_stream(data, num_buckets=1), 8)]
+    first = [info for info in infos if info.position.pass_number == 0]
+    assert {name for info in first for name in info.names} == {str(tmp_path / f"{at}.wav") for at in range(6)}
+    name = str(broken) if header is not None else "broken.wav"  # as NeMo names a file that does not exist
+    assert {name for info in infos for name in info.lost} == {name, f"{name} at 2.00 s"}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_recording_that_the_manifest_of_its_tar_lacks_is_one_line(data: dict[str, str], tmp_path: Path, workers: int):
+    export_shards(data["model.train_ds.manifest_filepath"], tmp_path, "tarred", num_shards=2, num_workers=1)
+    tar = tmp_path / "tarred/audio_1.tar"
+    with tarfile.open(tar, "a") as members:
+        members.add(Path(data["model.train_ds.manifest_filepath"]).with_name("0.wav"), "extra.wav")
+    changes: dict[str, object] = {
+        "num_workers": workers,
+        "manifest_filepath": tmp_path / "tarred/sharded_manifests/manifest__OP_0..1_CL_.json",
+        "tarred_audio_filepaths": tmp_path / "tarred/audio__OP_0..1_CL_.tar",
+    }
+    with pytest.raises(RuntimeError) as caught:
+        take(open_stream(data, **changes), 20)
+    line = explain_data_error(caught.value)
+    assert line is not None and line.startswith(f"{tar}: found extra.wav, which {tmp_path}")
+    assert "manifest_1.json does not list" in line and "skip_missing_manifest_entries=true" in line
+    settings = {**SETTINGS, **data, "exp_manager.exp_dir": "unused"}
+    settings |= {f"model.train_ds.{key}": value for key, value in changes.items()}
+    settings |= {"+model.train_ds.skip_missing_manifest_entries": "true"}  # the remedy that the line names
+    cfg = compose([f"{key}={value}" for key, value in settings.items()])
+    cfg.model.labels = load_alphabet()
+    names = {name for batch in islice(XLSRCTCModel(cfg=cfg.model)._train_dl, 20) for name in batch[4].names}
+    assert names and "extra.wav" not in names
 
 
 def test_each_pass_mixes_in_other_noise(data: dict[str, str]):
