@@ -11,8 +11,10 @@ from hydra_job import hydra_job
 
 @hydra_job("xlsr_hi", nemo=True, renamed={"init_from_xlsr": "init_from_checkpoint"})
 def main(cfg: DictConfig) -> None:
+    from nemo_models.training.console import hide_library_messages
     from nemo_models.training.finetuning import fine_tune
 
+    hide_library_messages()
     print(f"model: {fine_tune(cfg)}")
 
 

@@ -27,6 +27,7 @@ from nemo_models.training.curves import TrainingCurves
 from nemo_models.training.data_errors import explain_data_error
 from nemo_models.training.data_record import DataRecord, hash_data
 from nemo_models.training.preflight import check_training
+from nemo_models.training.progress import UpdateProgress
 from nemo_models.training.resume import ResumeCheckpoint
 from nemo_models.training.sample_predictions import LogSamplePredictions
 from nemo_models.training.watch import TrainingStopped, TrainingWatch
@@ -88,6 +89,8 @@ def build_trainer(cfg: DictConfig) -> Trainer:
                 cfg.model.encoder.layerdrop,
                 SHARDED,
             )
+    if settings.get("enable_progress_bar", True):
+        settings["callbacks"] = [*(settings.get("callbacks") or []), UpdateProgress()]
     settings["plugins"] = [*(settings.get("plugins") or []), CheckpointFiles()]
     try:
         trainer = Trainer(**settings)
