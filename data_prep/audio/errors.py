@@ -1,5 +1,7 @@
 """Why audio cannot be used: one error type for data preparation and transcription, with a reason code."""
 
+from dataclasses import dataclass
+
 
 class AudioError(ValueError):
     """Audio that cannot be used; `reason` is the code that `data_prep.selection.quality.REASONS` explains."""
@@ -57,3 +59,22 @@ class NotFiniteError(AudioError):
     """The audio holds NaN or infinite samples."""
 
     reason = "not_finite_audio"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a recording that can be read in part.
+
+    Attributes:
+        detail: A description, for messages.
+        truncated: Whether its end is missing; else something within it is.
+        at_s: Where, in seconds; `None` where that is not known.
+    """
+
+    detail: str
+    truncated: bool = True
+    at_s: float | None = None
+
+    def make_error(self) -> AudioError:
+        """Make the error for those who take whole recordings only."""
+        return (TruncatedAudioError if self.truncated else UnreadableAudioError)(self.detail)

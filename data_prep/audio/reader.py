@@ -1,19 +1,21 @@
 """Audio in, 16 kHz mono 16-bit out: what is already right stays where it is, the rest is decoded and resampled here.
 
-Everything happens in the worker's own process (libsndfile, then soxr at its high quality, the algorithm of sox's
-`rate`): starting one sox a file costs several times the work itself. The choices, the same for every file:
+Everything but FFmpeg's and sox's formats is decoded in the worker's process (libsndfile, then soxr at its high quality,
+the algorithm of sox's `rate`): starting one sox for each file costs several times the work itself. The choices, the
+same for every file:
 
+- A recording is taken whole or not at all: one that holds less than it says, or a part that cannot be decoded, is an
+  error, because its text would be paired with other audio. A segment needs only its own part to be sound.
 - One channel is taken, or channels are averaged: see `data_prep.audio.channels`.
 - Nothing clips: where resampling (or 24-bit and float samples) overshoots full scale, the whole utterance is turned
   down until its peak fits, and by no more. Everything else keeps its level to the bit.
 - No dither: 16 bits are far below any room's noise, and the same input must give the same file.
 - Silence at the edges is trimmed on request only: 10 ms frames below both -40 dB of the loudest frame and -30 dBFS are
   silence, and 100 ms of it stay on each side.
-- A segment is cut at the recording's own rate, before resampling, from a recording that is opened once for all of its
-  segments. As in Kaldi, one that runs over the end by up to 0.5 s is cut at the end.
+- A segment is cut at the recording's sampling rate, before resampling, from a recording that is opened once for all of
+  its segments. As in Kaldi, one that runs over the end by up to 0.5 s is cut at the end.
 """
 
-import io
 import math
 import wave
 from dataclasses import dataclass
@@ -21,11 +23,9 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy
-import soundfile
 import soxr
 
 from data_prep.audio.channels import AUTO, ChannelMixer, check_channel
-from data_prep.audio.decoders import DecoderMissingError, open_recording
 from data_prep.audio.errors import (
     AudioError,
     MissingChannelError,
@@ -35,28 +35,27 @@ from data_prep.audio.errors import (
     UnreadableAudioError,
 )
 from data_prep.audio.measures import ChannelMeasures, measure_channels
+from data_prep.audio.opening import open_recording
 from data_prep.audio.parquet import AudioCells
+from data_prep.audio.recording import Recording
+from data_prep.audio.segments import check_segment, check_segment_end
 
 __all__ = [
     "SAMPLE_RATE_HZ",
     "Audio",
     "AudioError",
     "AudioReader",
-    "DecoderMissingError",
     "MissingChannelError",
     "SegmentError",
     "TooLongError",
     "TruncatedAudioError",
     "UnreadableAudioError",
-    "check_channel",
     "write_wav",
 ]
 
 SAMPLE_RATE_HZ = 16_000
-READY_CONTAINERS = ("WAV", "WAVEX", "FLAC")
+READY_ENCODINGS = (("WAV", "PCM_16"), ("WAVEX", "PCM_16"), ("FLAC", "PCM_16"))
 MAX_OVERSHOOT_S = 0.5  # of a segment over its recording's end; Kaldi's extract-segments --max-overshoot
-_EXACT_CONTAINERS = ("WAV", "WAVEX", "W64", "RF64", "AIFF", "AU", "CAF", "NIST", "FLAC")  # the header counts samples
-_LOSSY_CONTAINERS = ("MP3", "OGG")
 _TRIM_FRAME = SAMPLE_RATE_HZ // 100
 _TRIM_MARGIN_FRAMES = 10
 _TRIM_BELOW_LOUDEST_DB, _TRIM_BELOW_FULL_SCALE_DB = 40.0, 30.0
@@ -73,6 +72,7 @@ class Audio:
             lossy formats, which keep neither the flat tops of clipping nor NaN.
         gain: Factor that kept the samples from clipping, 0 to 1; 1 is untouched.
         channels: How alike the channels are; `None` where there is one only.
+        note: What the file's header does not say, such as its length; `None` where nothing is missing.
     """
 
     samples: numpy.ndarray
@@ -80,6 +80,7 @@ class Audio:
     source: numpy.ndarray | None
     gain: float = 1.0
     channels: ChannelMeasures | None = None
+    note: str | None = None
 
 
 class AudioReader:
@@ -89,7 +90,7 @@ class AudioReader:
         """Set up a reader.
 
         Args:
-            scratch_dir: Existing folder for audio that sox or ffmpeg decoded; no two readers at a time share one.
+            scratch_dir: Existing folder for decoded audio; no two readers at a time share one.
             channel: Which channel is used, see `data_prep.audio.channels.check_channel`.
             trim_silence: Whether silence at both ends is cut off.
 
@@ -98,9 +99,9 @@ class AudioReader:
         """
         self._channel = check_channel(channel)
         self._trim = trim_silence
-        self._scratch = scratch_dir / "decoded.wav"
+        self._scratch_dir = scratch_dir
         self._opened: tuple[str, int | None] | None = None
-        self._file: soundfile.SoundFile | None = None
+        self._recording: Recording | None = None
         self._cells = AudioCells()
 
     def __enter__(self) -> "AudioReader":
@@ -113,10 +114,9 @@ class AudioReader:
 
     def close(self) -> None:
         """Close the recording and remove what was decoded for it."""
-        if self._file is not None:
-            self._file.close()
-        self._file = self._opened = None
-        self._scratch.unlink(missing_ok=True)
+        if self._recording is not None:
+            self._recording.close()
+        self._recording = self._opened = None
 
     def read(
         self,
@@ -139,47 +139,37 @@ class AudioReader:
 
         Raises:
             AudioError: The audio cannot be used; `reason` says why.
-            DecoderMissingError: A program is not installed.
-            OSError: The disk is full, or a program was killed.
+            OSError: The disk is full, or a decoder was killed.
         """
         if (audio, row) != self._opened:
             self.close()
-            self._file = self._open(audio, row)
+            self._recording = self._open(audio, row)
             self._opened = (audio, row)
-        assert self._file is not None
-        mixer = ChannelMixer(self._file.channels, self._channel if channel is None else check_channel(channel))
+        recording = self._recording
+        assert recording is not None
+        mixer = ChannelMixer(recording.channels, self._channel if channel is None else check_channel(channel))
         whole = offset is None and duration is None
-        start, frames = (0, self._file.frames) if whole else _find_segment(self._file, offset or 0.0, duration)
-        seconds = frames / self._file.samplerate
-        if max_duration is not None and seconds > max_duration:
-            raise TooLongError(f"{seconds:.3f} s, max_duration is {max_duration:g} s")
-        ready = whole and row is None and _is_ready(self._file) and self._file.name == audio
-        samples = _decode_frames(self._file, start, frames, "int16" if ready else "float32")
-        source, gain = (None if ready or self._file.format in _LOSSY_CONTAINERS else samples), 1.0
-        channels = measure_channels(samples, self._file.samplerate) if samples.shape[1] > 1 else None
+        ready = whole and row is None and _is_ready(recording)
+        limit = None if max_duration is None else math.floor(max_duration * recording.rate)
+        if whole:
+            samples = _read_whole(recording, limit, "int16" if ready else "float32")
+        else:
+            samples = _read_segment(recording, offset or 0.0, duration, limit)
+        channels = measure_channels(samples, recording.rate) if samples.shape[1] > 1 else None
+        source, gain = (None if ready or recording.lossy else samples), 1.0
         samples = mixer.mix(samples)
         mixer.check()
         if not ready:
-            samples, gain = _quantize(self._resample(samples, self._file.samplerate))
+            samples, gain = _quantize(self._resample(samples, recording.rate))
         if self._trim:
             trimmed = trim_silence(samples)
             ready = ready and len(trimmed) == len(samples)
             samples = trimmed
-        return Audio(samples, ready, source, gain, channels)
+        return Audio(samples, ready, source, gain, channels, recording.note)
 
-    def _open(self, audio: str, row: int | None) -> soundfile.SoundFile:
-        if row is None:
-            return open_recording(Path(audio), self._scratch)
-        content = self._cells.read(audio, row)
-        try:
-            return soundfile.SoundFile(io.BytesIO(content))
-        except soundfile.LibsndfileError:
-            packed = self._scratch.with_name("packed")
-            try:
-                packed.write_bytes(content)
-                return open_recording(packed, self._scratch)
-            finally:
-                packed.unlink(missing_ok=True)
+    def _open(self, audio: str, row: int | None) -> Recording:
+        content = None if row is None else self._cells.read(audio, row)
+        return open_recording(Path(audio), self._scratch_dir, content)
 
     @staticmethod
     def _resample(samples: numpy.ndarray, rate: int) -> numpy.ndarray:
@@ -205,34 +195,40 @@ def trim_silence(samples: numpy.ndarray) -> numpy.ndarray:
     return samples[first * _TRIM_FRAME :] if last >= len(levels) else samples[first * _TRIM_FRAME : last * _TRIM_FRAME]
 
 
-def _is_ready(file: soundfile.SoundFile) -> bool:
-    found = (file.samplerate, file.channels, file.subtype)
-    return found == (SAMPLE_RATE_HZ, 1, "PCM_16") and file.format in READY_CONTAINERS
+def _is_ready(recording: Recording) -> bool:
+    return (recording.rate, recording.channels) == (SAMPLE_RATE_HZ, 1) and recording.encoding in READY_ENCODINGS
 
 
-def _find_segment(file: soundfile.SoundFile, offset: float, duration: float | None) -> tuple[int, int]:
-    """Return first frame and number of frames."""
-    length, start = file.frames, round(offset * file.samplerate)
-    frames = length - start if duration is None else round(duration * file.samplerate)
-    end = "the end" if duration is None else f"{offset + duration:.3f} s"
-    if start < 0 or frames <= 0 or start >= length or start + frames > length + MAX_OVERSHOOT_S * file.samplerate:
-        seconds = length / file.samplerate
-        raise SegmentError(f"segment {offset:.3f} s to {end} of a recording of {seconds:.3f} s")
-    return start, min(frames, length - start)
-
-
-def _decode_frames(file: soundfile.SoundFile, start: int, frames: int, dtype: str) -> numpy.ndarray:
-    """Return samples (frames, channels); a header may promise what is not there."""
-    try:
-        if file.tell() != start:
-            file.seek(start)
-        samples = file.read(frames, dtype=dtype, always_2d=True)
-    except soundfile.LibsndfileError as error:
-        kind = TruncatedAudioError if file.format in _EXACT_CONTAINERS else UnreadableAudioError
-        raise kind(f"decoding stops: {error} ({file.format.lower()})") from error
-    if len(samples) < frames and file.format in _EXACT_CONTAINERS:
-        raise TruncatedAudioError(f"{len(samples)} of {frames} samples are there")
+def _read_whole(recording: Recording, limit: int | None, dtype: str) -> numpy.ndarray:
+    """Read all samples (frames, channels), or refuse what is longer than the limit or not whole."""
+    _refuse_faults(recording)
+    if limit is not None and recording.length is not None and recording.length > limit:
+        raise TooLongError(f"{recording.length / recording.rate:.3f} s, max_duration is {limit / recording.rate:g} s")
+    samples = recording.read(0, None if limit is None else limit + 1, dtype, keep=False)
+    _refuse_faults(recording)
+    if limit is not None and len(samples) > limit:
+        raise TooLongError(f"more than {limit / recording.rate:g} s, which is max_duration")
     return samples
+
+
+def _read_segment(recording: Recording, offset: float, duration: float | None, limit: int | None) -> numpy.ndarray:
+    """Read the samples (frames, channels) of a segment, or refuse one that is too long, outside or not sound."""
+    start, frames = check_segment(recording, offset, duration, MAX_OVERSHOOT_S)
+    if limit is not None and frames is not None and frames > limit:
+        raise TooLongError(f"{frames / recording.rate:.3f} s, max_duration is {limit / recording.rate:g} s")
+    samples = recording.read(start, limit + 1 if frames is None and limit is not None else frames)
+    if limit is not None and len(samples) > limit:
+        raise TooLongError(f"more than {limit / recording.rate:g} s, which is max_duration")
+    check_segment_end(recording, offset, duration, len(samples), MAX_OVERSHOOT_S)
+    _refuse_faults(recording, offset, offset + len(samples) / recording.rate)
+    return samples
+
+
+def _refuse_faults(recording: Recording, start_s: float = -math.inf, end_s: float = math.inf) -> None:
+    for fault in recording.faults:
+        is_whole = math.isinf(end_s)
+        if is_whole or (not fault.truncated and (fault.at_s is None or start_s <= fault.at_s <= end_s)):
+            raise fault.make_error()
 
 
 def _quantize(samples: numpy.ndarray) -> tuple[numpy.ndarray, float]:

@@ -76,7 +76,7 @@ def run_command(settings: Mapping[str, Any]) -> Summary | None:
     model_key = hashed.result() if hashed else model_name
     key = make_job_key(model_key, {name: settings[name] for name in KEYED_SETTINGS}, inputs)
     measured = measure_durations(inputs)
-    with TranscriptionProgress(sum(audio.duration_s or 0.0 for audio in measured)) as progress:
+    with TranscriptionProgress(sum(audio.expected_s for audio in measured)) as progress:
         summary = run_job(partial(recognise, on_audio=progress.add_audio), measured, plan, key, progress)
     summary.number_format = f"amp {settings['amp_dtype']}" if settings["amp"] else recogniser.compute_dtype
     return summary

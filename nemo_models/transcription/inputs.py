@@ -1,6 +1,7 @@
 """What is to be transcribed: a NeMo manifest, a folder, a list of files, or standard input."""
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,11 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.audio.formats import is_recording
 from data_prep.manifest import parse_manifest_line, resolve_audio_path
-from nemo_models.transcription.audio_reader import AUDIO_TYPES, probe_duration
+from nemo_models.transcription.audio_reader import probe_duration
 
 STANDARD_INPUT = "-"
 MAX_SECONDS = 1e9  # thirty years; beyond that a time is a slip
+_MOST_NAMED = 10  # files that a search left out
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class AudioInput:
         fields: The manifest's row, or what else is to stand beside the text in the output.
         error: Why it cannot be read, where that is known before reading (`reason: details`).
         place: Where it was named (`manifest:line`), for messages about it.
+        header_s: Its length as the file's header says, seconds, for orders and progress bars: headers are wrong in both
+            directions, and the whole file is read.
     """
 
     path: Path
@@ -35,6 +41,12 @@ class AudioInput:
     fields: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
     place: str | None = None
+    header_s: float | None = None
+
+    @property
+    def expected_s(self) -> float:
+        """Seconds that are likely to be read; 0 where nobody knows."""
+        return self.duration_s if self.duration_s is not None else self.header_s or 0.0
 
 
 def list_inputs(
@@ -93,30 +105,52 @@ def read_manifest_inputs(manifest: str | Path, audio_key: str = "audio_filepath"
 
 
 def find_audio_inputs(audio_dir: Path, audio_type: str | None = None) -> list[AudioInput]:
-    """List the audio files under a folder and its subfolders, linked ones too, in order of their paths.
+    """List the recordings under a folder and its subfolders, linked ones too, in order of their paths.
+
+    A recording is known by its content, or by an extension that recordings have (so that a broken one is an error and
+    does not vanish). The files that the search left out are named in a warning.
 
     Args:
         audio_dir: The folder.
-        audio_type: Extension of the files to take, such as `wav`; `None` takes all of `AUDIO_TYPES`.
+        audio_type: Extension of the files to take, such as `wav`; `None` takes all recordings.
 
     Returns:
         One input for each file. Links that lead nowhere are among them; a folder that may not be read has an `error`.
 
     Raises:
         FileNotFoundError: There is no such folder.
-        ValueError: It holds no such file.
+        ValueError: It holds no recording.
     """
     if not audio_dir.is_dir():
-        raise FileNotFoundError(f"{audio_dir}: no such folder")
-    types = {f".{name.lower().lstrip('.')}" for name in ([audio_type] if audio_type else AUDIO_TYPES)}
+        raise FileNotFoundError(f"audio_dir={audio_dir}: found no such folder; check the path")
     closed: list[OSError] = []
-    inputs = [as_input(path) for path in _walk(audio_dir, closed) if path.suffix.lower() in types]
+    taken, left_out = [], []
+    for path in _walk(audio_dir, closed):
+        wanted = _has_extension(path, audio_type) if audio_type else is_recording(path)
+        (taken if wanted else left_out).append(path)
+    inputs = [as_input(path) for path in taken]
     for error in closed:
         folder = as_input(str(error.filename))
-        inputs.append(replace(folder, error=f"unreadable: the folder {folder.path}: {error.strerror}"))
+        inputs.append(replace(folder, error=f"unreadable_audio: the folder {folder.path}: {error.strerror}"))
     if not inputs:
-        raise ValueError(f"{audio_dir}: holds no file that ends in {', '.join(sorted(types))}")
+        expected = f"a file that ends in .{audio_type.lstrip('.')}" if audio_type else "recordings"
+        found = f"found {len(left_out)} other files" if left_out else "found no file"
+        raise ValueError(f"audio_dir={audio_dir}: {found}, expected {expected}; choose another folder or audio_type")
+    if left_out:
+        _log.warning("%s", describe_left_out(audio_dir, left_out, audio_type))
     return sorted(inputs, key=lambda audio: audio.path)
+
+
+def describe_left_out(audio_dir: Path, left_out: Sequence[Path], audio_type: str | None = None) -> str:
+    """Name the files that a folder's search left out, in one line."""
+    names = sorted(str(path.relative_to(audio_dir)) for path in left_out)
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    why = f"do not end in .{audio_type.lstrip('.')}" if audio_type else "are not recordings"
+    return f"audio_dir={audio_dir}: left out {len(names)} files that {why}: {', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def _has_extension(path: Path, audio_type: str) -> bool:
+    return path.suffix.lower() == f".{audio_type.lower().lstrip('.')}"
 
 
 def _walk(folder: Path, closed: list[OSError]) -> Iterator[Path]:
@@ -153,18 +187,13 @@ def read_listed_inputs(audio_list: str | Path | Sequence[str | Path]) -> list[Au
     return [as_input(path) for path in paths]
 
 
-def is_recording(path: str | Path) -> bool:
-    """Tell a recording, by its extension, from a list of them."""
-    return Path(path).suffix.lower().lstrip(".") in AUDIO_TYPES
-
-
 def as_input(item: AudioInput | Path | str) -> AudioInput:
     """Make an input of a path; an input stays as it is."""
     return item if isinstance(item, AudioInput) else AudioInput(Path(item), fields={"audio_filepath": str(item)})
 
 
 def measure_durations(inputs: Iterable[AudioInput], num_workers: int = 8) -> list[AudioInput]:
-    """Fill in the durations that are not known yet from the files' headers; `None` stays where that fails."""
+    """Fill in `header_s` of inputs without a duration; `None` stays where a header does not say."""
     with ThreadPoolExecutor(max(1, num_workers)) as pool:
         return list(pool.map(_with_duration, inputs))
 
@@ -216,5 +245,5 @@ def _fields_of(line: bytes) -> dict[str, Any]:
 def _with_duration(audio: AudioInput) -> AudioInput:
     if audio.duration_s is not None or audio.error:
         return audio
-    duration_s = probe_duration(audio.path)
-    return audio if duration_s is None else replace(audio, duration_s=max(0.0, duration_s - audio.offset_s))
+    length_s = probe_duration(audio.path)
+    return audio if length_s is None else replace(audio, header_s=max(0.0, length_s - audio.offset_s))

@@ -94,7 +94,7 @@ def transcribe(
     audio = measure_durations(map(as_input, [inputs] if isinstance(inputs, AudioInput | Path | str) else inputs))
     order = list(range(len(audio)))
     if sort_by_duration:
-        order.sort(key=lambda index: -(audio[index].duration_s or 0.0))
+        order.sort(key=lambda index: -audio[index].expected_s)
     model.eval()
     reader = _Reader(model, audio, channel, window_s)
     pieces = read_ahead(reader.read, order, num_workers, ahead=2 * batch_size)

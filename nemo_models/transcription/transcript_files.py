@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data_prep.audio.formats import is_recording
 from data_prep.text.normalizer import normalize_text
 from nemo_models.evaluation.scoring import Scores, score_texts
-from nemo_models.transcription.inputs import AudioInput, is_recording
+from nemo_models.transcription.inputs import AudioInput
 
 STAMPS = ("char", "word", "segment")
 NEMO_FIELDS = (*STAMPS, "word_confidence", "beams")

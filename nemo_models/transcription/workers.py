@@ -144,7 +144,7 @@ def transcribe_in_workers(
             tuple(indices),
             tuple(inputs[index] for index in indices),
         )
-        for indices in cut_shards([audio.duration_s or 0.0 for audio in inputs], workers)
+        for indices in cut_shards([audio.expected_s for audio in inputs], workers)
     ]
     for transcripts in engine.run(_transcribe_shard, shards):
         if on_audio:

@@ -92,7 +92,7 @@ def test_bad_file_is_a_line_and_status_3(place):
     assert "1 × missing" in done.stdout and "1 × manifest" in done.stdout
     first, lost, broken, last = _rows(place / "bad_v1.json")
     assert first["pred_text_v1"] and last["pred_text_v1"] and lost["pred_text_v1"] == ""
-    assert lost["error"].startswith("missing: no such file") and "lost.wav (bad.json:2)" in lost["error"]
+    assert lost["error"].startswith("missing_audio: ") and "lost.wav: no such file (bad.json:2)" in lost["error"]
     assert broken["error"].startswith("manifest: bad.json:3: not a line of JSON") and broken["pred_text_v1"] == ""
 
 

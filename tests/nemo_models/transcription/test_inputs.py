@@ -119,7 +119,7 @@ def test_a_folder_that_may_not_be_read_is_an_error_in_its_place(tmp_path, monkey
     monkeypatch.setattr(os, "scandir", refuse)
     first, closed, last = list_inputs(audio_dir=tmp_path)
     assert first.error is last.error is None
-    assert closed.error == f"unreadable: the folder {tmp_path / 'closed'}: Permission denied"
+    assert closed.error == f"unreadable_audio: the folder {tmp_path / 'closed'}: Permission denied"
 
 
 def test_nothing_to_do_is_an_error(tmp_path):
@@ -130,7 +130,7 @@ def test_nothing_to_do_is_an_error(tmp_path):
         ({"audio_list": tmp_path / "empty.json"}, "names no file"),
         ({"audio_list": []}, "names no file"),
         ({"audio_list": tmp_path / "absent.txt"}, "no such list of files"),
-        ({"audio_dir": tmp_path}, "holds no file"),
+        ({"audio_dir": tmp_path}, "found 1 other files, expected recordings"),
         ({"audio_dir": tmp_path / "absent"}, "no such folder"),
         ({"dataset_manifest": tmp_path / "absent.json"}, "absent.json"),
         ({"dataset_manifest": tmp_path / "empty.json"}, "an empty manifest"),
@@ -145,4 +145,5 @@ def test_durations_come_from_headers(tmp_path):
     whole, rest, given, absent = measure_durations(
         [AudioInput(tmp_path / "a.wav"), AudioInput(tmp_path / "a.wav", 1.0), known, AudioInput(tmp_path / "b.wav")]
     )
-    assert (whole.duration_s, rest.duration_s, given, absent.duration_s) == (1.5, 0.5, known, None)
+    assert (whole.header_s, rest.header_s, given, absent.header_s) == (1.5, 0.5, known, None)
+    assert (whole.duration_s, whole.expected_s, given.expected_s, absent.expected_s) == (None, 1.5, 0.5, 0.0)

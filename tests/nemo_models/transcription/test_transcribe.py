@@ -87,8 +87,8 @@ def test_bad_files_cost_nothing_else(greedy_model, files, tmp_path):
     soundfile.write(str(tmp_path / "zero.wav"), np.zeros(0), RATE)
     soundfile.write(str(tmp_path / "just.wav"), np.zeros(400), RATE)
     bad = {
-        tmp_path / "absent.wav": "missing",
-        tmp_path / "text.wav": "unreadable",
+        tmp_path / "absent.wav": "missing_audio",
+        tmp_path / "text.wav": "unreadable_audio",
         tmp_path / "short.wav": "too short",
         tmp_path / "zero.wav": "too short",
     }

@@ -76,7 +76,7 @@ def test_a_killed_process_is_named_and_the_same_job_goes_on(settings, inputs, tm
 
     many = inputs * 3
     whole = run(tmp_path / "whole.json", 1)
-    assert (whole.inputs, whole.resumed, dict(whole.errors)) == (36, 0, {"missing": 3})
+    assert (whole.inputs, whole.resumed, dict(whole.errors)) == (36, 0, {"missing_audio": 3})
     with pytest.raises(OSError, match=r"a worker process was killed, .* the same command goes on from there"):
         run(tmp_path / "killed.json", 2, kill_a_worker)
     assert not active_children() and not (tmp_path / "killed.json").exists()

@@ -1,0 +1,148 @@
+"""The lengths that the headers of AIFF, AU, CAF, W64, SPHERE and FLAC files give, against what is there.
+
+libsndfile reads these formats exactly, but takes a file that was cut for a shorter one. What only FFmpeg decodes
+(MPEG-4 audio or Opus in CAF, FLAC of unknown length) is sent there.
+"""
+
+import re
+import struct
+from collections.abc import Callable
+from typing import BinaryIO
+
+from data_prep.audio import formats
+from data_prep.audio.errors import Fault
+from data_prep.audio.formats import AudioFormat
+from data_prep.audio.riff import STREAMED_SIZE, SampleLayout, inspect_riff
+
+_CAF_CODECS = (b"lpcm", b"alaw", b"ulaw", b"alac")  # that libsndfile decodes
+_AIFC_CODECS = (b"NONE", b"sowt", b"twos", b"raw ", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64", b"ulaw")
+_AIFC_CODECS += (b"ULAW", b"alaw", b"ALAW", b"23ni", b"42ni")
+_FLAC_AGAIN = re.compile(rb"fLaC[\0\x80]\0\0\x22")  # the marker and the first metadata block
+
+
+def inspect_header(file: BinaryIO, size: int, found: AudioFormat) -> SampleLayout | None:
+    """Judge the header of a file that libsndfile may read.
+
+    Args:
+        file: The file, open for reading.
+        size: Its size in bytes.
+        found: Its format.
+
+    Returns:
+        The layout. `subtype` is empty where FFmpeg is to decode it. `None`: the format is none of these, or the header
+        makes no sense.
+    """
+    if found in (formats.WAV, formats.RF64):
+        return inspect_riff(file, size)
+    inspect = _INSPECTIONS.get(found)
+    return inspect(file, size) if inspect else None
+
+
+def _judge(start: int, length: int, size: int, subtype: str = "any") -> SampleLayout:
+    """Compare a length in bytes with the file's; 0 and what no file has are placeholders."""
+    layout = SampleLayout(parts=[(start, size)], subtype=subtype)
+    if 0 < length < STREAMED_SIZE and length > size - start:
+        layout.fault = Fault(f"{max(0, size - start)} of {length} bytes of audio are there")
+    return layout
+
+
+def _inspect_aiff(file: BinaryIO, size: int) -> SampleLayout | None:
+    at, subtype, counted = 12, "any", 0
+    while at + 8 <= size:
+        file.seek(at)
+        name, length = struct.unpack(">4sI", file.read(8))
+        if name == b"COMM":
+            content = file.read(min(length, 22)).ljust(22, b"\0")
+            channels, frames, bits = struct.unpack_from(">HIH", content)
+            counted = channels * frames * ((bits + 7) // 8)
+            if length >= 22 and content[18:22] not in _AIFC_CODECS:
+                subtype = ""
+        elif name == b"SSND":
+            placeholder = length >= STREAMED_SIZE - 0x1000000 and counted > size  # sox's, to a pipe: 0x7F000008
+            return _judge(at + 16, 0 if placeholder else max(length - 8, counted), size, subtype)
+        at += 8 + length + length % 2
+    return None
+
+
+def _inspect_au(file: BinaryIO, size: int) -> SampleLayout | None:
+    file.seek(0)
+    head = file.read(24)
+    if len(head) < 24:
+        return None
+    start, length = struct.unpack_from(">II" if head[:4] == b".snd" else "<II", head, 4)
+    return _judge(start, length, size)
+
+
+def _inspect_caf(file: BinaryIO, size: int) -> SampleLayout | None:
+    at, subtype = 8, ""
+    while at + 12 <= size:
+        file.seek(at)
+        name, length = struct.unpack(">4sq", file.read(12))
+        if name == b"desc":
+            subtype = "any" if file.read(12)[8:] in _CAF_CODECS else ""
+        elif name == b"data":
+            return _judge(at + 16, max(0, length - 4), size, subtype)
+        if length < 0:
+            return None
+        at += 12 + length
+    return None
+
+
+def _inspect_w64(file: BinaryIO, size: int) -> SampleLayout | None:
+    at = 40
+    while at + 24 <= size:
+        file.seek(at)
+        name, length = struct.unpack("<4s12xq", file.read(24))
+        if name == b"data":
+            return _judge(at + 24, length - 24, size)
+        if length < 24:
+            return None
+        at += (length + 7) // 8 * 8
+    return None
+
+
+def _inspect_sphere(file: BinaryIO, size: int) -> SampleLayout | None:
+    file.seek(0)
+    head = file.read(1024).decode("latin-1")
+    fields = dict(re.findall(r"^(\w+) -\w+ (.*?) *$", head, re.MULTILINE))
+    try:
+        start = int(head.split()[1])
+        length = int(fields["sample_count"]) * int(fields.get("sample_n_bytes", 2)) * int(fields["channel_count"])
+    except (KeyError, ValueError, IndexError):
+        return None
+    coding = fields.get("sample_coding", "pcm")
+    return _judge(start, length if coding in ("pcm", "ulaw", "alaw") else 0, size, "" if "," in coding else "any")
+
+
+def _inspect_flac(file: BinaryIO, size: int) -> SampleLayout | None:
+    """FLAC without a length, and joined files, are left to FFmpeg: each part by itself."""
+    start = formats.skip_id3(file)
+    file.seek(start)
+    head = file.read(42)
+    if len(head) < 42 or head[:4] != b"fLaC":
+        return None
+    samples = int.from_bytes(head[21:26], "big") & 0xFFFFFFFFF
+    starts = [start, *(at for at in _find_all(file, _FLAC_AGAIN, start + 4))]
+    parts = list(zip(starts, [*starts[1:], size], strict=True))
+    return SampleLayout(parts=parts, subtype="any" if samples and len(parts) == 1 and not start else "")
+
+
+def _find_all(file: BinaryIO, mark: re.Pattern[bytes], at: int) -> list[int]:
+    found, held = [], b""
+    file.seek(at)
+    while block := file.read(1 << 20):
+        data = held + block
+        found += [at - len(held) + match.start() for match in mark.finditer(data)]
+        at += len(block)
+        held = data[-7:]
+    return found
+
+
+_INSPECTIONS: dict[AudioFormat, Callable[[BinaryIO, int], SampleLayout | None]] = {
+    formats.AIFF: _inspect_aiff,
+    formats.AU: _inspect_au,
+    formats.CAF: _inspect_caf,
+    formats.W64: _inspect_w64,
+    formats.SPHERE: _inspect_sphere,
+    formats.FLAC: _inspect_flac,
+}

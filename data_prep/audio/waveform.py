@@ -1,0 +1,163 @@
+"""A recording, or a segment of it, as one channel of samples at a wanted rate, block by block, for transcription.
+
+What decodes is given, what does not is named in a warning: a recording with a damaged place still has its text. Blocks
+keep the memory flat, however long the recording is.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from data_prep.audio.channels import AUTO, ChannelMixer
+from data_prep.audio.errors import AudioError, MissingAudioError, NotFiniteError, UnreadableAudioError
+from data_prep.audio.opening import open_recording
+from data_prep.audio.recording import Recording
+from data_prep.audio.segments import check_segment, check_segment_end
+
+END_TOLERANCE_S = 0.1  # durations in manifests are rounded, and compressed formats pad
+BLOCK_S = 10.0  # read at a time
+
+
+class WaveformStream:
+    """Reads one channel of a recording, or of a segment, at the wanted rate.
+
+    Attributes:
+        warning: What could not be read, once all blocks were taken; `None` where nothing is missing.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        offset_s: float = 0.0,
+        duration_s: float | None = None,
+        channel: int | str | None = AUTO,
+        sample_rate_hz: int = 16_000,
+    ) -> None:
+        """Describe what is to be read; nothing is opened before the first block is asked for.
+
+        Args:
+            path: The recording, of any format that `data_prep.audio.opening` knows.
+            offset_s: Where the segment begins, in seconds.
+            duration_s: Its length in seconds; `None` reads to the end. A segment that ends within `END_TOLERANCE_S` of
+                the recording's end is read to the end.
+            channel: See `data_prep.audio.channels.check_channel`.
+            sample_rate_hz: Wanted rate; another one is resampled (soxr, high quality; the samples do not depend on the
+                blocks).
+        """
+        self._path, self._offset_s, self._duration_s = path, offset_s, duration_s
+        self._channel, self._rate = channel, sample_rate_hz
+        self.warning: str | None = None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield blocks of (n,) float32 samples, full scale 1.0, about `BLOCK_S` of them.
+
+        Raises:
+            AudioError: The file is missing or unreadable, nothing of it decodes, the segment is outside, samples are
+                not finite, or the channel is not there; `reason` is the code, the message begins with the path.
+        """
+        try:
+            _check_is_file(self._path)
+            recording = open_recording(self._path)
+            try:
+                yield from _resample(self._read(recording), recording.rate, self._rate)
+            finally:
+                recording.close()
+        except AudioError as error:
+            if str(error).startswith(str(self._path)):
+                raise
+            raise type(error)(f"{self._path}: {error}") from error
+        except (soundfile.LibsndfileError, OSError, TypeError, ValueError, MemoryError) as error:
+            raise UnreadableAudioError(f"{self._path}: {' '.join(str(error).split()) or repr(error)}") from error
+
+    def _read(self, recording: Recording) -> Iterator[np.ndarray]:
+        rate = recording.rate
+        whole = not self._offset_s and self._duration_s is None
+        start, frames = (0, None) if whole else self._find_segment(recording)
+        mixer, done = ChannelMixer(recording.channels, self._channel), 0
+        for block in recording.iterate(start, frames, round(BLOCK_S * rate)):
+            waveform = mixer.mix(block)
+            if not np.isfinite(waveform).all():
+                raise NotFiniteError("found samples that are NaN or infinite; repair or leave out the file")
+            done += len(block)
+            yield np.ascontiguousarray(waveform)
+        if not whole:
+            self._check_end(recording, done)
+        mixer.check()
+        self._judge(recording, done, whole)
+
+    def _find_segment(self, recording: Recording) -> tuple[int, int | None]:
+        rate = recording.rate
+        if not self._duration_s and self._duration_s is not None:
+            return round(self._offset_s * rate), 0
+        start, frames = check_segment(recording, self._offset_s, self._duration_s, END_TOLERANCE_S, is_cut_allowed=True)
+        near_end = recording.length is not None and frames is not None
+        if near_end and abs(recording.length - start - frames) <= END_TOLERANCE_S * rate:  # type: ignore[operator]
+            return start, None
+        return start, frames
+
+    def _check_end(self, recording: Recording, done: int) -> None:
+        is_cut = any(fault.truncated for fault in recording.faults)
+        if not (is_cut and done) and self._duration_s != 0:
+            check_segment_end(recording, self._offset_s, self._duration_s, done, END_TOLERANCE_S)
+
+    def _judge(self, recording: Recording, done: int, whole: bool) -> None:
+        """Set the warning, or raise the first fault where nothing at all was decoded."""
+        start_s = 0.0 if whole else self._offset_s
+        end_s = start_s + done / recording.rate
+        wanted_s = float("inf") if self._duration_s is None else start_s + self._duration_s - END_TOLERANCE_S
+        faults = [
+            fault
+            for fault in recording.faults
+            if (fault.truncated and end_s < wanted_s)
+            or (not fault.truncated and (fault.at_s is None or start_s <= fault.at_s <= end_s))
+        ]
+        if faults and not done:
+            raise faults[0].make_error()
+        notes = [fault.detail for fault in faults] + ([recording.note] if recording.note else [])
+        if notes:
+            more = f" (and {len(notes) - 3} more places)" if len(notes) > 3 else ""
+            self.warning = f"{'; '.join(dict.fromkeys(notes[:3]))}{more}"
+
+
+def probe_duration(path: Path) -> float | None:
+    """Return the length that a file's header gives, in seconds, for orders and progress bars; `None` without one.
+
+    What is read never depends on it: headers are wrong in both directions.
+    """
+    try:
+        _check_is_file(path)  # a pipe would be waited for
+        with soundfile.SoundFile(os.open(path, os.O_RDONLY)) as file:
+            return file.frames / file.samplerate
+    except (AudioError, soundfile.LibsndfileError, OSError, TypeError, ValueError):
+        return None
+
+
+def _check_is_file(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise MissingAudioError(f"{path}: no such file") from error
+        raise UnreadableAudioError(f"{path}: {error.strerror}") from error
+    except ValueError as error:  # a character that no name holds
+        raise MissingAudioError(f"{path}: no such file ({error})") from error
+    if stat.S_ISDIR(mode):
+        raise MissingAudioError(f"{path}: found a folder, expected a file")
+    if not stat.S_ISREG(mode):
+        raise UnreadableAudioError(f"{path}: found a pipe or device, expected a file")
+
+
+def _resample(blocks: Iterator[np.ndarray], rate: int, wanted: int) -> Iterator[np.ndarray]:
+    if rate == wanted:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)

@@ -1,0 +1,280 @@
+"""No header's length is trusted: every kind of file is read to its end, and one that is cut is named as cut.
+
+Each case goes the two ways that audio takes: `AudioReader` of data preparation, which refuses what is not whole, and
+`WaveformStream` of transcription, which gives what there is with a warning.
+"""
+
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from data_prep.audio.errors import AudioError
+from data_prep.audio.reader import AudioReader
+from data_prep.audio.waveform import WaveformStream
+from odd_audio import encode, pack_caf, speak, write
+
+RATE = 16_000
+CODEC_S = 0.16  # what a codec adds or drops: two frames at each end, HE-AAC's of 43 ms at most
+
+
+def prepare(path: Path, folder: Path) -> float | str:
+    """Read a file as data preparation does: seconds, or the reason for its rejection."""
+    with AudioReader(folder) as reader:
+        try:
+            return len(reader.read(str(path)).samples) / RATE
+        except AudioError as error:
+            return error.reason
+
+
+def transcribe(path: Path) -> tuple[float, str | None]:
+    """Read a file as transcription does: seconds and warning."""
+    stream = WaveformStream(path)
+    return sum(map(len, stream)) / RATE, stream.warning
+
+
+def sox(*arguments: object, stdout: Path | None = None) -> None:
+    done = subprocess.run(["sox", *map(str, arguments)], stdout=subprocess.PIPE, check=True)
+    if stdout:
+        stdout.write_bytes(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six seconds: quiet ones, in which a variable bit rate is low, then loud ones in many tones."""
+    samples = speak(6, 44_100)
+    samples[: 3 * 44_100] *= 0.001
+    samples[3 * 44_100 :] += 0.2 * np.random.default_rng(0).standard_normal(3 * 44_100).astype(np.float32)
+    path = tmp_path_factory.mktemp("voice") / "a.wav"
+    soundfile.write(path, 0.7 * samples, 44_100)
+    return path
+
+
+@pytest.fixture(scope="module")
+def compressed(voice: Path) -> dict[str, bytes]:
+    """The voice in every kind of stream."""
+    samples, rate = soundfile.read(voice, dtype="float32")
+    folder = voice.parent
+    sox(voice, "-C", "-4.2", "-t", "mp3", "-", stdout=folder / "vbr_pipe.mp3")  # a pipe: the index stays empty
+    sox(voice, "-C", "-4.2", folder / "vbr_xing.mp3")
+    sox(voice, "-C", "64", "-t", "mp3", "-", stdout=folder / "cbr_pipe.mp3")
+    made = {path.name: path.read_bytes() for path in folder.glob("*.mp3")}
+    mp3 = {"write_xing": "0"}
+    made["vbr_ffmpeg.mp3"] = encode(samples, rate, "mp3", "libmp3lame", mp3, codec_options={"q": "4"})
+    made["abr_ffmpeg.mp3"] = encode(samples, rate, "mp3", "libmp3lame", mp3, 48_000, codec_options={"abr": "1"})
+    made["xing_ffmpeg.mp3"] = encode(samples, rate, "mp3", "libmp3lame", codec_options={"q": "4"})
+    made["aac.m4a"] = encode(samples, rate, "ipod", "aac")
+    made["faststart.m4a"] = encode(samples, rate, "ipod", "aac", {"movflags": "faststart"})
+    fragments = {"movflags": "frag_keyframe+empty_moov", "frag_duration": "1000000"}
+    made["fragmented.m4a"] = encode(samples, rate, "mp4", "aac", fragments)
+    made["adts.aac"] = encode(samples, rate, "adts", "aac")
+    wide = speak(6, 48_000)
+    made["opus.webm"] = encode(wide, 48_000, "webm", "libopus")
+    made["live.webm"] = encode(wide, 48_000, "webm", "libopus", {"live": "1"})  # sizes unknown, as browsers write it
+    made["opus.opus"] = encode(wide, 48_000, "ogg", "libopus")
+    for name, subtype in (("vorbis.ogg", "VORBIS"), ("sndfile.opus", "OPUS"), ("sndfile.mp3", "MPEG_LAYER_III")):
+        soundfile.write(folder / name, wide, 48_000, subtype=subtype, format="MP3" if name.endswith("mp3") else "OGG")
+        made[name] = (folder / name).read_bytes()
+    return made
+
+
+NAMES = (
+    *("vbr_pipe.mp3", "vbr_xing.mp3", "cbr_pipe.mp3", "vbr_ffmpeg.mp3", "abr_ffmpeg.mp3", "xing_ffmpeg.mp3"),
+    *("aac.m4a", "faststart.m4a", "fragmented.m4a", "adts.aac", "opus.webm", "live.webm", "opus.opus", "vorbis.ogg"),
+    *("sndfile.opus", "sndfile.mp3"),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_compressed_audio_is_read_to_its_end(tmp_path, compressed, name):
+    path = write(tmp_path / name, compressed[name])
+    assert prepare(path, tmp_path) == pytest.approx(6, abs=CODEC_S)
+    seconds, warning = transcribe(path)
+    assert seconds == pytest.approx(6, abs=CODEC_S) and warning is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("share", [0.5, 0.97])
+def test_a_cut_file_is_truncated(tmp_path, compressed, name, share):
+    content = compressed[name]
+    path = write(tmp_path / name, content[: int(len(content) * share)])
+    assert prepare(path, tmp_path) == "truncated_audio"
+    if name == "aac.m4a" or (name, share) == ("vorbis.ogg", 0.5):  # index at the end; pages of four seconds
+        with pytest.raises(AudioError, match="the file is cut: "):
+            transcribe(path)
+        return
+    seconds, warning = transcribe(path)
+    assert 0.8 < seconds < 6 and warning, "what decodes is given"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_joined_files_are_read_whole(tmp_path, compressed, name):
+    path = write(tmp_path / name, 2 * compressed[name])
+    assert prepare(path, tmp_path) == pytest.approx(12, abs=2 * CODEC_S)
+    seconds, _ = transcribe(path)
+    assert seconds == pytest.approx(12, abs=2 * CODEC_S)
+
+
+@pytest.mark.parametrize("name", ["vbr_xing.mp3", "opus.webm", "adts.aac", "opus.opus"])
+def test_a_damaged_place_is_refused_in_preparation_and_named_in_transcription(tmp_path, compressed, name):
+    content = bytearray(compressed[name])
+    middle = len(content) // 2
+    content[middle : middle + 900] = np.random.default_rng(1).bytes(900)
+    path = write(tmp_path / name, bytes(content))
+    assert prepare(path, tmp_path) in ("unreadable_audio", "truncated_audio")
+    seconds, warning = transcribe(path)
+    assert 4 < seconds < 6.2 and warning, "FFmpeg goes on at the next frame, page or cluster"
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "ULAW"])
+@pytest.mark.parametrize("length", [0, 2_000_000_000])
+def test_a_wav_whose_header_has_no_length_is_read_to_the_end(tmp_path, subtype, length):
+    samples = speak(2, RATE)
+    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype=subtype)
+    whole = soundfile.read(tmp_path / "a.wav", dtype="float32")[0]
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    at = content.index(b"data") + 4
+    size = len(content) - at - 4
+    content = content[: at + 4 + min(size, 2 * RATE * (4 if subtype == "FLOAT" else 3 if subtype == "PCM_24" else 2))]
+    if subtype == "ULAW":
+        content = content[: at + 4 + 2 * RATE]
+    content[at : at + 4] = struct.pack("<I", length)
+    path = write(tmp_path / "b.wav", bytes(content))
+    with AudioReader(tmp_path) as reader:
+        audio = reader.read(str(path))
+        assert len(audio.samples) == 2 * RATE and not audio.ready and "read to the end" in str(audio.note)
+        assert np.abs(audio.samples / 32768 - whole).max() < 1e-4
+    seconds, warning = transcribe(path)
+    assert seconds == 2 and "read to the end" in str(warning)
+
+
+def test_wav_headers_that_say_too_little(tmp_path):
+    soundfile.write(tmp_path / "a.wav", speak(2, RATE), RATE)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[40:44] = struct.pack("<I", 16_000)
+    path = write(tmp_path / "b.wav", bytes(content))
+    assert prepare(path, tmp_path) == 2 and "16000 bytes of audio, 64000 are there" in str(transcribe(path)[1])
+    tagged = (tmp_path / "a.wav").read_bytes() + b"LIST" + struct.pack("<I", 9000) + bytes(9000)
+    assert prepare(write(tmp_path / "c.wav", tagged), tmp_path) == 2
+    assert transcribe(tmp_path / "c.wav") == (2, None)
+
+
+def test_joined_wav_and_flac_files_are_read_whole(tmp_path):
+    first, second = speak(1, RATE), speak(2, RATE, seed=1)
+    for name in ("a.wav", "a.flac"):
+        parts = []
+        for samples in (first, second):
+            soundfile.write(tmp_path / name, samples, RATE)
+            parts.append((tmp_path / name).read_bytes())
+        path = write(tmp_path / f"joined_{name}", b"".join(parts))
+        with AudioReader(tmp_path) as reader:
+            samples = reader.read(str(path)).samples / 32768
+        assert np.abs(samples - np.concatenate([first, second])).max() < 1e-4
+        assert transcribe(path)[0] == 3
+    soundfile.write(tmp_path / "b.wav", second, 8000)
+    other = write(tmp_path / "other.wav", parts_of(tmp_path, "a.wav") + parts_of(tmp_path, "b.wav"))
+    assert prepare(other, tmp_path) == "truncated_audio"
+    seconds, warning = transcribe(other)
+    assert seconds == 2 and "another rate" in str(warning)
+
+
+def parts_of(folder: Path, name: str) -> bytes:
+    return (folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a.aiff", "a.au", "a.caf", "a.w64", "a.flac", "a.rf64"])
+def test_cut_files_of_exact_formats_are_truncated(tmp_path, name):
+    container = {"a.rf64": "RF64", "a.w64": "W64"}.get(name)
+    soundfile.write(tmp_path / name, speak(2, RATE), RATE, format=container, subtype="PCM_16")
+    assert prepare(tmp_path / name, tmp_path) == 2 and transcribe(tmp_path / name) == (2, None)
+    content = (tmp_path / name).read_bytes()
+    path = write(tmp_path / f"cut_{name}", content[: int(len(content) * 0.7)])
+    assert prepare(path, tmp_path) == "truncated_audio"
+    seconds, warning = transcribe(path)
+    assert 1 < seconds < 1.6 and warning
+
+
+def test_a_flac_from_a_pipe_has_no_length_and_is_read(tmp_path):
+    soundfile.write(tmp_path / "a.flac", speak(2, RATE), RATE)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path = write(tmp_path / "b.flac", bytes(content))
+    assert prepare(path, tmp_path) == 2 and transcribe(path) == (2, None)
+
+
+def test_cut_sphere_is_truncated(tmp_path):
+    soundfile.write(tmp_path / "a.wav", speak(2, RATE), RATE)
+    sox(tmp_path / "a.wav", tmp_path / "a.sph")
+    assert prepare(tmp_path / "a.sph", tmp_path) == 2
+    content = (tmp_path / "a.sph").read_bytes()
+    path = write(tmp_path / "b.sph", content[: len(content) // 2])
+    assert prepare(path, tmp_path) == "truncated_audio"
+    assert transcribe(path)[0] == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("gsm.wav", ["-e", "gsm-full-rate", "-r", "8000"]), ("a.gsm", ["-r", "8000"])]
+)
+def test_gsm_is_read(tmp_path, voice, name, options):
+    sox(voice, *options, tmp_path / name)
+    assert prepare(tmp_path / name, tmp_path) == pytest.approx(6, abs=0.04)
+    assert transcribe(tmp_path / name) == (pytest.approx(6, abs=0.04), None)
+    with AudioReader(tmp_path) as reader:
+        assert len(reader.read(str(tmp_path / name), 2.0, 1.5).samples) == 24_000
+
+
+def test_codecs_inside_wav_and_caf(tmp_path):
+    samples = speak(3, 48_000)
+    for name, content in (
+        ("mp3.wav", encode(samples, 48_000, "wav", "libmp3lame")),
+        ("adpcm.wav", encode(samples, 48_000, "wav", "adpcm_ima_wav")),
+        ("alac.caf", encode(samples, 48_000, "caf", "alac")),
+        ("opus.caf", pack_caf(samples)),
+    ):
+        path = write(tmp_path / name, content)
+        assert prepare(path, tmp_path) == pytest.approx(3, abs=CODEC_S), name
+        assert transcribe(path) == (pytest.approx(3, abs=CODEC_S), None), name
+
+
+def test_segments_of_streams_are_the_samples_at_their_place(tmp_path, compressed):
+    """In any order, each the same as that part of the whole; only what is missing is refused."""
+    for name in ("vbr_pipe.mp3", "aac.m4a", "live.webm"):
+        path = write(tmp_path / name, compressed[name])
+        with AudioReader(tmp_path) as reader:
+            whole = reader.read(str(path)).samples
+            for start in (4.0, 1.0, 2.5, 4.0):
+                part = reader.read(str(path), start, 0.5).samples
+                assert len(part) == 8000
+                inside = slice(400, -400)  # the resampler sees no neighbours at the ends
+                place = whole[round(start * RATE) :][:8000]
+                assert np.abs(part[inside].astype(int) - place[inside]).max() <= 2
+        content = compressed[name]
+        cut = write(tmp_path / f"cut_{name}", content[: len(content) * 3 // 4])
+        if name == "aac.m4a":
+            continue
+        with AudioReader(tmp_path) as reader:
+            assert len(reader.read(str(cut), 0.2, 0.5).samples) == 8000
+            with pytest.raises(AudioError) as caught:
+                reader.read(str(cut), 5.4, 0.5)
+            assert caught.value.reason in ("truncated_audio", "bad_segment")
+
+
+def test_real_recordings_in_odd_formats_have_their_lengths(shared_data, tmp_path):
+    folder = shared_data / "odd_formats"
+    rows = [line.split("\t") for line in (folder / "transcripts.tsv").read_text("utf-8").splitlines()[1:]]
+    for row in rows:
+        if (folder / row[0]).is_file():
+            assert prepare(folder / row[0], tmp_path) == pytest.approx(float(row[1]), abs=0.01), row[0]
+
+
+def test_real_webm_from_browsers_is_whole(shared_data, tmp_path):
+    folder = shared_data / "malayalam_msc"
+    paths = sorted((folder / "audio").glob("*.webm"))[::60]
+    assert paths
+    for path in paths:
+        seconds = prepare(path, tmp_path)
+        assert isinstance(seconds, float) and transcribe(path) == (pytest.approx(seconds), None), path
