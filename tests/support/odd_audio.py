@@ -45,10 +45,11 @@ def encode(
     """
     planar = np.ascontiguousarray(np.atleast_2d(samples.T), dtype=np.float32)
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(planar)]
+    pictures = "flv" if container == "flv" else "mpeg4"
     folder = TemporaryDirectory()  # a file with its index in front is read again while it is written
     out = Path(folder.name) / "audio"
     with folder, av.open(str(out), "w", format=container, options=dict(options or {})) as file:
-        video = file.add_stream("mpeg4", rate=25, width=64, height=48, pix_fmt="yuv420p") if picture else None
+        video = file.add_stream(pictures, rate=25, width=64, height=48, pix_fmt="yuv420p") if picture else None
         streams = [file.add_stream(codec, rate=rate, layout=layout) for _ in range(tracks)]
         for stream in streams:
             quality = dict(codec_options or {}).pop("q", None)
