@@ -108,6 +108,7 @@ class LayeredScore:
         normalized_errors: (N, 3) int64: the same after normalising.
         normalized_words: (N,) int64, words of each normalised reference.
         layers: In order.
+        pairs: The texts as word numbers.
     """
 
     def __init__(self, references: Sequence[Reference], hypotheses: Sequence[str], options: LayerOptions) -> None:
@@ -124,16 +125,16 @@ class LayeredScore:
         if len(references) != len(hypotheses):
             raise ValueError(f"{len(references)} references but {len(hypotheses)} hypotheses; expected one for each")
         self._count = len(references)
-        self._pairs = TextPairs(references, hypotheses)
+        self.pairs = TextPairs(references, hypotheses)
         self.layers: list[Layer] = []
         self._tables: list[tuple[str, np.ndarray]] = []
-        self._blocks: list[Spans] = [[] for _ in range(len(self._pairs.owner))]
+        self._blocks: list[Spans] = [[] for _ in range(len(self.pairs.owner))]
         self._block_layers: list[dict[tuple[int, int, int, int], str]] = [{} for _ in self._blocks]
         self._final: Alignment | None = None
         self._score_raw()
         self._score_encoding()
         if any(reference.choices for reference in references):
-            self._add_blocks("alternatives", self._pairs.find_choices(references))
+            self._add_blocks("alternatives", self.pairs.find_choices(references))
         if "spelling" in options.layers:
             self._add_spelling(options.spelling_rules)
         if "numbers" in options.layers:
@@ -162,7 +163,7 @@ class LayeredScore:
         return int(self.layers[at - 1].errors.sum() - layer.errors.sum()) if at else 0
 
     def _score_raw(self) -> None:
-        pairs = self._pairs
+        pairs = self.pairs
         alignment = align(pairs.raw_ref, pairs.raw_hyp)
         self.raw_errors = pairs.sum_by_utterance(alignment.errors)
         self.words = pairs.sum_by_utterance(pairs.raw_ref.lengths)
@@ -171,7 +172,7 @@ class LayeredScore:
         self.layers.append(Layer("raw", pairs.sum_by_utterance(self._piece_errors)))
 
     def _score_encoding(self) -> None:
-        pairs, before = self._pairs, self._piece_errors
+        pairs, before = self.pairs, self._piece_errors
         alignment = align(pairs.ref, pairs.hyp)
         self.normalized_errors = pairs.sum_by_utterance(alignment.errors)
         self.normalized_words = pairs.sum_by_utterance(pairs.ref.lengths)
@@ -185,7 +186,7 @@ class LayeredScore:
 
     def _list_encodings(self, pieces: np.ndarray) -> Counter[tuple[str, str]]:
         """List runs of raw words that differ and are equal once normalised."""
-        pairs, alignment, found = self._pairs, self._raw_alignment, Counter[tuple[str, str]]()
+        pairs, alignment, found = self.pairs, self._raw_alignment, Counter[tuple[str, str]]()
         for piece in pieces:
             for ref_from, ref_to, hyp_from, hyp_to in list_differences(alignment, piece, pairs.raw_ref, pairs.raw_hyp):
                 ref, hyp = pairs.raw_ref.ids[ref_from:ref_to], pairs.raw_hyp.ids[hyp_from:hyp_to]
@@ -229,7 +230,7 @@ class LayeredScore:
 
     def _realign(self, name: str, table: np.ndarray, changed: Sequence[int]) -> None:
         """Count errors again where some are left and something may have become equal."""
-        pairs, before, last = self._pairs, self._piece_errors, self._tables[-1][1]
+        pairs, before, last = self.pairs, self._piece_errors, self._tables[-1][1]
         has_new_keys = len(table) > 0 and (table.max(initial=0) < last.max(initial=0))
         pieces = np.flatnonzero(before) if has_new_keys else np.array(sorted(changed), np.int64)
         pieces = pieces[before[pieces] > 0]
@@ -259,7 +260,7 @@ class LayeredScore:
         ones, others = ref.ids[alignment.ref[steps]], hyp.ids[alignment.hyp[steps]]
         new = last[ones] != last[others]
         coded, counts = np.unique(ones[new].astype(np.int64) << 32 | others[new], return_counts=True)
-        words = self._pairs.normal_words
+        words = self.pairs.normal_words
         return Counter(
             {
                 (words[code >> 32], words[code & 0xFFFFFFFF]): count
@@ -278,7 +279,7 @@ class LayeredScore:
         improved: np.ndarray,
     ) -> Counter[tuple[str, str]]:
         """Count spans of this layer that pass for each other."""
-        words, found = self._pairs.normal_words, Counter[tuple[str, str]]()
+        words, found = self.pairs.normal_words, Counter[tuple[str, str]]()
         for step in np.flatnonzero(alignment.ops == BLOCK):
             at = int(np.searchsorted(alignment.bounds, step, side="right")) - 1
             span = tuple(int(place) for place in blocks.spans[alignment.block[step]])
@@ -289,13 +290,13 @@ class LayeredScore:
         return found
 
     def _find_numbers(self) -> list[tuple[int, Spans]]:
-        pairs = self._pairs
+        pairs = self.pairs
         flags = np.array([any(map(says_number, split_raw(word))) for word in pairs.raw_words], bool)
         wanted = _any_flag(pairs.raw_ref, flags) & _any_flag(pairs.raw_hyp, flags) & (self._piece_errors > 0)
         return [(int(piece), pairs.find_numbers(int(piece))) for piece in np.flatnonzero(wanted)]
 
     def _find_compounds(self) -> list[tuple[int, Spans]]:
-        pairs, table = self._pairs, self._tables[-1][1]
+        pairs, table = self.pairs, self._tables[-1][1]
         pieces = np.flatnonzero(self._piece_errors)
         if not len(pieces):
             return []
@@ -322,19 +323,19 @@ class LayeredScore:
         """The alignment of all pieces after the last layer."""
         if self._final is None:
             table = self._tables[-1][1]
-            pairs = self._pairs
-            self._final_blocks = Blocks.from_lists(self._blocks)
-            self._final = align(pairs.ref.mapped(table), pairs.hyp.mapped(table), self._final_blocks)
+            pairs = self.pairs
+            self.final_blocks = Blocks.from_lists(self._blocks)
+            self._final = align(pairs.ref.mapped(table), pairs.hyp.mapped(table), self.final_blocks)
         return self._final
 
     def steps(self, utterance: int) -> list[Step]:
         """Return an utterance's final alignment, step by step."""
-        pairs, alignment, found = self._pairs, self.final, []
+        pairs, alignment, found = self.pairs, self.final, []
         first, last = np.searchsorted(pairs.owner, [utterance, utterance + 1])
         ref_zero, hyp_zero = pairs.raw_ref.bounds[first], pairs.raw_hyp.bounds[first]
         for piece in range(int(first), int(last)):
             spans = sorted(self._blocks[piece], key=lambda span: span[1])
-            start = int(self._final_blocks.bounds[piece])
+            start = int(self.final_blocks.bounds[piece])
             for step in range(alignment.bounds[piece], alignment.bounds[piece + 1]):
                 op, r, h = int(alignment.ops[step]), int(alignment.ref[step]), int(alignment.hyp[step])
                 if op == BLOCK:
