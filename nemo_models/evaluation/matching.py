@@ -91,7 +91,7 @@ def load_test_set(
     reference_rows = read_rows(references, keys) if references else files[0]
     if references is None and predictions[0].suffix.lower() in (".trn", ".ctm"):
         raise ValueError(
-            f"predictions={predictions[0]}: a {predictions[0].suffix} holds no references; add references=…"
+            f"predictions={predictions[0]}: a {predictions[0].suffix} holds no references; add dataset_manifest=…"
         )
     test_set = TestSet([], [], folder=reference_path.resolve().parent)
     kept = _keep_scorable(reference_rows, test_set, reference_path)
@@ -228,7 +228,7 @@ def _check_same_references(kept: Sequence[Row], rows: Sequence[Row], path: Path,
         if other is not None and row.reference is not None and other != row.reference.text:
             raise ValueError(
                 f"{path}: the reference of {row.audio} differs from that in {first}; score both against one file: "
-                "references=…"
+                "dataset_manifest=…"
             )
 
 

@@ -78,7 +78,7 @@ function table(place, columns, rows, most = 100) {
       make("td", {className: columns[at].number ? "n" : "", textContent: columns[at].format ? columns[at].format(cell) : cell ?? "–"})))));
   }
   show();
-  place.append(bar, make("table", {}, make("thead", {}, head), body));
+  place.append(bar, make("div", {className: "scroll"}, make("table", {}, make("thead", {}, head), body)));
 }
 
 // ---- layers, forgiven words, confusions
