@@ -10,6 +10,7 @@ packages=(
   espeak-ng festival festival-hi festvox-hi-nsk        # the demo's voices
   cmake g++ libboost-program-options-dev libboost-system-dev libboost-thread-dev libboost-test-dev  # KenLM's lmplz
   zlib1g-dev libbz2-dev liblzma-dev        # and what it reads
+  sctk                                     # NIST's sclite and sc_stats, which the tests of the scorer compare with
 )
 
 if ! command -v apt-get >/dev/null; then

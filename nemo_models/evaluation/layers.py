@@ -168,7 +168,6 @@ class LayeredScore:
         self.raw_errors = pairs.sum_by_utterance(alignment.errors)
         self.words = pairs.sum_by_utterance(pairs.raw_ref.lengths)
         self._piece_errors = alignment.totals
-        self._raw_alignment = alignment
         self.layers.append(Layer("raw", pairs.sum_by_utterance(self._piece_errors)))
 
     def _score_encoding(self) -> None:
@@ -180,24 +179,16 @@ class LayeredScore:
         self._tables.append(("encoding", np.arange(len(pairs.normal_words), dtype=np.int32)))
         self._keys = list(pairs.normal_words)
         layer = Layer("encoding", pairs.sum_by_utterance(self._piece_errors))
-        layer.forgiven = self._list_encodings(np.flatnonzero(self._piece_errors < before))
+        layer.forgiven = self._list_encodings(alignment, np.flatnonzero(self._piece_errors < before))
         self.layers.append(layer)
-        del self._raw_alignment
 
-    def _list_encodings(self, pieces: np.ndarray) -> Counter[tuple[str, str]]:
-        """List runs of raw words that differ and are equal once normalised."""
-        pairs, alignment, found = self.pairs, self._raw_alignment, Counter[tuple[str, str]]()
-        for piece in pieces:
-            for ref_from, ref_to, hyp_from, hyp_to in list_differences(alignment, piece, pairs.raw_ref, pairs.raw_hyp):
-                ref, hyp = pairs.raw_ref.ids[ref_from:ref_to], pairs.raw_hyp.ids[hyp_from:hyp_to]
-                if len(ref) == len(hyp):
-                    couples = [((one,), (other,)) for one, other in zip(ref, hyp, strict=True)]
-                else:
-                    couples = [(tuple(ref), tuple(hyp))]
-                for ones, others in couples:
-                    if pairs.normalize(ones) == pairs.normalize(others) and ones != others:
-                        words = (" ".join(pairs.raw_words[n] for n in side) for side in (ones, others))
-                        found[tuple(words)] += 1  # type: ignore[index]
+    def _list_encodings(self, alignment: Alignment, pieces: np.ndarray) -> Counter[tuple[str, str]]:
+        """List raw words that differ and are equal once normalised, and those that are nothing but punctuation."""
+        found = Counter[tuple[str, str]]()
+        for piece in pieces.tolist():
+            for ones, others in self.pairs.list_equal_raw_words(alignment, piece):
+                if ones != others:
+                    found[" ".join(ones), " ".join(others)] += 1
         return found
 
     def _add_spelling(self, rules: Sequence[str]) -> None:

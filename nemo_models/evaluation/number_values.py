@@ -179,8 +179,13 @@ def _classify(word: str) -> _Token | None:
 
 
 def _is_short(bare: str, key: str) -> bool:
-    name = _abbreviations().get(key.lower())
-    return bool(re.fullmatch("[A-Z]{2,6}", bare)) or (name is not None and key != spelling_key(name))
+    """Tell an abbreviation from a word that is written out, however it is spelt (डाक्टर)."""
+    is_known = key.lower() in _abbreviations()
+    return (
+        bool(re.fullmatch("[A-Z]{2,6}", bare))
+        or bool(re.search("[.॰]", bare))
+        or (is_known and len(key) < len(_abbreviations()[key.lower()]) - 1)
+    )
 
 
 def _abbreviation_values(bare: str, key: str) -> tuple[str, ...]:

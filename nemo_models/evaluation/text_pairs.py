@@ -1,5 +1,6 @@
 """References and hypotheses of a test set as word numbers, raw and normalised, long transcripts cut into pieces."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,7 +36,6 @@ class TextPairs:
         normal = NormalizedWords(vocabulary)
         self.ref, self.ref_starts = normal.apply(self.raw_ref)
         self.hyp, self.hyp_starts = normal.apply(self.raw_hyp)
-        self._normal = normal
         self.normal_words = normal.vocabulary.words
 
     def sum_by_utterance(self, values: np.ndarray) -> np.ndarray:
@@ -46,9 +46,47 @@ class TextPairs:
         np.add.at(sums, self.owner, values)
         return sums
 
-    def normalize(self, raw: Sequence[int]) -> list[int]:
-        """Return the normalised words of raw words."""
-        return [number for word in raw for number in self._normal.of(word)]
+    def list_equal_raw_words(self, alignment: Alignment, piece: int) -> list[tuple[list[str], list[str]]]:
+        """List the raw words of a piece that are equal once normalised, and words that are nothing once normalised.
+
+        Args:
+            alignment: Of the normalised words.
+            piece: Which piece.
+        """
+        steps = slice(alignment.bounds[piece], alignment.bounds[piece + 1])
+        matched = alignment.ops[steps] == MATCH
+        places = [alignment.ref[steps][matched], alignment.hyp[steps][matched]]
+        raw = [
+            np.searchsorted(starts, place, side="right") - 1
+            for starts, place in zip((self.ref_starts, self.hyp_starts), places, strict=True)
+        ]
+        found: list[tuple[list[str], list[str]]] = []
+        first = 0
+        for at in range(1, len(raw[0]) + 1):
+            goes_on = at < len(raw[0]) and (raw[0][at] == raw[0][at - 1] or raw[1][at] == raw[1][at - 1])
+            if not goes_on:
+                spans = [(int(side[first]), int(side[at - 1]) + 1) for side in raw]
+                sizes = (
+                    self.ref_starts[spans[0][1]] - self.ref_starts[spans[0][0]],
+                    self.hyp_starts[spans[1][1]] - self.hyp_starts[spans[1][0]],
+                )
+                if sizes == (at - first, at - first):
+                    found.append((self._words(self.raw_ref, *spans[0]), self._words(self.raw_hyp, *spans[1])))
+                first = at
+        empty = [
+            [
+                self.raw_words[texts.ids[n]]
+                for n in range(*texts.bounds[piece : piece + 2])
+                if starts[n] == starts[n + 1]
+            ]
+            for texts, starts in ((self.raw_ref, self.ref_starts), (self.raw_hyp, self.hyp_starts))
+        ]
+        left, right = Counter(empty[0]), Counter(empty[1])
+        found += [([word], []) for word in (left - right).elements()]
+        return found + [([], [word]) for word in (right - left).elements()]
+
+    def _words(self, texts: Sequences, start: int, end: int) -> list[str]:
+        return [self.raw_words[number] for number in texts.ids[start:end]]
 
     def find_choices(self, references: Sequence[Reference]) -> list[tuple[int, Spans]]:
         """Find wordings that the references allow in the hypotheses."""

@@ -2,7 +2,6 @@
 
 from array import array
 from collections.abc import Iterable
-from typing import cast
 
 import numpy as np
 
@@ -48,10 +47,6 @@ class NormalizedWords:
         self._counts = np.array([len(ids) for ids in numbers], np.int64)
         self._starts = np.concatenate([[0], np.cumsum(self._counts)])
         self._ids = np.array([number for ids in numbers for number in ids], np.int32)
-
-    def of(self, raw: int) -> list[int]:
-        """Return the normalised words of one raw word."""
-        return cast(list[int], self._ids[self._starts[raw] : self._starts[raw + 1]].tolist())
 
     def apply(self, texts: Sequences) -> tuple[Sequences, np.ndarray]:
         """Normalise texts.

@@ -114,7 +114,7 @@ def test_w2v_bert_is_fine_tuned_with_its_own_configuration(workspace: Path):
 
 
 def test_every_yaml_is_run_by_a_test():
-    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "support").rglob("test_*.py"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     for path in (ROOT / "conf").glob("*.yaml"):
         if path.stem in ("job_defaults", "finetune"):
             continue  # every job's YAML includes it

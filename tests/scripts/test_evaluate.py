@@ -1,0 +1,74 @@
+"""scripts/evaluate.py, run as a user runs it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from project import ROOT
+
+WORDS = ["आज", "मौसम", "बहुत", "अच्छा", "है", "मुझे", "थोड़ा", "पानी", "दीजिए"]
+
+
+def run(*arguments, script="evaluate.py"):
+    command = [sys.executable, str(ROOT / "scripts" / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
+
+
+@pytest.fixture
+def systems(tmp_path):
+    """A good system and one that leaves out the last word of every utterance, ten speakers."""
+    for name, kept in (("base", 9), ("worse", 8)):
+        rows = [
+            {
+                "audio_filepath": f"{number}.wav",
+                "duration": 3.0,
+                "speaker": f"s{number % 10}",
+                "text": " ".join(WORDS),
+                "pred_text": " ".join(WORDS[:kept]),
+            }
+            for number in range(60)
+        ]
+        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return tmp_path
+
+
+def test_report_and_summary(systems):
+    done = run(f"predictions=[{systems}/base.jsonl,{systems}/worse.jsonl]", f"output_dir={systems}/report")
+    assert done.returncode == 0, done.stderr
+    assert "base is better than worse by 11.11 points, and the difference is real" in done.stdout
+    report = json.loads((systems / "report/report.json").read_text(encoding="utf-8"))
+    assert [system["name"] for system in report["systems"]] == ["base", "worse"]
+    assert next(layer["name"] for layer in report["systems"][1]["layers"]) == "raw"
+    assert report["systems"][1]["layers"][0]["errors"] == 60
+    assert report["comparisons"][0]["difference"] == pytest.approx(1 / 9)
+    assert report["test_set"]["hours"] == pytest.approx(60 * 3 / 3600)
+    assert "<html" in (systems / "report/report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("order", "status"), [("base,worse", 1), ("worse,base", 0), ("base,base", 0)])
+def test_the_gate_fails_only_for_a_worse_system(systems, order, status):
+    paths = ",".join(f"{systems}/{name}.jsonl" for name in order.split(","))
+    done = run(f"predictions=[{paths}]", f"output_dir={systems}/report", "gate=0.2", "html=false", "replicates=500")
+    assert done.returncode == status, done.stderr
+    assert ("error: gate=0.2: base is better than worse" in done.stderr) == bool(status)
+
+
+def test_tolerance(systems):
+    shared = (f"predictions={systems}/worse.jsonl", f"output_dir={systems}/report", "html=false", "replicates=100")
+    assert run(*shared, "tolerance=0.2").returncode == 0
+    broken = run(*shared, "tolerance=0.1")
+    assert broken.returncode == 1
+    assert "tolerance=0.1: worse has a WER of 0.1111" in broken.stderr
+
+
+def test_a_missing_row_is_one_line(systems):
+    lines = (systems / "worse.jsonl").read_text(encoding="utf-8").splitlines()
+    (systems / "worse.jsonl").write_text("\n".join(lines[1:]), encoding="utf-8")
+    done = run(f"predictions=[{systems}/base.jsonl,{systems}/worse.jsonl]", f"output_dir={systems}/report")
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "worse.jsonl: 1 of 60 utterances are missing: 0.wav at 0 s" in done.stderr
+    assert not (systems / "report").exists()
