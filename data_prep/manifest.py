@@ -59,15 +59,6 @@ def check_manifest_start(path: Path) -> None:
         raise ValueError(f"{path}: found one JSON array, expected one object a line; convert it: jq -c '.[]'")
 
 
-def has_byte_order_mark(path: Path) -> bool:
-    """Whether a manifest begins with a byte order mark, as Windows editors write it.
-
-    This project's readers skip it. NeMo's and Lhotse's do not: they end with a JSON error.
-    """
-    with path.open("rb") as content:
-        return content.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
-
-
 def resolve_audio_path(audio_filepath: str, manifest_path: str | Path) -> Path:
     """Return the path of a row's audio; a relative path starts at the manifest's folder, as in NeMo."""
     return Path(manifest_path).resolve().parent / Path(audio_filepath).expanduser()

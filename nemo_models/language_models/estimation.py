@@ -1,6 +1,7 @@
 """KenLM's `lmplz` and, before it, the dropping of repeated lines: both go to disk where memory does not suffice."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,17 @@ from nemo_models.language_models.lm_file import encode_tokens
 
 UNWRITABLE = "characters that occur only inside longer labels"
 """Reason for which a line is left out, in `TextCounts.reasons`."""
+# What lmplz writes -> what is wrong and what to do, with the setting and the folder of temporary files.
+_FAILURES = (
+    ("No space left on device", "{folder}: found a full disk; free some space, or write output= to another disk"),
+    ("Failed to parse", "memory={memory}: expected a size such as 500M, 1G or 50%"),
+    ("below the minimum block size", "memory={memory}: expected more memory for this order; try memory=500M"),
+    ("Cannot allocate memory", "memory={memory}: expected at most this machine's free memory; lower it"),
+    ("Pruning thresholds", "prune: expected numbers that do not decrease with the order"),
+)
+_NOISE = re.compile(
+    r"/.* threw |terminate called|=== |Chain sizes|Warning|Name:|File stdin|Unigram tokens|Statistics|\s*[-0-9*]"
+)
 _SORT_MEMORY = "256M"  # of `sort` while it drops repeated lines; beyond it, it goes to disk
 
 
@@ -75,7 +87,7 @@ class Estimator:
                     unseen.difference_update(line.split(b" "))
                 yield encoded + b"\n"
 
-        _feed(command, tokens(), folder / "lmplz.log")
+        _feed(command, tokens(), folder / "lmplz.log", self.memory)
         if unwritable:
             counts.reasons[UNWRITABLE] += unwritable
             counts.left_out += unwritable
@@ -127,10 +139,10 @@ def _unique(lines: Iterable[bytes], folder: Path) -> Iterator[bytes]:
             process.kill()
             raise
     if process.returncode:
-        raise OSError(f"sort failed with status {process.returncode}; is {folder.parent} full?")
+        raise OSError(f"{folder.parent}: sort ended with exit status {process.returncode}; is the disk full?")
 
 
-def _feed(command: Sequence[str], lines: Iterable[bytes], log_path: Path) -> None:
+def _feed(command: Sequence[str], lines: Iterable[bytes], log_path: Path, memory: str) -> None:
     with log_path.open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log)
         assert process.stdin is not None
@@ -145,5 +157,23 @@ def _feed(command: Sequence[str], lines: Iterable[bytes], log_path: Path) -> Non
         finally:
             status = process.wait()
     if status:
-        said = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise ValueError(f"lmplz failed with status {status}: {' '.join(said[-2:])} (command: {' '.join(command)})")
+        said = log_path.read_text(encoding="utf-8", errors="replace")
+        raise ValueError(describe_failure(said, status, memory, log_path.parent.parent))
+
+
+def describe_failure(said: str, status: int, memory: str, folder: Path) -> str:
+    """Say in one line why `lmplz` failed.
+
+    Args:
+        said: What it wrote on standard error: a place in its C++ source, then the message, among progress lines.
+        status: Its exit status.
+        memory: What it was allowed to use, as the user wrote it.
+        folder: The folder of its temporary files.
+    """
+    for mark, message in _FAILURES:
+        if mark in said:
+            return message.format(memory=memory, folder=folder)
+    if status == -9:
+        return f"memory={memory}: lmplz was killed, probably because the machine was out of memory; lower it"
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not _NOISE.match(line)]
+    return f"lmplz: exit status {status}: {' '.join(lines[-2:]) or 'no message'}"

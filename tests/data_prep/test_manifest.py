@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.manifest import has_byte_order_mark, read_manifest, resolve_audio_path, write_json, write_jsonl
+from data_prep.manifest import read_manifest, resolve_audio_path, write_json, write_jsonl
 
 ROWS = [
     {"audio_filepath": "a.wav", "duration": 1.5, "text": "नमस्ते", "extra": [1]},
@@ -81,9 +81,3 @@ def test_one_json_array_is_named_as_such(tmp_path: Path, content: bytes):
     (tmp_path / "m.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"m\.json: found one JSON array, expected one object a line; .*jq -c"):
         read_manifest(tmp_path / "m.json")
-
-
-def test_a_byte_order_mark_is_recognised(tmp_path: Path):
-    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf{}\n")
-    (tmp_path / "b.json").write_bytes(b"{}\n")
-    assert has_byte_order_mark(tmp_path / "a.json") and not has_byte_order_mark(tmp_path / "b.json")

@@ -115,7 +115,7 @@ def test_file_says_what_it_is_for(hindi_lm):
         ({"prune": [1, 0]}, "prune is"),
         ({"prune": [0, "x"]}, "prune is"),
         ({"prune": [-1]}, "prune is"),
-        ({"memory": "lots"}, "lmplz failed"),
+        ({"memory": "lots"}, "memory=lots: expected a size such as 500M"),
         ({"output": "lm.arpa"}, "ends in .nemo"),
         ({"labels": ["▁क", "ख"]}, "expected characters"),
         ({"labels": ["<s>", "[UNK]"]}, "expected characters"),
