@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes: for messages about a file that is of another kind than was expected."""
+"""The kind of a file by its first bytes, for messages about a file that is of another kind than expected."""
 
 import re
 from enum import Enum
@@ -14,6 +14,7 @@ class FileKind(Enum):
     UTF16 = "UTF-16 text"
     GZIP = "a gzip file"
     ZIP = "a zip archive"
+    PARQUET = "a Parquet file"
     ARPA = "an ARPA text"
     KENLM = "a KenLM binary"
 
@@ -24,6 +25,7 @@ _STARTS = {
     b"\xfe\xff": FileKind.UTF16,
     b"\x1f\x8b": FileKind.GZIP,
     b"PK\x03\x04": FileKind.ZIP,
+    b"PAR1": FileKind.PARQUET,
     b"mmap lm ": FileKind.KENLM,
 }
 _PATTERNS = {
@@ -34,13 +36,13 @@ _START_BYTES = 512
 
 
 def identify_file(path: Path) -> FileKind | None:
-    """Tell a file's kind from its first bytes; `None` for any other kind."""
+    """Return the kind of a file; `None` for any other kind."""
     with path.open("rb") as file:
         return identify_start(file.read(_START_BYTES))
 
 
 def identify_start(start: bytes) -> FileKind | None:
-    """Tell the kind of a file that begins with these bytes (512, or all of them); `None` for any other kind."""
+    """Return the kind of a file that begins with these bytes (512, or all of them); `None` for any other kind."""
     if not start:
         return FileKind.EMPTY
     kinds = [kind for beginning, kind in _STARTS.items() if start.startswith(beginning)]

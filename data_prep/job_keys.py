@@ -7,7 +7,7 @@ from typing import Any
 
 
 def stat_file(path: str | Path) -> tuple[int, int] | None:
-    """Return a file's size in bytes and its modification time in nanoseconds; `None` where it cannot be looked at."""
+    """Return a file's size in bytes and its modification time in nanoseconds; `None` without such a file."""
     try:
         stat = Path(path).stat()
     except (OSError, ValueError):  # ValueError: a path with a NUL

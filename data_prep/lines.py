@@ -5,20 +5,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TypeVar
 
+from data_prep.file_kinds import FileKind, identify_file, identify_start
+
 Item = TypeVar("Item")
 
-GZIP_START = b"\x1f\x8b"
-# First bytes of files that are not UTF-8 text -> what they are, and what to do.
-FOREIGN_STARTS = {
-    b"\xff\xfe": ("UTF-16", "convert it: iconv -f UTF-16 -t UTF-8"),
-    b"\xfe\xff": ("UTF-16", "convert it: iconv -f UTF-16 -t UTF-8"),
-    GZIP_START: ("gzip", "unpack it: gunzip"),
-    b"PK\x03\x04": ("a zip archive", "unpack it"),
-    b"PAR1": ("a Parquet file", "read it with corpus=huggingface"),
-    b"version https://git-lfs": ("a Git-LFS pointer, not the file itself", "fetch the file: git lfs pull"),
-    b"<!DOCTYPE": ("a web page", "download the file again"),
-    b"<!doctype": ("a web page", "download the file again"),
-    b"<html": ("a web page", "download the file again"),
+# Kinds of files that are not UTF-8 text -> what to do about them.
+REMEDIES = {
+    FileKind.UTF16: "convert it: iconv -f UTF-16 -t UTF-8",
+    FileKind.GZIP: "unpack it: gunzip",
+    FileKind.ZIP: "unpack it: unzip",
+    FileKind.PARQUET: "read it with corpus=huggingface",
+    FileKind.LFS_POINTER: "fetch the file itself: git lfs pull",
+    FileKind.HTML: "download the file again",
 }
 _SNIFFED_BYTES = 65536
 
@@ -43,8 +41,7 @@ def number_chunks(lines: Iterable[bytes], size: int) -> Iterator[tuple[int, list
 
 def open_lines(path: Path) -> IO[bytes]:
     """Open a text file for bytes; gzip is recognised by its content, not by the file's name."""
-    with path.open("rb") as content:
-        packed = content.read(2) == GZIP_START
+    packed = identify_file(path) == FileKind.GZIP
     return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]
 
 
@@ -59,11 +56,11 @@ def find_foreign_format(path: Path) -> tuple[str, str] | None:
     """
     with path.open("rb") as content:
         start = content.read(_SNIFFED_BYTES)
-    for mark, found in FOREIGN_STARTS.items():
-        if start.startswith(mark):
-            return found
-    if b"\0" in start[1:4:2] and start[:1].strip(b"\0"):  # every second byte of UTF-16 Latin text is 0
-        return "UTF-16", "convert it: iconv -f UTF-16 -t UTF-8"
+    kind = identify_start(start)
+    if kind is None and len(start) >= 8 and not start[1:16:2].strip(b"\0"):  # UTF-16 of Latin text without its mark
+        kind = FileKind.UTF16
+    if kind in REMEDIES:
+        return kind.value, REMEDIES[kind]
     if b"\r" in start.rstrip(b"\r\n") and b"\n" not in start:
         return "lines that end with a carriage return alone", "convert it: tr '\\r' '\\n'"
     return None

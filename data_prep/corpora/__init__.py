@@ -23,7 +23,7 @@ from data_prep.corpora.shrutilipi import read_shrutilipi
 from data_prep.corpora.tsv import read_csv, read_tsv
 
 # A reader yields every row of a corpus in the corpus's order, always the same, and notes about the whole. It raises
-# only where the whole corpus cannot be read; an invalid row is a MalformedRow.
+# only where the whole corpus is unreadable; an invalid row is a MalformedRow.
 Reader = Callable[[Path], Iterator[Utterance | MalformedRow | Note]]
 
 CORPORA: dict[str, Callable[..., Iterator[Any]]] = {

@@ -9,7 +9,7 @@ lhotse's recipe `commonvoice` and of the archive itself):
 
 `corpus_dir` is the folder `hi` or one of the two above. The official splits are disjoint by speaker and are kept;
 validated.tsv, other.tsv and invalidated.tsv, which overlap with them or were not confirmed, are not read. Quotation
-marks are text. lhotse's recipe is not called: it opens every clip first and leaves out those that it cannot open.
+marks are text. lhotse's recipe is not called: it opens every clip first and drops those that it does not open.
 """
 
 from collections.abc import Iterator
@@ -23,10 +23,10 @@ REQUIRED_COLUMNS = ("client_id", "path", "sentence")
 
 
 def read_common_voice(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
-    """Read train.tsv, dev.tsv and test.tsv, as far as they are there.
+    """Read train.tsv, dev.tsv and test.tsv, if they exist.
 
     Raises:
-        FileNotFoundError: There is no such folder, or none of the three.
+        FileNotFoundError: The folder does not exist, or has none of the three files.
         ValueError: A header lacks a column.
     """
     given = check_folder(corpus_dir)

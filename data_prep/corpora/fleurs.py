@@ -8,9 +8,9 @@ Source: Google, `google/fleurs` on the Hugging Face Hub (`data/hi_in/`). Licence
     hi_in/{train,dev,test}/<name>.wav
 
 The tables have no header: id (of the sentence), file name, raw transcription, transcription, the same as characters,
-number of samples, gender. The raw transcription is taken, because this project's own normaliser is to do the rest, and
-do it alike for all corpora. Speakers are not told; the official splits, disjoint by speaker, are kept. The Hub's
-Parquet conversion is read by `corpus=huggingface`. lhotse's recipe is not called: it leaves out what it cannot open.
+number of samples, gender. The raw transcription is read, and this project's normaliser treats it like the text of
+every other corpus. The corpus does not name its speakers; the official splits, disjoint by speaker, are kept. The Hub's
+Parquet conversion is read by `corpus=huggingface`. lhotse's recipe is not called: it drops what it does not open.
 """
 
 from collections.abc import Iterator
@@ -25,10 +25,10 @@ COLUMNS = ("id", "file_name", "raw_transcription", "transcription", "characters"
 
 
 def read_fleurs(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
-    """Read the tables of the three splits, as far as they are there.
+    """Read the tables of the three splits, if they exist.
 
     Raises:
-        FileNotFoundError: There is no such folder, or no table where one is expected.
+        FileNotFoundError: The folder does not exist, or has no table.
     """
     root = check_folder(corpus_dir)
     for folder, tables in (

@@ -9,8 +9,8 @@ CC-BY-4.0 according to those who list it; see the files that come with it. MP3, 
     GV_{Train_100h,Dev_5h,Eval_3h}/Audio/<utterance>.mp3
     GV_{…}/mp3.scp, uttids, utt2labels          not needed
 
-`corpus_dir` is the folder above the `GV_…` folders or one of them. Callers are not told apart. The official splits are
-kept; GV_Unlabeled_1000h has no transcripts and is passed by.
+`corpus_dir` is the folder above the `GV_…` folders or one of them. The corpus does not name its callers. The official
+splits are kept; GV_Unlabeled_1000h has no transcripts and is skipped.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def read_gramvaani(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
     """Read the transcripts of all `GV_…` folders that have some.
 
     Raises:
-        FileNotFoundError: There is no such folder, or no `GV_…` folder with a file `text`.
+        FileNotFoundError: The folder does not exist, or has no `GV_…` folder with a file `text`.
     """
     root = check_folder(corpus_dir)
     candidates = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
@@ -51,7 +51,7 @@ def _read_split(folder: Path, split: str) -> Iterator[Utterance | MalformedRow]:
             continue
         number, key, text = line
         if "/" in key or "\0" in key:
-            yield MalformedRow(file, number, f"{key} {text}", f"'{key}' is no utterance name")
+            yield MalformedRow(file, number, f"{key} {text}", f"found '{key}', expected the name of an utterance")
             continue
         audio = folder / "Audio" / f"{key}.mp3"
         yield Utterance(file, number, f"{folder.name}/Audio/{key}.mp3", str(audio), text, split=split)

@@ -73,7 +73,7 @@ def read_huggingface(
 
 
 def _find_columns(path: Path, columns: Mapping[str, str] | None) -> _Columns | str:
-    """Find the columns of a file, or say why it cannot be read at all."""
+    """Find the columns of a file, or return why the whole file is unreadable."""
     import pyarrow.parquet  # takes half a second; readers of other corpora do not need it
 
     try:

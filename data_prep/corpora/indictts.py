@@ -10,9 +10,9 @@ research and products with attribution, see the agreement that comes with the da
     Hindi_{M,F}/txt/<utterance>.txt             a file an utterance
 
 `corpus_dir` is one speaker's folder or the one above several; a folder's name is the speaker. English sets
-(`…_english`) beside them are passed by. There are no official splits. The same layout with `txt.done.data` in `etc/` is
-that of CMU Indic, for which lhotse has a recipe; it is not called, as it opens every recording first and drops what
-lacks one.
+(`…_english`) beside them are skipped. The corpus has no official splits. CMU Indic has the same layout with
+`txt.done.data` in `etc/`; lhotse's recipe for it is not called, because it opens every recording first and drops rows
+without one.
 """
 
 import re
@@ -32,7 +32,7 @@ def read_indictts(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
     """Read the prompts of every speaker's folder.
 
     Raises:
-        FileNotFoundError: There is no such folder, or no speaker's folder where one is expected.
+        FileNotFoundError: The folder does not exist, or has no speaker's folder.
     """
     root = check_folder(corpus_dir)
     folders = [root, *sorted(path for path in root.iterdir() if path.is_dir() and "english" not in path.name.lower())]

@@ -8,9 +8,9 @@ Layout (that of the archives, as `TGZ/create_indicvoices.py`@34b4672 of that rep
                                                 go together: {"start": s, "end": s, "text": …, "speaker_id": 0 or 1}
 
 `corpus_dir` is `Hindi`, the folder above it, a version in it, or a split. Each item is an utterance, cut out of its
-recording; its text is the verbatim one, without what stands in square brackets or parentheses, which names noises.
-Items that the corpus's own script leaves out are counted as `excluded_by_corpus`: those of the interviewer (speaker_id
-1) and those with no words. The official splits are kept, valid as dev. What that script writes, manifests of pieces
+recording; its text is the verbatim one, without the names of noises in square brackets and parentheses.
+Items that the corpus's own script drops are counted as `excluded_by_corpus`: those of the interviewer (speaker_id 1)
+and those without words. The official splits are kept, valid as dev. What that script writes, manifests of pieces
 that are already cut, is read by `corpus=nemo`; the Hub's Parquet copy by `corpus=huggingface`.
 """
 
@@ -33,7 +33,7 @@ def read_indicvoices(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
     """Read every JSON file of every version and split, and every recording that has none.
 
     Raises:
-        FileNotFoundError: There is no such folder, or no split with a JSON file where one is expected.
+        FileNotFoundError: The folder does not exist, or has no split with a JSON file.
     """
     root = find_folder(check_folder(corpus_dir), ["Hindi", "hindi"])
     folders = [root] if root.name in SPLITS else []

@@ -32,7 +32,7 @@ def read_kathbath(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
     """Read the transcripts of every split below the folder, clean before noisy.
 
     Raises:
-        FileNotFoundError: There is no such folder, or no `transcription_n2w.txt` where one is expected.
+        FileNotFoundError: The folder does not exist, or has no `transcription_n2w.txt`.
     """
     root = check_folder(corpus_dir)
     folders = [folder for folder in _list_candidates(root) if (folder / TRANSCRIPTS).is_file()]
@@ -60,7 +60,7 @@ def _read_split(folder: Path, root: Path) -> Iterator[Utterance | MalformedRow]:
         number, name, text = line
         parts = Path(name).stem.split("-")
         if "/" in name or "\0" in name or len(parts) != 3:
-            fault = f"'{name}' is no file name of Kathbath, expected <id>-<speaker>-<f or m>.m4a"
+            fault = f"found '{name}', expected a file name <id>-<speaker>-<f or m>.m4a"
             yield MalformedRow(file, number, f"{name}\t{text}", fault)
             continue
         audio, speaker = folder / "audio" / name, parts[1] or UNKNOWN_SPEAKER

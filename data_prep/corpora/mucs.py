@@ -8,8 +8,8 @@ navana-tech/baseline_recipe_is21s_indic_asr_challenge@1f08bce):
     Hindi/{train,test}/audio/<utterance>.wav
 
 `corpus_dir` is `Hindi`, the folder above it, or `train` or `test` itself. An utterance's name is
-`<sentence>_<speaker>`: what stands after the underscore is taken as the speaker. The same sentences are read by many,
-so the official test set, which is kept, is not disjoint from train by text; there is no official dev set.
+`<sentence>_<speaker>`: the part after the underscore is used as the speaker. Many speakers read the same sentences, so
+the official test set, which is kept, shares texts with train. The corpus has no official dev set.
 """
 
 from collections.abc import Iterator
@@ -23,10 +23,10 @@ SPLITS = ("train", "test")
 
 
 def read_mucs(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
-    """Read the transcripts of train and test, as far as they are there.
+    """Read the transcripts of train and test, if they exist.
 
     Raises:
-        FileNotFoundError: There is no such folder, or no `transcription.txt` where one is expected.
+        FileNotFoundError: The folder does not exist, or has no `transcription.txt`.
     """
     given = check_folder(corpus_dir)
     root = find_folder(given, ["Hindi", "hindi"])
@@ -47,7 +47,7 @@ def _read_split(folder: Path, split: str) -> Iterator[Utterance | MalformedRow]:
             continue
         number, key, text = line
         if "/" in key or "\0" in key:
-            fault = f"'{key}' is no utterance name, expected one like 0116_061"
+            fault = f"found '{key}', expected the name of an utterance such as 0116_061"
             yield MalformedRow(file, number, f"{key} {text}", fault)
             continue
         _, _, speaker = key.partition("_")

@@ -10,8 +10,8 @@ Hub, MIT on the project's first page. 16 kHz WAV. Layouts (from that page):
 
 `corpus_dir` is `hindi`, the folder above it, or one with tables of fairseq in it (train, valid, test; they go before
 the single files). The root that a table names is a folder on its maker's disk: where it does not exist, `corpus_dir`
-takes its place. Speakers are not told; the bulletin's station (`Regional-Bhopal`) is the finest grouping of voices.
-There are no official splits but those of the tables. The Hub's Parquet copy is read by `corpus=huggingface`.
+is used instead. Speakers have no names here; the bulletin's station (`Regional-Bhopal`) is the finest grouping of
+voices. Only the tables have official splits. The Hub's Parquet copy is read by `corpus=huggingface`.
 """
 
 import re
@@ -30,7 +30,7 @@ def read_shrutilipi(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
     """Read fairseq's tables where there are any, else the transcript beside each recording.
 
     Raises:
-        FileNotFoundError: There is no such folder, neither tables nor bulletins are in it, or a table lacks its `.wrd`.
+        FileNotFoundError: The folder does not exist or has neither tables nor bulletins, or a table lacks its `.wrd`.
     """
     root = find_folder(check_folder(corpus_dir), ["hindi"])
     tables = [root / f"{name}.tsv" for name in SPLIT_NAMES if (root / f"{name}.tsv").is_file()]
@@ -70,7 +70,7 @@ def _pair(
     if row is None or text is None or row.number != text.number + 1:
         found, place = (row, table) if row else (text, table.with_suffix(".wrd"))
         assert found is not None
-        fault = f"{table.name} and {table.with_suffix('.wrd').name} do not go together from here: lines are missing"
+        fault = f"{table.name} and {table.with_suffix('.wrd').name} do not match from here on: lines are missing"
         return MalformedRow(str(place), found.number, found.text, fault)
     path, *length = row.text.split("\t")
     if not path.strip() or "\0" in path or len(length) != 1:

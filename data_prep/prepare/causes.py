@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_prep.corpora import Utterance
-from data_prep.lines import FOREIGN_STARTS
+from data_prep.file_kinds import FileKind, identify_file
+from data_prep.lines import REMEDIES
 
 # Code -> (what was found, what to do); `{example}` is one row's finding.
 CAUSES = {
@@ -148,17 +149,14 @@ def _read_unchanged_folder(path: str, _modified_ns: int) -> _Folder:
 
 
 def _find_content_cause(audio: Path) -> Finding | None:
-    try:
-        with audio.open("rb") as content:
-            start = content.read(64).lstrip()
-    except OSError:
-        return None
-    if start[:1] in (b"{", b"<"):
+    kind = identify_file(audio)
+    if kind == FileKind.LFS_POINTER:
+        return "lfs_pointer", ""
+    with audio.open("rb") as content:
+        is_json = content.read(1) in (b"{", b"[")  # the error message of a web service
+    if kind == FileKind.HTML or is_json:
         return "web_page", ""
-    for mark, (kind, _) in FOREIGN_STARTS.items():
-        if start.startswith(mark):
-            return ("lfs_pointer", "") if b"git-lfs" in mark else ("packed", kind)
-    return None
+    return ("packed", kind.value) if kind in REMEDIES and kind is not None else None
 
 
 def _find_text_cause(text: str) -> Finding | None:

@@ -98,7 +98,7 @@ def export_shards(
         `row` (from 1), `reason`, `detail` and `audio_filepath`, as in `<output_dir>/<format>.rejected.jsonl`.
 
     Raises:
-        FileNotFoundError: There is no such manifest.
+        FileNotFoundError: The manifest does not exist.
         ValueError: An argument or a line of the manifest is invalid.
     """
     manifest, output_dir = Path(manifest).expanduser().resolve(), Path(output_dir).expanduser().resolve()

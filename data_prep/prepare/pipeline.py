@@ -1,4 +1,4 @@
-"""From a corpus folder to manifests: read the rows, work through them in units, split by speaker, account for all."""
+"""From a corpus folder to manifests: reads the rows, checks and converts them in work units, splits and reports."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -38,7 +38,7 @@ def prepare_corpus(settings: PrepareSettings) -> dict[str, Any]:
     Raises:
         ValueError: No row was read, there are too few speakers for the splits, or the output folder holds another
             corpus.
-        OSError: The corpus or sox is missing, or the output cannot be written.
+        OSError: The corpus or sox is missing, or the output folder is not writable.
     """
     reader = get_reader(settings.corpus, settings.columns)
     labels = load_alphabet(Path(settings.alphabet).expanduser() if settings.alphabet else None)

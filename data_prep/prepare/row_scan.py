@@ -38,7 +38,7 @@ def scan_rows(reader: Reader, corpus_dir: Path) -> RowScan:
 
     Raises:
         OSError: The corpus is missing.
-        ValueError: The corpus cannot be read.
+        ValueError: The whole corpus is unreadable.
     """
     rows, hashes, notes = 0, array("Q"), []
     for row in reader(corpus_dir):

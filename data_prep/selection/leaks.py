@@ -10,7 +10,8 @@ from typing import Any
 
 from data_prep.corpora.rows import Utterance
 from data_prep.corpora.tsv import read_tsv
-from data_prep.lines import check_text_file, find_foreign_format, open_lines
+from data_prep.file_kinds import FileKind, identify_file
+from data_prep.lines import check_text_file, open_lines
 from data_prep.selection.leak_index import KINDS, LeakIndex, Passage, fold_text
 
 __all__ = ["KINDS", "LeakIndex", "Passage", "find_leaks", "find_split_leaks", "fold_text", "read_passages"]
@@ -99,7 +100,7 @@ def read_passages(path: str | Path) -> Iterator[Passage]:
         return
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected a manifest, a text file or a corpus folder")
-    if (foreign := find_foreign_format(path)) and foreign[0] != "gzip":
+    if identify_file(path) != FileKind.GZIP:
         check_text_file(path)
     is_manifest = {".json", ".jsonl"} & set(path.suffixes)
     with open_lines(path) as lines:

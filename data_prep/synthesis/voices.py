@@ -1,7 +1,7 @@
 """Voices of two free synthesizers, named by their settings: the name says how a sentence was spoken.
 
 `espeak-f3-p60-s160` is eSpeak NG's Hindi with voice variant f3, pitch 60 (0–99) and 160 words a minute;
-`festival-nsk-p120-s90` is Festival's recorded Hindi diphone voice with a mean F0 of 120 Hz at 90 % of its own speed.
+`festival-nsk-p120-s90` is Festival's recorded Hindi diphone voice with a mean F0 of 120 Hz at 90 % of its normal speed.
 A range such as `p30..70` is a family of voices; a seeded choice draws one voice of it for each sentence.
 """
 

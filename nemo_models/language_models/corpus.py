@@ -15,7 +15,8 @@ from pathlib import Path
 
 from data_prep.arguments import is_number
 from data_prep.engines import Engine, run_in_order
-from data_prep.lines import GZIP_START, check_text_file, number_chunks
+from data_prep.file_kinds import FileKind, identify_file
+from data_prep.lines import check_text_file, number_chunks
 from data_prep.progress import ProgressBar
 from data_prep.selection.leak_index import LeakIndex, Passage
 from data_prep.selection.leaks import read_passages
@@ -267,7 +268,7 @@ def _read_chunks(texts: Sequence[Path]) -> Iterator[tuple[Path, int, list[bytes]
     for path in texts:
         size = path.stat().st_size
         with path.open("rb") as raw, ProgressBar(desc=path.name, total=size, unit="B", unit_scale=True) as bar:
-            packed = path.suffix == ".gz" or raw.peek(2).startswith(GZIP_START)  # by content: names may lack the .gz
+            packed = path.suffix == ".gz" or identify_file(path) == FileKind.GZIP  # by content: names may lack the .gz
             stream: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw
             if not packed:
                 check_text_file(path)

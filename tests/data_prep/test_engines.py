@@ -54,7 +54,7 @@ def test_wrong_settings_are_named(arguments, fault):
         Engine(**arguments)
 
 
-def test_a_missing_ray_is_told_with_its_remedy(monkeypatch):
+def test_a_missing_ray_is_reported_with_its_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(OSError, match="Ray is not installed; run: pip install"):
         list(Engine("ray").run(double, range(3)))
@@ -79,7 +79,7 @@ def check_errors_on_ray(address: str) -> None:
 
 @needs_ray
 def test_a_ray_cluster_that_loses_a_node_gives_the_same_files(make_corpus, write_audio, prepare_command, tmp_path):
-    """A cluster of two nodes, each with processes of its own; the one that is at work on shards is killed."""
+    """A cluster of two nodes, each with its own processes; the one that works on units is killed."""
     from ray.cluster_utils import Cluster
 
     rows = [(f"{number}.sox", f"s{number % 9}", "कमल खिला") for number in range(60)]

@@ -11,13 +11,14 @@ FILES = {
     FileKind.UTF16: "कल".encode("utf-16"),
     FileKind.GZIP: gzip.compress(b"text"),
     FileKind.ZIP: b"PK\x03\x04....",
+    FileKind.PARQUET: b"PAR1\x15\x04",
     FileKind.ARPA: b"\n\\data\\\nngram 1=5\n",
     FileKind.KENLM: b"mmap lm http://kheafield.com/code format version 5\n",
 }
 
 
 @pytest.mark.parametrize("kind", FileKind)
-def test_each_kind_is_told_by_its_first_bytes(kind, tmp_path):
+def test_each_kind_is_recognised_by_its_first_bytes(kind, tmp_path):
     (tmp_path / "file").write_bytes(FILES[kind])
     assert identify_file(tmp_path / "file") is kind
 

@@ -22,13 +22,13 @@ def test_gzip_is_recognised_without_its_suffix(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        ("path\ttext\n".encode("utf-16"), "UTF-16"),
-        ("path\ttext\n".encode("utf-16-le"), "UTF-16"),
-        (gzip.compress(b"text"), "gzip"),
+        ("path\ttext\n".encode("utf-16"), "UTF-16 text"),
+        ("path\ttext\n".encode("utf-16-le"), "UTF-16 text"),
+        (gzip.compress(b"text"), "a gzip file"),
         (b"PK\x03\x04...", "a zip archive"),
         (b"PAR1\x15\x04", "a Parquet file"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git-LFS pointer, not the file itself"),
-        (b"<!DOCTYPE html>\n<html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git-LFS pointer"),
+        (b"<!DOCTYPE html>\n<html>", "an HTML page"),
         (b"path\ttext\ra.wav\tone\rb.wav\ttwo\r", "lines that end with a carriage return alone"),
     ],
 )

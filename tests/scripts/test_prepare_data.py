@@ -97,9 +97,9 @@ def slow_corpus(make_corpus, write_audio, tmp_path) -> tuple[Path, dict[str, str
 def stop_midway(command: list[str], env: dict[str, str], units: Path, signal_number: int) -> tuple[int, str]:
     """Start a job and send its process group a signal after two more work units; return exit status and stderr."""
     before = len(list(units.glob("0*.jsonl")))
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job is told to ignore it
+    reset = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores SIGINT
     with subprocess.Popen(
-        command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed
+        command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=reset
     ) as job:
         while len(list(units.glob("0*.jsonl"))) < before + 2:
             assert job.poll() is None, "the job ended before it could be stopped"
@@ -115,7 +115,7 @@ def stop_midway(command: list[str], env: dict[str, str], units: Path, signal_num
     return job.returncode, errors
 
 
-def test_stopped_runs_go_on_to_the_same_output(slow_corpus, prepare_command, tmp_path):
+def test_stopped_runs_continue_to_the_same_output(slow_corpus, prepare_command, tmp_path):
     """Killed without warning twice and interrupted once, the job ends with the files of an undisturbed run."""
     corpus, slow = slow_corpus
     command = [*prepare_command, f"corpus_dir={corpus}", "num_workers=2", "unit_size=3"]

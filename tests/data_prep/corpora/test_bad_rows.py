@@ -1,4 +1,4 @@
-"""What is broken in a corpus is told by file and line, and costs none of the good rows beside it."""
+"""Broken rows of a corpus are reported by file and line, and every good row beside them is read."""
 
 import json
 from collections.abc import Callable
@@ -32,13 +32,13 @@ def add(path: Path, *lines: bytes) -> None:
         ("common_voice", "cv-corpus-17.0-2024-03-15/hi/dev.tsv", b"\t" * 11, None),
         ("fleurs", "hi_in/dev.tsv", b"1\ta.wav\ttext", "found 3 columns, expected 7"),
         ("fleurs", "hi_in/dev.tsv", b"1\t\ta\tb\tc\t1\tMALE", "expected a file name"),
-        ("mucs", "Hindi/train/transcription.txt", b"../../etc/passwd text", "is no utterance name"),
-        ("gramvaani", "GV_Train_100h/text", b"a/b text", "is no utterance name"),
+        ("mucs", "Hindi/train/transcription.txt", b"../../etc/passwd text", "expected the name of an utterance"),
+        ("gramvaani", "GV_Train_100h/text", b"a/b text", "expected the name of an utterance"),
         (
             "kathbath",
             "kb_data_clean_m4a/hindi/train/transcription_n2w.txt",
             b"a.m4a\ttext",
-            "is no file name of Kathbath",
+            "expected a file name <id>-<speaker>",
         ),
         ("indictts", "hindi_male_mono/txt.done.data", b"( name text )", "expected ( utterance"),
         ("indictts", "hindi_male_mono/txt.done.data", b'( ../name "text" )', "expected ( utterance"),
@@ -54,7 +54,7 @@ def add(path: Path, *lines: bytes) -> None:
         ("csv", "transcripts.csv", b"a,b", "found 2 columns, expected 3"),
     ],
 )
-def test_a_bad_line_is_told(tmp_path: Path, corpus: str, table: str, line: bytes, fault: str | None):
+def test_a_bad_line_is_reported(tmp_path: Path, corpus: str, table: str, line: bytes, fault: str | None):
     expected = LAYOUTS[corpus](tmp_path / "corpus")
     path = tmp_path / "corpus" / table
     number = len(path.read_bytes().splitlines()) + 1
@@ -132,7 +132,7 @@ def test_segments_beside_the_recording_are_counted(kaldi, tmp_path):
 def test_indicvoices_leaves_out_what_its_own_script_leaves_out(tmp_path):
     place = tmp_path / "Hindi/v1/train"
     write_tone(place / "a.wav", TEXTS[0])
-    write_tone(place / "untold.wav", TEXTS[1])
+    write_tone(place / "unnamed.wav", TEXTS[1])
     items = [
         {"start": -0.01, "end": 0.5, "text": "[noise] कमल (hmm)", "speaker_id": 0},
         {"start": 0.0, "end": 0.5, "text": "कौन", "speaker_id": 1},
@@ -155,7 +155,7 @@ def test_indicvoices_leaves_out_what_its_own_script_leaves_out(tmp_path):
         ("a.json", 6, "malformed_row"),
         ("b.json", 1, "malformed_row"),
         ("c.json", 1, "malformed_row"),
-        ("untold.wav", 1, "malformed_row"),
+        ("unnamed.wav", 1, "malformed_row"),
     ]
 
 
@@ -178,7 +178,7 @@ def test_shrutilipi_in_the_tables_of_fairseq(tmp_path):
     assert [row[:2] for row in bad] == [("train.tsv", 4), ("train.tsv", 6)] and "lines are missing" in bad[1][2]
 
 
-def test_a_recording_of_shrutilipi_without_transcript_is_told(tmp_path):
+def test_a_recording_of_shrutilipi_without_transcript_is_reported(tmp_path):
     LAYOUTS["shrutilipi"](tmp_path)
     bulletin = tmp_path / "hindi/Regional-Bhopal-Hindi-0705-201810168277"
     write_tone(bulletin / "sent_3.wav", TEXTS[3])

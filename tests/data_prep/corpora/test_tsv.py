@@ -54,10 +54,10 @@ def test_bad_rows_are_yielded_in_place_with_their_lines(tmp_path: Path):
         (b"path,text\n", "no column path and no column text in the header; found path,text"),
         (b"path\tspeaker\n", "no column text in the header; found path, speaker; expected path and text"),
         (b"path\ttext\ttext\n", "repeated column text"),
-        (b"\xff\xfep\0a\0", "transcripts.tsv: found UTF-16, expected a text file in UTF-8"),
+        (b"\xff\xfep\0a\0", "transcripts.tsv: found UTF-16 text, expected a text file in UTF-8"),
         (b"path\ttext\xe0\n", "transcripts.tsv:1: found a header that is not UTF-8"),
         (b"path\ttext\ra.wav\tone\r", "found lines that end with a carriage return alone"),
-        (b"\x1f\x8b\x08", "found gzip, expected a text file"),
+        (b"\x1f\x8b\x08", "found a gzip file, expected a text file"),
     ],
 )
 def test_a_bad_header_is_an_error(tmp_path: Path, content: bytes, fault: str):

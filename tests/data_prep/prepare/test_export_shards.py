@@ -138,7 +138,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("format", ["tarred", "shar"])
-def test_the_same_bytes_whatever_the_workers_and_a_second_run_does_nothing(manifest, tmp_path, format):
+def test_any_number_of_workers_gives_the_same_bytes_and_a_second_run_does_nothing(manifest, tmp_path, format):
     export_shards(manifest, tmp_path / "one", format, num_shards=5, num_workers=1)
     export_shards(manifest, tmp_path / "two", format, num_shards=5, num_workers=3)
     files = read_files(tmp_path / "one")
@@ -152,7 +152,7 @@ def test_the_same_bytes_whatever_the_workers_and_a_second_run_does_nothing(manif
     assert read_files(tmp_path / "other") != read_files(tmp_path / "one")
 
 
-def test_killed_runs_go_on_to_the_same_bytes(manifest, tmp_path):
+def test_killed_runs_continue_to_the_same_bytes(manifest, tmp_path):
     rows = manifest.read_text(encoding="utf-8").splitlines()
     (manifest.parent / "many.json").write_text("\n".join(rows * 150) + "\n", encoding="utf-8")
     command = [

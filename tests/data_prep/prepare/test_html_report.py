@@ -111,7 +111,7 @@ def test_examples_can_be_played_and_are_cut_short(prepared):
     assert peak == pytest.approx(999, abs=1)
 
 
-def test_leaks_between_splits_are_told(make_corpus, tmp_path):
+def test_leaks_between_splits_are_reported(make_corpus, tmp_path):
     rows = [
         (f"{number}.wav", "आज सुबह बाग में कमल", f"s{number}", split)
         for number, split in enumerate(("train", "dev", "test"))

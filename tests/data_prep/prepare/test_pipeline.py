@@ -59,7 +59,7 @@ def test_all_rows_are_accounted_for_in_order(make_corpus, write_audio, tmp_path)
         assert numbers == sorted(numbers)
 
 
-def test_numbers_are_said_where_that_is_asked_for(make_corpus, tmp_path):
+def test_numbers_are_written_in_words_on_request(make_corpus, tmp_path):
     pytest.importorskip("nemo_text_processing", reason="the extra [numbers] is not installed")
     texts = ["70वीं कड़ी", "10 दिन", "4:3", "कमल", "बंसीे"]
     folder = make_corpus([(f"{number}.wav", f"spk{number}", text) for number, text in enumerate(texts)])
@@ -84,7 +84,7 @@ def test_the_output_does_not_depend_on_workers_or_shards(make_corpus, write_audi
     assert read_outputs(tmp_path / "one") == read_outputs(tmp_path / "two")
 
 
-def test_a_second_run_takes_over_and_a_repaired_file_is_seen(make_corpus, write_audio, tmp_path, capsys):
+def test_a_second_run_reuses_results_and_notices_a_repaired_file(make_corpus, write_audio, tmp_path, capsys):
     (tmp_path / "corpus/s1").mkdir(parents=True)
     (tmp_path / "corpus/s1/8.wav").write_text("no audio")
     folder = make_corpus(ROWS)
@@ -199,7 +199,7 @@ def test_a_missing_sox_costs_the_rows_that_need_it(make_corpus, write_audio, tmp
         ).read_text(encoding="utf-8")
 
 
-def test_a_killed_worker_is_told_and_no_process_is_left(make_corpus, tmp_path, monkeypatch):
+def test_a_killed_worker_is_reported_and_no_process_is_left(make_corpus, tmp_path, monkeypatch):
     folder = make_corpus(ROWS)
     with monkeypatch.context() as patch:  # workers are forked: they run what is patched here
         patch.setattr(

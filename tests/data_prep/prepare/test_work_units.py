@@ -104,7 +104,7 @@ def test_malformed_rows_pass_through(make_unit):
     assert result == {"rejected": expected}
 
 
-def test_a_finished_unit_is_taken_over_until_something_changes(tmp_path, write_audio, make_unit):
+def test_a_finished_unit_is_reused_until_something_changes(tmp_path, write_audio, make_unit):
     write_audio(tmp_path / "a.wav", rate=8000)
     unit = make_unit("a.wav")
     assert not process_unit(unit).reused and process_unit(unit).reused

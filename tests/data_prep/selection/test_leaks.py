@@ -23,7 +23,7 @@ def find(training: list[str], evaluation: list[str] = [SENTENCE], flows_on: bool
     return index.list_leaks()
 
 
-def test_the_same_sentence_is_found_whatever_its_spelling_and_punctuation():
+def test_the_same_sentence_is_found_in_any_spelling_and_punctuation():
     (leak,) = find(["कुछ और", "आज, सुबह बाग़ मेँ — कमल का फूल खिला।", SENTENCE])
     assert (leak["kind"], leak["training"], leak["times"], leak["overlap"]) == ("exact", ["t:2", "t:3"], 2, 1.0)
     assert leak["evaluation"] == "e:1" and leak["text"] == SENTENCE
@@ -127,10 +127,10 @@ def test_the_story_books_are_found_to_hold_transcripts_of_the_story_recordings(s
     """Held against a plain search for each whole transcript in the whole book text."""
     books = shared_data / "text" / "pratham_books_hi.CC-BY-4.0.txt"
     report = find_leaks([books], [shared_data / "mucs_hindi"])
-    told = " ".join(fold_text(line) for line in books.read_text(encoding="utf-8").splitlines())
+    read = " ".join(fold_text(line) for line in books.read_text(encoding="utf-8").splitlines())
     rows = (shared_data / "mucs_hindi" / "transcripts.tsv").read_text(encoding="utf-8").splitlines()[1:]
     texts = [row.split("\t")[-1] for row in rows]
-    verbatim = {text for text in texts if len(text.split()) >= 5 and f" {fold_text(text)} " in f" {told} "}
+    verbatim = {text for text in texts if len(text.split()) >= 5 and f" {fold_text(text)} " in f" {read} "}
     found = {leak["text"] for leak in report["leaks"] if leak["kind"] in ("exact", "contained")}
     assert len(verbatim) >= 5 and found == verbatim
     others = [path for path in sorted((shared_data / "text").glob("*.txt")) if path != books]

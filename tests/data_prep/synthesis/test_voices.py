@@ -36,7 +36,7 @@ def test_a_bad_name_says_what_is_wrong(name: str, message: str):
         parse_voice(name)
 
 
-def test_a_drawn_voice_lies_within_its_family_and_follows_the_seed():
+def test_a_drawn_voice_is_within_its_family_and_follows_the_seed():
     family = parse_voice("espeak-m2-p30..32-s140..141")
     drawn = {family.draw(random.Random(seed)).name for seed in range(60)}
     assert drawn == {f"espeak-m2-p{pitch}-s{speed}" for pitch in (30, 31, 32) for speed in (140, 141)}

@@ -181,8 +181,8 @@ def test_the_job(paths):
     ("content", "arguments", "fault"),
     [
         (None, [], "error: input={input}: no such file"),
-        ("\ufeffक".encode("utf-16"), [], "error: {input}: found UTF-16, expected a text file in UTF-8"),
-        (b"\x1f\x8b\x08\x00", [], "error: {input}: found gzip, expected a text file in UTF-8"),
+        ("\ufeffक".encode("utf-16"), [], "error: {input}: found UTF-16 text, expected a text file in UTF-8"),
+        (b"\x1f\x8b\x08\x00", [], "error: {input}: found a gzip file, expected a text file in UTF-8"),
         (b"", ["output={input}"], "error: input={input}, output={input}, rejected="),
         (b"", ["numbers=spell"], "error: numbers=spell: expected one of reject, verbalize, keep"),
         (b"", ["latin=transliterate"], "error: latin=transliterate: expected reject or keep; no maintained library"),

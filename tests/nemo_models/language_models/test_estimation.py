@@ -9,7 +9,7 @@ from nemo_models.language_models.estimation import describe_failure
 
 FULL_DISK = """=== 5/5 Writing ARPA model ===
 terminate called after throwing an instance of 'util::FDException'
-  what():  /tmp/source/util/file.cc:228 in void util::WriteOrThrow(int, const void*) threw FDException because `ret < 1'.
+  what():  /tmp/source/util/file.cc:228 in void util::WriteOrThrow(int) threw FDException because `ret < 1'.
 No space left on device in /dev/full while writing 646 bytes
 """
 
