@@ -30,7 +30,6 @@ EXPANSIONS = {
     "नं": "नंबर",
     "क्र": "क्रमांक",
     "पृ": "पृष्ठ",
-    "रु": "रुपये",
     "लि": "लिमिटेड",
     "प्रा.लि": "प्राइवेट लिमिटेड",
     "कं": "कंपनी",
@@ -52,6 +51,11 @@ EXPANSIONS = {
 }
 # Without a sign these are no words either.
 BARE = {"डॉ": "डॉक्टर", "किमी": "किलोमीटर", "सेमी": "सेंटीमीटर", "मिमी": "मिलीमीटर", "किग्रा": "किलोग्राम", "ईपू": "ईसा पूर्व"}
+# Right after digits, these belong to the number rules.
+UNITS_AFTER_DIGITS = (
+    "कि.मी", "से.मी", "मि.मी", "मि.ली", "कि.ग्रा", "मि.ग्रा", "कि.वा", "मी", "ग्रा", "ली", "घं", "हे", "क्विं", "प्र.श", "रु",
+    "रू",
+)  # fmt: skip
 # Only beside what settles the reading.
 NUMBERED_THINGS = (
     "क्रम|पृष्ठ|खाता|गाड़ी|वाहन|ट्रेन|रेल|उड़ान|कमरा|मकान|भवन|प्लॉट|फ़्लैट|फ्लैट|वार्ड|पत्र|आदेश|फ़ाइल|फाइल|मुक़दमा|मुकदमा|वाद|"
@@ -83,6 +87,7 @@ _AKSHARA = (
     r"(?:[\u0915-\u0939\u0958-\u095f]\u093c?\u094d)*[\u0904-\u0939\u0958-\u0961]\u093c?[\u093e-\u094c\u0962]?"
     r"[\u0900-\u0902]?"
 )
+_SPACES = re.compile(r"  +")
 _PIECES = re.compile(r"[.॰०\s]+")
 
 
@@ -109,7 +114,10 @@ def _look_up(table: dict[str, str]) -> Expand:
 # Units and rupees right after digits belong to the number rules, where numbers are verbalised.
 _RULES: tuple[tuple[re.Pattern[str], Expand], ...] = (
     (_compile(rf"(?<=[0-9०-९])\s*(ई){_SIGN}(?!\s?(?:पू|[{_LETTER}]{{1,3}}\.))"), lambda match: " ईस्वी "),
-    (_compile(rf"{_START}(ई){_SIGN}(?=\s?(?:सन्?\s|[0-9०-९]))"), lambda match: " ईस्वी "),
+    (
+        _compile(rf"{_START}(ई){_SIGN}(?=\s?(?:सन्?\s|[0-9०-९]|(?:में|तक|से|का|की){_NO_LETTER}(?!\.)))"),
+        lambda match: " ईस्वी ",
+    ),
     (_compile(rf"(?<=डिग्री)\s+(से|फ़ा|फा){_SIGN}"), lambda match: " सेल्सियस " if match[1] == "से" else " फ़ारेनहाइट "),
     (_compile(rf"{_START}({NUMBERED_THINGS})\s(सं){_SIGN}"), lambda match: f"{match[1]} संख्या "),
     (_compile(rf"{_START}(दि){_SIGN}(?=\s?[-–:]?\s?[0-9०-९])"), lambda match: " दिनांक "),
@@ -117,14 +125,24 @@ _RULES: tuple[tuple[re.Pattern[str], Expand], ...] = (
     (_compile(rf"{_START}(ता){_SIGN}(?=\s?[-–:]?\s?[0-9०-९])"), lambda match: " तारीख़ "),
     (_compile(rf"{_START}({_forms(TITLES)}){_SIGN}(?=\s?[{_LETTER}])"), _look_up(TITLES)),
     (_compile(rf"{_NO_NUMBER_BEFORE}{_START}({_forms(EXPANSIONS)}){_SIGN}"), _look_up(EXPANSIONS)),
+    (_compile(rf"{_NO_NUMBER_BEFORE}{_START}(रु|रू){_SIGN}(?!\s?[0-9०-९])"), lambda match: " रुपये "),
     (_compile(rf"{_NO_NUMBER_BEFORE}{_START}(कि\.मी|ई\.पू){_NO_LETTER}"), _look_up(EXPANSIONS)),
     (_compile(rf"{_NO_NUMBER_BEFORE}{_START}({'|'.join(BARE)}){_NO_LETTER}(?!/)"), _look_up(BARE)),
     (_compile(rf"(?<=[0-9०-९])\s*(ई\s?[.॰०]\s?पू\s?[.॰०]?|ईपू){_NO_LETTER}"), lambda match: " ईसा पूर्व "),
 )
-_LISTED = _compile(rf"{_START}(?:{_forms({**TITLES, **EXPANSIONS})}){_SIGN}|{_START}(?:{'|'.join(BARE)}){_NO_LETTER}")
+_LISTED = _compile(
+    rf"{_START}(?:{_forms([*TITLES, *EXPANSIONS, 'रु'])}){_SIGN}|{_START}(?:{'|'.join(BARE)}){_NO_LETTER}"
+)
+# The first branch passes over units right after digits.
 _SHAPES = _compile(
-    rf"{_NO_NUMBER_BEFORE}{_START}(?:(?:{_forms(AMBIGUOUS)}){_SIGN}(?:\s?(?:{_AKSHARA}){_SIGN})*|(?:{_AKSHARA}){_SIGN}(?:(?:{_AKSHARA}){_SIGN})*"
+    rf"(?P<measured>[0-9०-९]\s?(?:{_forms(UNITS_AFTER_DIGITS)}){_SIGN})|"
+    rf"{_START}(?:(?:{_forms(AMBIGUOUS)}){_SIGN}(?:\s?(?:{_AKSHARA}){_SIGN})*|(?:{_AKSHARA}){_SIGN}(?:(?:{_AKSHARA}){_SIGN})*"
     rf"(?:(?:{_AKSHARA}){_NO_LETTER})?|[{_LETTER}]+\s?॰)"
+)
+# Whatever the rules and shapes can match ends like this; most sentences' full stops do not.
+_CANDIDATE = _compile(
+    rf"{_START}(?:{_forms([*TITLES, *EXPANSIONS, 'रु', 'रू', 'ई', 'से', 'फ़ा', 'फा'])}|{_AKSHARA}){_SIGN}|॰|"
+    rf"{'|'.join(BARE)}|{_START}(?:{_forms(AMBIGUOUS)}){_SIGN}"
 )
 _BARE_HINTS = tuple(unicodedata.normalize("NFC", form) for form in BARE)
 
@@ -138,9 +156,10 @@ def expand_abbreviations(text: str) -> str:
     Returns:
         The text; abbreviations with several readings stay.
     """
-    if _may_hold(text):
+    if may_hold_abbreviations(text):
         for pattern, expand in _RULES:
-            text = pattern.sub(expand, text)
+            if pattern.search(text):
+                text = _SPACES.sub(" ", pattern.sub(expand, text))
     return text
 
 
@@ -154,20 +173,26 @@ def find_abbreviations(text: str, listed: bool = True) -> list[re.Match[str]]:
     Returns:
         One match for each, in order, none inside another.
     """
-    if not _may_hold(text):
+    if not may_hold_abbreviations(text):
         return []
     found = list(_LISTED.finditer(text)) if listed else []
     taken = {at for match in found for at in range(*match.span())}
-    found += [match for match in _SHAPES.finditer(text) if match.start() not in taken and _is_abbreviation(match[0])]
+    found += [match for match in _SHAPES.finditer(text) if match.start() not in taken and _is_abbreviation(match)]
     return sorted(found, key=lambda match: match.start())
 
 
-def _may_hold(text: str) -> bool:
-    return "." in text or "॰" in text or "०" in text or any(hint in text for hint in _BARE_HINTS)
+def may_hold_abbreviations(text: str) -> bool:
+    """Whether a text can hold an abbreviation: a quick look that spares most texts the rules."""
+    if "." in text or "॰" in text or "०" in text:
+        return _CANDIDATE.search(text) is not None
+    return any(hint in text for hint in _BARE_HINTS)
 
 
-def _is_abbreviation(written: str) -> bool:
-    """Whether a dotted shape is an abbreviation: not a sentence's last word, not letter names, not a number."""
+def _is_abbreviation(match: re.Match[str]) -> bool:
+    """Whether a dotted shape is an abbreviation: not a sentence's last word, not letter names, not a measure."""
+    if match["measured"]:
+        return False
+    written = match[0]
     pieces = [piece for piece in _PIECES.split(written) if piece]
     if all(piece in LETTER_NAMES or piece in SHORT_WORDS for piece in pieces):
         return False

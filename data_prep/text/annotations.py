@@ -62,9 +62,14 @@ def find_annotations(text: str) -> list[re.Match[str]]:
     Returns:
         One match for each note, brackets included, in order; a bracket without its counterpart is one by itself.
     """
-    if not _HINT.search(text):
+    if not may_hold_annotations(text):
         return []
     return [match for match in _ANNOTATION.finditer(text) if _is_note(match)]
+
+
+def may_hold_annotations(text: str) -> bool:
+    """Whether a text can hold a note: a quick look that spares most texts the patterns."""
+    return _HINT.search(text) is not None
 
 
 def strip_annotations(text: str) -> str:

@@ -22,10 +22,10 @@ from importlib.metadata import version
 from indicnlp.normalize.indic_normalize import IndicNormalizerFactory
 
 from data_prep.text import devanagari
-from data_prep.text.abbreviations import expand_abbreviations, find_abbreviations
+from data_prep.text.abbreviations import expand_abbreviations, find_abbreviations, may_hold_abbreviations
 from data_prep.text.alphabet import find_outside_alphabet as find_outside_alphabet
 from data_prep.text.alphabet import load_alphabet
-from data_prep.text.annotations import find_annotations, strip_annotations
+from data_prep.text.annotations import find_annotations, may_hold_annotations, strip_annotations
 from data_prep.text.number_rules import NUMBER_RULES
 from data_prep.text.policy import AS_WRITTEN
 from data_prep.text.policy import TextPolicy as TextPolicy
@@ -182,13 +182,17 @@ def trace_rules(text: str, policy: TextPolicy = AS_WRITTEN) -> tuple[str, tuple[
 def _apply_policy(text: str, policy: TextPolicy, changes: list[Change]) -> tuple[str, list[str]]:
     """Apply the policy's rules; take out what it rejects, so that the other rules leave it as it is written."""
     kept: list[str] = []
+    has_notes = policy.annotations != "keep" and may_hold_annotations(text)
+    has_short = policy.abbreviations != "keep" and may_hold_abbreviations(text)
+    if not has_notes and not has_short:
+        return text, kept
     rules = [ANNOTATION_RULE] if policy.annotations == "strip" else []
     rules += [ABBREVIATION_RULE] if policy.abbreviations == "expand" else []
     text = _apply(rules, text, changes)
     if _PLACEHOLDER in text:
         return text, kept
-    found = find_annotations(text) if policy.annotations != "keep" else []
-    if policy.abbreviations != "keep":
+    found = find_annotations(text) if has_notes else []
+    if has_short:
         inside = {at for match in found for at in range(*match.span())}
         short = find_abbreviations(text, listed=policy.abbreviations == "reject")
         found += [match for match in short if match.start() not in inside]

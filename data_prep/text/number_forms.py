@@ -1,11 +1,10 @@
-"""What is said for each way of writing a number; `numbers.py` finds them. `None`: not sure, so it stays unsaid."""
+"""The words for each way of writing a number; `number_rules.py` finds them. `None`: not sure, so it stays as it is."""
 
 import re
-from collections.abc import Callable
 from datetime import date
 
 from data_prep.text.grammars import say_span
-from data_prep.text.number_words import MAX_CARDINAL, say_cardinal, say_digits, say_number, say_year
+from data_prep.text.number_words import MAX_CARDINAL, say_cardinal, say_digits, say_number
 
 # Sign → one, several, one of the small unit, several. The grammars put लाख after the currency and read ₹1.5 as पाँच पैसे.
 CURRENCIES = {
@@ -26,6 +25,12 @@ ABBREVIATED_UNITS = {
     "कि.मी": "किलोमीटर",
     "कि .मी .": "किलोमीटर",
     "मी.": "मीटर",
+    "ली.": "लीटर",
+    "घं.": "घंटे",
+    "हे.": "हेक्टेयर",
+    "क्विं.": "क्विंटल",
+    "प्र.श.": "प्रतिशत",
+    "कि.वा.": "किलोवाट",
     "सेमी": "सेंटीमीटर",
     "से.मी.": "सेंटीमीटर",
     "से .मी .": "सेंटीमीटर",
@@ -52,31 +57,12 @@ ORDINAL_ENDINGS = {"वां": "ा", "वाँ": "ा", "वाॅं": "ा"
 VULGAR_FRACTIONS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8"}
 # Dates that are names.
 NAMED_DATES = {"9/11": "नौ ग्यारह", "26/11": "छब्बीस ग्यारह"}
-PHONE_SHAPES = re.compile(
-    r"\+91[ -]?[6-9]\d{4}[ -]?\d{5}|0?[6-9]\d{9}|[6-9]\d{4}[ -]\d{5}|[6-9]\d{2,3}[ -]\d{3}[ -]\d{3,4}|"
-    r"0\d{2,4}[ -]\d{6,8}|\(0\d{2,4}\)[ -]?\d{6,8}|1[89]00[ -]?\d{3}[ -]?\d{3,4}|\d{4}([ -])\d{4}\1\d{4}(\1\d{4})?"
-)
-
-Say = Callable[["re.Match[str]"], "str | None"]
 
 
 def is_sayable(written: str) -> bool:
     """Tell whether a number can be counted out: not 007, and not longer than anyone counts."""
     whole = written.replace(",", "").partition(".")[0]
     return int(whole) <= MAX_CARDINAL and (len(whole) == 1 or int(whole[0]) != 0)
-
-
-def say_phone(match: re.Match[str]) -> str | None:
-    """98765 43210 → digit by digit, if it has the shape of a telephone or card number."""
-    number = _to_ascii(match[0])
-    if not PHONE_SHAPES.fullmatch(number):
-        return None
-    return ("प्लस " if number.startswith("+") else "") + say_digits(number)
-
-
-def say_named_phone(match: re.Match[str]) -> str:
-    """हेल्पलाइन नंबर 1098 → its digits."""
-    return f"{match['name']} {say_digits(match['phone'])}"
 
 
 def say_date(match: re.Match[str]) -> str | None:
@@ -87,22 +73,6 @@ def say_date(match: re.Match[str]) -> str | None:
     except ValueError:
         return None
     return say_span(f"{day:02d}/{month:02d}/{year}") if 1000 <= year < 2100 else None
-
-
-def say_time(match: re.Match[str]) -> str | None:
-    """10:30 बजे, 18:05, 10:30:45; 10:20 बजे has no बजे when said, but पर."""
-    hour, minute, second = (int(match[name] or 0) for name in ("hour", "minute", "second"))
-    if hour > 24 or minute > 59 or second > 59 or (second and not minute):
-        return None
-    if hour > 12 and minute in (15, 30) and not second:
-        words = f"{say_cardinal(hour)} बजकर {say_cardinal(minute)} मिनट"  # quarters belong to the twelve-hour clock
-    else:
-        words = say_span(f"{hour}:{minute:02d}" + (f":{second:02d}" if second else ""))
-    if not match["oclock"] or words.endswith("बजे"):
-        return words
-    if "बजकर" not in words:
-        return f"{words} बजे"
-    return words if match["postposition"] is not None else f"{words} पर"
 
 
 def say_amount(match: re.Match[str]) -> str | None:
@@ -116,7 +86,8 @@ def say_amount(match: re.Match[str]) -> str | None:
         said = say_number(first) + (f" से {say_number(second)}" if second else "")
         return " ".join(filter(None, (said, scale, many)))
     main, small = int(whole), int(decimals.ljust(2, "0") or 0)
-    words = [say_cardinal(main), one if main == 1 else many] if main or not small else []
+    is_one = main == 1 and match["postposition"] is None  # एक रुपया, but एक रुपये का
+    words = [say_cardinal(main), one if is_one else many] if main or not small else []
     words += [say_cardinal(small), small_one if small == 1 else small_many] if small else []
     return " ".join(words)
 
@@ -124,6 +95,13 @@ def say_amount(match: re.Match[str]) -> str | None:
 def say_percent(match: re.Match[str]) -> str | None:
     """50%, -2.5 %."""
     return _say_signed(match, "प्रतिशत")
+
+
+def say_percent_bound(match: re.Match[str]) -> str | None:
+    """Say >50% and <5%."""
+    if not is_sayable(match["number"]):
+        return None
+    return f"{say_number(match['number'])} प्रतिशत से {'अधिक' if match['sign'] == '>' else 'कम'}"
 
 
 def say_measure(match: re.Match[str]) -> str | None:
@@ -139,12 +117,16 @@ def say_fraction(match: re.Match[str]) -> str | None:
     whole, top, bottom = (_to_ascii(match[name] or "") for name in ("whole", "top", "bottom"))
     if not whole and f"{top}/{bottom}" in NAMED_DATES:
         return NAMED_DATES[f"{top}/{bottom}"]
+    if match["choice"] is not None and int(bottom) == int(top) + 1:
+        return None
     if "0" in (top[0], bottom[0], whole[:1]) or int(top) >= int(bottom):
         return None
     fraction = say_span(f"{top}/{bottom}").replace("बटा एक सौ", "बटा सौ")
     if not whole:
         return fraction
     count = int(whole)
+    if count >= 100:  # सवा सौ is 125
+        return f"{say_cardinal(count)} सही {fraction}"
     if (top, bottom) == ("1", "2"):
         return {1: "डेढ़", 2: "ढाई"}.get(count, f"साढ़े {say_cardinal(count)}")
     if (top, bottom) == ("1", "4"):
@@ -169,23 +151,17 @@ def say_ordinal(match: re.Match[str]) -> str | None:
     )
 
 
-def say_years(match: re.Match[str]) -> str | None:
-    """1984-1994 with से; 2019-20, a season or budget year, without; 2000-01 would sound like 2001."""
-    first, second = int(match["first"]), int(match["second"])
-    if len(match["second"]) == 4:
-        return f"{say_year(first)} से {say_year(second)}" if first < second < 2200 else None
-    if second == first % 100 + 1 and first % 100:
-        return f"{say_year(first)} {say_cardinal(second)}"
-    return f"{say_year(first)} से {say_cardinal(second)}" if second > first % 100 + 1 and not match["slash"] else None
-
-
 def say_range_start(match: re.Match[str]) -> str | None:
-    """The first number of 10-15 with its से, or of the score 6-4; the second is left to the rules that follow."""
+    """Say the first number of 10-15 with its से, or of the score 6-4; the second is left to the rules that follow."""
     first, second = match["first"], match["second"]
-    if not is_sayable(first) or not is_sayable(second):
+    if not is_sayable(first) or not is_sayable(second) or match["ordinal"]:
         return None
     low, high = (float(written.replace(",", "")) for written in (first, second))
-    return say_number(first) + (" से" if 0 < low < high and match["from"] is None else "")
+    if low < 100 and 1900 <= high < 2100 and not match["counted"]:  # 11-2024: a number of a file, month and year
+        return None
+    if low < high and match["result"] is None and (low or match["counted"]):
+        return f"{say_number(first)} से"
+    return say_number(first) if max(low, high) < 1000 else None
 
 
 def say_plain(match: re.Match[str]) -> str | None:

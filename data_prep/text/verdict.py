@@ -66,10 +66,11 @@ def judge(text: str, alphabet: Collection[str] | None = None, policy: TextPolicy
     """
     if not text or text.isspace():
         return TextFault("empty_text", ())
-    allowed = load_hindi_alphabet() if alphabet is None else alphabet
-    outside = [character for character in dict.fromkeys(text) if character not in allowed]
-    if outside and (fault := _judge_outside(text, outside, policy)):
-        return fault
+    allowed = load_hindi_alphabet() if alphabet is None else frozenset(alphabet)
+    if not allowed.issuperset(text):
+        outside = [character for character in dict.fromkeys(text) if character not in allowed]
+        if fault := _judge_outside(text, outside, policy):
+            return fault
     if text[0] == " " or text[-1] == " " or "  " in text:
         return TextFault("spacing", (describe_character(" "),))
     mark = find_malformed(text)

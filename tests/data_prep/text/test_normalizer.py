@@ -274,7 +274,7 @@ def test_all_real_lines(shared_data: Path):
             restored += visargas
         if ":" not in line and "|" not in line:
             compared += 1
-            indic = INDIC.normalize(remove_invisible(line))
+            indic = INDIC.normalize(unicodedata.normalize("NFC", remove_invisible(line)))
             assert SEEN_BY_BOTH.sub(" ", once).split() == SEEN_BY_BOTH.sub(" ", indic).split(), line
     assert restored > 0 and 50 < repaired < 150 and compared > 25_000
 

@@ -1,0 +1,98 @@
+"""Digits that are read one by one: telephones, cards, accounts, codes. Their shape or the words beside them show it."""
+
+import re
+
+from data_prep.text.number_patterns import (
+    COUNTED,
+    CURRENCY_WORD,
+    END,
+    LETTER,
+    NEW_WORD,
+    NO_LETTER,
+    SCALE,
+    START,
+    D,
+    Rule,
+    read,
+)
+from data_prep.text.number_words import say_digits
+
+# Groups of ten digits and more that are a telephone, card or identity number wherever they appear.
+PHONE_SHAPES = re.compile(
+    r"\+91[ -]?[6-9]\d{4}[ -]?\d{5}|0?[6-9]\d{9}|[6-9]\d{4}[ -]\d{5}|[6-9]\d{2,3}[ -]\d{3}[ -]\d{3,4}|"
+    r"0\d{2,4}[ -]\d{6,8}|\(0\d{2,4}\)[ -]?\d{6,8}|0 ?\(\d{2,4}\) ?\d{6,8}|1[89]00[ -]?\d{2,3}[ -]?\d{3,4}|"
+    r"\+\d{1,3}[ -]?\(?\d{2,4}\)?(?:[ -]\d{3,4}){2}|\d{4}-\d{6}|\d{3}-\d{8}|\d{4}([ -])\d{4}\1\d{4}(\1\d{4})?"
+)
+_NUMBER_WORD = "(?:नंबर|नम्बर|संख्या|क्रमांक|कोड|आईडी)"
+_COLON = r"(?:\s*(?:है|हैं|[-–:]))?"
+# Names of short codes, whose digits follow at once: महिला हेल्पलाइन 1091, ओटीपी 458213.
+_CODES = "हेल्पलाइन|टोल[ -]?फ़्री|टोल[ -]?फ्री|पिनकोड|पिन|ओटीपी|पासवर्ड|पासकोड"
+_PHONES = "मोबाइल|फ़ोन|फोन|दूरभाष|टेलीफ़ोन|टेलीफोन|व्हाट्सएप|व्हाट्सऐप|संपर्क|सम्पर्क"
+_ACCOUNTS = "खाता|खाते|अकाउंट|आधार|कार्ड|ग्राहक|उपभोक्ता|पॉलिसी|पासपोर्ट|सिम|बैंक खाता|क्रेडिट कार्ड|डेबिट कार्ड"
+_LAST_DIGITS = rf"(?:आखिरी|आख़िरी|अंतिम|पहले|शुरुआती|आरंभिक)\s(?:(?:दो|तीन|चार|पाँच|पांच|छह|{D})\s)?(?:अंक|अंकों|डिजिट)"
+_DIGITS = rf"{D}(?:[ -]?{D})"
+_NO_AMOUNT = rf"(?!\s*(?:{CURRENCY_WORD}|{SCALE}|(?:{COUNTED}){NO_LETTER}|[%₹]))"
+
+
+def _say_shape(match: re.Match[str]) -> str | None:
+    number = re.sub("[०-९]", lambda digit: str(int(digit[0])), match[0])
+    if not PHONE_SHAPES.fullmatch(number):
+        return None
+    return ("प्लस " if number.startswith("+") else "") + say_digits(number)
+
+
+def _say_after_name(match: re.Match[str]) -> str:
+    return f"{match['name']} {say_digits(match['digits'])}"
+
+
+DIGIT_STRING_RULES: tuple[Rule, ...] = (
+    ("phone", read(rf"{START}\+?{_DIGITS}{{9,}}{END}{_NO_AMOUNT}", _say_shape)),
+    (  # +91 …, (0522) …, 0 (80) …
+        "phone_marked",
+        read(
+            rf"(?<![{LETTER}{D[1:-1]}])(?:\+{D}{{1,3}}[ -]?\({D}{{2,4}}\)[ -]?|\+|"
+            rf"{D} ?\({D}{{2,4}}\) ?|\({D}{{3,5}}\)[ -]?)"
+            rf"{_DIGITS}{{5,}}{END}",
+            _say_shape,
+        ),
+    ),
+    (
+        "digits_after_a_code",
+        read(
+            rf"(?P<name>{NEW_WORD}(?:{_CODES})(?:\s{_NUMBER_WORD})?{_COLON})\s*(?P<digits>{_DIGITS}{{2,}}){END}{_NO_AMOUNT}",
+            _say_after_name,
+        ),
+    ),
+    (
+        "digits_after_a_phone",
+        read(
+            rf"(?P<name>{NEW_WORD}(?:{_PHONES})\s*{_NUMBER_WORD}{_COLON})\s*(?P<digits>{_DIGITS}{{2,}}){END}{_NO_AMOUNT}|"
+            rf"(?P<name_>{NEW_WORD}(?:{_PHONES})(?:\s*[-–:]|\sकरें)?)\s*(?P<digits_>{_DIGITS}{{5,}}){END}{_NO_AMOUNT}",
+            lambda match: f"{match['name'] or match['name_']} {say_digits(match['digits'] or match['digits_'])}",
+        ),
+    ),
+    (
+        "digits_after_an_account",
+        read(
+            rf"(?P<name>{NEW_WORD}(?:{_ACCOUNTS})\s{_NUMBER_WORD}{_COLON})\s*(?P<digits>{_DIGITS}{{3,}}){END}{_NO_AMOUNT}",
+            _say_after_name,
+        ),
+    ),
+    (
+        "digits_after_a_train",
+        read(
+            rf"(?P<name>{NEW_WORD}(?:गाड़ी|ट्रेन)\s(?:नंबर|नम्बर|संख्या){_COLON})\s*(?P<digits>{D}{{5}}){END}", _say_after_name
+        ),
+    ),
+    (
+        "last_digits",
+        read(rf"(?P<name>{NEW_WORD}{_LAST_DIGITS}{_COLON})\s*(?P<digits>{_DIGITS}{{1,7}}){END}", _say_after_name),
+    ),
+    (  # 112 पर कॉल करें
+        "digits_to_call",
+        read(
+            rf"{START}(?P<digits>{D}{{3,4}}){END}(?=\sपर\s(?:कॉल|फ़ोन|फोन|डायल|संपर्क|सम्पर्क|सूचना|शिकायत))",
+            lambda match: say_digits(match["digits"]),
+        ),
+    ),
+)
