@@ -63,14 +63,15 @@ NUMBERED_THINGS = (
 )
 # Several readings, or one that only the reader knows.
 _AMBIGUOUS_FORMS = """
-सं दि मो कु मि जि सु पो तह प्र प्रा वि ता मौ ठा सां सा न्या अधि उप अ उ पू द्वि त्रि भा श्रीम कै ज अनु सं.वि मी
+सं दि मो कु मि जि सु पो तह प्र प्रा वि ता मौ ठा सां न्या अधि उप अ उ पू द्वि त्रि भा श्रीम कै ज अनु सं.वि मी
 ग्रा घं इ मु हि बु शु
 """
 AMBIGUOUS = frozenset(unicodedata.normalize("NFC", _AMBIGUOUS_FORMS).split())
 # Short words that may end a sentence: न. is the word with a full stop.
 _SHORT_WORDS = """
 न व कि की का के को में से ने है हैं हो हूँ हूं था थी थे थीं तो भी ही जो वो वे या ना हाँ हां दो लो ले दे दी दूँ
-आ जा खा पी सो रो ये यह वह पर गा छू छः छह मैं तू सी सा जी माँ मां बू भू श्री क्या क्यों
+आ जा खा पी सो रो ये यह वह पर गा छू छः छह मैं तू सी सा जी माँ मां बू भू लें दें हों दीं लीं कीं नौ सौ रे हे ओ
+लूँ लूं दूं मैँ हैँ मे मै स्त्री घी लौ धो बो ढो ज्यों त्यों यों श्री क्या क्यों
 """
 SHORT_WORDS = frozenset(unicodedata.normalize("NFC", _SHORT_WORDS).split())
 _LETTER_NAMES = """
@@ -137,11 +138,12 @@ _LISTED = _compile(
 _SHAPES = _compile(
     rf"(?P<measured>[0-9०-९]\s?(?:{_forms(UNITS_AFTER_DIGITS)}){_SIGN})|"
     rf"{_START}(?:(?:{_forms(AMBIGUOUS)}){_SIGN}(?:\s?(?:{_AKSHARA}){_SIGN})*|(?:{_AKSHARA}){_SIGN}(?:(?:{_AKSHARA}){_SIGN})*"
-    rf"(?:(?:{_AKSHARA}){_NO_LETTER})?|[{_LETTER}]+\s?॰)"
+    rf"(?:(?:{_AKSHARA}){_NO_LETTER})?|[{_LETTER}]+(?:\s?॰|०(?![0-9०-९])))"
 )
 # Whatever the rules and shapes can match ends like this; most sentences' full stops do not.
 _CANDIDATE = _compile(
-    rf"{_START}(?:{_forms([*TITLES, *EXPANSIONS, 'रु', 'रू', 'ई', 'से', 'फ़ा', 'फा'])}|{_AKSHARA}){_SIGN}|॰|"
+    rf"{_START}(?:{_forms([*TITLES, *EXPANSIONS, 'रु', 'रू', 'ई', 'से', 'फ़ा', 'फा'])}|{_AKSHARA}){_SIGN}|"
+    rf"॰|(?<=[{_LETTER}])०|"
     rf"{'|'.join(BARE)}|{_START}(?:{_forms(AMBIGUOUS)}){_SIGN}"
 )
 _BARE_HINTS = tuple(unicodedata.normalize("NFC", form) for form in BARE)

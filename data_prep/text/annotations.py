@@ -50,7 +50,7 @@ _HINT = re.compile(r"[\[\]{}(<*+A-Za-z]")
 _ENGLISH_EVENT = re.compile(rf"(?:{ENGLISH_EVENTS})(?:[\s,]+(?:{ENGLISH_EVENTS}))*", re.IGNORECASE)
 _MANNER = re.compile(r"(?:हुए|हुई|(?:आवाज़|आवाज|स्वर) में)\s*$")
 _WORD = re.compile(r"[^\s,;।./_-]+")
-MOST_MANNER_WORDS = 3  # (ज़ोर से बोलते हुए), (धीमी आवाज़ में): a longer phrase may be spoken
+MOST_MANNER_WORDS = 4  # (ज़ोर से बोलते हुए), (धीमी आवाज़ में): a longer phrase may be spoken
 
 
 def find_annotations(text: str) -> list[re.Match[str]]:

@@ -211,7 +211,8 @@ def _write_kept(written: str) -> str:
     if written[0] in "[]{}(<*+" or written.isascii():
         return " ".join(written.split())
     pieces = [piece for piece in re.split(r"[\s.॰०]+", written) if piece]
-    return "".join(f"{piece}." for piece in pieces)
+    sign = "॰" if "॰" in written or "०" in written else "."
+    return "".join(f"{piece}{sign}" for piece in pieces)
 
 
 def _put_back(text: str, kept: Sequence[str]) -> str:

@@ -165,10 +165,15 @@ def say_range_start(match: re.Match[str]) -> str | None:
 
 
 def say_plain(match: re.Match[str]) -> str | None:
-    """A number by itself; 007 and numbers too long to count digit by digit."""
-    if is_sayable(match[0]):
-        return say_number(match[0])
-    return None if set(match[0]) & {".", ","} else say_digits(match[0])
+    """Say a number by itself: 09 जुलाई as nine, 007 digit by digit; - 1.5 may be a minus or a dash."""
+    number, dash = match["number"], match["dash"] or ""
+    if dash and "." in number:
+        return None
+    if is_sayable(number):
+        return dash + say_number(number)
+    if len(number) == 2 and int(number):
+        return dash + say_cardinal(int(number)) if match["word"] is not None else None
+    return None if set(number) & {".", ","} else dash + say_digits(number)
 
 
 def _to_ascii(written: str) -> str:

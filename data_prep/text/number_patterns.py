@@ -19,7 +19,7 @@ UNBOUND = rf"(?<!{D})(?<![{LETTER}])(?<!{D}{BOND})(?<!{D}\s)(?<!{D}\s[–—−-
 # A list's dash and a minus, a decimal point and the stop of the sentence before look the same; >50 and <5 are rejected.
 UNSIGNED = r"(?<!\A[-−+.])(?<![\s(][-−+.])(?<![<>≈])(?<![<>≈]\s)"
 START = UNBOUND + UNSIGNED
-END = rf"(?!{D}|{BOND}+{D}|\s{D}|\s[–—−-]\s{D}|\s?[<>^*~+=×])"
+END = rf"(?!{D}|{BOND}+{D}|\s{D}|\s[–—−-]\s{D}|\s?[<>^*~+=×]|\s,\s?{D}{{3}}(?!{D}))"
 WHOLE = rf"(?:{D}{{1,2}}(?:,{D}{{2}})*,{D}{{3}}|{D}{{1,3}}(?:,{D}{{3}})+|{D}+)"
 NUMBER = rf"{WHOLE}(?:\.{D}+)?"
 SIGNED = rf"(?:(?P<minus>(?<![^\s(])[-−])|{UNSIGNED}){UNBOUND}(?P<number>{NUMBER})"

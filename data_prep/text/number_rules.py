@@ -9,7 +9,7 @@ import hashlib
 import re
 from importlib.metadata import PackageNotFoundError, version
 
-from data_prep.text.clock_rules import CHOICE, CLOCK_RULES
+from data_prep.text.clock_rules import CHOICE, CLOCK_RULES, NO_FRACTION
 from data_prep.text.digit_strings import DIGIT_STRING_RULES
 from data_prep.text.number_forms import (
     ABBREVIATED_UNITS,
@@ -81,6 +81,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
             lambda match: match[0].replace(" ", ""),
         ),
     ),
+    ("rejoin_slashes", rewrite(rf"(?<={D})(?: / ?|/ )(?={D})", "/")),  # 26 /11
     ("rejoin_decimals", rewrite(rf"(?<![{D[1:-1]}.,])({D}{{1,3}}) \.(?={D}{{1,2}}(?!{D}))", r"\1.")),
     ("split_lists", rewrite(rf"(?<!{D}){D}+(?:,{D}+)+(?!{D})", _split_list)),
     *DIGIT_STRING_RULES,
@@ -94,6 +95,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
         "date_year_first",
         read(rf"{START}(?P<year>{D}{{4}})(?P<mark>[-/])(?P<month>{D}{{2}})(?P=mark)(?P<day>{D}{{2}}){END}", say_date),
     ),
+    ("until_now", rewrite(rf"(?<={D}{{4}}){JOIN}(?=(?:वर्तमान|अब|आज|जारी){NO_LETTER})", " से ")),  # 2003-वर्तमान
     # 1913 - 19 दिसंबर, 15 मार्च - 20 अप्रैल
     ("range_of_dates", rewrite(rf"(?:(?<={D}{{4}})|({D}\s?{MONTH})){JOIN}(?={D}{{1,2}}\s*{MONTH})", r"\1 से ")),
     ("range_of_percents", rewrite(rf"(?<={D}%){JOIN}(?={D})", " से ")),
@@ -124,7 +126,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
         "fraction",
         read(
             rf"{START}(?:(?P<whole>{D}{{1,3}})\s+)?(?P<top>{D}{{1,3}})/(?P<bottom>{D}{{1,3}}){END}"
-            rf"(?P<choice>(?={CHOICE}))?",
+            rf"{NO_FRACTION}(?P<choice>(?={CHOICE}))?",
             say_fraction,
         ),
     ),
@@ -160,7 +162,13 @@ NUMBER_RULES: tuple[Rule, ...] = (
     # टी-20: the cricket game has an English name
     ("twenty_twenty", rewrite(rf"(?<![{LETTER}])(टी|ट्वेंटी|ट्वेन्टी|टवेन्टी|टेवन्टी)[ -]{{1,3}}(?:20|२०){END}", r"\1 ट्वेंटी ")),
     *LONE_YEAR_RULES,
-    ("plain_number", read(rf"{START}{NUMBER}{END}", say_plain)),
+    (
+        "plain_number",
+        read(
+            rf"(?P<dash>\s[-−]\s)?{START}(?P<number>{NUMBER}){END}(?P<word>(?=\s?[\u0900-\u0963]))?",
+            say_plain,
+        ),
+    ),
 )
 
 
