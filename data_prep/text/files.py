@@ -148,8 +148,8 @@ def _normalize_line(rules: _LineRules, number: int, line: bytes, chunk: _Chunk) 
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        fault = f"byte 0x{line[error.start]:02X} at position {error.start + 1}"
-        _reject(chunk, number, NOT_UTF8, (fault,), line.decode("utf-8", "replace"), "")
+        byte = f"byte 0x{line[error.start]:02X} at position {error.start + 1}"
+        _reject(chunk, number, NOT_UTF8, (byte,), line.decode("utf-8", "replace"), "")
         return
     normalized, changes = trace_rules(text, rules.policy)
     # A line that was blank to begin with is fit, and stays empty.
