@@ -1,7 +1,8 @@
 """Assigns each speaker one split by a hash of the name, so that the choice is the same every time and everywhere.
 
-Adding data never moves a speaker from train into dev or test. In a small corpus hashing alone may leave a split empty:
-then the speaker whose hash is nearest fills it, and returns to the other split when later data fills it.
+Adding data never moves a speaker whose hash is in train's share into dev or test. In a small corpus hashing alone may
+leave a split empty: then the speaker whose hash is nearest fills it, and returns to the other split when later data
+fills it.
 """
 
 import hashlib
@@ -101,7 +102,15 @@ def _assign_by_hash(positions: Mapping[str, float], shares: Mapping[str, float])
         members = list(assigned.values())
         if positions and split not in members:
             spare = [name for name in positions if members.count(assigned[name]) > 1]
-            nearest = min(spare, key=lambda name: (max(low - positions[name], positions[name] - high), name))
+            # of the other evaluation split before train, so that more data never calls a speaker out of train
+            nearest = min(
+                spare,
+                key=lambda name: (
+                    assigned[name] == "train",
+                    max(low - positions[name], positions[name] - high),
+                    name,
+                ),
+            )
             assigned[nearest] = split
     return assigned
 
