@@ -6,12 +6,8 @@ and skipped where it is complete, so that a new run continues after a killed one
 
     <output_dir>/tarred/audio_0.tar …, sharded_manifests/manifest_0.json …, tarred_audio_manifest.json
     <output_dir>/shar/cuts.000000.jsonl.gz …, recording.000000.tar …
-
-Source: nemo/scripts/speech_recognition/convert_to_tarred_audio_dataset.py and nemo_adapters.py (NeMo 3.0.0);
-lhotse/shar/writers (Lhotse 1.33).
 """
 
-import gzip
 import io
 import json
 import math
@@ -31,14 +27,16 @@ import soundfile
 from data_prep.arguments import require_choice, require_int
 from data_prep.atomic import atomic_path, open_atomic, remove_leftovers
 from data_prep.audio.reader import SAMPLE_RATE_HZ, AudioError, AudioReader
+from data_prep.corpora.nemo import get_channel
 from data_prep.engines import Engine
 from data_prep.job_keys import make_key, stat_file
 from data_prep.manifest import parse_manifest_line, resolve_audio_path, write_json, write_jsonl
+from data_prep.prepare.shard_formats import add_file, describe_cut, describe_row, encode_rows
 from data_prep.progress import ProgressBar
 
 FORMATS = ("tarred", "shar")
 AUDIO_FORMATS = ("flac", "wav")
-SHARD_VERSION = 1  # part of each shard's key: raise it when the same rows give other bytes than before
+SHARD_VERSION = 2  # part of each shard's key: raise it when the same rows give other bytes than before
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,8 @@ def export_shards(
     """Pack a manifest for training at scale.
 
     Args:
-        manifest: NeMo manifest with audio in files; rows may be segments with an `offset`.
+        manifest: NeMo manifest with audio in files; rows may be segments with an `offset`, and may choose a channel
+            with `channel_selector`.
         output_dir: Folder for `tarred/` or `shar/`.
         format: `tarred` or `shar`.
         num_shards: Number of shards, at most one a row; `None` for one an hour of audio. With a multiple of
@@ -99,7 +98,7 @@ def export_shards(
 
     Raises:
         FileNotFoundError: The manifest does not exist.
-        ValueError: An argument or a line of the manifest is invalid.
+        ValueError: An argument or a line of the manifest is invalid, or the folder holds another manifest's shards.
     """
     manifest, output_dir = Path(manifest).expanduser().resolve(), Path(output_dir).expanduser().resolve()
     require_choice("format", format, FORMATS)
@@ -110,6 +109,7 @@ def export_shards(
     count = min(num_shards or math.ceil(seconds / 3600), len(starts))
     order = list(range(len(starts)))
     random.Random(seed).shuffle(order)
+    _claim(output_dir, format, manifest)
     _clear(output_dir, format, count)
 
     def cut() -> Iterator[_Shard]:
@@ -144,6 +144,21 @@ def _index_manifest(manifest: Path) -> tuple[array, float]:
     return starts, seconds
 
 
+def _claim(output_dir: Path, format: str, manifest: Path) -> None:
+    """Note whose shards the folder holds; refuse to overwrite those of another manifest."""
+    record = output_dir / ".shards" / f"{format}.json"
+    try:
+        owner = json.loads(record.read_text(encoding="utf-8"))["manifest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        owner = str(manifest)
+    if owner != str(manifest):
+        raise ValueError(
+            f"output_dir={output_dir}: found the {format} shards of {owner}, expected an empty folder or the same "
+            "manifest; choose another output_dir"
+        )
+    write_json(record, {"manifest": str(manifest)})
+
+
 def _clear(output_dir: Path, format: str, count: int) -> None:
     """Remove what a killed run left half-written, and the surplus shards of an earlier export with more of them."""
     shutil.rmtree(output_dir / ".shards" / "tmp", ignore_errors=True)
@@ -165,7 +180,7 @@ def _write_shard(shard: _Shard) -> int:
     shard.state.unlink(missing_ok=True)  # from here until the end the two files may be of different runs
     exported, rejected = _pack_audio(shard, rows)
     with open_atomic(shard.files[0]) as out:
-        out.write(_encode_rows(exported, compress=shard.format == "shar"))
+        out.write(encode_rows(exported, compress=shard.format == "shar"))
     hours = sum(row["duration"] for row in exported) / 3600
     size = sum(path.stat().st_size for path in shard.files)
     state = {"key": key, "exported": len(exported), "hours": hours, "bytes": size, "rejected": rejected}
@@ -198,17 +213,21 @@ def _pack_audio(
         for at, number, row in rows:
             try:
                 content, samples = _read_audio(row, shard, reader)
-            except (AudioError, OSError) as error:
-                reason = error.reason if isinstance(error, AudioError) else "missing_audio"
+            except (AudioError, OSError, ValueError) as error:
+                kind = "missing_audio" if isinstance(error, OSError) else "malformed_row"
+                reason = error.reason if isinstance(error, AudioError) else kind
                 place = {"row": number + 1, "reason": reason, "detail": str(error)}
                 rejected.append({**place, "audio_filepath": row["audio_filepath"]})
                 continue
             name = f"{at:09d}_{re.sub(r'[^0-9A-Za-z]+', '_', Path(row['audio_filepath']).stem)[:40]}"
-            describe = _describe_cut if shard.format == "shar" else _describe_row
-            exported.append(describe(name, row, shard, samples))
-            _add_file(tar, f"{name}.{shard.audio_format}", content)
+            exported.append(
+                describe_cut(name, row, samples)
+                if shard.format == "shar"
+                else describe_row(name, row, shard.index, shard.audio_format, samples)
+            )
+            add_file(tar, f"{name}.{shard.audio_format}", content)
             if shard.format == "shar":
-                _add_file(tar, f"{name}.json", json.dumps(exported[-1]["recording"]).encode() + b"\n")
+                add_file(tar, f"{name}.json", json.dumps(exported[-1]["recording"]).encode() + b"\n")
     return exported, rejected
 
 
@@ -231,46 +250,12 @@ def _read_audio(row: dict[str, Any], shard: _Shard, reader: AudioReader) -> tupl
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     offset = row.get("offset") or None
-    audio = reader.read(str(path), offset, row["duration"] if offset else None)
+    audio = reader.read(str(path), offset, row["duration"] if offset else None, channel=get_channel(row))
     if audio.ready and soundfile.info(str(path)).format == shard.audio_format.upper():
         return path.read_bytes(), len(audio.samples)
     buffer = io.BytesIO()
     soundfile.write(buffer, audio.samples, SAMPLE_RATE_HZ, format=shard.audio_format.upper(), subtype="PCM_16")
     return buffer.getvalue(), len(audio.samples)
-
-
-def _describe_row(name: str, row: dict[str, Any], shard: _Shard, samples: int) -> dict[str, Any]:
-    kept = {key: value for key, value in row.items() if key != "offset"}
-    place = {"audio_filepath": f"{name}.{shard.audio_format}", "duration": samples / SAMPLE_RATE_HZ}
-    return {**kept, **place, "shard_id": shard.index}
-
-
-def _describe_cut(name: str, row: dict[str, Any], shard: _Shard, samples: int) -> dict[str, Any]:
-    duration = samples / SAMPLE_RATE_HZ
-    span = {"start": 0, "duration": duration, "channel": 0}
-    supervision = {"id": name, "recording_id": name, **span, "text": row["text"], "language": "hi"}
-    if "speaker" in row:
-        supervision["speaker"] = str(row["speaker"])
-    recording = {
-        "id": name,
-        "sources": [{"type": "shar", "channels": [0], "source": ""}],
-        "sampling_rate": SAMPLE_RATE_HZ,
-        "num_samples": samples,
-        "duration": duration,
-        "channel_ids": [0],
-    }
-    return {"id": name, **span, "supervisions": [supervision], "recording": recording, "type": "MonoCut"}
-
-
-def _add_file(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    info = tarfile.TarInfo(name)  # owner 0, time 0: the same bytes every time
-    info.size = len(content)
-    tar.addfile(info, io.BytesIO(content))
-
-
-def _encode_rows(rows: list[dict[str, Any]], compress: bool) -> bytes:
-    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    return gzip.compress(content, mtime=0) if compress else content
 
 
 def _close(output_dir: Path, format: str, count: int, rows: int) -> dict[str, Any]:

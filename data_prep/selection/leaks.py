@@ -63,7 +63,7 @@ def find_leaks(
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A manifest is broken, a setting is out of range, or no evaluation sentence was read.
+        ValueError: A manifest is broken, a setting is out of range, or one side holds no text.
     """
     if not training or not evaluation:
         raise ValueError("training=[], evaluation=[]: expected one file or more on each side")
@@ -71,12 +71,19 @@ def find_leaks(
     index = LeakIndex(_read_all(evaluation, speakers[0]), ngram, min_overlap)
     for passage in _read_all(training, speakers[1]):
         index.add(passage)
+    found = index.summarize()
+    for side, paths, count in (
+        ("evaluation", evaluation, found["evaluation_sentences"]),
+        ("training", training, found["training_lines"]),
+    ):
+        if not count:
+            raise ValueError(f"{side}={', '.join(map(str, paths))}: found no text, expected one sentence or more")
     return {
         "training": [str(path) for path in training],
         "evaluation": [str(path) for path in evaluation],
         "ngram": ngram,
         "min_overlap": min_overlap,
-        **index.summarize(),
+        **found,
         "shared_speakers": sorted((speakers[0] & speakers[1]) - {"unknown"}),
         "leaks": index.list_leaks(),
     }

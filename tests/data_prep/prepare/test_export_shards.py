@@ -207,6 +207,15 @@ def test_wrong_settings_are_named(manifest, tmp_path, arguments, fault):
         export_shards(manifest, tmp_path / "out", **arguments)
 
 
+def test_the_shards_of_another_manifest_are_not_overwritten(manifest, tmp_path):
+    export_shards(manifest, tmp_path / "out", num_shards=2, num_workers=1)
+    before = read_files(tmp_path / "out")
+    (manifest.parent / "dev.json").write_bytes(manifest.read_bytes())
+    with pytest.raises(ValueError, match=r"found the tarred shards of .*/in/manifest\.json, expected an empty folder"):
+        export_shards(manifest.parent / "dev.json", tmp_path / "out", num_shards=2, num_workers=1)
+    assert read_files(tmp_path / "out") == before
+
+
 def test_an_empty_manifest_is_refused(tmp_path):
     (tmp_path / "empty.json").touch()
     with pytest.raises(ValueError, match="found no row"):

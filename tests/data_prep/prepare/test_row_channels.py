@@ -1,6 +1,7 @@
 """A channel for each row, in every reader that has one, from the list to the audio."""
 
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow.parquet
 import pytest
 import soundfile
 
+from data_prep.prepare.export_shards import export_shards
 from data_prep.prepare.report import format_preparation
 from data_prep.prepare.validation import check_manifest
 from layouts import TEXTS, find_pitch, make_tone, write_lines
@@ -142,5 +144,23 @@ def test_a_manifest_is_checked_and_fixed_with_its_channels(call: Path):
     for row in read_rows(call.parent / "fixed/m.json"):
         assert not {"channel", "channel_selector"} & set(row)  # the fixed audio has one channel
         assert find_peak_hz(call.parent / "fixed" / row["audio_filepath"]) == pytest.approx(
+            find_pitch(row["text"]), abs=1
+        )
+
+
+def test_shards_hold_the_channel_of_each_row(call: Path):
+    rows = [
+        {"audio_filepath": "call.wav", "duration": 3.0, "text": text, "channel_selector": channel}
+        for channel, text in enumerate(TEXTS[:2])
+    ]
+    write_lines(call / "m.json", *map(json.dumps, [*rows, {**rows[0], "channel_selector": "left"}]))
+    report = export_shards(call / "m.json", call.parent / "out", num_shards=1, audio_format="wav", num_workers=1)
+    assert report["exported"] == 2 and [row["reason"] for row in report["rejected"]] == ["malformed_row"]
+    found = read_rows(call.parent / "out/tarred/tarred_audio_manifest.json")
+    with tarfile.open(call.parent / "out/tarred/audio_0.tar") as tar:
+        tar.extractall(call.parent / "unpacked", filter="data")
+    for row in found:
+        assert "channel_selector" not in row
+        assert find_peak_hz(call.parent / "unpacked" / row["audio_filepath"]) == pytest.approx(
             find_pitch(row["text"]), abs=1
         )

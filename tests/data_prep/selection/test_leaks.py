@@ -107,6 +107,7 @@ def test_files_of_all_kinds_and_the_exit_status(make_corpus, tmp_path):
         ("a.json", b"[]", "a.json:1: no text"),
         ("a.txt", b"\xff\xfe", "a.txt: found UTF-16"),
         ("absent.txt", None, "absent.txt: no such file"),
+        ("a.txt", b"\n", r"evaluation=.*a\.txt: found no text, expected one sentence or more"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path, name, content, fault):
