@@ -22,8 +22,8 @@ def main(cfg: DictConfig) -> None:
 
     from data_prep.text.alphabet import load_alphabet
     from nemo_models.files.nemo_file import read_labels
-    from nemo_models.language_models.corpus import describe_counts
     from nemo_models.language_models.ngram_lm import train_ngram_lm
+    from nemo_models.language_models.text_counts import describe_counts
 
     logging.setLevel(logging.ERROR)
     labels = read_labels(Path(cfg.model_path)) if cfg.model_path else load_alphabet(cfg.alphabet)
@@ -51,6 +51,8 @@ def main(cfg: DictConfig) -> None:
         print(f"{part.name}: {describe_counts(part.counts)}")
         if len(report.components) > 1:
             print(f"{part.name}: weight {part.weight:.3f}; alone on held-out text: {part.held_out}")
+    for suggestion in report.suggestions:
+        print(suggestion)
     if report.held_out:
         print(f"held-out text: {report.held_out}")
     print("n-grams: " + ", ".join(f"{order}: {count}" for order, count in report.ngrams.items()))

@@ -1,15 +1,14 @@
-"""The lines that a language model is estimated from: normalised, checked for leaks, divided, counted by what became of
-them.
+"""The text of a language model: normalised, judged, checked for leaks, divided and counted.
 
-Texts may be larger than the memory. They are read once, normalised by several processes, and lie as one file of
-normalised lines on disk until they are estimated from; what grows in memory is the held-out text alone.
+Texts may be larger than the memory. They are read once, normalised by several processes, and kept on disk as one file
+of normalised lines; only the held-out text grows in memory. A line that is unfit gives its fit sentences.
 """
 
 import gzip
 import zlib
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,38 +19,20 @@ from data_prep.lines import check_text_file, number_chunks
 from data_prep.progress import ProgressBar
 from data_prep.selection.leak_index import LeakIndex, Passage
 from data_prep.selection.leaks import read_passages
-from data_prep.text.alphabet import find_outside_alphabet
 from data_prep.text.normalizer import normalize_text
 from data_prep.text.policy import TextPolicy
-from data_prep.text.verdict import DEFAULT_POLICY
+from data_prep.text.sentences import split_sentences
+from data_prep.text.verdict import DEFAULT_POLICY, TextFault, judge
+from nemo_models.language_models.text_counts import NOT_UTF8, TextCounts, describe_counts
 
 LEAK_POLICIES = ("refuse", "drop", "allow")
 _CHUNK_LINES = 2000  # that one process normalises at a time
 _MIN_POOL_BYTES = 2_000_000  # texts below it are done before a pool of processes has started
 _SHARE_STEPS = 2**32  # values of the checksum that tells whether a line is held out
 _MOST_NAMED = 10  # lines with leaks that an error names
+_BY_CHARACTER = ("latin", "numbers", "outside_alphabet", "malformed_text")
 
 Line = tuple[int, str]
-
-
-@dataclass
-class TextCounts:
-    """What became of the lines: lines = used + duplicates + empty + left_out + leaked + held_out."""
-
-    lines: int = 0
-    used: int = 0
-    duplicates: int = 0  # normalised, the same as another line
-    empty: int = 0  # nothing left after normalisation
-    left_out: int = 0  # holds a character outside the labels, or bytes that are not UTF-8
-    leaked: int = 0  # holds an evaluation sentence, or a part of one that goes over several lines
-    held_out: int = 0  # is in the held-out text
-    reasons: Counter[str] = field(default_factory=Counter)  # lines that hold it, by character (or "not UTF-8")
-
-    def add(self, other: "TextCounts") -> None:
-        """Add what another part of the text came to."""
-        for name in ("lines", "used", "duplicates", "empty", "left_out", "leaked", "held_out"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.reasons.update(other.reasons)
 
 
 @dataclass(frozen=True)
@@ -70,7 +51,7 @@ class LineRules:
 
 
 class HeldOut:
-    """Text that a language model is measured on and must not be estimated from."""
+    """The text that a language model is measured on and not estimated from."""
 
     def __init__(self, source: Path | float | None, rules: LineRules) -> None:
         """Read a held-out text, or note the share to take of another.
@@ -100,24 +81,26 @@ class HeldOut:
         self._known = frozenset(self.lines)
 
     def close(self) -> None:
-        """Take no further lines than those that are here.
+        """Take no further lines.
 
         Raises:
-            ValueError: A share was asked for, and none fell to it.
+            ValueError: A share was asked for, and no line belongs to it.
         """
         if self.share and not self.lines:
-            raise ValueError(f"held_out={self.share}: no line of the text fell to this share; take more, or a text")
+            raise ValueError(
+                f"held_out={self.share}: expected a share that some line belongs to; use a larger share, or name a text"
+            )
         self.share = 0.0
         self._known = frozenset(self.lines)
         self._words = Counter(word for line in self.lines for word in line.split(b" "))
         self.unseen_words = set(self._words)
 
     def count_unseen_words(self) -> int:
-        """Count the words that stayed in `unseen_words`, each as often as it stands here."""
+        """Count the words that stayed in `unseen_words`, each as often as it is in the held-out text."""
         return sum(self._words[word] for word in self.unseen_words)
 
     def takes(self, line: bytes) -> bool:
-        """Whether a normalised line belongs here. Of a share: the same answer for the same line, wherever it stands."""
+        """Whether a normalised line is held out. With a share, the same line gets the same answer in every place."""
         if self.share and zlib.crc32(line) < self.share * _SHARE_STEPS:
             self.lines.append(line)
             return True
@@ -125,7 +108,7 @@ class HeldOut:
 
 
 class LeakWatch:
-    """Looks for evaluation sentences in text that passes by, and keeps where they were."""
+    """Finds evaluation sentences in a stream of lines and keeps their places."""
 
     def __init__(self, manifests: Sequence[Path], policy: TextPolicy) -> None:
         """Read what the model will be evaluated on.
@@ -135,12 +118,14 @@ class LeakWatch:
             ValueError: A manifest is broken.
         """
         passages = (passage for manifest in manifests for passage in read_passages(manifest))
+        if policy.annotations == "reject":  # what a rejected text says beside its notes counts too
+            policy = replace(policy, annotations="strip")
         self._index = LeakIndex((Passage(normalize_text(p.text, policy), p.where) for p in passages), normalized=True)
         self._recent: deque[tuple[int, str, int]] = deque(maxlen=1000)  # lines that a sentence could be spread over
         self.found: dict[int, str] = {}  # number of the line → file:line
 
     def look(self, number: int, line: str, where: str, begins_text: bool) -> None:
-        """Look at the next line that is going to be used."""
+        """Check the next line that will be used."""
         words = line.count(" ") + 1
         self._recent.append((number, where, words))
         reach = self._index.add(Passage(line, where, flows_on=not begins_text))
@@ -153,7 +138,7 @@ class LeakWatch:
 
 @dataclass(frozen=True)
 class PreparedText:
-    """Normalised lines on disk, and which of them to pass over."""
+    """Normalised lines on disk, and which of them to skip."""
 
     path: Path
     passed_over: frozenset[int]
@@ -182,7 +167,7 @@ def prepare_text(
         output: Where the normalised lines go, repeated ones too.
         held_out: Lines that are kept apart; where it takes a share, they are handed to it.
         watch: Looks for evaluation sentences.
-        leaks: With lines that hold them: `refuse` the texts, `drop` the lines, or `allow` them.
+        leaks: `refuse` texts with evaluation sentences, `drop` their lines, or `allow` them.
 
     Returns:
         The lines, and their counts so far; `used` counts repeated ones too.
@@ -230,38 +215,48 @@ def normalize_lines(texts: Sequence[Path], rules: LineRules) -> Iterator[tuple[P
     yield from run_in_order(engine, partial(_normalize_chunk, rules), _read_chunks(texts))
 
 
-def describe_counts(counts: TextCounts, most: int = 8) -> str:
-    """Say in one line how many lines were used and why the others were not."""
-    parts = [f"{counts.used} used", f"{counts.empty} empty", f"{counts.left_out} left out"]
-    more = (("duplicates", counts.duplicates), ("held out", counts.held_out), ("with leaks", counts.leaked))
-    parts += [f"{count} {name}" for name, count in more if count]
-    text = f"{counts.lines} lines = {' + '.join(parts)}"
-    if counts.reasons:
-        common = counts.reasons.most_common(most)
-        rest = len(counts.reasons) - len(common)
-        text += ", lines by cause: " + "; ".join(f"{reason} {count}" for reason, count in common)
-        text += f"; {rest} more causes" if rest else ""
-    return text
-
-
 def _normalize_chunk(rules: LineRules, task: tuple[Path, int, list[bytes]]) -> tuple[Path, list[Line], TextCounts]:
     path, first, raw_lines = task
-    lines, counts = [], TextCounts(lines=len(raw_lines))
+    lines, counts = [], TextCounts()
     for number, raw in enumerate(raw_lines, first):
         try:
-            line = normalize_text(raw.decode("utf-8"), rules.policy)
+            text = raw.decode("utf-8")
         except UnicodeDecodeError:
+            counts.lines += 1
             counts.left_out += 1
-            counts.reasons["not UTF-8"] += 1
+            counts.reasons[NOT_UTF8] += 1
             continue
-        if not line:
-            counts.empty += 1
-        elif rules.labels.issuperset(line):
-            lines.append((number, line))
-        else:
-            counts.left_out += 1
-            counts.reasons.update(find_outside_alphabet(line, rules.labels))
+        lines += [(number, line) for line in _take_fit(text, rules, counts)]
     return path, lines, counts
+
+
+def _take_fit(text: str, rules: LineRules, counts: TextCounts) -> list[str]:
+    """Give a line as it is where it is fit, otherwise its fit sentences; count what is left out."""
+    line = normalize_text(text, rules.policy)
+    fault = judge(line, rules.labels, rules.policy)
+    sentences = split_sentences(text) if fault and line else []
+    if len(sentences) < 2:
+        return [line] if _count_line(line, fault, counts) else []
+    parts = [normalize_text(sentence, rules.policy) for sentence in sentences]
+    return [part for part in parts if _count_line(part, judge(part, rules.labels, rules.policy), counts)]
+
+
+def _count_line(line: str, fault: TextFault | None, counts: TextCounts) -> bool:
+    """Count a line or sentence; return whether it is fit."""
+    words = line.count(" ") + bool(line)
+    counts.lines += 1
+    counts.words += words
+    if fault is None:
+        return True
+    if not line:
+        counts.empty += 1
+        return False
+    counts.left_out += 1
+    counts.words_left_out += words
+    counts.reasons[fault.reason] += 1
+    if fault.reason in _BY_CHARACTER:
+        counts.characters.update(fault.offending)
+    return False
 
 
 def _read_chunks(texts: Sequence[Path]) -> Iterator[tuple[Path, int, list[bytes]]]:
@@ -284,6 +279,6 @@ def _read_chunks(texts: Sequence[Path]) -> Iterator[tuple[Path, int, list[bytes]
 def _describe_leaks(places: Sequence[str]) -> str:
     named = ", ".join(places[:_MOST_NAMED]) + (f" and {len(places) - _MOST_NAMED} more" * (len(places) > _MOST_NAMED))
     return (
-        f"evaluation sentences stand in {len(places)} lines of the text: {named}; "
-        "leaks=drop leaves these lines out, leaks=allow keeps them (scripts/find_leaks.py tells which sentences)"
+        f"check_against: found evaluation sentences in {len(places)} lines of the text: {named}; "
+        "leaks=drop leaves these lines out, leaks=allow keeps them (scripts/find_leaks.py names the sentences)"
     )

@@ -12,9 +12,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from nemo_models.language_models.arpa import open_arpa
-from nemo_models.language_models.corpus import PreparedText, TextCounts, describe_counts
+from nemo_models.language_models.corpus import PreparedText
 from nemo_models.language_models.labels import LabelTokenizer
 from nemo_models.language_models.lm_file import encode_tokens
+from nemo_models.language_models.text_counts import TextCounts, describe_counts
 
 UNWRITABLE = "characters that occur only inside longer labels"
 """Reason for which a line is left out, in `TextCounts.reasons`."""

@@ -18,12 +18,13 @@ from data_prep.manifest import write_json
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
 from data_prep.text.policy import TextPolicy
 from nemo_models.language_models.arpa import BackoffModel, read_arpa, write_arpa
-from nemo_models.language_models.corpus import LEAK_POLICIES, HeldOut, LeakWatch, LineRules, TextCounts, prepare_text
+from nemo_models.language_models.corpus import LEAK_POLICIES, HeldOut, LeakWatch, LineRules, prepare_text
 from nemo_models.language_models.estimation import Estimator, find_lmplz
 from nemo_models.language_models.interpolation import fit_weights, interpolate
 from nemo_models.language_models.labels import LabelTokenizer
 from nemo_models.language_models.lm_file import NgramLMMetadata, hash_labels, token_words, write_token_lm
 from nemo_models.language_models.perplexity import HeldOutScores, measure, score_sentences
+from nemo_models.language_models.text_counts import TextCounts, suggest_settings
 from nemo_models.language_models.word_lm import read_unigrams
 
 MIN_ORDER, MAX_ORDER = 2, 10  # NGPU-LM cannot read unigrams alone; scripts/build_kenlm.sh compiles lmplz for up to 10
@@ -58,6 +59,7 @@ class NgramLMReport:
     held_out: HeldOutScores | None  # of the whole
     seconds: float
     size_bytes: int
+    suggestions: list[str]  # settings that would keep lines which were left out
 
 
 def train_ngram_lm(
@@ -149,6 +151,7 @@ def train_ngram_lm(
         scores[-1],
         time.monotonic() - started,
         output.stat().st_size,
+        suggest_settings(_sum_counts(counts), policy),
     )
     write_json(output.with_name(f"{output.name}.json"), _as_json(report, kind, metadata))
     return report
@@ -207,7 +210,8 @@ def _as_json(report: NgramLMReport, kind: str, metadata: NgramLMMetadata) -> dic
         return {**asdict(held_out), "oov_rate": held_out.oov_rate} if held_out else None
 
     def lines(counts: TextCounts) -> dict[str, Any]:  # `asdict` makes nonsense of a Counter
-        return {**vars(counts), "reasons": dict(counts.reasons.most_common())}
+        named = {"reasons": counts.reasons, "characters": counts.characters}
+        return {**vars(counts), **{name: dict(counter.most_common()) for name, counter in named.items()}}
 
     return {
         "kind": kind,

@@ -1,5 +1,7 @@
 """The text of the language model that tests decode with."""
 
+import unicodedata
+
 from data_prep.text.alphabet import load_alphabet
 
 LM_SENTENCES = (
@@ -15,5 +17,9 @@ LM_SENTENCES = (
 
 
 def lm_lines() -> list[str]:
-    """`LM_SENTENCES`, and every letter once, so that no label is unknown to a language model of them."""
-    return [*LM_SENTENCES, " ".join(load_alphabet()[1:])]
+    """`LM_SENTENCES`, and every letter, so that no label is unknown to a language model of them; marks are on प."""
+    labels = load_alphabet()[1:]
+    return [
+        *LM_SENTENCES,
+        " ".join(f"प{label}" if unicodedata.category(label)[0] == "M" else label for label in labels),
+    ]

@@ -7,10 +7,12 @@ import kenlm
 import pytest
 
 from data_prep.text.alphabet import load_alphabet
+from data_prep.text.policy import TextPolicy
 from lm_text import LM_SENTENCES, lm_lines
 from nemo_models.language_models.corpus import HeldOut, LineRules, normalize_lines, prepare_text
 from nemo_models.language_models.lm_file import read_metadata
 from nemo_models.language_models.ngram_lm import train_ngram_lm
+from nemo_models.language_models.text_counts import describe_counts, suggest_settings
 from nemo_models.language_models.word_lm import check_word_lm, read_unigrams
 
 LABELS = load_alphabet()
@@ -51,7 +53,7 @@ def leaky_lines():
 
 def test_text_with_evaluation_sentences_is_refused_by_line(lmplz, write, evaluation, tmp_path):
     text = write(leaky_lines())
-    with pytest.raises(ValueError, match="stand in 5 lines of the text") as error:
+    with pytest.raises(ValueError, match="evaluation sentences in 5 lines of the text") as error:
         train_ngram_lm([text], LABELS, tmp_path / "lm.nemo", order=3, check_against=[evaluation])
     for line in (2, 4, 6, 7, 8):
         assert f"{text}:{line}" in str(error.value)
@@ -125,7 +127,7 @@ def test_held_out_text_is_measured_on_and_left_out(lmplz, write, tmp_path):
         (0, "held_out=0: expected a text, or a share"),
         (1.5, "held_out=1.5: expected"),
         (True, "held_out=True: expected"),
-        (1e-9, "no line of the text fell to this share"),
+        (1e-9, "expected a share that some line belongs to"),
     ],
 )
 def test_impossible_shares_are_named(lmplz, write, tmp_path, held_out, named):
@@ -143,6 +145,44 @@ def test_lines_do_not_depend_on_the_processes(write, tmp_path, monkeypatch):
     assert results[0] == results[1]
     assert len(results[0]) > 2, "more than one chunk of a text"
     assert results[0][0][1][1][0] == 2 and results[0][1][1][0][0] == 2001, "numbers of lines count on"
+
+
+def test_an_unfit_line_gives_its_fit_sentences(write, tmp_path):
+    lines = [
+        "वह घर गया। वहाँ 5 लोग थे। वे डॉ. राम के मित्र थे। सब खुश थे",
+        "[हँसी] हाँ। ठीक है!",
+        "बंसीे आया।",
+        "सब ठीक है। कुछ नहीं हुआ।",
+    ]
+    (_, taken, counts), *rest = normalize_lines([write(lines)], RULES)
+    assert not rest and taken == [
+        (1, "वह घर गया"),
+        (1, "वे डॉक्टर राम के मित्र थे"),
+        (1, "सब खुश थे"),
+        (2, "ठीक है"),
+        (4, "सब ठीक है कुछ नहीं हुआ"),
+    ]
+    assert (counts.lines, counts.left_out, counts.words, counts.words_left_out) == (8, 3, 28, 8)
+    assert counts.reasons == {"numbers": 1, "annotation": 1, "malformed_text": 1}
+    counts.used = 5
+    assert "28.6% of the words left out; by reason: numbers 1, annotation 1, malformed_text 1" in describe_counts(
+        counts
+    )
+    assert [text.partition(":")[0] for text in suggest_settings(counts, RULES.policy)] == [
+        "1 lines left out for numbers",
+        "1 lines left out for annotation",
+    ]
+    settled = TextPolicy(annotations="strip")
+    (_, taken, counts), *_ = normalize_lines([write(lines)], LineRules(frozenset(LABELS), settled, 1))
+    assert (2, "हाँ ठीक है") in taken and len(suggest_settings(counts, settled)) == 1
+
+
+def test_evaluation_sentences_with_notes_are_found(lmplz, write, tmp_path):
+    row = {"audio_filepath": "a.wav", "duration": 1.0, "text": f"[हँसी] {EVALUATION[0]}"}
+    (tmp_path / "noted.json").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    text = write([LM_SENTENCES[0], EVALUATION[0]])
+    with pytest.raises(ValueError, match="evaluation sentences in 1 lines of the text"):
+        train_ngram_lm([text], LABELS, tmp_path / "lm.nemo", order=2, check_against=[tmp_path / "noted.json"])
 
 
 def test_in_domain_text_is_mixed_by_what_the_held_out_text_says(lmplz, write, tmp_path):

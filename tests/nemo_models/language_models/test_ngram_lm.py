@@ -13,11 +13,11 @@ from nemo.collections.asr.parts.submodules.ngram_lm import NGramGPULanguageModel
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
 from lm_text import lm_lines
-from nemo_models.language_models.corpus import describe_counts
 from nemo_models.language_models.estimation import find_lmplz
 from nemo_models.language_models.labels import LabelTokenizer
 from nemo_models.language_models.lm_file import encode_tokens, hash_labels, read_metadata
 from nemo_models.language_models.ngram_lm import train_ngram_lm
+from nemo_models.language_models.text_counts import describe_counts
 
 LABELS = load_alphabet()
 
@@ -70,9 +70,9 @@ def test_lines_are_normalised_counted_and_left_out_with_a_reason(lmplz, write, t
     report = train_ngram_lm([write(content)], LABELS, tmp_path / "a.nemo", order=3)
     counts = report.counts
     assert (counts.lines, counts.used, counts.empty, counts.left_out) == (7, 2, 2, 3)
-    assert counts.reasons["U+0031 DIGIT ONE"] == 1
-    assert counts.reasons["not UTF-8"] == 1
-    assert "U+0039 DIGIT NINE 1" in describe_counts(counts)
+    assert counts.reasons == {"numbers": 1, "latin": 1, "not UTF-8": 1}
+    assert counts.characters["U+0031 DIGIT ONE"] == 1 and "U+0039 DIGIT NINE 1" in describe_counts(counts)
+    assert report.suggestions == ["1 lines left out for numbers: numbers=verbalize writes numbers in words"]
     train_ngram_lm([write("आज अच्छा दिन है\nक़लम किताब\n", "clean.txt")], LABELS, tmp_path / "b.nemo", order=3)
     a, b = (NGramGPULanguageModel.from_file(tmp_path / name, len(LABELS)) for name in ("a.nemo", "b.nemo"))
     assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
