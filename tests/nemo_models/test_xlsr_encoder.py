@@ -151,3 +151,27 @@ def test_architecture_must_be_complete_and_known(change: str):
         fields["conv_biass"] = True
     with pytest.raises(ValueError, match="conv_bias"):
         XLSREncoder(architecture=fields)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "mask_time_prob",
+        "mask_feature_prob",
+        "layerdrop",
+        "hidden_dropout",
+        "attention_dropout",
+        "activation_dropout",
+        "feat_proj_dropout",
+    ],
+)
+def test_each_regularisation_acts_in_training_only(setting: str):
+    torch.manual_seed(0)
+    encoder = XLSREncoder(architecture(), mask_feature_length=8, **{setting: 0.5})
+    signal, length = torch.randn(1, 16000), torch.tensor([16000])
+    with torch.no_grad():
+        still, _ = encoder.eval()(audio_signal=signal, length=length)
+        again, _ = encoder(audio_signal=signal, length=length)
+        moved = [encoder.train()(audio_signal=signal, length=length)[0] for _ in range(4)]
+    assert torch.equal(still, again)
+    assert any(not torch.allclose(still, output, atol=1e-3) for output in moved)

@@ -25,6 +25,7 @@ def draw_moments(seed: int) -> list[Moment]:
     return [("gradient", 3), *((kind, draw.randrange(2)) for kind in draw.sample(kinds, 3))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0])
 def test_killed_at_any_moment_the_same_command_ends_with_the_same_weights(
     data: dict[str, str], tmp_path: Path, seed: int

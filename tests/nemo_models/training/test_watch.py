@@ -10,16 +10,12 @@ import pytest
 import soundfile
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
+from nemo.collections.asr.losses.ctc import CTCLoss
 
 from nemo_models.files.checkpoint_files import load_training_checkpoint
-from nemo_models.layers.memory import is_out_of_memory
 from nemo_models.training import finetuning
-from nemo_models.training.watch import (
-    TrainingStopped,
-    TrainingWatch,
-    find_unalignable,
-    measure_labels,
-)
+from nemo_models.training.finetuning import one_line_errors
+from nemo_models.training.watch import TrainingStopped, TrainingWatch
 from nemo_models.training_data.stream import BatchInfo, StreamPosition
 from training_job import SETTINGS, compose, write_data
 
@@ -36,39 +32,17 @@ def fine_tune(data: dict[str, str], folder: Path, **settings: object) -> Path:
     return finetuning.fine_tune(compose([f"{key}={value}" for key, value in merged.items()]))
 
 
-def test_blank_share_and_entropy_are_those_of_valid_frames():
-    log_probs = torch.full((2, 3, 3), -20.0)  # two labels and the blank
-    for utterance, frame, best in ((0, 0, 0), (0, 1, 1), (0, 2, 2), (1, 0, 2)):
-        log_probs[utterance, frame, best] = 0.0
-    log_probs[1, 1:, 0] = 0.0  # padding
-    measured = measure_labels(log_probs, torch.tensor([3, 1]))
-    assert measured["blank_share"] == 2 / 4
-    assert measured["label_entropy"].item() == pytest.approx(math.log(2), abs=1e-6)  # rest of 4e-9 a frame
-    always_one = measure_labels(log_probs[:, :1], torch.tensor([1, 0]))
-    assert always_one["label_entropy"].item() == pytest.approx(0.0, abs=1e-6)
-
-
-def test_unalignable_utterances_are_those_whose_loss_zero_infinity_hides():
-    targets = torch.tensor([[0, 0, 1, 9], [0, 1, 2, 3], [0, 0, 0, 0], [1, 1, 1, 1]])
-    lengths = torch.tensor([3, 4, 1, 0])
-    for frames in range(1, 6):
-        log_probs = torch.randn(frames, 4, 11).log_softmax(-1)
-        given = torch.full((4,), frames)
-        loss = torch.nn.functional.ctc_loss(log_probs, targets, given, lengths, blank=10, reduction="none")
-        assert find_unalignable(targets, lengths, given).tolist() == torch.isinf(loss).tolist()
-
-
-def test_bad_utterances_are_named_counted_and_spoil_nothing(
+def test_bad_utterances_are_named_and_counted_and_damage_no_weight(
     data: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     rows = [json.loads(row) for row in Path(data["model.train_ds.manifest_filepath"]).read_text().splitlines()]
     samples, rate = soundfile.read(tmp_path / "0.wav")
     soundfile.write(tmp_path / "0.wav", np.where(np.arange(len(samples)) == 99, np.nan, samples), rate, subtype="FLOAT")
-    (tmp_path / "1.wav").write_bytes((tmp_path / "1.wav").read_bytes()[:60])  # sampling_rate spares Lhotse a look at it
+    (tmp_path / "1.wav").write_bytes((tmp_path / "1.wav").read_bytes()[:60])  # Lhotse trusts sampling_rate
     rows[2]["text"] = "आज मौसम " * 30
     lines = [json.dumps({**row, "sampling_rate": 16000}) for row in rows]
     Path(data["model.train_ds.manifest_filepath"]).write_text("\n".join(lines), encoding="utf-8")
-    monkeypatch.setattr(finetuning, "check_training", lambda *_: None)  # it would not have let them in
+    monkeypatch.setattr(finetuning, "check_training", lambda *_: None)  # it would refuse these utterances
     with caplog.at_level(logging.WARNING):
         fine_tune(data, tmp_path, **{"trainer.max_steps": 6, "model.freeze_updates.enabled": "false"})
     state = load_training_checkpoint(next((tmp_path / "exp").rglob("*last.ckpt")))
@@ -87,7 +61,7 @@ def test_bad_utterances_are_named_counted_and_spoil_nothing(
 
 
 @pytest.mark.parametrize("fused", [True, False])
-def test_a_bad_gradient_changes_neither_weights_nor_what_the_optimizer_remembers(fused: bool):
+def test_a_bad_gradient_changes_neither_weights_nor_optimizer_state(fused: bool):
     watch = TrainingWatch(20, 0.99, 100, False)
     weight = torch.nn.Parameter(torch.ones(3))
     optimizer = torch.optim.AdamW([weight], lr=0.1, weight_decay=0.1, fused=fused)
@@ -109,20 +83,20 @@ def test_a_bad_gradient_changes_neither_weights_nor_what_the_optimizer_remembers
 
 
 def trainer_at(**known: Any) -> Any:
-    """What the watch wants to know of a trainer, at its first batch."""
+    """The part of a trainer that the watch reads, at the first batch."""
     fit_loop = SimpleNamespace(total_batch_idx=0)
     return SimpleNamespace(**{"precision_plugin": None, "global_step": 0, "fit_loop": fit_loop, **known})
 
 
 def batch_of(name: str, labels: int = 1, seconds: tuple[float, ...] = (1.0,)) -> tuple:
-    """A batch of a stream, of silence, whose utterances are of so many different labels."""
+    """A batch of silence from a stream; each utterance has `labels` different labels."""
     count = len(seconds)
     targets = torch.arange(labels).repeat(count, 1)
     note = BatchInfo(StreamPosition(), [name] * count, list(seconds), [])
     return torch.zeros(count, 10), torch.full((count,), 10), targets, torch.full((count,), labels), note
 
 
-def test_of_an_accumulated_update_the_bad_batch_is_named_alone(caplog: pytest.LogCaptureFixture):
+def test_only_the_bad_batch_of_an_accumulated_update_is_named(caplog: pytest.LogCaptureFixture):
     watch, weight = TrainingWatch(20, 0.99, 100, False), torch.nn.Parameter(torch.ones(1))
     trainer: Any = trainer_at(log_every_n_steps=1)
     for at, (name, loss) in enumerate((("good.wav", 1.0), ("bad.wav", math.nan))):
@@ -143,7 +117,7 @@ def test_unalignable_utterances_of_every_batch_since_the_last_logged_step_are_na
     with caplog.at_level(logging.WARNING):
         for at, (name, labels) in enumerate((("a.wav", 3), ("b.wav", 2), ("c.wav", 3))):
             trainer.fit_loop.total_batch_idx = at
-            watch.on_train_batch_start(trainer, module, batch_of(name, labels), 0)  # each in an epoch of its own
+            watch.on_train_batch_start(trainer, module, batch_of(name, labels), 0)  # each in another epoch
             watch.on_train_batch_end(trainer, module, None, batch_of(name, labels), 0)
         (told,) = caplog.messages
         assert "more labels than frames: a.wav, c.wav (2 so far)" in told
@@ -156,7 +130,7 @@ def test_unalignable_utterances_of_every_batch_since_the_last_logged_step_are_na
     assert "d.wav (3 so far)" in caplog.messages[1] and "e.wav (4 so far)" in caplog.messages[2]
 
 
-def test_bad_losses_are_named_where_float16s_scaler_expects_bad_gradients(caplog: pytest.LogCaptureFixture):
+def test_bad_losses_are_named_with_float16_whose_scaler_expects_bad_gradients(caplog: pytest.LogCaptureFixture):
     watch, weight = TrainingWatch(2, 0.99, 100, False), torch.nn.Parameter(torch.ones(1))
     trainer = trainer_at(log_every_n_steps=1, precision_plugin=MixedPrecision("16-mixed", "cpu"))
     assert trainer.precision_plugin.scaler is not None
@@ -177,7 +151,7 @@ def test_bad_losses_are_named_where_float16s_scaler_expects_bad_gradients(caplog
     ]
 
 
-def test_what_was_counted_outlasts_a_resume():
+def test_counts_survive_a_resume():
     watch, resumed = (TrainingWatch(20, 0.99, 100, False) for _ in range(2))
     watch.counts.update(bad_updates=1, hidden_utterances=2, unreadable_utterances=3)
     watch._judge(1.0, 7)
@@ -187,7 +161,7 @@ def test_what_was_counted_outlasts_a_resume():
     assert (resumed._blank_since, resumed._bad_in_a_row, resumed.counts["hidden_utterances"]) == (7, 4, 2)
 
 
-def test_memory_that_ran_out_is_told_by_where_it_did():
+def test_an_out_of_memory_message_names_training_or_validation():
     watch, trainer = TrainingWatch(20, 0.99, 100, False), trainer_at(global_step=6, log_every_n_steps=1)
     batch, error = batch_of("a.wav", seconds=(2.5, 4.0)), torch.OutOfMemoryError("CUDA out of memory")
     watch.on_train_batch_start(trainer, None, batch, 0)  # type: ignore[arg-type]
@@ -198,18 +172,6 @@ def test_memory_that_ran_out_is_told_by_where_it_did():
     assert "in validation, in a batch of 2 utterances padded to 10 samples: lower model.validation_ds" in in_validation
 
 
-def test_gradients_of_a_fused_optimizer_are_clipped_in_bfloat16(
-    data: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """Lightning refuses to, since float16's would have to be unscaled first; the recipe has both."""
-    clipped = []
-    clip = torch.nn.utils.clip_grad_norm_
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *given: (clipped.append(given[1]), clip(*given)))
-    settings = {"trainer.precision": "bf16-mixed", "trainer.max_steps": 1, "trainer.gradient_clip_val": 0.5}
-    fine_tune(data, tmp_path, **settings, **{"model.optim.fused": "true"})
-    assert clipped == [0.5]
-
-
 def test_too_many_bad_updates_in_a_row_end_the_training(data: dict[str, str], tmp_path: Path):
     for file in tmp_path.glob("*.wav"):
         samples, rate = soundfile.read(file)
@@ -218,16 +180,16 @@ def test_too_many_bad_updates_in_a_row_end_the_training(data: dict[str, str], tm
         fine_tune(data, tmp_path, **{"watch.max_bad_updates": 2})
 
 
-def test_a_collapse_is_named_with_its_causes_and_stopped_on_request(
+def test_a_collapse_is_reported_with_its_causes_and_ends_training_on_request(
     data: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     watch = TrainingWatch(20, collapse_blank_share=0.99, collapse_updates=100, stop_on_collapse=False)
     with caplog.at_level(logging.WARNING):
-        for step, share in ((0, 1.0), (50, 0.9), (60, 1.0), (159, 1.0)):  # spoke at 50
+        for step, share in ((0, 1.0), (50, 0.9), (60, 1.0), (159, 1.0)):  # not collapsed at 50
             watch._judge(share, step)
         assert not caplog.records
         watch._judge(0.999, 160)
-        for step, warnings in ((161, 1), (259, 1), (260, 2)):  # and again after as many
+        for step, warnings in ((161, 1), (259, 1), (260, 2)):  # again after 100 more
             watch._judge(1.0, step)
             assert len(caplog.records) == warnings
     assert "99.9% of the frames are blank, from update 60 to 160; likely causes: the learning" in caplog.text
@@ -236,20 +198,24 @@ def test_a_collapse_is_named_with_its_causes_and_stopped_on_request(
         fine_tune(data, tmp_path, **collapsed)
 
 
-@pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory. Tried…"), RuntimeError("x: can't allocate memory: you")]
-)
-def test_out_of_memory_names_the_batch_and_the_setting(
-    data: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+def test_out_of_memory_in_a_training_is_one_line_with_the_batch_and_the_setting(
+    data: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def fail(*_: object) -> None:
-        raise error
+    def fail(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried…")
 
-    monkeypatch.setattr(TrainingWatch, "_see_log_probs", fail)  # inside the forward pass
+    monkeypatch.setattr(CTCLoss, "forward", fail)
     with pytest.raises(TrainingStopped) as caught:
         fine_tune(data, tmp_path)
     message = str(caught.value)
     assert "out of memory at update 1, in a batch of" in message
     assert " s of audio, longest" in message
     assert "model.train_ds.batch_duration" in message
-    assert not is_out_of_memory(RuntimeError("something else"))
+
+
+def test_only_errors_of_memory_and_data_become_one_line():
+    watch = TrainingWatch(20, 0.99, 100, False)
+    with pytest.raises(TrainingStopped, match="out of memory before the first batch"), one_line_errors(watch):
+        raise RuntimeError("x: can't allocate memory: you")
+    with pytest.raises(RuntimeError, match="something else"), one_line_errors(watch):
+        raise RuntimeError("something else")

@@ -44,6 +44,7 @@ def train(folder: Path, data: dict[str, str], processes: int, **settings: object
     return load_training_checkpoint(folder / LAST)
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does_from_twice_the_batch(data: dict[str, str], tmp_path: Path):
     one = train(tmp_path / "one", data, 1, **{"+model.train_ds.batch_size": 4})
     two = train(tmp_path / "two", data, 2, **{"+model.train_ds.batch_size": 2})
@@ -58,6 +59,7 @@ def test_two_processes_learn_what_one_does_from_twice_the_batch(data: dict[str, 
     assert moved > 1e-4  # half of the batch would have led elsewhere
 
 
+@pytest.mark.slow
 def test_sharded_weights_learn_what_whole_ones_do_and_end_as_one_file(data: dict[str, str], tmp_path: Path):
     clip, momentum = 0.25, 0.5
     settings = {"+model.train_ds.batch_size": 2, "model.encoder.layerdrop": 0.0}
@@ -77,6 +79,7 @@ def test_sharded_weights_learn_what_whole_ones_do_and_end_as_one_file(data: dict
             assert torch.equal(saved.state_dict()[name], sharded["state_dict"][name])
 
 
+@pytest.mark.slow
 def test_torchrun_trains_with_the_command_that_one_process_takes(data: dict[str, str], tmp_path: Path):
     settings = {**data, "exp_manager.exp_dir": tmp_path, "trainer.devices": 2, "trainer.max_steps": 2}
     settings |= {"model.encoder.layerdrop": 0.5, "trainer.val_check_interval": 2, "trainer.limit_train_batches": 2}
