@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from transformers import Wav2Vec2Model
 
 from project import ROOT
 
@@ -43,6 +44,10 @@ def test_training_leaves_a_log_and_a_checkpoint(tmp_path: Path):
     assert row["step"] == 3 and np.isfinite(row["loss"]) and set(row["corpus"]) == {"cer", "wer"}
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"config.json", "model.safetensors", "preprocessor_config.json"}
+    network, loaded = Wav2Vec2Model.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not any(loaded.values()), loaded  # transformers finds every weight, and knows each one
+    assert (network.config.hidden_size, network.config.num_hidden_layers, network.config.conv_dim[0]) == (32, 1, 8)
+    assert all(bool(weight.isfinite().all()) for weight in network.parameters())
 
 
 def test_a_corpus_that_is_not_there_gets_one_line(tmp_path: Path):
