@@ -1,1 +1,1 @@
-"""Fine-tuning: what is checked before it, watched during it, and resumed after it."""
+"""Fine-tuning: checks before it, reports during it, and exact resume."""

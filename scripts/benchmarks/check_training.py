@@ -1,14 +1,13 @@
-"""Measure the check before the first step: beside a plain loop over the rows, and its memory.
+"""Time and memory of the checks before training, beside a plain loop over the rows.
 
     python scripts/benchmarks/check_training.py                  100,000 rows
     python scripts/benchmarks/check_training.py --rows 500000
 
-The rows name a thousand short files of noise again and again, each row with a text of its own, beside a validation
-manifest of a hundredth as many. Two ways, in turn, each in a process of its own: `plain`, `json.loads` and
-`soundfile.info` of every row, one after another, what a script of a dozen lines would do and which finds missing and
-unreadable files alone; `check`, `check_data_sets` with all it looks for. Memory is what the process's peak grew by
-while it worked. Files are in the file system's cache: on a network file system waiting comes on top, which the
-check does in many threads and the plain loop in one.
+The rows name the same thousand short files of noise repeatedly, each with a different text. The validation manifest has
+a hundredth as many rows. Two ways are measured in turn, each in its own process. `plain` is a script of a dozen lines:
+`json.loads` and `soundfile.info` of every row, which only finds missing and unreadable files. `check` is
+`check_data_sets` with all its checks. Memory is the growth of the process's peak during the work. Files are in the file
+system's cache. On a network file system both also wait for it: the check in many threads, the plain loop in one.
 """
 
 import argparse
@@ -24,7 +23,7 @@ import soundfile
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = 1000
 SECONDS = 1.0
-VALIDATION_SHARE = 100  # rows of training for one of validation
+VALIDATION_SHARE = 100  # training rows for each validation row
 WORDS = ("कमल", "नदी", "पानी", "मौसम", "बच्चे", "गाँव", "आज", "कल")
 PLAIN = """
 def work(train, valid):
@@ -70,7 +69,7 @@ def main() -> None:
 
 
 def write_manifest(folder: Path, rows: int) -> Path:
-    """Write files of noise and a manifest that names them, with a text for each row."""
+    """Write files of noise and a manifest that names them, with a text in each row."""
     folder.mkdir()
     draw = np.random.default_rng(rows)
     for number in range(min(FILES, rows)):
@@ -84,7 +83,7 @@ def write_manifest(folder: Path, rows: int) -> Path:
 
 
 def measure(work: str, train: Path, valid: Path) -> tuple[float, float, float]:
-    """Seconds, seconds of CPU, and MB that the peak of memory grew by, of a function `work` in a new process."""
+    """Run `work` in a new process; return seconds, CPU seconds, and the growth of peak memory in MB."""
     command = [sys.executable, "-c", TIMED.format(work=work), str(train), str(valid)]
     done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
     seconds, cpu, memory = map(float, done.stdout.split()[-3:])

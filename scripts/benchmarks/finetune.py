@@ -1,17 +1,17 @@
-"""How fast a fine-tuning step is: this project's recipe beside transformers' Trainer, on real utterance lengths.
+"""Speed of a fine-tuning step: this project's recipe beside transformers' Trainer, on real utterance lengths.
 
-Same size, precision, masks, dropouts and frozen convolutions; as much audio in a batch on average. Each runs in a
-process of its own; audio-seconds are those of the utterances, padding not counted. Layer drop is off on both sides,
-since it would make steps of unlike work. Times are taken without waiting for the device within a step; the operators
-are those of one more update, under torch's profiler.
+Both sides have the same size, precision, masks, dropouts and frozen convolutions, and on average the same seconds of
+audio in a batch. Each side runs in its own process. Audio seconds do not count padding. Layer drop is off on both
+sides, because it would give the steps different amounts of work. Times are taken without waiting for the device within
+a step. The operators come from one more update under torch's profiler.
 
     python scripts/benchmarks/finetune.py train_manifest.json [--size mid|xlsr53] [--precision float32|bfloat16]
         [--seconds 60] [--updates 4] [--sides trainer trainer-grouped ours …]
 
-All figures of a GPU, with noise in the lengths of real speech, since recordings may not be there (on a bare image first
-put the wheels of NeMo, indic-nlp-library, morfessor and indic-numtowords and the repository's root on PYTHONPATH; the
-Trainer needs accelerate; no network is needed). A side that fails or takes too long is
-named at the end, and the others are measured:
+The command for a GPU below uses noise with the lengths of real speech, because a GPU machine may have no recordings. On
+a bare machine, first put the wheels of NeMo, indic-nlp-library, morfessor and indic-numtowords and the repository's
+root on PYTHONPATH; the Trainer needs accelerate; no network is needed. A side that fails or takes too long is named at
+the end, and the others are measured:
 
     python scripts/benchmarks/finetune.py --synthetic 2 --device cuda --size xlsr53 --precision bfloat16 \
         --seconds 200 --updates 40 --side-timeout 150
@@ -54,11 +54,11 @@ SIZES = {
     "xlsr53": {},
 }
 MATRIX_RATE = "matrix-rate"
-WARM_UP = {"cpu": 1, "cuda": 12}  # updates that are not counted: memory is taken, kernels are chosen and compiled
+WARM_UP = {"cpu": 1, "cuda": 12}  # updates that are not counted: they allocate memory, and choose and compile kernels
 
 
 def recipe(arguments: argparse.Namespace, *overrides: str) -> Any:
-    """The shipped configuration, with random weights of the size asked for."""
+    """Compose the shipped configuration with random weights of the chosen size."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
@@ -156,7 +156,7 @@ def run_trainer(arguments: argparse.Namespace, strategy: dict[str, Any]) -> dict
         )
     )
     model.freeze_feature_encoder()
-    if "torch_compile" not in strategy:  # marks would break its graph
+    if "torch_compile" not in strategy:  # the marks would break its graph
         meter.watch(model.wav2vec2.feature_extractor, model.wav2vec2.encoder)
     with tempfile.TemporaryDirectory() as scratch:
         make_trainer(
@@ -172,7 +172,7 @@ def run_trainer(arguments: argparse.Namespace, strategy: dict[str, Any]) -> dict
             bf16=arguments.precision == "bfloat16",
             tf32=arguments.device == "cuda" or None,
             optim="adamw_torch_fused",
-            logging_nan_inf_filter=False,  # which would wait for the loss in every step
+            logging_nan_inf_filter=False,  # true would wait for the loss in every step
             dataloader_num_workers=arguments.workers,
             use_cpu=arguments.device == "cpu",
             **strategy,
@@ -189,9 +189,11 @@ def measure_rate(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def flop_per_second(size: str) -> float:
-    """Of a step with frozen convolutions, for a second of audio: their products once, the linear layers' three times.
+    """Count the operations of a step with frozen convolutions for a second of audio.
 
-    Attention's own products and the position embedding are left out: more is done than is counted.
+    The convolutions' products count once, the linear layers' three times (forward and two backward).
+
+    The products inside attention and the position embedding are not counted.
     """
     from omegaconf import OmegaConf
 
@@ -208,7 +210,7 @@ def flop_per_second(size: str) -> float:
 
 
 def print_tables(arguments: argparse.Namespace, manifest: Path) -> bool:
-    """Measure all sides; whether all could be measured."""
+    """Measure all sides; return whether every side was measured."""
     given = [manifest, "--size", arguments.size, "--device", arguments.device, "--precision", arguments.precision]
     given += ["--seconds", arguments.seconds, "--updates", arguments.updates, "--warm-up", arguments.warm_up]
     given += ["--workers", arguments.workers, "--run"]
@@ -246,17 +248,21 @@ def print_tables(arguments: argparse.Namespace, manifest: Path) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", nargs="?", type=lambda path: Path(path).resolve())
-    parser.add_argument("--synthetic", type=float, metavar="HOURS", help="of noise in real lengths, for a manifest")
+    parser.add_argument(
+        "--synthetic", type=float, metavar="HOURS", help="hours of noise with real lengths, instead of a manifest"
+    )
     parser.add_argument("--size", choices=SIZES, default="mid")
     parser.add_argument("--device", choices=tuple(SIDES), default="cpu")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--seconds", type=float, default=60.0, help="audio in a batch")
-    parser.add_argument("--updates", type=int, default=4, help="that are timed")
-    parser.add_argument("--warm-up", type=int, help="updates before them; 1, on a GPU 12")
-    parser.add_argument("--workers", type=int, help="processes that read audio; 1, on a GPU 8 at most")
-    parser.add_argument("--sides", nargs="+", choices=(*TRAINERS, *OURS), help="in this order")
-    parser.add_argument("--side-timeout", type=float, metavar="S", help="after which a side counts as failed")
-    parser.add_argument("--run", choices=(*TRAINERS, *OURS, MATRIX_RATE), help="one side only, its report as JSON")
+    parser.add_argument("--seconds", type=float, default=60.0, help="seconds of audio in a batch")
+    parser.add_argument("--updates", type=int, default=4, help="updates that are timed")
+    parser.add_argument("--warm-up", type=int, help="updates before the timed ones; default 1, on a GPU 12")
+    parser.add_argument("--workers", type=int, help="processes that read audio; default 1, on a GPU up to 8")
+    parser.add_argument("--sides", nargs="+", choices=(*TRAINERS, *OURS), help="sides to measure, in this order")
+    parser.add_argument("--side-timeout", type=float, metavar="S", help="seconds after which a side counts as failed")
+    parser.add_argument(
+        "--run", choices=(*TRAINERS, *OURS, MATRIX_RATE), help="run one side only and print its report as JSON"
+    )
     arguments = parser.parse_args()
     if (arguments.manifest is None) == (arguments.synthetic is None):
         parser.error("give either a manifest or --synthetic HOURS")

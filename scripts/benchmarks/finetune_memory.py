@@ -1,14 +1,14 @@
-"""How much memory a fine-tuning step of XLSR-53's size takes, and what so fits into a card of 8, 16, 24 or 80 GB.
+"""Memory of a fine-tuning step of XLSR-53's size, and what fits on a card of 8, 16, 24 or 80 GB.
 
     python scripts/benchmarks/finetune_memory.py [--device cpu|cuda] [--precision bf16-mixed|32-true]
         [--seconds 15 30 60]
 
-Each way to train runs in a process of its own, on conf/xlsr_hi.yaml's model with random weights and utterances of 15 s,
-with three sizes of batch. Printed are the peaks (on CUDA what was reserved, on a CPU the resident memory beyond that of
-the imported libraries) and, from the line through the larger two, the seconds of audio for which each card has room.
-Small batches say nothing: the peak is then in the optimizer's step, not among the activations. So the smallest only
-shows how far from the line it lies. What lies beyond the largest is extrapolated; a CPU's figures say nothing of a
-card's own kernels and workspaces.
+Each way to train runs in its own process, with the model of conf/xlsr_hi.yaml, random weights, utterances of 15 s, and
+three batch sizes. The script prints the peaks: on CUDA the reserved memory, on a CPU the resident memory beyond that of
+the imported libraries. From the line through the larger two batches it computes the seconds of audio that fit on each
+card. A small batch does not show this, because the peak is then in the optimizer's step and not in the activations: the
+smallest batch only shows its distance from the line. Values beyond the largest batch are extrapolated. Figures of a CPU
+do not include a GPU's kernels and workspaces.
 """
 
 import argparse
@@ -28,9 +28,9 @@ WAYS = {
     "LoRA r=16, checkpointing": ("model.lora.r=16", "model.encoder.gradient_checkpointing=true"),
 }
 CARDS_GB = (8, 16, 24, 80)
-USABLE = 0.92  # of a card: the driver, the CUDA context and fragmentation have the rest
-UTTERANCE_S = 15  # a long one: one of a hundred is longer than 20 s
-LABELS_PER_S = 12  # of speech
+USABLE = 0.92  # share of a card; the driver, the CUDA context and fragmentation take the rest
+UTTERANCE_S = 15  # a long utterance: one in a hundred is longer than 20 s
+LABELS_PER_S = 12  # labels in a second of speech
 RATE_HZ = 16000
 
 
@@ -38,8 +38,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--precision", choices=["bf16-mixed", "32-true"], default="bf16-mixed")
-    parser.add_argument("--seconds", type=int, nargs=3, default=[15, 30, 60], help="of audio in a batch, ascending")
-    parser.add_argument("--way", choices=list(WAYS), help="only this one, its peaks in bytes as JSON")
+    parser.add_argument(
+        "--seconds", type=int, nargs=3, default=[15, 30, 60], help="seconds of audio in a batch, ascending"
+    )
+    parser.add_argument("--way", choices=list(WAYS), help="run this one only and print its peaks in bytes as JSON")
     arguments = parser.parse_args()
     if arguments.way:
         print(json.dumps(measure(arguments.way, arguments.device, arguments.precision, arguments.seconds)))
@@ -59,26 +61,28 @@ def main() -> None:
 
 
 def measure(way: str, device: str, precision: str, seconds: list[int]) -> list[int]:
-    """Peaks of a training step, in bytes, for each size of batch in turn."""
+    """Measure the peak memory of a training step in bytes, for each batch size in turn."""
     import torch
 
     model, optimizer = build(way, device)
     before = 0 if device == "cuda" else model.resident_before
     peaks = []
-    for step, size in enumerate([seconds[0], *seconds]):  # the first one makes the optimizer's state
+    for step, size in enumerate([seconds[0], *seconds]):  # the first one creates the optimizer's state
         if device == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
         train_step(model, optimizer, size, device, precision)
         if step:
             peaks.append(
-                torch.cuda.max_memory_reserved() if device == "cuda" else peak_resident_bytes() - before  # only grows
+                torch.cuda.max_memory_reserved()
+                if device == "cuda"
+                else peak_resident_bytes() - before  # it only grows
             )
     return peaks
 
 
 def build(way: str, device: str) -> tuple[Any, Any]:
-    """The recipe's model, as a way to train has it, and its optimizer."""
+    """Build the recipe's model for a way to train, and its optimizer."""
     import torch
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
@@ -102,7 +106,7 @@ def build(way: str, device: str) -> tuple[Any, Any]:
 
 
 def train_step(model: Any, optimizer: Any, seconds: int, device: str, precision: str) -> None:
-    """One update on noise."""
+    """Make one update on noise."""
     import torch
 
     rows, utterance_s = max(1, seconds // UTTERANCE_S), min(seconds, UTTERANCE_S)

@@ -1,9 +1,9 @@
-"""How well and how soon: the tiny checkpoint fine-tuned by this project's recipe and by transformers' Trainer.
+"""Error rate over training time: the tiny checkpoint fine-tuned by this project's recipe and by transformers' Trainer.
 
-Same checkpoint, training data and seconds of audio; error rates of greedy texts on the same held-out utterances, at
-quarters of the budget. The clock stands still while they are measured. The Trainer has the learning rate and schedule
-of transformers' CTC example (3e-4, linear; its 500 updates of warm-up are a tenth of this budget's updates here), and
-that example with ten times the rate, since the checkpoint is small.
+Both sides have the same checkpoint, training data and seconds of audio. At each quarter of the budget, greedy texts of
+the same held-out utterances are scored; the clock does not run meanwhile. The Trainer runs with the learning rate and
+schedule of transformers' CTC example (3e-4, linear; its 500 updates of warm-up are a tenth of the updates here), and
+once more with ten times that rate, because the checkpoint is small.
 
     python scripts/benchmarks/finetune_wer.py train_manifest.json test_manifest.json [--updates 240] [--seconds 60]
 """
@@ -29,11 +29,11 @@ RUNS = {
     "ours": "this project, xlsr_tiny_hi",
 }
 QUARTERS = 4
-BATCH = 16  # utterances that are recognised together
+BATCH = 16  # utterances in a batch of recognition
 
 
 class Clock:
-    """Counts the audio that a training has seen, and stops at each quarter of the budget to score the model."""
+    """Counts the audio that a training has seen, and scores the model at each quarter of the budget."""
 
     def __init__(self, budget_s: float, test: Path, recognise: Callable[[Sequence[torch.Tensor]], list[str]]) -> None:
         from data_prep.manifest import read_manifest, resolve_audio_path
@@ -54,7 +54,7 @@ class Clock:
         self._audio_s += float(lengths.sum()) / 16000
 
     def end_update(self) -> bool:
-        """Score if another quarter is through; whether the budget is used up."""
+        """Score if another quarter is complete; return whether the budget is used up."""
         if self._audio_s >= self._budget_s * (len(self.points) + 1) / QUARTERS:
             self._seconds += time.perf_counter() - self._mark
             self.points.append({"audio_s": self._audio_s, "seconds": self._seconds, **self._score()})
@@ -91,7 +91,7 @@ def run_ours(arguments: argparse.Namespace) -> list[dict[str, float]]:
         f"model.train_ds.manifest_filepath={arguments.train}",
         f"model.validation_ds.manifest_filepath={arguments.test}",
         f"model.train_ds.batch_duration={arguments.seconds}",
-        f"trainer.max_steps={2 * arguments.updates}",  # the clock ends it
+        f"trainer.max_steps={2 * arguments.updates}",  # the clock ends the training
         "+trainer.limit_val_batches=0",
         "+trainer.enable_progress_bar=false",
         f"+model.optim.sched.max_steps={arguments.updates}",
@@ -151,7 +151,7 @@ def run_trainer(arguments: argparse.Namespace, learning_rate: float) -> list[dic
         ctc_loss_reduction="mean",
         ctc_zero_infinity=True,
         layerdrop=0.0,
-        mask_time_prob=0.0,  # as this project's recipe for the tiny checkpoint; the example's 0.05 is for large ones
+        mask_time_prob=0.0,  # the value of this project's recipe; the example's 0.05 is for large checkpoints
     )
     model.freeze_feature_encoder()
     data = load_utterances(arguments.train, labels)
@@ -183,7 +183,8 @@ def run_trainer(arguments: argparse.Namespace, learning_rate: float) -> list[dic
             [Watch()],
             output_dir=scratch,
             per_device_train_batch_size=batch_of(data, arguments.seconds),
-            max_steps=arguments.updates + arguments.updates // 10,  # the clock ends it; batches differ in seconds
+            max_steps=arguments.updates
+            + arguments.updates // 10,  # the clock ends the training; batches differ in seconds
             learning_rate=learning_rate,
             warmup_steps=arguments.updates // 10,
             train_sampling_strategy="group_by_length",
@@ -197,8 +198,8 @@ def main() -> None:
     parser.add_argument("train", type=lambda path: Path(path).resolve())
     parser.add_argument("test", type=lambda path: Path(path).resolve())
     parser.add_argument("--updates", type=int, default=240)
-    parser.add_argument("--seconds", type=float, default=60.0, help="audio in an update")
-    parser.add_argument("--run", choices=RUNS, help="one side only, its points as JSON")
+    parser.add_argument("--seconds", type=float, default=60.0, help="seconds of audio in an update")
+    parser.add_argument("--run", choices=RUNS, help="run one side only and print its points as JSON")
     arguments = parser.parse_args()
     if arguments.run:
         rates = {"trainer": 3e-4, "trainer-10x": 3e-3}

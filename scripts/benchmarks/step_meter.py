@@ -1,7 +1,7 @@
-"""Measures training steps by stage, on a CPU or a GPU, without making either wait for the other.
+"""Times the stages of training steps on a CPU or a GPU, without waiting for the device.
 
-A step is one sequence of stages whose ends are marked: with the clock on a CPU, with CUDA events on a GPU, which are
-read when all is over. The backward pass is told apart by hooks on what the transformer gave and on its gradient.
+A step is a sequence of stages whose ends are marked: on a CPU with the clock, on a GPU with CUDA events that are read
+at the end. Hooks on the transformer's output and its gradient divide the backward pass.
 """
 
 import resource
@@ -13,17 +13,17 @@ import torch
 
 SAMPLE_RATE_HZ = 16_000
 STAGES = ("data", "convolutions", "transformer", "loss", "optimizer")
-TOP_OPERATORS = 8  # of a profile, that are shown
-NAME_LENGTH = 70  # characters; those of a GPU's kernels are longer
+TOP_OPERATORS = 8  # operators of a profile that are shown
+NAME_LENGTH = 70  # characters; names of GPU kernels are longer
 
 
 class StepMeter:
-    """Counts updates after the warm-up, audio in them, and how long each stage took; profiles the one behind them.
+    """Counts updates after the warm-up, their audio, and the time of each stage; then profiles one more update.
 
     Args:
         device: `cpu` or `cuda`.
         warm_up: Updates that are not counted.
-        updates: Updates that are.
+        updates: Updates that are counted.
     """
 
     def __init__(self, device: str, warm_up: int, updates: int) -> None:
@@ -40,22 +40,22 @@ class StepMeter:
 
     @property
     def steps(self) -> int:
-        """Updates that a side has to make: the profiled one too."""
+        """Updates that a side has to make, with the profiled one."""
         return self._last + 1
 
     def watch(self, feature_extractor: torch.nn.Module, transformer: torch.nn.Module) -> None:
-        """Mark where these parts of a model begin and end, forward and backward."""
+        """Mark the start and end of these parts of a model, forward and backward."""
         feature_extractor.register_forward_pre_hook(lambda *_: self.lap("data"))
         feature_extractor.register_forward_hook(lambda *_: self.lap("convolutions"))
         transformer.register_forward_hook(self._after_transformer)
 
     def count(self, lengths: torch.Tensor, padded: int) -> None:
-        """Note a batch: samples of each utterance, and the samples of the padded tensor."""
+        """Count a batch: samples of each utterance, and samples of the padded tensor."""
         self._samples.append(lengths.sum())  # read at the end
         self._padded += padded
 
     def lap(self, stage: str) -> None:
-        """All since the last mark was this stage."""
+        """Mark the end of a stage."""
         self._marks.append((stage, self._now()))
 
     def after_backward(self) -> None:
@@ -64,7 +64,7 @@ class StepMeter:
         self._backward_of = "loss"
 
     def end_update(self) -> None:
-        """Mark the end of an update, and do what is to be done after it."""
+        """Mark the end of an update, and start or stop counting and profiling after it."""
         self.lap("optimizer")
         self._done += 1
         if self._done == self._first:
@@ -85,7 +85,7 @@ class StepMeter:
             self._profiler = None
 
     def report(self) -> dict[str, Any]:
-        """Audio, seconds, seconds by stage, bytes at the peak, and the longest operators' shares of one update."""
+        """Return audio seconds, seconds in all and by stage, peak bytes, and the longest operators' shares."""
         return self._report
 
     def _after_transformer(self, module: torch.nn.Module, args: Any, output: Any) -> None:
@@ -125,7 +125,7 @@ class StepMeter:
         }
 
     def _rank_operators(self) -> list[tuple[str, float]]:
-        """On a GPU its kernels, on a CPU torch's operators."""
+        """Rank kernels on a GPU, torch's operators on a CPU."""
         measure, device = ("self_device_time_total", "CUDA") if self._on_gpu else ("self_cpu_time_total", "CPU")
         rows = [row for row in self._profiler.key_averages() if row.device_type.name == device]
         rows = [row for row in rows if not row.is_user_annotation]
@@ -135,7 +135,7 @@ class StepMeter:
 
 
 def measure_matrix_rate(device: str, dtype: torch.dtype) -> float:
-    """Products of two large matrices for each second, FLOP/s: the best of several."""
+    """Measure the rate of a product of two large matrices, FLOP/s: the best of several."""
     size, repeats = (8192, 30) if device == "cuda" else (2048, 10)
     left, right = torch.randn(2, size, size, device=device, dtype=dtype)
     seconds = []

@@ -17,7 +17,7 @@ IGNORED = -100  # label of padding
 
 
 def load_utterances(manifest: Path, labels: Sequence[str]) -> Dataset:
-    """Rows of a manifest as `datasets` keeps them: path, label ids, and the length that `group_by_length` asks for."""
+    """Load a manifest as a `datasets.Dataset`: path, label ids, and the length that `group_by_length` needs."""
     ids = {label: number for number, label in enumerate(labels)}
     return Dataset.from_list(
         [
@@ -32,7 +32,7 @@ def load_utterances(manifest: Path, labels: Sequence[str]) -> Dataset:
 
 
 def batch_of(data: Dataset, seconds: float) -> int:
-    """Utterances that have so many seconds of audio on average."""
+    """Return the number of utterances that have `seconds` of audio on average."""
     return max(1, round(seconds * SAMPLE_RATE_HZ * len(data) / sum(data["input_length"])))
 
 
@@ -43,7 +43,7 @@ def prepare(waves: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
 
 
 def collate(examples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-    """A batch: audio is read here, in the loader's process."""
+    """Build a batch; audio is read here, in the loader's process."""
     inputs = prepare([soundfile.read(example["path"], dtype="float32")[0] for example in examples])
     targets = [torch.tensor(example["labels"]) for example in examples]
     inputs["labels"] = torch.nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=IGNORED)
@@ -71,7 +71,7 @@ def make_trainer(
     after_backward: Callable[[], None] = lambda: None,
     **settings: Any,
 ) -> WatchedTrainer:
-    """A Trainer that writes nothing; `settings` are `TrainingArguments`."""
+    """Build a Trainer that writes no files; `settings` are `TrainingArguments`."""
     arguments = TrainingArguments(
         length_column_name="input_length",
         remove_unused_columns=False,

@@ -1,4 +1,4 @@
-"""Fine-tuning of a tiny model in processes of their own that tests may kill, forked from one that has imported NeMo."""
+"""Fine-tunes a tiny model in separate processes that tests may kill, forked from one that has imported NeMo."""
 
 import io
 import multiprocessing
@@ -30,7 +30,7 @@ SETTINGS = {
     "model.train_ds.num_buckets": 2,
     "model.train_ds.bucket_buffer_size": 8,
     "model.train_ds.shuffle_buffer_size": 8,
-    "model.encoder.layerdrop": 0.3,  # everything random is on
+    "model.encoder.layerdrop": 0.3,  # all randomness is on
     "model.encoder.hidden_dropout": 0.1,
     "model.encoder.mask_time_prob": 0.3,
     "model.encoder.mask_time_length": 4,
@@ -41,7 +41,7 @@ SETTINGS = {
 
 
 def write_data(folder: Path, utterances: int = 20) -> dict[str, str]:
-    """Write noise with texts to it as two manifests; gives the settings that name them."""
+    """Write noise with texts and two manifests; return the settings that name them."""
     from data_prep.manifest import write_jsonl
 
     rows = []
@@ -59,19 +59,19 @@ def write_data(folder: Path, utterances: int = 20) -> dict[str, str]:
 
 
 Moment = tuple[str, int]
-"""Which kind of moment in a training, and how many of its kind came before it in this process."""
+"""A kind of moment in a training, and the number of earlier moments of that kind in the process."""
 
 
 def run_job(settings: Mapping[str, Any], kill_at: Moment | None = None, processes: int = 1) -> int | None:
-    """Fine-tune in processes of their own, as `torchrun` would start them if they are several.
+    """Fine-tune in new processes; several are started as `torchrun` starts them.
 
     Args:
-        settings: Overrides of the tiny job's.
-        kill_at: Where to end the one process with `kill -9`; one that does not come to it ends by itself.
-        processes: How many.
+        settings: Overrides of the tiny job's settings.
+        kill_at: Moment to end the one process with `kill -9`; a process that never reaches it ends normally.
+        processes: Number of processes.
 
     Returns:
-        The exit status, the first that is not 0 of several; minus nine of one that was killed.
+        The exit status; of several, the first that is not 0. A killed process has -9.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["nemo_models.training.finetuning"])
@@ -86,7 +86,7 @@ def run_job(settings: Mapping[str, Any], kill_at: Moment | None = None, processe
         started.append(context.Process(target=_fine_tune, args=(overrides, kill_at, there, variables)))
         started[-1].start()
     there.close()
-    if kill_at is not None and _says_it_is_there(here):
+    if kill_at is not None and _has_arrived(here):
         started[0].kill()
     for process in started:
         process.join(timeout=300)
@@ -95,7 +95,7 @@ def run_job(settings: Mapping[str, Any], kill_at: Moment | None = None, processe
     return next((process.exitcode for process in started if process.exitcode != 0), 0)
 
 
-def _says_it_is_there(connection: Connection) -> bool:
+def _has_arrived(connection: Connection) -> bool:
     try:
         return connection.poll(300) and bool(connection.recv())
     except EOFError:  # it has ended
@@ -109,7 +109,7 @@ def _free_port() -> int:
 
 
 def compose(overrides: Sequence[str]) -> Any:
-    """The configuration of the tiny job with overrides as on the command line."""
+    """Compose the configuration of the tiny job with overrides as on the command line."""
     from hydra import compose, initialize_config_dir
     from omegaconf import open_dict
 
@@ -126,7 +126,7 @@ def _fine_tune(
     import torch
 
     os.environ.update(environment)
-    # as in a command of its own; workers from a fork server would not notice that this process was killed
+    # as from the command line; workers of a fork server would not notice that this process was killed
     multiprocessing.set_start_method("fork", force=True)
 
     from nemo_models.training.finetuning import fine_tune
@@ -138,12 +138,12 @@ def _fine_tune(
 
 
 MOMENTS = ("batch", "gradient", "updated", "validation", "checkpoint", "half written", "written", "in place")
-"""Of each batch: fetched, gradients computed, weights updated; a batch of validation; of a checkpoint: nothing written
-yet, half of it; of it, the picture or the `.nemo`: all written, moved to its place."""
+"""For each batch: fetched, gradients computed, weights updated. Then: a batch of validation. For a checkpoint: nothing
+written yet, half written. For a checkpoint, the picture or the `.nemo`: all written, moved to its place."""
 
 
 def _wait_at(moment: Moment, parent: Connection) -> None:
-    """Let this process say when it has come to a moment, and then stand still until it is killed."""
+    """Report when this process reaches a moment, and then wait to be killed."""
     import torch
 
     from nemo_models.ctc_model import XLSRCTCModel
@@ -179,7 +179,7 @@ def _wait_at(moment: Moment, parent: Connection) -> None:
     save = torch.save
 
     def save_in_halves(content: Any, file: Any, *args: Any, **kwargs: Any) -> None:
-        if not hasattr(file, "write"):  # NeMo's, into a folder of its own
+        if not hasattr(file, "write"):  # NeMo saves into a temporary folder
             return save(content, file, *args, **kwargs)
         pass_by("checkpoint")
         save(content, buffer := io.BytesIO(), *args, **kwargs)

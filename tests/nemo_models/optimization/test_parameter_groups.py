@@ -15,7 +15,7 @@ def recipe_model(weight_decay: float) -> XLSRCTCModel:
     return XLSRCTCModel(cfg=OmegaConf.create(config))
 
 
-def test_encoder_and_head_have_rates_of_their_own_and_only_matrices_decay():
+def test_encoder_and_head_have_different_rates_and_only_matrices_decay():
     model = recipe_model(weight_decay=0.1)
     optimizer, _ = model.setup_optimization()
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -26,11 +26,11 @@ def test_encoder_and_head_have_rates_of_their_own_and_only_matrices_decay():
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(found)
     for name, (lr, decay) in found.items():
         assert lr == (1e-3 if name.startswith("decoder.") else 1e-4), name
-        spared = name.endswith((".bias", "masked_spec_embed", "original0")) or "norm.weight" in name
-        assert decay == (0.0 if spared else 0.1), name
+        excluded = name.endswith((".bias", "masked_spec_embed", "original0")) or "norm.weight" in name
+        assert decay == (0.0 if excluded else 0.1), name
 
 
-def test_spares_what_transformers_trainer_spares_and_single_vectors():
+def test_excludes_the_same_weights_as_transformers_trainer_and_single_vectors():
     network = recipe_model(0.1).encoder.network
     decays = set(Trainer.get_decay_parameter_names(None, network))
     groups = exclude_from_weight_decay([{"params": list(network.parameters()), "weight_decay": 0.1}])

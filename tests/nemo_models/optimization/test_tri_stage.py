@@ -34,7 +34,7 @@ def fairseq_rate(update: int, peak: float, warmup: int, hold: int, decay: int, i
 
 
 @pytest.mark.parametrize(("warmup", "hold"), [(0.1, 0.4), (0.05, 0.0), (0.0, 0.5)])
-def test_is_fairseqs_for_each_group_by_its_own_peak(warmup: float, hold: float):
+def test_rates_equal_fairseqs_for_each_group_and_peak(warmup: float, hold: float):
     found = rates(STEPS + 20, warmup_ratio=warmup, hold_ratio=hold, init_lr_scale=0.01, final_lr_scale=0.05)
     stages = (round(warmup * STEPS), round(hold * STEPS), STEPS - round((warmup + hold) * STEPS), 0.01, 0.05)
     for update, (encoder, head) in enumerate(found):
@@ -42,11 +42,11 @@ def test_is_fairseqs_for_each_group_by_its_own_peak(warmup: float, hold: float):
         assert head == pytest.approx(fairseq_rate(update, HEAD_PEAK, *stages))
 
 
-def test_steps_in_place_of_ratios():
+def test_steps_instead_of_ratios():
     assert rates(STEPS, warmup_steps=20, hold_steps=80) == rates(STEPS, warmup_ratio=0.1, hold_ratio=0.4)
 
 
-def test_state_goes_on_where_it_was():
+def test_state_resumes_at_the_same_rate():
     weight = torch.nn.Parameter(torch.zeros(1))
 
     def make() -> tuple[torch.optim.Optimizer, TriStage]:
@@ -67,7 +67,7 @@ def test_state_goes_on_where_it_was():
     assert again_optimizer.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"] < PEAK / 2
 
 
-def test_a_resumed_run_follows_the_schedule_that_is_set_now(caplog: pytest.LogCaptureFixture):
+def test_a_resumed_run_follows_the_current_schedule(caplog: pytest.LogCaptureFixture):
     def make(max_steps: int) -> TriStage:
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=PEAK)
         return TriStage(optimizer, max_steps=max_steps, warmup_ratio=0.1, hold_ratio=0.4)
@@ -89,6 +89,6 @@ def test_a_resumed_run_follows_the_schedule_that_is_set_now(caplog: pytest.LogCa
         ({"final_lr_scale": 0.0}, "expected shares of the peak"),
     ],
 )
-def test_settings_that_contradict_each_other_are_named(settings: dict[str, float], message: str):
+def test_contradicting_settings_are_named(settings: dict[str, float], message: str):
     with pytest.raises(ValueError, match=message):
         rates(1, **settings)

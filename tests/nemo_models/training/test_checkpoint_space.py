@@ -11,7 +11,7 @@ from nemo_models.training.checkpoint_space import count_validations, estimate_ch
 from recipe import load_recipe
 
 
-def test_what_a_stopped_run_wrote_counts_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_files_of_a_stopped_run_count_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     cfg = load_recipe("xlsr_hi")
     cfg.exp_manager.exp_dir, written = str(tmp_path), 3000
     free = estimate_checkpoint_bytes(cfg) - written
@@ -32,7 +32,7 @@ def test_the_estimate_counts_every_weight_and_adams_averages_of_those_that_learn
     assert estimate_checkpoint_bytes(cfg) == 4 * (6 * (weights + 2 * (weights - frozen)) + weights)
 
 
-def test_the_checkpoints_that_all_validations_leave_are_counted():
+def test_one_checkpoint_for_each_validation_is_counted():
     cfg = load_recipe("xlsr_hi")
     three = estimate_checkpoint_bytes(cfg)
     cfg.exp_manager.checkpoint_callback_params.save_top_k = 4
@@ -51,12 +51,12 @@ def test_the_checkpoints_that_all_validations_leave_are_counted():
         ({}, 4),
     ],
 )
-def test_validations_are_counted_as_the_trainer_makes_them(settings: dict, validations: int):
+def test_validations_are_counted_as_in_the_trainer(settings: dict, validations: int):
     trainer = OmegaConf.create({"max_steps": 100, "accumulate_grad_batches": 2, "limit_train_batches": 50, **settings})
     assert count_validations(trainer) == validations
 
 
-def test_low_rank_updates_alone_have_averages_in_a_checkpoint():
+def test_only_low_rank_updates_have_averages_in_a_checkpoint():
     cfg = load_recipe("xlsr_hi")
     with torch.device("meta"):
         weights = Wav2Vec2Model(

@@ -23,7 +23,7 @@ UPDATES = 100
     ("config_name", "kind", "other"),
     [("xlsr_hi", "wav2vec2", "wav2vec2-bert"), ("w2v_bert_hi", "wav2vec2-bert", "wav2vec2")],
 )
-def test_checkpoint_fixes_front_end_and_architecture_of_its_own_kind_only(config_name: str, kind: str, other: str):
+def test_a_checkpoint_sets_front_end_and_architecture_of_its_kind_only(config_name: str, kind: str, other: str):
     model = load_recipe(config_name).model
     fields = {**OmegaConf.to_container(model.encoder.architecture), "hidden_size": 64}
     masks = model.encoder.mask_time_prob
@@ -36,7 +36,7 @@ def test_checkpoint_fixes_front_end_and_architecture_of_its_own_kind_only(config
         apply_checkpoint_settings(model, replace(checkpoint, kind=other))
 
 
-def test_both_recipes_have_the_same_settings_but_for_front_end_and_encoder():
+def test_recipes_differ_only_in_front_end_and_encoder():
     def keys(tree: Any, prefix: str = "") -> set[str]:
         inner = [keys(value, f"{prefix}{key}.") for key, value in tree.items() if isinstance(value, dict)]
         return {f"{prefix}{key}" for key in tree}.union(*inner)
@@ -59,7 +59,7 @@ SCHEDULES = {
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_nemos_schedules_are_chosen_by_name_and_planned_for_all_updates(name: str):
+def test_nemos_schedules_are_chosen_by_name_and_last_for_all_updates(name: str):
     cfg = compose(["exp_manager.exp_dir=x", f"model.optim.sched.name={name}", *SCHEDULES[name]])
     complete_config(cfg, load_alphabet(), None)
     cfg.model.train_ds = cfg.model.validation_ds = None

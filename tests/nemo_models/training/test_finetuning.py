@@ -1,4 +1,4 @@
-"""The recipe as a whole: what its settings do to a training that is real, if small."""
+"""Real but small trainings with the shipped recipes."""
 
 import json
 import shutil
@@ -77,11 +77,11 @@ def run(data: tuple[Path, Path], folder: Path, *overrides: str) -> Path:
 
 
 SCRIPTED_WER = {2: 0.9, 4: 0.5, 6: 0.7, 8: 0.4, 10: 0.6, 12: 0.45, 14: 0.1}
-"""After so many updates. Two validations in a row are no better than the best: the last one is not come to."""
+"""WER after each number of updates. Two validations in a row are not better than the best: the last is not reached."""
 
 
 @pytest.mark.slow
-def test_training_ends_early_keeps_the_best_draws_and_logs(
+def test_training_stops_early_keeps_the_best_weights_draws_and_logs(
     data: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     validate = XLSRCTCModel.validation_pass
@@ -131,7 +131,7 @@ def test_training_ends_early_keeps_the_best_draws_and_logs(
     assert [step for step, _ in kept_curves["val_loss"]] == updates
     assert [step for step, _ in kept_curves["train_loss"]] == [*range(1, 13)]
     assert all(0 <= share <= 1 for _, share in kept_curves["train_blank_share"]) and kept_curves["train_blank_share"]
-    peak, warmed_up = 0.03, 1  # of 20 updates, as the recipe has it; the curve shows what the next update will take
+    peak, warmed_up = 0.03, 1  # of 20 updates, by the recipe; the curve shows the rate of the next update
     assert kept_curves[f"learning_rate, peak {peak:g}"][: 9 - warmed_up] == [(at, peak) for at in range(1, 9)]
     assert "learning_rate, peak 0.0001" in kept_curves
 
@@ -148,13 +148,13 @@ def test_training_ends_early_keeps_the_best_draws_and_logs(
 
 
 @pytest.mark.slow
-def test_low_rank_updates_learn_in_a_training_and_are_merged_at_its_end(data: tuple[Path, Path], tmp_path: Path):
+def test_low_rank_updates_learn_and_are_merged_into_the_model(data: tuple[Path, Path], tmp_path: Path):
     short = ("trainer.limit_train_batches=2", "trainer.val_check_interval=2", "model.freeze_updates.enabled=false")
     command = ("model.lora.r=2", "model.optim_param_groups.encoder.lr=0.01", *short)
     run(data, tmp_path, "trainer.max_steps=2", *command)
     first = ASRModel.restore_from(str(tmp_path / "xlsr_tiny_hi/checkpoints/xlsr_tiny_hi.nemo"), map_location="cpu")
     shutil.rmtree(tmp_path / "xlsr_tiny_hi" / "run_0", ignore_errors=True)
-    model_path = run(data, tmp_path, "trainer.max_steps=4", *command)  # goes on from the .ckpt
+    model_path = run(data, tmp_path, "trainer.max_steps=4", *command)  # resumes from the .ckpt
     weights = ASRModel.restore_from(str(model_path), map_location="cpu").encoder.network.state_dict()
     initial = finetuning.load_checkpoint(str(ROOT / "nemo_models" / "xlsr_tiny_hi")).weights
     assert set(weights) == set(first.encoder.network.state_dict()) == set(initial)
@@ -166,7 +166,7 @@ def test_low_rank_updates_learn_in_a_training_and_are_merged_at_its_end(data: tu
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_presets_are_whole_recipes_whose_model_schedule_and_optimizer_can_be_made(preset: str):
+def test_presets_are_complete_recipes(preset: str):
     cfg = load_recipe("xlsr_hi", f"preset={preset}", "init_from_checkpoint=null", "exp_manager.exp_dir=x")
     plain = load_recipe("xlsr_hi", "init_from_checkpoint=null", "exp_manager.exp_dir=x")
     assert (cfg == plain) == (preset == "100h")
@@ -187,7 +187,7 @@ def test_presets_are_whole_recipes_whose_model_schedule_and_optimizer_can_be_mad
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_each_preset_trains(preset: str, data: tuple[Path, Path], tmp_path: Path, trainers: list[Any]):
-    """At bfloat16, with a narrow encoder, short updates, and an encoder that is let go at the second of them."""
+    """At bfloat16, with a narrow encoder, short updates, and an encoder that learns from the second one."""
     cfg = load_recipe(
         "xlsr_hi",
         f"preset={preset}",

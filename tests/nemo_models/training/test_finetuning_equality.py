@@ -1,4 +1,4 @@
-"""Twenty updates by this recipe in NeMo's trainer, and by transformers' model with torch's AdamW: the same losses."""
+"""Twenty updates by this recipe in NeMo's trainer have the losses of transformers' model with torch's AdamW."""
 
 from collections.abc import Iterator
 
@@ -55,7 +55,7 @@ def theirs() -> Wav2Vec2ForCTC:
 
 
 def recipe() -> DictConfig:
-    """The shipped recipe at a small width, without what draws at random and without a schedule."""
+    """The shipped recipe at a small width, without randomness and without a schedule."""
     config = load_recipe("xlsr_hi")
     model = config.model
     model.labels = load_alphabet()
@@ -63,7 +63,7 @@ def recipe() -> DictConfig:
     model.encoder.architecture = architecture()
     for key in ("mask_time_prob", "mask_feature_prob", "layerdrop", "activation_dropout"):
         model.encoder[key] = 0.0
-    model.preprocessor.epsilon = 1e-7  # as transformers' feature extractor
+    model.preprocessor.epsilon = 1e-7  # the value of transformers' feature extractor
     model.ctc_reduction = "sum"
     model.freeze_updates.enabled = False
     model.optim_param_groups = {}
@@ -73,7 +73,7 @@ def recipe() -> DictConfig:
 
 
 def batches(speech: list[np.ndarray]) -> Iterator[tuple[list[np.ndarray], list[list[int]]]]:
-    """Pairs of unlike length, so that there is padding."""
+    """Pairs of different lengths, so that there is padding."""
     labels = load_alphabet()
     for update in range(UPDATES):
         pair = (update % 4, (update + 2) % 4)
@@ -143,5 +143,7 @@ def test_twenty_updates_give_the_losses_of_transformers(theirs: Wav2Vec2ForCTC, 
     ours = train_ours(config, weights, speech)
     expected = train_theirs(theirs, speech)
     assert len(ours) == len(expected) == UPDATES
-    assert expected[18] < 0.6 * expected[0]  # on the same pair: something was learnt, so that equality says something
+    assert (
+        expected[18] < 0.6 * expected[0]
+    )  # the same pair again: the model has learned, so equal losses mean something
     np.testing.assert_allclose(ours, expected, rtol=TOLERANCE)

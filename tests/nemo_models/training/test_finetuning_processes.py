@@ -1,4 +1,4 @@
-"""Training on two processes that talk through gloo, as GPUs would through NCCL."""
+"""Training in two processes that communicate through gloo, as GPUs do through NCCL."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ SAME_BATCHES = {
     "model.train_ds.quadratic_duration": "null",
     "model.encoder.hidden_dropout": 0.0,  # other batches, other masks
     "model.encoder.mask_time_prob": 0.0,
-    "model.optim.name": "sgd",  # Adam makes whole steps of rounding errors where a gradient is 0, as in k_proj.bias
+    "model.optim.name": "sgd",  # Adam turns rounding errors into full steps where a gradient is 0, as in k_proj.bias
     "~model.optim.betas": "",
     "~model.optim.eps": "",
     "model.freeze_updates.modules.encoder": 2,
@@ -30,7 +30,7 @@ SAME_BATCHES = {
     "trainer.val_check_interval": 100,
     "trainer.limit_train_batches": 10,
 }
-"""The utterances in their order, in batches of a given number; layers are dropped, the encoder is frozen at first."""
+"""Utterances in their order, in batches of a fixed number; layers are dropped, the encoder is frozen at first."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def train(folder: Path, data: dict[str, str], processes: int, **settings: object
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does_from_twice_the_batch(data: dict[str, str], tmp_path: Path):
+def test_two_processes_equal_one_with_twice_the_batch(data: dict[str, str], tmp_path: Path):
     one = train(tmp_path / "one", data, 1, **{"+model.train_ds.batch_size": 4})
     two = train(tmp_path / "two", data, 2, **{"+model.train_ds.batch_size": 2})
     assert two["global_step"] == one["global_step"] == 5
@@ -56,11 +56,11 @@ def test_two_processes_learn_what_one_does_from_twice_the_batch(data: dict[str, 
             # float32 sums in another order, five updates long
             torch.testing.assert_close(two["state_dict"][name], weight, rtol=1e-4, atol=1e-6)
             moved = max(moved, float((first["state_dict"][name] - weight).abs().max()))
-    assert moved > 1e-4  # half of the batch would have led elsewhere
+    assert moved > 1e-4  # half of the batch gives other weights
 
 
 @pytest.mark.slow
-def test_sharded_weights_learn_what_whole_ones_do_and_end_as_one_file(data: dict[str, str], tmp_path: Path):
+def test_fsdp_equals_ddp_and_saves_one_file(data: dict[str, str], tmp_path: Path):
     clip, momentum = 0.25, 0.5
     settings = {"+model.train_ds.batch_size": 2, "model.encoder.layerdrop": 0.0}
     settings |= {"trainer.gradient_clip_val": clip, "+model.optim.momentum": momentum}
@@ -80,7 +80,7 @@ def test_sharded_weights_learn_what_whole_ones_do_and_end_as_one_file(data: dict
 
 
 @pytest.mark.slow
-def test_torchrun_trains_with_the_command_that_one_process_takes(data: dict[str, str], tmp_path: Path):
+def test_torchrun_trains_with_the_same_command(data: dict[str, str], tmp_path: Path):
     settings = {**data, "exp_manager.exp_dir": tmp_path, "trainer.devices": 2, "trainer.max_steps": 2}
     settings |= {"model.encoder.layerdrop": 0.5, "trainer.val_check_interval": 2, "trainer.limit_train_batches": 2}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

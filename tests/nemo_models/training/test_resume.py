@@ -10,7 +10,7 @@ from training_job import MOMENTS, Moment, run_job, write_data
 
 LAST = "xlsr_tiny_hi/checkpoints/xlsr_tiny_hi-last.ckpt"
 WORKERS = ({"model.train_ds.num_workers": 2}, {})
-"""Runs in turn read their data in two processes of their own, and in none: nothing may depend on it."""
+"""Runs read their data in two worker processes and in none, in turn: the result must not depend on it."""
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def draw_moments(seed: int) -> list[Moment]:
-    """After a validation amid accumulation; while training, in a validation, and at a checkpoint, in some order."""
+    """Draw a moment after a validation during accumulation; then one each in training, validation and a checkpoint."""
     draw = random.Random(seed)
     kinds = [draw.choice(kinds) for kinds in (MOMENTS[:3], MOMENTS[3:4], MOMENTS[4:])]
     return [("gradient", 3), *((kind, draw.randrange(2)) for kind in draw.sample(kinds, 3))]
@@ -27,10 +27,8 @@ def draw_moments(seed: int) -> list[Moment]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0])
-def test_killed_at_any_moment_the_same_command_ends_with_the_same_weights(
-    data: dict[str, str], tmp_path: Path, seed: int
-):
-    """Exactly: the same operations on one CPU thread."""
+def test_a_run_killed_at_any_moment_resumes_to_the_same_weights(data: dict[str, str], tmp_path: Path, seed: int):
+    """The weights are equal bit by bit: the same operations on one CPU thread."""
     assert run_job({**data, "exp_manager.exp_dir": tmp_path / "whole"}) == 0
     killed = {**data, "exp_manager.exp_dir": tmp_path / "killed"}
     for number, moment in enumerate(draw_moments(seed)):

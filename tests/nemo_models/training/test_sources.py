@@ -1,4 +1,4 @@
-"""Shards that are not all there, or broken, are named before training."""
+"""Missing and damaged shards are named before training."""
 
 import gzip
 import json

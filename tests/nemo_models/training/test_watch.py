@@ -56,8 +56,8 @@ def test_bad_utterances_are_named_and_counted_and_damage_no_weight(
         ("left out because the audio is unreadable", "1.wav"),
         ("more labels than frames", "2.wav"),
     ):
-        told = [record.getMessage() for record in caplog.records if sentence in record.getMessage()]
-        assert told and all(str(tmp_path / name) in message for message in told), sentence
+        messages = [record.getMessage() for record in caplog.records if sentence in record.getMessage()]
+        assert messages and all(str(tmp_path / name) in message for message in messages), sentence
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -119,8 +119,8 @@ def test_unalignable_utterances_of_every_batch_since_the_last_logged_step_are_na
             trainer.fit_loop.total_batch_idx = at
             watch.on_train_batch_start(trainer, module, batch_of(name, labels), 0)  # each in another epoch
             watch.on_train_batch_end(trainer, module, None, batch_of(name, labels), 0)
-        (told,) = caplog.messages
-        assert "more labels than frames: a.wav, c.wav (2 so far)" in told
+        (message,) = caplog.messages
+        assert "more labels than frames: a.wav, c.wav (2 so far)" in message
         for at, name in ((3, "d.wav"), (4, "e.wav")):  # before a checkpoint, and before the end
             trainer.fit_loop.total_batch_idx = at
             watch.on_train_batch_start(trainer, module, batch_of(name, 3), 0)

@@ -17,7 +17,7 @@ TRAIN = load_recipe("xlsr_hi").model.train_ds
 
 
 def tones(seconds: float) -> np.ndarray:
-    """A voice's worth of partials from 100 Hz to 7 kHz."""
+    """A sum of sines from 100 Hz to 7 kHz."""
     time = np.arange(int(RATE * seconds)) / RATE
     return sum(0.05 * np.sin(2 * np.pi * hz * time) for hz in (100, 200, 500, 1000, 2500, 3000, 5000, 7000))
 
@@ -37,7 +37,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(model: XLSRCTCModel, manifest: Path, lhotse: bool = True, **settings: object) -> list[np.ndarray]:
-    """The utterances of one batch, shortest first, as the model's own loader gives them."""
+    """The utterances of one batch of the model's loader, shortest first."""
     common = {"manifest_filepath": str(manifest), "sample_rate": RATE, "labels": ["क"], "shuffle": False}
     kind = {"use_lhotse": True, "batch_duration": 100} if lhotse else {"batch_size": 2}
     loader = model._setup_dataloader_from_config(OmegaConf.create({**common, **kind, "num_workers": 0, **settings}))
@@ -46,7 +46,7 @@ def load(model: XLSRCTCModel, manifest: Path, lhotse: bool = True, **settings: o
 
 
 def band_share(wave: np.ndarray, low: float, high: float) -> float:
-    """Of a wave's energy, that between two frequencies in Hz."""
+    """The share of a wave's energy between two frequencies in Hz."""
     power, hz = np.abs(np.fft.rfft(wave)) ** 2, np.fft.rfftfreq(len(wave), 1 / RATE)
     return float(power[(hz >= low) & (hz < high)].sum() / power.sum())
 
@@ -102,7 +102,7 @@ def test_lhotses_own_augmentations_act(tiny_model: XLSRCTCModel, manifest: Path)
     assert lengths == pytest.approx(expected, abs=2)
 
 
-def test_nothing_acts_as_the_recipe_stands_nor_in_validation(tiny_model: XLSRCTCModel, manifest: Path):
+def test_the_recipe_augments_neither_training_nor_validation(tiny_model: XLSRCTCModel, manifest: Path):
     assert all(settings["prob"] == 0 for settings in TRAIN.augmentor.values())
     for lhotse in (True, False):
         for first, second, wanted in zip(
@@ -115,16 +115,14 @@ def test_nothing_acts_as_the_recipe_stands_nor_in_validation(tiny_model: XLSRCTC
             np.testing.assert_allclose(second, wanted, atol=1e-6)
 
 
-def test_each_utterance_draws_for_itself(tiny_model: XLSRCTCModel, manifest: Path):
+def test_each_utterance_has_different_random_values(tiny_model: XLSRCTCModel, manifest: Path):
     settings = {"gain": {"prob": 1.0, "min_gain_dbfs": -20, "max_gain_dbfs": 20}}
     short, long = load(tiny_model, manifest, augmentor=settings)
     assert short.std() != pytest.approx(long.std(), rel=0.01)
 
 
 def test_unknown_augmentation_is_named(tiny_model: XLSRCTCModel, manifest: Path):
-    with pytest.raises(
-        ValueError, match=r"augmentor\.telefon: unknown augmentation, expected one of .*telephone"
-    ):  # among those that there are
+    with pytest.raises(ValueError, match=r"augmentor\.telefon: unknown augmentation, expected one of .*telephone"):
         load(tiny_model, manifest, augmentor={"telefon": {"prob": 0.5}})
     with pytest.raises(ValueError, match=r"augmentor \(white_noise\): .*levle"):
         load(tiny_model, manifest, augmentor={"white_noise": {"prob": 0.5, "levle": 1}})
@@ -132,7 +130,7 @@ def test_unknown_augmentation_is_named(tiny_model: XLSRCTCModel, manifest: Path)
 
 
 def test_telephone_keeps_speech_near_and_is_coarse_where_loud():
-    """Eight bits of A-law carry a tone in the band with about 38 dB, at any level."""
+    """Eight bits of A-law give a tone in the band about 38 dB above the noise, at any level."""
     for level in (0.5, 0.05, 0.005):
         tone = (level * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)).astype(np.float32)
         segment = AudioSegment(tone.copy(), sample_rate=RATE)

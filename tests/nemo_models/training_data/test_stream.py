@@ -40,7 +40,7 @@ def take(stream: TrainingStream, count: int) -> list[tuple[torch.Tensor, BatchIn
     return [(batch[0], batch[4]) for batch in islice(stream, count)]
 
 
-def test_every_pass_holds_every_utterance_once_whatever_the_epochs(data: dict[str, str]):
+def test_every_pass_has_every_utterance_once_at_any_epoch_length(data: dict[str, str]):
     stream = open_stream(data)
     notes = [note for _ in range(12) for _, note in take(stream, 3)]  # twelve epochs of three batches
     assert [note.position.number for note in notes] == list(range(36))
@@ -49,11 +49,11 @@ def test_every_pass_holds_every_utterance_once_whatever_the_epochs(data: dict[st
     for one_pass in names:
         assert set(one_pass) == expected
         assert len(one_pass) == COUNT
-    assert names[0] != names[1]  # each pass in an order of its own
+    assert names[0] != names[1]  # each pass has another order
     assert notes[-1].position.pass_number > 1
 
 
-def test_a_stream_can_begin_anywhere_and_is_the_same_for_any_workers(data: dict[str, str]):
+def test_a_stream_can_start_anywhere_and_is_the_same_for_any_number_of_workers(data: dict[str, str]):
     whole = take(open_stream(data), 24)
     for start, workers in ((0, 2), (7, 0), (17, 2)):
         stream = open_stream(data, num_workers=workers)
@@ -63,7 +63,7 @@ def test_a_stream_can_begin_anywhere_and_is_the_same_for_any_workers(data: dict[
             assert torch.equal(audio, expected)  # its white noise too
 
 
-def test_utterances_in_a_row_are_named_and_all_there(data: dict[str, str]):
+def test_joined_utterances_are_named_and_complete(data: dict[str, str]):
     names = [name for _, note in take(open_stream(data), 12) if note.position.pass_number == 0 for name in note.names]
     joined = {"concatenate_samples": "true", "concatenate_gap_seconds": 0.5, "batch_duration": 6}
     rows = [
@@ -79,18 +79,18 @@ def test_utterances_in_a_row_are_named_and_all_there(data: dict[str, str]):
         assert seconds == pytest.approx(sum(map(len, parts)) / 16000 + 0.5 * (len(parts) - 1), abs=1e-3)
         at = 0
         for part in parts:
-            loud = np.corrcoef(wave[at : at + len(part)], part)[0, 1]  # white noise lies over it
+            loud = np.corrcoef(wave[at : at + len(part)], part)[0, 1]  # white noise is added
             assert loud > 0.9
             at += len(part) + 8000
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_batches_of_which_nothing_can_be_read_are_passed_over_and_named(tmp_path: Path, workers: int):
+def test_unreadable_batches_are_skipped_and_named(tmp_path: Path, workers: int):
     data = write_data(tmp_path, utterances=6)
     manifest, broken = Path(data["model.train_ds.manifest_filepath"]), tmp_path / "broken.flac"
     soundfile.write(broken, np.random.default_rng(0).normal(scale=0.1, size=64000), 16000)
     whole = broken.read_bytes()
-    broken.write_bytes(whole[:200] + bytes(len(whole) - 200))  # its header is in order
+    broken.write_bytes(whole[:200] + bytes(len(whole) - 200))  # its header is intact
     row = json.dumps({"audio_filepath": "broken.flac", "duration": 4.0, "text": "आज मौसम"})
     manifest.write_text(manifest.read_text("utf-8") + row + "\n", encoding="utf-8")
     notes = [note for _, note in take(open_stream(data, num_workers=workers), 12)]  # alone in its batch
@@ -126,7 +126,7 @@ def test_a_row_whose_header_is_unreadable_is_left_out_and_named(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_recording_that_the_manifest_of_its_tar_lacks_is_one_line(data: dict[str, str], tmp_path: Path, workers: int):
+def test_a_recording_missing_from_its_tars_manifest_gives_one_line(data: dict[str, str], tmp_path: Path, workers: int):
     export_shards(data["model.train_ds.manifest_filepath"], tmp_path, "tarred", num_shards=2, num_workers=1)
     tar = tmp_path / "tarred/audio_1.tar"
     with tarfile.open(tar, "a") as members:
@@ -150,13 +150,13 @@ def test_a_recording_that_the_manifest_of_its_tar_lacks_is_one_line(data: dict[s
     assert names and "extra.wav" not in names
 
 
-def test_each_pass_mixes_in_other_noise(data: dict[str, str]):
+def test_each_pass_mixes_in_different_noise(data: dict[str, str]):
     manifest = data["model.train_ds.manifest_filepath"]
     changes = {"noise_path": manifest, "noise_mix_prob": 0.5, "augmentor.white_noise.prob": 0.0}
     heard: list[dict[str, torch.Tensor]] = [{}, {}]
     for audio, note in take(open_stream(data, **changes), 36):
         for wave, name, seconds in zip(audio, note.names, note.seconds, strict=True):
-            assert " + " not in name  # noise is no utterance
+            assert " + " not in name  # noise is not an utterance
             if note.position.pass_number < 2:
                 heard[note.position.pass_number][name] = wave[: round(16000 * seconds)]
     assert len(heard[0]) == len(heard[1]) == COUNT
@@ -165,13 +165,13 @@ def test_each_pass_mixes_in_other_noise(data: dict[str, str]):
 
 
 class Draws:
-    """A data set that gives random numbers, for any cuts."""
+    """A dataset that returns random numbers for any cuts."""
 
     def __getitem__(self, cuts: list) -> tuple:
         return float(torch.rand(())), float(np.random.rand()), random.random(), []
 
 
-def test_what_is_random_in_a_batch_is_its_places_and_its_processes_own_and_leaves_no_trace():
+def test_randomness_depends_on_position_and_process_and_leaves_the_state_unchanged():
     def draw(number: int, rank: int) -> tuple[float, ...]:
         return DatasetWithInfo(Draws(), seed=0, rank=rank)[StreamPosition(number, 0, number), []][:3]
 
@@ -186,7 +186,7 @@ def test_what_is_random_in_a_batch_is_its_places_and_its_processes_own_and_leave
 
 
 @pytest.mark.parametrize("kind", ["tarred", "shar"])
-def test_readers_of_shards_do_not_all_read_the_same_and_can_begin_anywhere(
+def test_readers_of_shards_read_different_orders_and_can_start_anywhere(
     data: dict[str, str], tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     export_shards(data["model.train_ds.manifest_filepath"], tmp_path, kind, num_shards=4, num_workers=1)
