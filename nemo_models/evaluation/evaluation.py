@@ -10,7 +10,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from data_prep.arguments import require_choice, require_int, require_number
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, normalize_text
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
 from nemo_models.evaluation.audio_evidence import AudioEvidence, measure_audio
 from nemo_models.evaluation.breakdowns import (
     break_down,
@@ -20,7 +20,7 @@ from nemo_models.evaluation.breakdowns import (
     read_vocabulary,
 )
 from nemo_models.evaluation.layers import LAYERS, Layer, LayeredScore, LayerOptions
-from nemo_models.evaluation.matching import System, TestSet
+from nemo_models.evaluation.matching import TestSet
 from nemo_models.evaluation.nbest import measure_oracle
 from nemo_models.evaluation.phonetics import count_classes, count_letters
 from nemo_models.evaluation.spelling import SPELLING_RULES_VERSION
@@ -256,7 +256,7 @@ def _describe_system(
         "path": str(system.path),
         "wer": layers[0]["wer"],
         "interval": layers[0]["interval"],
-        "cer": _count_characters(test_set, system),
+        "cer": _count_characters(score),
         "layers": layers,
         "raw": dict(
             zip(("substitutions", "deletions", "insertions"), score.raw_errors.sum(axis=0).tolist(), strict=True)
@@ -322,14 +322,11 @@ def _describe_normalized(score: LayeredScore) -> dict[str, Any]:
     }
 
 
-def _count_characters(test_set: TestSet, system: System) -> float | None:
+def _count_characters(score: LayeredScore) -> float | None:
     """Character error rate of normalised texts, as the project's other commands print it."""
-    errors = characters = 0
-    for utterance, row in zip(test_set.utterances, system.rows, strict=True):
-        reference, hypothesis = normalize_text(utterance.reference.text), normalize_text(row.hypothesis or "")
-        errors += Levenshtein.distance(reference, hypothesis)
-        characters += len(reference)
-    return errors / characters if characters else None
+    references, hypotheses = score.pairs.join_words()
+    characters = sum(map(len, references))
+    return sum(map(Levenshtein.distance, references, hypotheses)) / characters if characters else None
 
 
 def _list(counts: Any, most: int = CONFUSIONS_LISTED) -> list[list[Any]]:

@@ -24,10 +24,10 @@ import numpy as np
 from data_prep.arguments import require_choice
 from nemo_models.evaluation.alignment import BLOCK, MATCH, Alignment, Blocks, Sequences, align
 from nemo_models.evaluation.compounds import find_joins
-from nemo_models.evaluation.number_values import number_key, says_number
+from nemo_models.evaluation.number_values import is_short_form, number_key, says_number
 from nemo_models.evaluation.references import Reference
 from nemo_models.evaluation.spelling import SPELLING_RULES, make_keys
-from nemo_models.evaluation.text_pairs import Spans, TextPairs, list_differences, select, split_raw
+from nemo_models.evaluation.text_pairs import Spans, TextPairs, find_differences, select, split_raw
 from nemo_models.evaluation.variants import make_variant_key
 
 OPTIONAL_LAYERS = ("spelling", "numbers", "loan_words", "compounds")
@@ -282,8 +282,11 @@ class LayeredScore:
 
     def _find_numbers(self) -> list[tuple[int, Spans]]:
         pairs = self.pairs
-        flags = np.array([any(map(says_number, split_raw(word))) for word in pairs.raw_words], bool)
+        parts = [split_raw(word) for word in pairs.raw_words]
+        flags = np.array([any(map(says_number, words)) for words in parts], bool)
+        short = np.array([any(map(is_short_form, words)) for words in parts], bool)
         wanted = _any_flag(pairs.raw_ref, flags) & _any_flag(pairs.raw_hyp, flags) & (self._piece_errors > 0)
+        wanted &= _any_flag(pairs.raw_ref, short) | _any_flag(pairs.raw_hyp, short)
         return [(int(piece), pairs.find_numbers(int(piece))) for piece in np.flatnonzero(wanted)]
 
     def _find_compounds(self) -> list[tuple[int, Spans]]:
@@ -294,20 +297,18 @@ class LayeredScore:
         ref, hyp = select(pairs.ref, pieces), select(pairs.hyp, pieces)
         blocks = Blocks.from_lists([self._blocks[piece] for piece in pieces])
         alignment = align(ref.mapped(table), hyp.mapped(table), blocks)
-        found = []
-        for at, piece in enumerate(pieces):
-            spans: Spans = []
-            for ref_from, ref_to, hyp_from, hyp_to in list_differences(alignment, at, ref, hyp):
-                sides = (ref_to - ref_from, hyp_to - hyp_from)
-                if min(sides) and max(sides) > 1:
-                    ones = [pairs.normal_words[n] for n in ref.ids[ref_from:ref_to]]
-                    others = [pairs.normal_words[n] for n in hyp.ids[hyp_from:hyp_to]]
-                    left, right = int(ref_from - ref.bounds[at]), int(hyp_from - hyp.bounds[at])
-                    joins = find_joins(ones, others)
-                    spans += [(left + a, left + b, right + c, right + d) for a, b, c, d in joins]
-            if spans:
-                found.append((int(piece), spans))
-        return found
+        places = find_differences(alignment, ref, hyp)
+        sizes = np.column_stack([places[:, 2] - places[:, 1], places[:, 4] - places[:, 3]])
+        found: dict[int, Spans] = {}
+        words = pairs.normal_words
+        for at, ref_from, ref_to, hyp_from, hyp_to in places[(sizes.min(1) > 0) & (sizes.max(1) > 1)].tolist():
+            ones = [words[n] for n in ref.ids[ref_from:ref_to]]
+            others = [words[n] for n in hyp.ids[hyp_from:hyp_to]]
+            if joins := find_joins(ones, others):
+                left, right = int(ref_from - ref.bounds[at]), int(hyp_from - hyp.bounds[at])
+                spans = found.setdefault(int(pieces[at]), [])
+                spans += [(left + a, left + b, right + c, right + d) for a, b, c, d in joins]
+        return list(found.items())
 
     @property
     def final(self) -> Alignment:

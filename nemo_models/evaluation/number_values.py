@@ -60,8 +60,8 @@ _ABBREVIATIONS = {
 }
 _LETTER_SOUNDS = "ए बी सी डी ई एफ जी एच आई जे के एल एम एन ओ पी क्यू आर एस टी यू वी डब्ल्यू एक्स वाई जेड"
 _LETTERS = dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", _LETTER_SOUNDS.split(), strict=True))
-_LETTER_NAMES = sorted(_LETTERS.values(), key=len, reverse=True)
-_ALL_LETTERS = re.compile(f"(?:{'|'.join(_LETTER_NAMES)}){{2,}}")
+_LETTER_NAMES = frozenset(_LETTERS.values())
+_ALL_LETTERS = re.compile(f"(?:{'|'.join(sorted(_LETTER_NAMES, key=len, reverse=True))}){{2,}}")
 _PLAIN_WORDS = {"ए", "के", "जी", "आई", "ओ", "ई"}
 """Letter names that are words, too: a run of these alone is not an abbreviation."""
 
@@ -256,7 +256,14 @@ def _is_special_suffix(value: int, suffix: str) -> bool:
 
 def says_number(word: str) -> bool:
     """Tell whether a raw word may be part of a number or an abbreviation."""
-    return _classify(word) is not None
+    return _classify(word) is not None or spelling_key(word.strip(_EDGES) or word) in _LETTER_NAMES
+
+
+def is_short_form(word: str) -> bool:
+    """Tell whether a raw word is written in digits or signs, or is an abbreviation or a letter's name."""
+    token = _classify(word)
+    key = spelling_key(word.strip(_EDGES) or word)
+    return (token is not None and token.written) or (key in _LETTER_NAMES and key not in _PLAIN_WORDS)
 
 
 def find_spans(words: Sequence[str]) -> list[Span]:
@@ -304,6 +311,8 @@ def _read_numbers(tokens: Sequence[_Token | None], start: int) -> Iterator[Span]
 
 def _evaluate(run: Sequence[_Token]) -> str | None:
     """Return the value of number words and numerals in a row, or `None` where they are not one number."""
+    if run[0].scale and len(run) > 1:  # लाख पच्चीस
+        return None
     run = _add_quarters(run)
     if any(token.quarters for token in run):
         return None
@@ -357,7 +366,7 @@ def _scale_decimals(run: Sequence[_Token], decimals: str) -> str | None:
 
 def _find_letters(words: Sequence[str]) -> Iterator[Span]:
     keys = [spelling_key(word.strip(_EDGES) or word).replace("ज़", "ज") for word in words]
-    names = set(_LETTERS.values())
+    names = _LETTER_NAMES
     for start in range(len(words)):
         for end in range(start + 1, min(start + 6, len(words)) + 1):
             if keys[end - 1] not in names:

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_INNER = re.compile(r"\[([^\[\]]*/[^\[\]]*)\]")
+# No space beside the marks, and no part of digits alone: [1/2] and [ a / b ] are what they are.
+_INNER = re.compile(r"\[(?!\s)([^\[\]]*[^\[\]\s]/[^\[\]\s][^\[\]]*)(?<!\s)\]")
+_LETTER = re.compile(r"[^\W\d_]|\ue000")
 
 
 @dataclass(frozen=True)
@@ -97,17 +99,20 @@ def _read_brackets(text: str) -> Reference:
 
     def keep(match: re.Match[str]) -> str:
         wordings: list[str] = []
-        for part in match[1].split("/"):
+        parts = match[1].split("/")
+        if not all(_LETTER.search(part) for part in parts):
+            return match[0]
+        for part in parts:
             marked = re.fullmatch(r"\s*\ue000(\d+)\ue001\s*", part)
             wordings += kept[int(marked[1])] if marked else [part.strip()]
         kept.append(tuple(wordings))
-        return f" \ue000{len(kept) - 1}\ue001 "
+        return f"\ue000{len(kept) - 1}\ue001"
 
     while (marked := _INNER.sub(keep, text)) != text:
         text = marked
     own: list[str] = []
     choices = []
-    for word in text.split():
+    for word in re.sub("(\ue000\\d+\ue001)", r" \1 ", text).split():
         if mark := re.fullmatch(r"\ue000(\d+)\ue001", word):
             wordings, start = kept[int(mark[1])], len(own)
             own += wordings[0].split()

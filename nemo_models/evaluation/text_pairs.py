@@ -1,5 +1,6 @@
 """References and hypotheses of a test set as word numbers, raw and normalised, long transcripts cut into pieces."""
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -88,6 +89,17 @@ class TextPairs:
     def _words(self, texts: Sequences, start: int, end: int) -> list[str]:
         return [self.raw_words[number] for number in texts.ids[start:end]]
 
+    def join_words(self) -> tuple[list[str], list[str]]:
+        """Return each utterance's normalised texts, references and hypotheses."""
+        firsts = np.searchsorted(self.owner, np.arange(self._count + 1))
+        words = np.array(self.normal_words, object)
+        sides = []
+        for texts in (self.ref, self.hyp):
+            bounds = texts.bounds[firsts].tolist()
+            said = words[texts.ids].tolist() if len(texts.ids) else []
+            sides.append([" ".join(said[start:end]) for start, end in itertools.pairwise(bounds)])
+        return sides[0], sides[1]
+
     def find_choices(self, references: Sequence[Reference]) -> list[tuple[int, Spans]]:
         """Find wordings that the references allow in the hypotheses."""
         numbers = {word: number for number, word in enumerate(self.normal_words)}
@@ -169,26 +181,26 @@ def select(texts: Sequences, numbers: np.ndarray) -> Sequences:
     return Sequences(texts.ids[places], bounds)
 
 
-def list_differences(
-    alignment: Alignment, pair: int, ref: Sequences, hyp: Sequences
-) -> list[tuple[int, int, int, int]]:
-    """List the stretches between matches: from and to in the reference's ids, from and to in the hypothesis' ids."""
-    found, ref_end, hyp_end = [], int(ref.bounds[pair]), int(hyp.bounds[pair])
-    bounds = slice(alignment.bounds[pair], alignment.bounds[pair + 1])
-    ops, refs, hyps = alignment.ops[bounds], alignment.ref[bounds], alignment.hyp[bounds]
-    matched = np.flatnonzero((ops == MATCH) | (ops == BLOCK))
-    ends = [*zip(refs[matched].tolist(), hyps[matched].tolist(), strict=True)]
-    following = [
-        (int(refs[at + 1]), int(hyps[at + 1]))
-        if at + 1 < len(ops)
-        else (int(ref.bounds[pair + 1]), int(hyp.bounds[pair + 1]))
-        for at in matched.tolist()
-    ]
-    for (r, h), after in zip(ends, following, strict=True):
-        if r > ref_end or h > hyp_end:
-            found.append((ref_end, r, hyp_end, h))
-        ref_end, hyp_end = after
-    last = (int(ref.bounds[pair + 1]), int(hyp.bounds[pair + 1]))
-    if last[0] > ref_end or last[1] > hyp_end:
-        found.append((ref_end, last[0], hyp_end, last[1]))
-    return found
+def find_differences(alignment: Alignment, ref: Sequences, hyp: Sequences) -> np.ndarray:
+    """Find the stretches between matches.
+
+    Args:
+        alignment: Of the two.
+        ref: The references.
+        hyp: The hypotheses.
+
+    Returns:
+        (D, 5) int64: pair, from and to in `ref.ids`, from and to in `hyp.ids`.
+    """
+    differs = (alignment.ops != MATCH) & (alignment.ops != BLOCK)
+    pair = np.repeat(np.arange(len(ref.bounds) - 1), np.diff(alignment.bounds))
+    begins = np.zeros(len(differs) + 1, bool)
+    begins[alignment.bounds] = True
+    before = np.concatenate([[False], differs[:-1]]) & ~begins[:-1]
+    first = np.flatnonzero(differs & ~before)
+    last = np.flatnonzero(differs & (~np.concatenate([differs[1:], [False]]) | begins[1:]))
+    pairs, at_end = pair[first], begins[last + 1]
+    after = np.minimum(last + 1, max(0, len(differs) - 1))
+    ref_to = np.where(at_end, ref.bounds[pairs + 1], alignment.ref[after])
+    hyp_to = np.where(at_end, hyp.bounds[pairs + 1], alignment.hyp[after])
+    return np.column_stack([pairs, alignment.ref[first], ref_to, alignment.hyp[first], hyp_to])

@@ -6,7 +6,7 @@ import numpy as np
 
 from nemo_models.evaluation.alignment import BLOCK, DELETION, INSERTION, MATCH, SUBSTITUTION
 from nemo_models.evaluation.layers import LayeredScore
-from nemo_models.evaluation.text_pairs import list_differences
+from nemo_models.evaluation.text_pairs import find_differences
 
 
 def count_substitutions(score: LayeredScore) -> Counter[tuple[str, str]]:
@@ -44,15 +44,15 @@ def _count(score: LayeredScore, ids: np.ndarray) -> Counter[str]:
 
 def count_boundary_errors(score: LayeredScore) -> Counter[tuple[str, str]]:
     """Count stretches whose letters are right and whose words are parted elsewhere."""
-    alignment, pairs, found = score.final, score.pairs, Counter[tuple[str, str]]()
+    pairs, found = score.pairs, Counter[tuple[str, str]]()
     words = pairs.normal_words
-    for piece in np.flatnonzero(alignment.totals > 1):
-        for ref_from, ref_to, hyp_from, hyp_to in list_differences(alignment, int(piece), pairs.ref, pairs.hyp):
-            if ref_to - ref_from != hyp_to - hyp_from or ref_to - ref_from > 1:
-                ones = [words[n] for n in pairs.ref.ids[ref_from:ref_to]]
-                others = [words[n] for n in pairs.hyp.ids[hyp_from:hyp_to]]
-                if ones and others and "".join(ones) == "".join(others):
-                    found[" ".join(ones), " ".join(others)] += 1
+    places = find_differences(score.final, pairs.ref, pairs.hyp)
+    sizes = np.column_stack([places[:, 2] - places[:, 1], places[:, 4] - places[:, 3]])
+    for _, ref_from, ref_to, hyp_from, hyp_to in places[(sizes.min(1) > 0) & (sizes.max(1) > 1)].tolist():
+        ones = [words[n] for n in pairs.ref.ids[ref_from:ref_to]]
+        others = [words[n] for n in pairs.hyp.ids[hyp_from:hyp_to]]
+        if "".join(ones) == "".join(others):
+            found[" ".join(ones), " ".join(others)] += 1
     return found
 
 
