@@ -1,8 +1,8 @@
 """Time and memory of scoring 1, 100 and 1,000 hours of transcripts, beside jiwer and sclite.
 
 Transcripts are made from lines of a text: references of 15 words, hypotheses with a fifth of the words wrong. A
-thousand hours are nine million words. Each tool runs in a process of its own; CPU seconds are counted, so that other load does
-not matter much.
+thousand hours are nine million words. Each tool runs in a separate process; CPU seconds are counted, so that other load
+does not matter much.
 
     python scripts/benchmarks/evaluate.py text.txt 1 100 1000
 """

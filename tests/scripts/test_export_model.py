@@ -1,10 +1,12 @@
 """scripts/export_model.py as a user runs it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 
 from project import ROOT
 
@@ -27,3 +29,25 @@ def test_script_exports_and_refuses_to_overwrite(tiny_model, tmp_path: Path):
     assert again.returncode == 1
     assert again.stderr.splitlines()[-1].startswith("error: output_dir: out is there and not an empty folder")
     assert "Traceback" not in again.stderr
+
+
+def test_a_report_adds_a_model_card(tiny_model, tmp_path: Path):
+    layer = {"name": "raw", "wer": 0.2, "errors": 2, "words": 10, "forgiven": 0, "interval": [0.1, 0.3]}
+    settings = {"drawn": "utterances", "replicates": 100, "seed": 0}
+    report = {
+        "test_set": {"utterances": 5, "words": 10},
+        "settings": settings,
+        "systems": [{"name": "other", "layers": [layer]}],
+    }
+    (tmp_path / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    tiny_model.save_to(str(tmp_path / "x.nemo"))
+    done = run(
+        tmp_path, "model_path=x.nemo", "format=huggingface", "output_dir=out", "report=report.json", "verify=false"
+    )
+    assert done.returncode == 0, done.stderr
+    card = ModelCard.load(tmp_path / "out/README.md")
+    assert card.data.eval_results[0].metric_value == 20.0
+    wrong = run(tmp_path, "model_path=x.nemo", "format=huggingface", "output_dir=more", "report=missing.json")
+    assert wrong.returncode == 1
+    assert "error: report=missing.json: no such file" in wrong.stderr
+    assert not (tmp_path / "more").exists()
