@@ -7,6 +7,7 @@ out unreadable audio, all silently. Manifests are streamed, so that memory does 
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 from omegaconf import DictConfig
 
@@ -22,6 +23,7 @@ from nemo_models.training.validation_leaks import ValidationLeaks
 
 logger = logging.getLogger(__name__)
 
+LENGTHS_CACHED = 1 << 16  # lengths of audio; manifests round durations, so most lengths occur often
 REMEDY = "scripts/prepare_data.py and scripts/check_manifest.py write manifests without these"
 
 
@@ -64,7 +66,7 @@ def check_data_sets(model_cfg: DictConfig, labels: Sequence[str], leaks: str = "
     """
     require_choice("checks.leaks", leaks, ("error", "warn"))
     check = _DataCheck()
-    count_frames = frame_counter(model_cfg.encoder)
+    count_frames = lru_cache(LENGTHS_CACHED)(frame_counter(model_cfg.encoder))
     with ThreadPoolExecutor(THREADS) as pool:
         for name in ("validation_ds", "train_ds"):  # validation first: training is compared with it
             dataset = model_cfg[name]

@@ -8,7 +8,7 @@ import filecmp
 from collections.abc import Mapping
 from typing import Any
 
-from data_prep.selection.leak_index import LeakIndex, Passage
+from data_prep.selection.leak_index import LeakIndex, Passage, fold_text
 
 
 class ValidationLeaks:
@@ -16,6 +16,7 @@ class ValidationLeaks:
 
     def __init__(self) -> None:
         self._texts = LeakIndex(ngram=None, normalized=True)
+        self._folded: set[str] = set()  # texts of validation; the index, which is slower, gets only these
         self._places: set[int] = set()
         self._files: dict[int, list[str]] = {}  # several may be alike in text and length
         self._speakers: set[str] = set()
@@ -31,6 +32,7 @@ class ValidationLeaks:
             path: The audio file; empty where the audio is in a tar.
         """
         self._texts.remember(Passage(row["text"], ""))
+        self._folded.add(fold_text(row["text"], normalized=True))
         if path:
             self._places.add(_hash_place(row, path))
             alike = self._files.setdefault(_hash_likeness(row), [])
@@ -41,7 +43,8 @@ class ValidationLeaks:
 
     def compare(self, row: Mapping[str, Any], path: str) -> None:
         """Compare an utterance of training with all of validation; the arguments are those of `remember`."""
-        self._texts.add(Passage(row["text"], ""))
+        if fold_text(row["text"], normalized=True) in self._folded:
+            self._texts.add(Passage(row["text"], ""))
         if path and (_hash_place(row, path) in self._places or self._is_copy(row, path)):
             self._same = self._same or path
             self._same_count += 1
