@@ -45,3 +45,41 @@ def test_importing_a_script_does_not_start_its_job():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+RENAMING_JOB = """
+from hydra_job import hydra_job
+
+@hydra_job("find_leaks", renamed={"learned": "training"})
+def main(cfg):
+    print(cfg.training, "learned" in cfg)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_the_old_name_of_an_argument_still_works_with_a_note(tmp_path):
+    (tmp_path / "job.py").write_text(RENAMING_JOB, encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(
+        "defaults: [find_leaks, _self_]\nlearned: b.txt\nevaluation: c.txt\n", encoding="utf-8"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    for arguments, value in (
+        (["learned=a.txt", "evaluation=b.txt"], "a.txt"),
+        (["--config-dir", ".", "--config-name", "mine"], "b.txt"),  # the user's own configuration file
+    ):
+        command = [sys.executable, "job.py", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, f"{value} False\n"), done.stderr
+        assert done.stderr.splitlines() == ["note: learned is now named training; the old name still works"]
+
+
+def test_help_prints_every_file_that_a_recipe_is_composed_of():
+    command = [sys.executable, "scripts/speech_to_text_finetune.py", "--help", "--config-name", "xlsr_tiny_hi"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    titles = [line for line in done.stdout.splitlines() if line.startswith("# ----")]
+    names = ("finetune", "encoder/xlsr_53", "xlsr_hi", "xlsr_tiny_hi")
+    assert titles == [f"# ---- conf/{name}.yaml ----" for name in names]
+    for key in ("init_from_checkpoint: ???", "mask_time_prob: 0.5", "max_steps: 240"):
+        assert key in done.stdout
