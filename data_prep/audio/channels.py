@@ -70,12 +70,14 @@ class ChannelMixer:
         """
         if self._picked is not None:
             return samples[:, self._picked]
-        mixed = samples[:, 0] + samples[:, 1]  # five times as fast as mean(axis=1)
-        for channel in range(2, samples.shape[1]):
-            mixed += samples[:, channel]
-        mixed /= samples.shape[1]
-        self._power_after += float(mixed @ mixed)
-        self._power_before += float(np.vdot(samples, samples)) / samples.shape[1]
+        planar = np.ascontiguousarray(samples.T)
+        mixed = planar[0] + planar[1]  # five times as fast as mean(axis=1)
+        for channel in planar[2:]:
+            mixed += channel
+        mixed /= len(planar)
+        # einsum, because a product of BLAS would start threads for so little
+        self._power_after += float(np.einsum("i,i->", mixed, mixed))
+        self._power_before += float(np.einsum("ij,ij->", planar, planar)) / len(planar)
         self._samples += len(mixed)
         return mixed
 

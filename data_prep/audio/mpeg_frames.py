@@ -91,14 +91,19 @@ def _parse(data: bytes, at: int, kind: str) -> tuple[int, int, int, int] | None:
     return _parse_mpeg(data[at + 1], data[at + 2], data[at + 3] >> 6 == 3)
 
 
+def begins_with_frames(data: bytes, at: int, kind: str, in_a_row: int) -> bool:
+    """Whether `in_a_row` frames of kind `mpeg` or `adts` follow one another, or the last of fewer ends the data."""
+    place, found = at, 0
+    while found < in_a_row and (frame := _parse(data, place, kind)):
+        place, found = place + frame[0], found + 1
+    return found == in_a_row or (found > 0 and place == len(data))
+
+
 def find_first_frame(data: bytes, kind: str, in_a_row: int) -> int | None:
-    """Find where `in_a_row` frames of kind `mpeg` or `adts` follow one another, or the last of fewer ends the data."""
+    """Find where frames begin, see `begins_with_frames`."""
     at = data.find(b"\xff")
     while at >= 0:
-        place, found = at, 0
-        while found < in_a_row and (frame := _parse(data, place, kind)):
-            place, found = place + frame[0], found + 1
-        if found == in_a_row or (found and place == len(data)):
+        if begins_with_frames(data, at, kind, in_a_row):
             return at
         at = data.find(b"\xff", at + 1)
     return None

@@ -17,7 +17,7 @@ import soundfile
 from data_prep.audio.av_decoder import AvSource, AvStream
 from data_prep.audio.errors import UnreadableAudioError
 from data_prep.audio.reading_plan import ReadingPlan, plan_reading
-from data_prep.audio.recording import DecodedRecording, Recording, SoundFileRecording, open_spool
+from data_prep.audio.recording import DecodedRecording, PcmRecording, Recording, SoundFileRecording, open_spool
 from data_prep.audio.sox_decoder import decode_with_sox
 
 PLAYLIST_SUFFIXES = (".m3u", ".m3u8", ".pls")
@@ -82,6 +82,8 @@ class _Opening:
     def _open_with_libsndfile(self) -> Recording:
         plan = self._plan
         try:
+            if plan.layout is not None and plan.simple:
+                return PcmRecording(self._open_file(), plan.layout, plan.faults, self._content is None)
             if plan.layout is not None:
                 layout = plan.layout
                 file = soundfile.SoundFile(

@@ -17,7 +17,7 @@ same for every file:
 """
 
 import math
-import wave
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -155,6 +155,8 @@ class AudioReader:
             samples = _read_whole(recording, limit, "int16" if ready else "float32")
         else:
             samples = _read_segment(recording, offset or 0.0, duration, limit)
+        if samples.shape[1] > 1:
+            samples = numpy.asfortranarray(samples)  # one channel after another: all that follows takes channels
         channels = measure_channels(samples, recording.rate) if samples.shape[1] > 1 else None
         source, gain = (None if ready or recording.lossy else samples), 1.0
         samples = mixer.mix(samples)
@@ -178,9 +180,12 @@ class AudioReader:
 
 def write_wav(path: Path, samples: numpy.ndarray) -> None:
     """Write int16 samples (n,) as 16 kHz mono 16-bit WAV."""
-    with wave.open(str(path), "wb") as file:  # soundfile's writer waits for the disk after each file
-        file.setparams((1, 2, SAMPLE_RATE_HZ, len(samples), "NONE", "not compressed"))
-        file.writeframes(samples.astype("<i2", copy=False).tobytes())
+    content = samples.astype("<i2", copy=False).tobytes()
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, SAMPLE_RATE_HZ, 2 * SAMPLE_RATE_HZ, 2, 16)
+    head = (
+        struct.pack("<4sI4s", b"RIFF", 36 + len(content), b"WAVE") + form + struct.pack("<4sI", b"data", len(content))
+    )
+    path.write_bytes(head + content)  # in one call: soundfile and wave write and seek several times
 
 
 def trim_silence(samples: numpy.ndarray) -> numpy.ndarray:

@@ -25,7 +25,8 @@ class ReadingPlan:
     Attributes:
         found: Its format.
         exact: Whether libsndfile is asked first.
-        layout: Where its samples are, if libsndfile is to read them without the header.
+        layout: Where its samples are, if they are read without the header.
+        simple: Whether they are one run of 16-bit samples.
         parts: Byte ranges of its streams.
         options: FFmpeg's options.
         faults: What its structure shows to be wrong.
@@ -37,6 +38,7 @@ class ReadingPlan:
     size: int = 0
     exact: bool = False
     layout: SampleLayout | None = None
+    simple: bool = False
     parts: list[tuple[int, int]] = field(default_factory=list)
     options: tuple[tuple[str, str], ...] = ()
     faults: list[Fault] = field(default_factory=list)
@@ -72,7 +74,9 @@ def _plan_samples(plan: ReadingPlan, file: BinaryIO) -> None:
         plan.parts = layout.parts
     elif not plan.exact and not layout.plain:
         plan.options = _IGNORE_LENGTH
-    if plan.exact and not layout.plain:
+    is_16_bit = layout.subtype == "PCM_16" and layout.endian == "LITTLE" and layout.block == 2 * layout.channels > 0
+    plan.simple = is_16_bit and len(layout.parts) == 1
+    if plan.exact and (plan.simple or not layout.plain):
         plan.layout = layout
 
 

@@ -14,6 +14,7 @@ from data_prep.text.alphabet import describe_character
 
 EXIT_STATUS_REJECTED_AS_ERROR = 3
 BIN_WIDTHS = {"duration_s": 1, "characters_per_second": 1, "snr_db": 2}
+_MOST_AUDIO_NOTES = 20  # examples in report.json
 
 
 class ReportBuilder:
@@ -32,6 +33,8 @@ class ReportBuilder:
         self._examples: dict[str, dict[str, Any]] = {}
         self._causes = CauseCounts()
         self._channels = ChannelSummary()
+        self._audio_notes: dict[str, str] = {}
+        self._noted = 0
         self._bins: dict[str, Counter[int]] = {name: Counter() for name in BIN_WIDTHS}
 
     def add_kept(self, result: Mapping[str, Any], split: str) -> None:
@@ -54,6 +57,10 @@ class ReportBuilder:
             values["snr_db"] = measures["snr_db"]
         for name, value in values.items():
             self._bins[name][math.floor(value / BIN_WIDTHS[name])] += 1
+        if "audio_note" in result:
+            self._noted += 1
+            if len(self._audio_notes) < _MOST_AUDIO_NOTES:
+                self._audio_notes.setdefault(result["path"], result["audio_note"])
         if "channels" in result:
             self._channels.add(result["path"], result["channels"])
 
@@ -95,6 +102,7 @@ class ReportBuilder:
             "causes": self._causes.describe(),
             "audio": {"referenced": kept - self._converted, "converted": self._converted},
             "multi_channel": self._channels.describe(),
+            "audio_notes": {"rows": self._noted, "examples": self._audio_notes},
             "splits": {split: self._describe_split(split) for split in self._samples},
             "speakers_in_several_splits": self._find_shared_speakers(),
             "speaker_hours": {
@@ -177,6 +185,12 @@ def _make_notes(report: Mapping[str, Any]) -> list[str]:
     notes = [f"note: {note}" for note in report.get("notes", ())]
     notes += [f"cause: {cause['message']}" for cause in report["causes"]]
     notes += [f"note: {line}" for line in format_channels(report["multi_channel"])]
+    noted = report["audio_notes"]
+    if noted["rows"]:
+        path, note = next(iter(noted["examples"].items()))
+        notes.append(
+            f"note: {noted['rows']} rows have audio of which the header is wrong or unclear, e.g. {path}: {note}"
+        )
     if report["speakers_in_several_splits"]:
         notes.append(f"note: {len(report['speakers_in_several_splits'])} speakers are in more than one split")
     if report["rejected_as_error"]:

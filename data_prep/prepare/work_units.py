@@ -28,7 +28,7 @@ from data_prep.text.policy import TextPolicy
 
 # Part of every unit's key: raise it when this module, data_prep.audio or data_prep.selection.quality gives other
 # results than before.
-WORK_UNIT_VERSION = 7
+WORK_UNIT_VERSION = 8
 _MOST_SOURCE_CHARACTERS = 60  # of a file name; at most 255 bytes are allowed
 
 
@@ -145,7 +145,7 @@ def _make_key(unit: WorkUnit) -> str:
     """Hash everything that the results depend on, with the size and time of the audio files."""
     settings = {**asdict(unit.settings), "output_dir": None, "split_by": None}
     rows = [
-        (type(row).__name__, asdict(row), stat_file(row.audio) if isinstance(row, Utterance) else None)
+        (type(row).__name__, vars(row), stat_file(row.audio) if isinstance(row, Utterance) else None)
         for row in unit.rows
     ]
     numbers = NUMBERS_FINGERPRINT if unit.settings.policy.numbers == "verbalize" else None
@@ -219,7 +219,8 @@ def _prepare_utterance(row: Utterance, settings: UnitSettings, reader: AudioRead
     }
     mixed = audio.channels is not None and (row.channel if row.channel is not None else settings.channel)
     channels = {"channels": {**audio.channels.as_row(), "mixed": isinstance(mixed, str)}} if audio.channels else {}
-    return {"kept": kept, "measures": measures.as_row(), **channels}
+    note = {"audio_note": audio.note} if audio.note else {}
+    return {"kept": kept, "measures": measures.as_row(), **channels, **note}
 
 
 def write_converted(path: Path, samples: np.ndarray) -> None:

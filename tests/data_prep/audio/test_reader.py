@@ -235,8 +235,8 @@ def test_segments_are_cut_where_they_lie(tmp_path: Path, name: str, rate: int):
 
 
 def test_a_recording_is_opened_once_for_all_its_segments(tmp_path, write_audio, monkeypatch):
-    write_audio(tmp_path / "a.wav", seconds=20, rate=8000)
-    write_audio(tmp_path / "b.wav", seconds=20, rate=8000)
+    write_audio(tmp_path / "a.wav", seconds=20, rate=8000, subtype="PCM_24")
+    write_audio(tmp_path / "b.wav", seconds=20, rate=8000, subtype="PCM_24")
     opened = []
     frames_read = []
     genuine = soundfile.SoundFile.read

@@ -8,6 +8,7 @@ import numpy
 import pytest
 import soundfile
 
+from data_prep.prepare.report import format_preparation
 from layouts import TEXTS, find_pitch, make_tone, write_lines, write_tone
 from preparing import prepare_corpus
 
@@ -61,3 +62,14 @@ def test_a_missing_channel_and_a_wrong_one(call: Path, prepare_command: list[str
     assert done.returncode == 1 and done.stderr == (
         "error: channel=left: expected auto, average, a channel number from 0, or null\n"
     )
+
+
+def test_audio_whose_header_has_no_length_is_named_in_the_report(make_corpus, tmp_path):
+    folder = make_corpus([("a.wav", "s1", TEXTS[0]), ("b.wav", "s2", TEXTS[1])])
+    content = bytearray((folder / "b.wav").read_bytes())
+    content[40:44] = bytes(4)
+    (folder / "b.wav").write_bytes(content)
+    report = prepare_corpus("tsv", folder, tmp_path / "out", num_workers=1, splits={"train": 1.0})
+    assert report["kept"] == 2 and report["audio_notes"]["rows"] == 1
+    assert report["audio_notes"]["examples"] == {"b.wav": "its header gives a length of 0: read to the end of the file"}
+    assert "note: 1 rows have audio of which the header is wrong or unclear, e.g. b.wav: " in format_preparation(report)
