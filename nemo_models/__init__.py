@@ -7,9 +7,13 @@ The import takes no time: torch and NeMo are loaded when they are first used, so
 """
 
 import importlib
+import logging
 from typing import Any
 
 import wrapt
+
+logging.getLogger("nv_one_logger").setLevel(logging.ERROR)
+"""NeMo's telemetry client warns at every import of NeMo that it collects nothing."""
 
 _CLASSES = {
     "LogMelFeatures": "nemo_models.w2v_bert_features",

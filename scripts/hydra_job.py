@@ -77,6 +77,8 @@ def hydra_job(
             if nemo:
                 from nemo.core.config import hydra_runner  # takes seconds to import; --help does not need it
 
+                import nemo_models  # noqa: F401  admits this project's classes and silences NeMo's telemetry client
+
                 hydra_runner(config_path=str(CONF_DIR), config_name=config_name)(run)()
             else:
                 hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(run)()

@@ -1,8 +1,7 @@
-"""Files that describe the project: licence, version, citation, changelog, workflow, Makefile, links."""
+"""Files that describe the project: licence, version, citation, changelog, workflow, Makefile."""
 
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,8 +12,6 @@ try:
     import tomllib
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
-
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def test_version_licence_and_dates_agree_between_files():
@@ -67,22 +64,3 @@ def test_make_demo_installs_none_of_the_test_tools():
     )
     installs = [line for line in done.stdout.splitlines() if "pip install" in line]
     assert len(installs) == 1 and installs[0].endswith("--editable .")
-
-
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_links_between_documents_lead_somewhere(path: Path):
-    text = path.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        file, _, anchor = target.partition("#")
-        if file.startswith(("http://", "https://")):
-            continue
-        found = (path.parent / file) if file else path
-        assert found.exists(), f"{path.name}: {target} leads nowhere"
-        if anchor:
-            assert anchor in find_anchors(found), f"{path.name}: {found.name} has no heading for #{anchor}"
-
-
-def find_anchors(path: Path) -> set[str]:
-    """Return the anchors that a Markdown viewer makes of the headings of a file."""
-    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

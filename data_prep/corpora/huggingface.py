@@ -27,6 +27,7 @@ from data_prep.audio.parquet import find_audio_column
 from data_prep.corpora.columns import SPEAKER_COLUMNS, find_column, note_columns
 from data_prep.corpora.layout import SPLIT_NAMES, check_folder, refuse_layout
 from data_prep.corpora.rows import UNKNOWN_SPEAKER, MalformedRow, Note, Utterance, parse_channel
+from data_prep.lines import find_foreign_format
 
 TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript", "raw_transcription", "verbatim", "normalized")
 _BATCH_ROWS = 1024
@@ -55,13 +56,15 @@ def read_huggingface(
 
     Raises:
         FileNotFoundError: The folder does not exist, or holds no Parquet file.
-        ValueError: A file has no column of audio or text.
+        ValueError: A file has no column of audio or text, or no file is a Parquet file.
     """
     root = check_folder(corpus_dir)
     paths = sorted(path for path in root.rglob("*.parquet") if path.is_file())
     if not paths:
         raise refuse_layout(root, "huggingface", "Parquet files such as data/train-00000-of-00001.parquet")
     found = {path: _find_columns(path, columns) for path in paths}
+    if not any(isinstance(each, _Columns) for each in found.values()):
+        raise ValueError(f"{paths[0]}: {found[paths[0]]}")
     notes = next((each.notes for each in found.values() if isinstance(each, _Columns)), ())
 
     def read_rows() -> Iterator[Utterance | MalformedRow | Note]:
@@ -79,7 +82,8 @@ def _find_columns(path: Path, columns: Mapping[str, str] | None) -> _Columns | s
     try:
         schema = pyarrow.parquet.read_schema(path)
     except (pyarrow.ArrowException, OSError) as error:
-        return f"not a Parquet file: {error}"
+        kind, remedy = find_foreign_format(path) or (f"no Parquet file ({error})", "copy the file again")
+        return f"found {kind}, expected a Parquet file; {remedy}"
     names = schema.names
     text = find_column("text", names, TEXT_COLUMNS, columns, path)
     audio = find_audio_column(schema)

@@ -53,7 +53,9 @@ def _read(
         raise FileNotFoundError(f"corpus_dir={corpus_dir}: no such folder")
     path = corpus_dir / f"{TRANSCRIPTS}.{corpus}"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; corpus={corpus} expects it in corpus_dir")
+        other = next((name for name in ("tsv", "csv") if (corpus_dir / f"{TRANSCRIPTS}.{name}").is_file()), None)
+        hint = f"; for {TRANSCRIPTS}.{other} set corpus={other}" if other else ""
+        raise FileNotFoundError(f"{path}: no such file; corpus={corpus} expects it in corpus_dir{hint}")
     name = "tabs" if separator == "\t" else "commas"
     chosen = columns or {}
     required = [chosen.get(role, role) for role in REQUIRED_COLUMNS]

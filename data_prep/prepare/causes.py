@@ -20,6 +20,7 @@ CAUSES = {
     "missing_folder": ("audio paths that lack a folder", "write the paths as {example}"),
     "surplus_folder": ("audio paths with folders that are not there", "write the paths as {example}"),
     "other_suffix": ("audio paths with another suffix than the file names", "write the paths as {example}"),
+    "archive": ("audio whose folder holds an archive that is not unpacked", "unpack {example}"),
     "lfs_pointer": ("Git-LFS pointers instead of audio", "fetch the files: git lfs pull"),
     "web_page": ("web pages saved as audio", "download the files again; log in first if the site asks for it"),
     "packed": ("compressed files ({example}) under the names of audio", "unpack them"),
@@ -29,6 +30,7 @@ CAUSES = {
     "conflicting_text": ("audio that is listed with two texts", "correct one; {example}"),
 }
 _TEXT_REASONS = ("outside_alphabet", "empty_text", "malformed_text", "numbers", "latin")
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
 _MOST_FOLDERS = 200  # subfolders in which a missing file is looked for
 _WRONG_ENCODINGS = ("cp1252", "latin-1")
 
@@ -91,7 +93,10 @@ def _find_path_cause(row: Utterance) -> Finding | None:
             return "surplus_folder", f"'{Path(*parts[at:])}'"
     stems = _read_folder(str(audio.parent)).stems
     alike = stems.get(audio.name) or stems.get(audio.stem)
-    return ("other_suffix", f"'{_shorten(str(audio.with_name(alike)), row)}'") if alike else None
+    if alike:
+        return "other_suffix", f"'{_shorten(str(audio.with_name(alike)), row)}'"
+    archive = _find_archive(audio, root)
+    return ("archive", f"'{archive}'") if archive else None
 
 
 def _shorten(path: str, row: Utterance) -> str:
@@ -118,6 +123,16 @@ def _find_missing_folder(path: Path) -> str | None:
     rest = path.relative_to(existing)
     folders = (name for name in _read_folder(str(existing)).folders if (existing / name / rest).is_file())
     return next((str(existing / name / rest) for name in folders), None)
+
+
+def _find_archive(audio: Path, root: Path) -> str | None:
+    """Return an archive in the folders from the corpus to the missing file."""
+    for folder in (parent for parent in audio.parents if parent.is_relative_to(root)):
+        if folder.is_dir():
+            names = (entry.name for entry in sorted(folder.iterdir()) if entry.name.lower().endswith(_ARCHIVES))
+            if archive := next(names, None):
+                return str((folder / archive).relative_to(root))
+    return None
 
 
 def _fold(name: str) -> str:

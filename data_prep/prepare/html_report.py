@@ -93,7 +93,7 @@ def format_html(report: Mapping[str, Any], examples: Mapping[str, Sequence[Mappi
         warnings=[
             *report["notes"],
             *(cause["message"] for cause in report["causes"]),
-            *format_channels(report["multi_channel"]),
+            *format_channels(report["multi_channel"])[1:],  # the first line is no warning
         ],
         charts=[_lay_out_chart(report["histograms"][name], *names) for name, names in HISTOGRAMS.items()],
         reasons=list(_list_reasons(report, examples)),

@@ -55,8 +55,8 @@ def prepare_corpus(settings: PrepareSettings) -> dict[str, Any]:
     scan = scan_rows(reader, settings.corpus_dir)
     if not scan.rows:
         raise ValueError(
-            f"corpus_dir={settings.corpus_dir}: found no row, expected one or more; look at the lists of its audio: is "
-            "there only a header, or another kind of line end?"
+            f"corpus_dir={settings.corpus_dir}: found no row, expected one or more; check that the list of "
+            "audio holds more than a header"
         )
     with claim_output(settings.output_dir, settings.corpus, settings.corpus_dir):
         units = cut_units(reader, settings.corpus_dir, unit_settings, settings.unit_size, scan.repeated)

@@ -70,8 +70,13 @@ def find_first_equal(keys: np.ndarray, alive: np.ndarray) -> np.ndarray:
     """
     first = np.arange(len(keys))
     rows = np.flatnonzero(alive)
+    halves = keys[rows, 0]
+    ordered = np.sort(halves)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]  # few: only rows with such a first half are sorted by both
+    if not len(repeated):
+        return first
+    rows = rows[repeated[np.minimum(np.searchsorted(repeated, halves), len(repeated) - 1)] == halves]
     order = rows[np.lexsort((keys[rows, 1], keys[rows, 0]))]  # stable: rows with one key stay in the corpus's order
-    if len(order):
-        begins = np.concatenate([[True], (keys[order[1:]] != keys[order[:-1]]).any(axis=1)])
-        first[order] = order[np.flatnonzero(begins)][np.cumsum(begins) - 1]
+    begins = np.concatenate([[True], (keys[order[1:]] != keys[order[:-1]]).any(axis=1)])
+    first[order] = order[np.flatnonzero(begins)][np.cumsum(begins) - 1]
     return first

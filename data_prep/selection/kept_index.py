@@ -1,8 +1,8 @@
 """What the whole corpus must know about each kept row: digests of its audio and text, its speaker, group and split.
 
 Work units are finished in any order and kept for later runs; duplicates, splits and texts of evaluation are decided
-over all of them. Their results are large and on disk; this index holds about 45 bytes for each kept row, so that ten
-million rows take 450 MB, and no result is read again before the output is written.
+over all of them. Their results are large and on disk; this index holds about 50 bytes for each kept row (120 at the
+peak, while duplicates are looked for), so that no result is read again before the output is written.
 """
 
 import hashlib
@@ -96,16 +96,17 @@ class KeptIndex:
 
     def close(self) -> None:
         """Order the rows as in the corpus; no row can be added afterwards."""
-        at = np.frombuffer(self._at, "uint64").astype("int64")
-        order = np.argsort(at)
-        self.at = at[order]
-        self.audio = np.frombuffer(self._audio, "uint64").reshape(-1, 2)[order]
-        self.text = np.frombuffer(self._text, "uint64").reshape(-1, 2)[order]
-        self.speaker = np.frombuffer(self._speaker, self._speaker.typecode)[order]
-        self.group = np.frombuffer(self._group, self._group.typecode)[order]
-        self.split = np.frombuffer(self._split, "uint8")[order]
+        order = np.argsort(np.frombuffer(self._at, "uint64"))
+        self.at = _take(self._at, order).astype("int64")
+        self._at = array("Q")  # one after another, so that only one of them is held twice
+        self.audio = _take(self._audio, order, 2)
+        self._audio = array("Q")
+        self.text = _take(self._text, order, 2)
+        self._text = array("Q")
+        self.speaker = _take(self._speaker, order)
+        self.group = _take(self._group, order)
+        self.split = _take(self._split, order)
         self.names = list(self._numbers)
-        self._at, self._audio, self._text = array("Q"), array("Q"), array("Q")
 
     def list_groups(self, chosen: np.ndarray) -> Iterator[str]:
         """Yield the groups, each once, of the chosen rows for which the corpus has no split."""
@@ -121,3 +122,8 @@ class KeptIndex:
         for name, split in assigned.items():
             numbers[self._numbers[name]] = self.splits.index(split)
         self.split = np.where(self.split == _NO_SPLIT, numbers[self.group], self.split)
+
+
+def _take(values: array, order: np.ndarray, width: int = 1) -> np.ndarray:
+    rows = np.frombuffer(values, values.typecode)
+    return rows.reshape(-1, width)[order] if width > 1 else rows[order]

@@ -82,6 +82,8 @@ def load_test_set(
         ValueError: A row is missing, doubled or superfluous, two files differ in a reference, or nothing can be scored.
     """
     keys = keys or Keys()
+    if names is not None and (len(names) != len(predictions) or len(set(names)) < len(names)):
+        raise ValueError(f"names={list(names)}: expected {len(predictions)} names that differ, one for each system")
     if not predictions:
         raise ValueError(
             "predictions=[]: expected one file or more; name transcripts, or model_path and dataset_manifest"

@@ -122,9 +122,10 @@ def count_classes(pairs: Mapping[tuple[str, str], int]) -> dict[str, int]:
 
 
 def count_letters(pairs: Mapping[tuple[str, str], int]) -> Counter[tuple[str, str]]:
-    """Count which letter was taken for which; an empty text on one side is a letter left out or put in."""
+    """Count which letter was taken for which, spelling apart; an empty text is a letter left out or put in."""
     counts: Counter[tuple[str, str]] = Counter()
-    for (reference, hypothesis), count in pairs.items():
+    for words, count in pairs.items():
+        reference, hypothesis = map(spelling_key, words)
         for code in Levenshtein.opcodes(reference, hypothesis):
             if code.tag == "equal":
                 continue

@@ -1,41 +1,63 @@
-"""The README's commands and every job's YAML, run as a user runs them: in a shell, on a small corpus."""
+"""Commands of the README and of docs/, run as a user runs them: in a shell, on a small corpus."""
 
 import json
-import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import yaml
 
+from documents import DOCUMENTS, SHORT_RUN, Workspace, find_jobs, open_workspace, read_blocks, run_block, run_shell
 from family import random_model, write_huggingface
+from hydra_job import check_arguments
 from project import ROOT
 from topology import write_fairseq_checkpoint
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 SENTENCES = ("आज मौसम बहुत अच्छा है", "मुझे थोड़ा पानी दीजिए", "बच्चे आँगन में खेल रहे हैं", "कल हम गाँव जाएँगे")
-SHORT_RUN = (
-    "trainer.max_steps=2 trainer.limit_train_batches=2 trainer.val_check_interval=2 trainer.accumulate_grad_batches=1 "
-    "model.train_ds.batch_duration=4 model.train_ds.num_workers=0 model.validation_ds.num_workers=0 "
-    "model.train_ds.num_buckets=2"
-)
-"""What makes the full-size recipe a matter of seconds."""
+DEFAULT_CONFIG = {"speech_to_text_finetune": "xlsr_hi"}
+"""Configuration of a script where it has another name than the script."""
+WITHOUT_DOCUMENT = {
+    "make_tiny_checkpoint": "train_corpora=[my_corpus] valid_corpora=[my_corpus] work_dir=tiny/work "
+    "output_dir=tiny/out max_steps=2 warmup_steps=1 batch_seconds=2 model.conv_dim=[8,8,8,8,8,8,8] "
+    "model.hidden_size=32 model.num_hidden_layers=1 model.num_attention_heads=2 model.intermediate_size=32",
+}
+"""Jobs that no document runs, with arguments for a small run."""
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that looks like the project's, with the inputs that the README's commands name."""
+def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_model) -> Iterator[Workspace]:
+    """A folder that looks like the project's, with the inputs that the documents name."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in ("conf", "data_prep", "nemo_models", "scripts"):
-        (folder / name).symlink_to(ROOT / name)
-    (folder / ".venv").symlink_to(sys.prefix)
     write_corpus(folder / "my_corpus")
     write_fairseq_checkpoint(folder / "xlsr_53_56k.pt")
-    (folder / "hindi_text.txt").write_text("\n".join(SENTENCES * 5), encoding="utf-8")
+    words = " ".join(SENTENCES).split()
+    lines = [*SENTENCES, *(" ".join(words[first : first + 4]) for first in range(len(words) - 3))]
+    (folder / "hindi_text.txt").write_text("\n".join(lines * 2), encoding="utf-8")
     soundfile.write(folder / "recording.wav", noise(1.0), 16000)
-    return folder
+    tiny_model.save_to(str(folder / "model.nemo"))
+    with tempfile.TemporaryDirectory() as short, open_workspace(folder, Path(short)) as workspace:
+        yield workspace
+
+
+@pytest.fixture(scope="module")
+def executed(workspace: Workspace) -> set[str]:
+    """Texts of the blocks that have run in the workspace; at first those of the README."""
+    texts: set[str] = set()
+    run_document("README.md", workspace, texts)
+    return texts
+
+
+def run_document(document: str, workspace: Workspace, executed: set[str]) -> None:
+    """Run the blocks of a document that have not run in the workspace yet."""
+    for block in read_blocks(document):
+        if block.runs_here and block.text not in executed:
+            run_block(block, workspace, {"--config-name xlsr_hi ": f"--config-name xlsr_hi {SHORT_RUN} "})
+        executed.add(block.text)
 
 
 def noise(seconds: float) -> np.ndarray:
@@ -44,49 +66,56 @@ def noise(seconds: float) -> np.ndarray:
 
 def write_corpus(folder: Path) -> None:
     (folder / "audio").mkdir(parents=True)
-    rows = ["path\ttext\tspeaker"]
+    rows = ["path\tduration_s\tsample_rate\tspeaker\ttext"]  # as synthesize_speech.py writes them
     for number in range(24):
         soundfile.write(folder / "audio" / f"{number}.wav", noise(1.5 + number / 50), 16000)
-        rows.append(f"audio/{number}.wav\t{SENTENCES[number % 4]}\tspeaker{number % 12}")
+        rows.append(f"audio/{number}.wav\t1.5\t16000\tspeaker{number % 12}\t{SENTENCES[number % 4]}")
     (folder / "transcripts.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
-def run(workspace: Path, script: str) -> str:
-    """Run a shell script in the environment; what it prints, both streams."""
-    script = f"source .venv/bin/activate\n{script}"
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=workspace, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, f"{script}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout + done.stderr
-
-
-def test_readme_commands_run_in_their_order(workspace: Path):
-    blocks = re.findall(r"```(bash|python)\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) >= 7
-    for language, block in blocks:
-        if language == "python":
-            (workspace / "snippet.py").write_text(block, encoding="utf-8")
-            block = "python snippet.py"
-        run(workspace, block.replace("--config-name xlsr_hi ", f"--config-name xlsr_hi {SHORT_RUN} "))
+@pytest.mark.slow
+def test_readme_commands_run_in_their_order(workspace: Workspace, executed: set[str]):
+    assert len(executed) >= 8
     report = json.loads((workspace / "work/data/report.json").read_text(encoding="utf-8"))
     assert report["kept"] == 24
-    test_rows = (workspace / "work/data/test_manifest.json").read_text(encoding="utf-8").splitlines()
-    for name in ("greedy", "beam"):
-        rows = [json.loads(row) for row in (workspace / f"work/{name}.jsonl").read_text(encoding="utf-8").splitlines()]
-        assert [row["text"] for row in rows] == [json.loads(row)["text"] for row in test_rows]
-        assert all(isinstance(row["pred_text"], str) and "error" not in row for row in rows)
+    test_rows = read_rows(workspace / "work/data/test_manifest.json")
+    rows = read_rows(workspace / "work/test.jsonl")
+    assert [row["text"] for row in rows] == [row["text"] for row in test_rows]
+    assert all(isinstance(row["pred_text"], str) and "error" not in row for row in rows)
+    assert (workspace / "recording.jsonl").is_file() and list((workspace / "work/onnx_bundle").glob("*.onnx"))
 
 
-def test_readme_names_the_two_commands_and_they_exist():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in ("demo", "test", "setup"):
-        assert f"make {target}" in README
-        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+def read_rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_stopped_fine_tuning_goes_on_with_the_same_command(workspace: Path):
-    run(workspace, "python scripts/prepare_data.py corpus=tsv corpus_dir=my_corpus output_dir=resume/data")
+@pytest.mark.slow
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_of_a_document_run_in_their_order(document: str, workspace: Workspace, executed: set[str]):
+    run_document(document, workspace, executed)
+
+
+@pytest.mark.parametrize("document", ("README.md", *DOCUMENTS))
+def test_blocks_that_are_not_run_have_valid_arguments(document: str, monkeypatch: pytest.MonkeyPatch):
+    for block in read_blocks(document):
+        for script, arguments in find_jobs(block):
+            assert (ROOT / "scripts" / f"{script}.py").is_file()
+            config, overrides = choose_config(script, arguments)
+            monkeypatch.setattr(sys, "argv", [f"scripts/{script}.py", *arguments])
+            check_arguments(config, overrides)
+
+
+def choose_config(script: str, arguments: list[str]) -> tuple[str, list[str]]:
+    """Return the configuration that a command line uses, and its other arguments."""
+    if "--config-name" in arguments:
+        at = arguments.index("--config-name")
+        return arguments[at + 1], arguments[:at] + arguments[at + 2 :]
+    return DEFAULT_CONFIG.get(script, script), arguments
+
+
+@pytest.mark.slow
+def test_stopped_fine_tuning_goes_on_with_the_same_command(workspace: Workspace):
+    run_shell("python scripts/prepare_data.py corpus=tsv corpus_dir=my_corpus output_dir=resume/data", workspace)
     command = (
         "python scripts/speech_to_text_finetune.py --config-name xlsr_tiny_hi exp_manager.exp_dir=resume/exp "
         "'model.train_ds.manifest_filepath=[resume/data/train_manifest.json,resume/data/train_manifest.json]' "
@@ -94,32 +123,51 @@ def test_stopped_fine_tuning_goes_on_with_the_same_command(workspace: Path):
         "model.validation_ds.manifest_filepath=resume/data/dev_manifest.json trainer.val_check_interval=2 "
         "model.train_ds.bucket_buffer_size=4 model.train_ds.batch_duration=4"  # training ends within a pass
     )
-    run(workspace, f"{command} trainer.max_steps=2")
-    output = run(workspace, f"{command} trainer.max_steps=4")
+    run_shell(f"{command} trainer.max_steps=2", workspace)
+    output = run_shell(f"{command} trainer.max_steps=4", workspace)
     assert "Resuming training from checkpoint" in output
     assert "`max_steps=4` reached" in output
     assert (workspace / "resume/exp/xlsr_tiny_hi/checkpoints/xlsr_tiny_hi.nemo").is_file()
 
 
-def test_w2v_bert_is_fine_tuned_with_its_own_configuration(workspace: Path):
+@pytest.mark.slow
+def test_w2v_bert_is_fine_tuned_with_its_own_configuration(workspace: Workspace):
     write_huggingface(workspace / "w2v_bert", "w2v-bert-2.0", random_model("w2v-bert-2.0"), None)
-    run(workspace, "python scripts/prepare_data.py corpus=tsv corpus_dir=my_corpus output_dir=bert/data")
-    run(
-        workspace,
+    run_shell("python scripts/prepare_data.py corpus=tsv corpus_dir=my_corpus output_dir=bert/data", workspace)
+    run_shell(
         "python scripts/speech_to_text_finetune.py --config-name w2v_bert_hi init_from_checkpoint=w2v_bert "
         f"{SHORT_RUN} model.train_ds.manifest_filepath=bert/data/train_manifest.json exp_manager.exp_dir=bert/exp "
         "model.validation_ds.manifest_filepath=bert/data/dev_manifest.json trainer.precision=32-true",
+        workspace,
     )
     assert (workspace / "bert/exp/w2v_bert_hi/checkpoints/w2v_bert_hi.nemo").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("job", WITHOUT_DOCUMENT)
+def test_job_without_document_runs(job: str, workspace: Workspace):
+    run_shell(f"python scripts/{job}.py {WITHOUT_DOCUMENT[job]}", workspace)
+
+
 def test_every_yaml_is_run_by_a_test():
-    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
-    for path in (ROOT / "conf").glob("*.yaml"):
-        if path.stem in ("job_defaults", "finetune"):
-            continue  # every job's YAML includes it
-        named = (f"--config-name {path.stem}", f"{path.stem}.py", f'run_job("{path.stem}"')
-        assert any(name in README + tests for name in named), f"no test runs {path.name}"
+    """The tests above run every block that `runs_here`; each YAML is a job of one of them, or included by another."""
+    documented = {
+        choose_config(*job)[0]
+        for document in ("README.md", *DOCUMENTS)
+        for block in read_blocks(document)
+        for job in find_jobs(block)
+        if block.runs_here
+    }
+    run_here = {"w2v_bert_hi"}  # test_w2v_bert_is_fine_tuned_with_its_own_configuration
+    paths = list((ROOT / "conf").glob("*.yaml"))
+    included = {name for path in paths for name in find_included(path)}
+    assert {path.stem for path in paths} <= documented | run_here | included | WITHOUT_DOCUMENT.keys()
+
+
+def find_included(path: Path) -> Iterator[str]:
+    """Yield the names of the configurations that a YAML includes."""
+    for entry in yaml.safe_load(path.read_text(encoding="utf-8")).get("defaults", []):
+        yield from (entry,) if isinstance(entry, str) else map(str, entry.values())
 
 
 @pytest.mark.parametrize(
@@ -138,13 +186,13 @@ def test_help_tells_what_the_script_does_without_importing_torch(script: str):
 
 
 @pytest.mark.parametrize("arguments", ["", "no_such_key=1", "checkpoint=nothing.pt output=x.nemo"])
-def test_wrong_arguments_get_a_clear_line_and_no_traceback(workspace: Path, arguments: str):
-    command = [sys.executable, "scripts/import_xlsr.py", *arguments.split()]
-    done = subprocess.run(command, cwd=workspace, capture_output=True, text=True, timeout=120)
+def test_wrong_arguments_get_a_clear_line_and_no_traceback(tmp_path: Path, arguments: str):
+    command = [sys.executable, str(ROOT / "scripts/import_xlsr.py"), *arguments.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert any(word in done.stderr for word in ("missing checkpoint=… output=…", "no_such_key", "no such checkpoint"))
-    assert not (workspace / "x.nemo").exists()
+    assert not (tmp_path / "x.nemo").exists()
 
 
 @pytest.mark.parametrize(

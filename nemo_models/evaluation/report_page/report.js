@@ -202,6 +202,7 @@ const KINDS = {s: "sub", d: "del", i: "ins", f: "forgive", m: ""};
 let player = null, stopAt = Infinity;
 function open(number) {
   chosen = number; paint();
+  history.replaceState(null, "", `#u${number + 1}`);
   const u = U[number], panel = $("panel");
   player = u.audio ? make("audio", {controls: true, preload: "none", src: u.audio}) : null;
   if (player) player.ontimeupdate = () => { if (player.currentTime > stopAt) player.pause(); };
@@ -234,4 +235,6 @@ function play(u, start) {
 function step(by) { const at = order.indexOf(chosen) + by; if (at >= 0 && at < order.length) open(order[at]); }
 document.addEventListener("keydown", e => { if (e.key === "Escape") $("panel").hidden = true; });
 arrange();
+const asked = /^#u(\d+)$/.exec(location.hash); // report.html#u12 opens the twelfth utterance
+if (asked && U[asked[1] - 1]) open(asked[1] - 1);
 document.body.dataset.ready = String(Math.round(performance.now()));

@@ -198,7 +198,9 @@ def test_parquet_files_of_all_kinds(tmp_path):
     (tmp_path / "hub/data/yak.parquet").write_text("no table")
     good, bad = read("huggingface", tmp_path / "hub")
     assert len(good) == 9 and [(row.split, row.line) for row in good[-3:]] == [(None, 1), (None, 3), (None, 4)]
-    assert [row[:2] for row in bad] == [("yak.parquet", 1), ("zebra.parquet", 2)] and "not a Parquet file" in bad[0][2]
+    assert [row[:2] for row in bad] == [("yak.parquet", 1), ("zebra.parquet", 2)] and "found no Parquet file" in bad[0][
+        2
+    ]
     options = {"duplicate_audio": "keep", "splits": {"train": 1.0}}
     report = prepare_corpus("huggingface", tmp_path / "hub", tmp_path / "out", num_workers=1, **options)
     assert report["rejected_by_reason"] == {"malformed_row": 2, "unreadable_audio": 2}
@@ -206,3 +208,11 @@ def test_parquet_files_of_all_kinds(tmp_path):
         pyarrow.parquet.write_table(table.select(columns), tmp_path / "hub/data/zebra.parquet")
         with pytest.raises(ValueError, match=rf"zebra\.parquet: {fault} .*; found {columns[0]}"):
             read("huggingface", tmp_path / "hub")
+
+
+def test_parquet_files_that_are_all_git_lfs_pointers_are_named_once(tmp_path):
+    for number in range(3):
+        (tmp_path / f"train-{number}.parquet").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    fault = r"train-0\.parquet: found a Git-LFS pointer, expected a Parquet file; fetch the file itself: git lfs pull"
+    with pytest.raises(ValueError, match=fault):
+        read("huggingface", tmp_path)

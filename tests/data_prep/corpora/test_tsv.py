@@ -68,7 +68,12 @@ def test_a_bad_header_is_an_error(tmp_path: Path, content: bytes, fault: str):
 def test_missing_files_and_unknown_corpora_are_errors(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"corpus_dir=.*absent: no such folder"):
         read_tsv(tmp_path / "absent")
-    with pytest.raises(FileNotFoundError, match=r"transcripts\.tsv: no such file"):
+    with pytest.raises(
+        FileNotFoundError, match=r"transcripts\.tsv: no such file; corpus=tsv expects it in corpus_dir$"
+    ):
+        read_tsv(tmp_path)
+    (tmp_path / "transcripts.csv").touch()
+    with pytest.raises(FileNotFoundError, match=r"for transcripts\.csv set corpus=csv$"):
         read_tsv(tmp_path)
     with pytest.raises(ValueError, match=f"corpus=librivox: expected one of {', '.join(sorted(CORPORA))}"):
         get_reader("librivox")

@@ -64,6 +64,15 @@ def test_the_good_rows_are_kept_and_a_missing_file_has_no_cause(write_audio, tmp
     assert "e.g. transcripts.tsv:3: " in format_preparation(report) and check_success(report) == 3
 
 
+def test_audio_that_is_still_in_an_archive(tmp_path):
+    folder = tmp_path / "corpus"
+    (folder / "audio").mkdir(parents=True)
+    (folder / "audio/train.tar.gz").write_bytes(b"\x1f\x8b")
+    write_table(folder, ["audio/train/0.wav", "audio/train/1.wav"])
+    (found,) = prepare(folder)["causes"]
+    assert (found["cause"], found["rows"]) == ("archive", 2) and "unpack 'audio/train.tar.gz'" in found["message"]
+
+
 @pytest.mark.parametrize(
     ("content", "cause"),
     [

@@ -1,10 +1,8 @@
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-import data_prep
 from data_prep.audio.measures import AudioMeasures
 from data_prep.selection.quality import (
     ERROR_REASONS,
@@ -19,6 +17,7 @@ from data_prep.selection.quality import (
     check_utterance,
 )
 from data_prep.text.alphabet import load_alphabet
+from project import ROOT
 
 
 def test_alignment_is_refused_by_one_frame():
@@ -49,8 +48,8 @@ def test_texts():
 
 def test_a_reason_is_an_error_or_policy_never_both_and_is_documented():
     assert not ERROR_REASONS.keys() & POLICY_REASONS.keys()
-    readme = (Path(data_prep.__file__).parent / "README.md").read_text(encoding="utf-8")
-    assert not [reason for reason in REASONS if f"`{reason}`" not in readme]
+    page = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+    assert not [reason for reason in REASONS if f"`{reason}`" not in page]
 
 
 GOOD = AudioMeasures(samples=32000, digest="", level_db=-20.0, clipped=0.0, snr_db=20.0)
