@@ -26,7 +26,8 @@ def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
     Raises:
         OSError: The file is not written, such as on a full disk; the message names `path`, not the hidden name.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():  # a look costs a tenth of an attempt to make it
+        path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{platform.node()}-{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary

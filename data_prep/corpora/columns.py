@@ -61,7 +61,7 @@ def note_columns(
 
     Args:
         where: The table.
-        names: Its columns.
+        names: Names of its columns.
         used: Role -> the column that is used for it.
         usual: Role -> the names that are usual for it; a second one in the table is noted.
     """

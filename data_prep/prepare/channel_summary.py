@@ -21,7 +21,7 @@ class ChannelSummary:
 
         Args:
             path: The audio file.
-            channels: What `ChannelMeasures.as_row` returns, and `mixed`: whether the channels were averaged.
+            channels: Row of `ChannelMeasures.as_row`, and `mixed`: whether the channels were averaged.
         """
         if path not in self._files and len(self._files) >= _MOST_FILES:
             self._not_listed += 1

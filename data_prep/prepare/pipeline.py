@@ -30,7 +30,7 @@ def prepare_corpus(settings: PrepareSettings) -> dict[str, Any]:
     A new run reuses what a killed one had finished. The files are the same for any number of workers.
 
     Args:
-        settings: What to do.
+        settings: Settings of the job.
 
     Returns:
         The report, as written to `report.json`.

@@ -62,7 +62,7 @@ class LeakIndex:
         """Index the evaluation side.
 
         Args:
-            evaluation: Its utterances; `remember` adds more.
+            evaluation: Utterances of the evaluation side; `remember` adds more.
             ngram: Words in a row that count as overlap, 2 or more. Shorter sentences are compared as a whole. `None`
                 compares all sentences as a whole only, which takes a tenth of the memory.
             min_overlap: Share of a sentence's words, above 0 and up to 1, from which overlap is a leak.

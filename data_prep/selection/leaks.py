@@ -54,8 +54,8 @@ def find_leaks(
     Args:
         training: NeMo manifests, corpus folders with a `transcripts.tsv`, or plain text; gzip is read as well.
         evaluation: The same kinds of files.
-        ngram: See `LeakIndex`.
-        min_overlap: See `LeakIndex`.
+        ngram: Words in a row that count as overlap, see `LeakIndex`.
+        min_overlap: Share of a sentence's words from which overlap is a leak, above 0 and up to 1.
 
     Returns:
         `training`, `evaluation` (the files), `ngram`, `min_overlap`, the counts of `LeakIndex.summarize`,
