@@ -98,11 +98,11 @@ def load_test_set(
     test_set = TestSet([], [], folder=reference_path.resolve().parent)
     kept = _keep_scorable(reference_rows, test_set, reference_path)
     for path, rows, name in zip(predictions, files, names or _make_names(predictions), strict=True):
-        if references is None and rows is not reference_rows:
-            _check_same_references(kept, rows, path, predictions[0])
         if path.suffix.lower() == ".ctm":
             rows = _cut_ctm(rows, kept, path)
         matched = _match(kept, rows, path, reference_path, [row for row in reference_rows if row.reference is None])
+        if references is None:
+            _check_same_references(kept, matched, path, predictions[0])
         test_set.systems.append(System(name, path, [_check_prediction(row, path, test_set) for row in matched]))
     _warn_of_fingerprints([reference_rows, *files], test_set)
     test_set.utterances = [Utterance(row, row.reference or Reference("")) for row in kept]
@@ -220,14 +220,10 @@ def _name_some(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + more
 
 
-def _check_same_references(kept: Sequence[Row], rows: Sequence[Row], path: Path, first: Path) -> None:
+def _check_same_references(kept: Sequence[Row], matched: Sequence[Row], path: Path, first: Path) -> None:
     """References inside two files of predictions must be the same texts."""
-    texts = {
-        (Path(row.audio).name, round(row.offset_s, 3)): row.reference.text for row in rows if row.reference is not None
-    }
-    for row in kept:
-        other = texts.get((Path(row.audio).name, round(row.offset_s, 3)))
-        if other is not None and row.reference is not None and other != row.reference.text:
+    for row, other in zip(kept, matched, strict=True):
+        if other.reference is not None and row.reference is not None and other.reference.text != row.reference.text:
             raise ValueError(
                 f"{path}: the reference of {row.audio} differs from that in {first}; score both against one file: "
                 "dataset_manifest=…"

@@ -18,9 +18,9 @@ function draw(tag, props, text) {
 const percent = (value, digits = 1) => value === null ? "–" : (100 * value).toFixed(digits);
 
 // rows: [{label, values: [{value, low, high}]}], one horizontal bar for each system
-function barChart(rows, title, unit = "%") {
+function barChart(rows, title, width = 640) {
   const systems = Math.max(...rows.map(r => r.values.length)), thick = systems > 2 ? 8 : 11, gap = 10;
-  const left = 150, width = 640, height = rows.length * (systems * thick + gap) + 24;
+  const left = width > 500 ? 150 : 110, height = rows.length * (systems * thick + gap) + 24;
   const most = Math.max(1e-9, ...rows.flatMap(r => r.values.map(v => v.high ?? v.value ?? 0)));
   const x = v => left + (width - left - 70) * v / most;
   const svg = draw("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title});
@@ -92,7 +92,7 @@ table($("forgiven"), [{name: "system"}, {name: "layer", choose: true}, {name: "r
 const classes = Object.keys(DATA.systems[0].analysis.phonetic_classes);
 $("classes").append(legend(), barChart(classes.map(name => ({label: name.replaceAll("_", " "), values: DATA.systems.map(s => {
   const n = s.analysis.phonetic_classes[name]; return {value: n, text: String(n)};
-})})), "Wrong words by phonetic class"));
+})})), "Wrong words by phonetic class", 400));
 const confusions = [];
 DATA.systems.forEach(s => {
   const a = s.analysis;
@@ -110,7 +110,7 @@ for (const [key, title] of Object.entries(TITLES)) {
   const first = DATA.systems[0].analysis.breakdowns[key];
   if (first) $("breakdowns").append(barChart(first.map((row, at) => ({label: row.value, values: DATA.systems.map(s => {
     const own = s.analysis.breakdowns[key][at]; return {value: own.wer, text: percent(own.wer)};
-  })})), `WER (%) by ${title}`));
+  })})), `WER (%) by ${title}`, 420));
 }
 DATA.systems.forEach(s => {
   const a = s.analysis, lines = [];
@@ -142,7 +142,7 @@ function reliability(system, confidence, color) {
   svg.append(draw("path", {d: path, stroke: color, fill: "none", "stroke-width": 2}));
   svg.append(draw("text", {x: size / 2, y: size - 6, "text-anchor": "middle"}, "confidence"), draw("text", {x: 12, y: size / 2, transform: `rotate(-90 12 ${size / 2})`, "text-anchor": "middle"}, "share right"));
   const auc = confidence.auc === null ? "–" : confidence.auc.toFixed(3);
-  return make("div", {}, make("h3", {textContent: `${system}: ECE ${confidence.ece.toFixed(3)}, AUC ${auc}, ${confidence.words} words`}), svg);
+  return make("div", {className: "small"}, make("h3", {textContent: `${system}: ECE ${confidence.ece.toFixed(3)}, AUC ${auc}, ${confidence.words} words`}), svg);
 }
 DATA.systems.forEach((s, i) => {
   if (s.analysis.confidence) { $("confidence-section").hidden = false; $("confidence").append(reliability(s.name, s.analysis.confidence, COLORS[i % 4])); }
@@ -160,7 +160,7 @@ const columns = [{name: "recording", width: "minmax(110px,1.2fr)", get: u => u.n
 if (U.some(u => u.speaker)) columns.push({name: "speaker", width: "minmax(70px,.6fr)", get: u => u.speaker ?? ""});
 if (U.some(u => u.duration)) columns.push({name: "s", width: "52px", number: true, get: u => u.duration ?? 0, show: u => u.duration?.toFixed(1) ?? ""});
 columns.push({name: "words", width: "56px", number: true, get: u => u.words});
-NAMES.forEach((n, s) => columns.push({name: NAMES.length > 1 ? `errors ${n}` : "errors", width: "minmax(60px,.5fr)", number: true, get: u => u.errors[s], show: u => u.errors[s] === u.raw[s] ? u.errors[s] : `${u.errors[s]} (raw ${u.raw[s]})`}));
+NAMES.forEach((n, s) => columns.push({name: NAMES.length > 1 ? `errors ${n}` : "errors", width: "minmax(104px,.6fr)", number: true, get: u => u.errors[s], show: u => u.errors[s] === u.raw[s] ? u.errors[s] : `${u.errors[s]} (raw ${u.raw[s]})`}));
 columns.push({name: "reference", width: "minmax(200px,3fr)", get: u => u.reference});
 const layout = columns.map(c => c.width).join(" ");
 const grid = make("div", {className: "grid", tabIndex: 0}), space = make("div", {className: "space"}), head = make("div", {className: "head"});
@@ -220,7 +220,7 @@ function open(number) {
       word.onclick = () => play(u, start);
       words.append(word);
     });
-    systems.append(make("div", {}, make("h3", {textContent: `${NAMES[s]}: ${u.errors[s]} errors (raw ${u.raw[s]})`}), words));
+    systems.append(make("div", {}, make("h3", {textContent: `${NAMES[s]}: errors ${u.errors[s]}, raw ${u.raw[s]}`}), words));
   });
   panel.replaceChildren(meta, systems); panel.hidden = false;
 }

@@ -143,6 +143,12 @@ def test_references_that_differ_between_two_files(tmp_path):
         load_test_set([write(tmp_path / "a.jsonl", ROWS), write(tmp_path / "b.jsonl", other)])
 
 
+def test_equal_file_names_in_two_folders_are_two_recordings(tmp_path):
+    rows = [ROWS[0], {**ROWS[1], "audio_filepath": "b/1.wav"}]
+    paths = [write(tmp_path / f"{name}.jsonl", rows) for name in ("a", "b")]
+    assert len(load_test_set(paths).utterances) == 2
+
+
 def test_empty_references_are_counted_and_a_set_without_words_is_refused(tmp_path):
     rows = [ROWS[0], {**ROWS[1], "text": ""}]
     assert "1 references are empty" in load_test_set([write(tmp_path / "a.jsonl", rows)]).warnings[0]
