@@ -5,7 +5,10 @@ batch), decodes character labels without the times and confidence that it promis
 transcripts as English unless told otherwise (which destroys Devanagari without a word).
 """
 
+import threading
+import weakref
 from collections.abc import Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +23,19 @@ from nemo.utils import logging
 from nemo.utils.get_rank import is_global_rank_zero
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding, complete_decoding_config
+from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding
 from nemo_models.decoding.lm_bundle import LM_KEY, is_bundled, register_language_model, unpack_language_model
-from nemo_models.decoding.strategy import mask_log_probs
+from nemo_models.decoding.settings import complete_decoding_config
+from nemo_models.decoding.strategy import frame_seconds, mask_log_probs
 from nemo_models.layers.fsdp import gathered_state_dict, is_sharded, shard
 from nemo_models.layers.lora import updates_merged_in_state_dict
 from nemo_models.optimization.parameter_groups import exclude_from_weight_decay
 from nemo_models.training_data.augmentation import augment_lhotse_loader
 from nemo_models.training_data.manifest_reader import fault_tolerant_manifests
 from nemo_models.training_data.stream import TrainingStream, set_lhotse_defaults
+
+_TRANSCRIBE_LOCKS: "weakref.WeakKeyDictionary[XLSRCTCModel, threading.RLock]" = weakref.WeakKeyDictionary()
+"""One for each model, kept outside of it: a lock can be neither copied nor pickled."""
 
 
 class XLSRCTCModel(EncDecCTCModel):
@@ -47,9 +54,9 @@ class XLSRCTCModel(EncDecCTCModel):
         unpack_language_model(cfg)
         decoding = cfg.get("decoding")
         with open_dict(cfg):
-            cfg.decoding = None  # NeMo's own default, which loads nothing; settings of ours may be too much for it
+            cfg.decoding = None  # NeMo's own default, which loads nothing; it may not know this project's settings
         super().__init__(cfg=cfg, trainer=trainer)
-        self.change_decoding_strategy(decoding, verbose=False)
+        self.use_decoding(complete_decoding_config(decoding, strict=False))
 
     def forward(
         self,
@@ -95,23 +102,48 @@ class XLSRCTCModel(EncDecCTCModel):
             self.cfg.labels = list(new_vocabulary)
         self.change_decoding_strategy(decoding, verbose=False)
 
-    def change_decoding_strategy(self, decoding_cfg: DictConfig | None = None, verbose: bool = True) -> None:
-        """As NeMo's, with a `CharacterCTCDecoding`.
+    def change_decoding_strategy(self, decoding_cfg: Any = None, verbose: bool = True) -> None:
+        """Overrides NeMo's method: the decoding is a `CharacterCTCDecoding`.
 
         Args:
-            decoding_cfg: NeMo's decoding settings, any part of them; `None` keeps those in use.
-            verbose: Log them.
+            decoding_cfg: Any part of NeMo's decoding settings, as a mapping or as its dataclass `CTCDecodingConfig`;
+                `None` keeps the current ones.
+            verbose: Log the complete settings.
+
+        Raises:
+            ValueError: An unknown setting, or a value of a wrong type.
         """
-        config = complete_decoding_config(self.cfg.decoding if decoding_cfg is None else decoding_cfg)
-        frame_s = self.cfg.preprocessor.window_stride * self.encoder.subsampling_factor
-        self.decoding = CharacterCTCDecoding(config, list(self.decoder.vocabulary), frame_s)
+        self.use_decoding(complete_decoding_config(self.cfg.decoding if decoding_cfg is None else decoding_cfg))
+        if verbose:
+            logging.info(f"decoding strategy:\n{OmegaConf.to_yaml(self.cfg.decoding)}")
+
+    def use_decoding(self, config: DictConfig) -> None:
+        """Decode with these settings from now on.
+
+        Args:
+            config: NeMo's decoding settings, complete; see `nemo_models.decoding.settings`.
+        """
+        tokenizer = OmegaConf.select(self.cfg, "source_vocabulary.tokenizer")
+        self.decoding = CharacterCTCDecoding(config, list(self.decoder.vocabulary), self.frame_s, tokenizer)
         settings = {"use_cer": self.cfg.get("use_cer", False), "log_prediction": self.cfg.get("log_prediction", False)}
         self.wer = WER(decoding=self.decoding, dist_sync_on_step=True, **settings)
         self.decoder.temperature = config.temperature
         with open_dict(self.cfg):
             self.cfg.decoding = config
-        if verbose:
-            logging.info(f"decoding strategy:\n{OmegaConf.to_yaml(config)}")
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds from one frame of log-probabilities to the next."""
+        return frame_seconds(self)
+
+    @wraps(EncDecCTCModel.transcribe)
+    def transcribe(self, *arguments: Any, **keywords: Any) -> Any:
+        """Overrides NeMo's method: calls from several threads run one after another.
+
+        NeMo's method changes the model while it runs: it freezes weights and sets the decoding up again.
+        """
+        with _TRANSCRIBE_LOCKS.setdefault(self, threading.RLock()):
+            return super().transcribe(*arguments, **keywords)
 
     def _transcribe_output_processing(self, outputs: dict[str, torch.Tensor], trcfg: TranscribeConfig) -> Any:
         """As NeMo's, for n-best lists too."""

@@ -1,12 +1,15 @@
-"""NeMo's decoding of character labels, with times, confidence and n-best lists for every way to search.
+"""NeMo's decoding of character labels, with times, confidence and n-best lists for every search.
 
-NeMo 3.0.0 searches well but finishes badly where labels are characters: `beam_batch` refuses timestamps, word
-confidence fails, a repeated character ends before it began, and the same text comes twice in an n-best list. Here NeMo
-(or a search that stands in for it) finds the labels, and everything else about a hypothesis follows from them and the
-utterance's own log-probabilities. So it is the same for every search, and independent of the batch.
+NeMo 3.0.0 finds the labels well, but with characters its results are incomplete: `beam_batch` refuses timestamps, word
+confidence fails, a repeated character ends before it began, and the same text comes twice in an n-best list. Here
+NeMo's search (or a faster one with the same results) finds the labels, and everything else about a hypothesis is
+computed from them and the utterance's own log-probabilities. So it is the same for every search, and independent of the
+batch.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,53 +17,68 @@ from typing import Any
 import numpy as np
 import torch
 from nemo.collections.asr.parts.context_biasing import BoostingTreeModelConfig
-from nemo.collections.asr.parts.submodules.ctc_beam_decoding import BeamBatchedCTCInfer
-from nemo.collections.asr.parts.submodules.ctc_decoding import CTCDecoding, CTCDecodingConfig
+from nemo.collections.asr.parts.submodules.ctc_batched_beam_decoding import BatchedBeamCTCComputer
+from nemo.collections.asr.parts.submodules.ctc_decoding import CTCDecoding
 from nemo.collections.asr.parts.submodules.ctc_greedy_decoding import GreedyBatchedCTCInfer, GreedyCTCInfer
 from nemo.collections.asr.parts.utils.asr_confidence_utils import ConfidenceMethodMixin
 from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis, NBestHypotheses
 from nemo.collections.asr.parts.utils.timestamp_utils import get_segment_offsets
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from nemo_models.decoding.alignment import align_tokens
 from nemo_models.decoding.beam_search import CompiledBeamCTCComputer
 from nemo_models.decoding.confidence import agreement, weigh
+from nemo_models.decoding.labels import find_special_labels
 from nemo_models.decoding.phrase_boosting import build_boosting_tree
 
-BEAM_BESIDE_GREEDY = 16  # hypotheses that a greedy search's confidence is weighed against
+BEAM_BESIDE_GREEDY = 16  # hypotheses that give a greedy search its confidence
+PADDED_LOG_PROB = -1e4  # natural log: a beam search never takes such a label, and float16 can hold it
+_GPU_SEARCH = threading.RLock()  # NeMo's search keeps its state, and CUDA graphs, from call to call
 
 
 class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
-    """NeMo's `CTCDecoding` where labels are characters.
+    """NeMo's `CTCDecoding` for labels that are characters, or of several letters ("त्र").
 
-    It takes NeMo's settings and answers NeMo's calls. `frame_confidence` is NeMo's measure
-    (`confidence_cfg.method_cfg`); that of characters and words is the share of the beam that agrees (see `confidence`),
-    whatever `aggregation` says.
-    Text is the labels as they were found, but for spaces at its ends, which transformers strips too; no space is taken
-    from before a punctuation mark. Settings beyond NeMo's:
-    `beam.boosting_tree.phrase_weights` (see `phrase_boosting`), and `strategy=pyctcdecode` takes an ARPA over words.
+    It takes NeMo's settings and answers NeMo's calls, with these differences:
+
+    - Every search works on label indices. Beam searches never write special tokens (`<s>`, `<unk>`, …); greedy search
+      writes what the imported checkpoint itself would.
+    - `frame_confidence` is NeMo's measure (`confidence_cfg.method_cfg`). The confidence of characters and words is the
+      share of the beam that agrees (see `confidence`); `confidence_cfg.aggregation` has no effect.
+    - A text is its labels joined, without spaces at its ends, as in transformers. No space is removed before a
+      punctuation mark.
+    - There are settings beyond NeMo's: `beam.boosting_tree.phrase_weights` (see `phrase_boosting`), and
+      `strategy=pyctcdecode` takes an ARPA over words.
     """
 
     decoding: Any  # the search
 
-    def __init__(self, decoding_cfg: Mapping[str, Any] | DictConfig, vocabulary: Sequence[str], frame_s: float):
+    def __init__(
+        self,
+        config: DictConfig,
+        vocabulary: Sequence[str],
+        frame_s: float,
+        tokenizer: Mapping[str, Any] | None = None,
+    ):
         """Build the search.
 
         Args:
-            decoding_cfg: NeMo's `CTCDecodingConfig`, complete.
-            vocabulary: Labels in order, the blank not among them.
+            config: NeMo's `CTCDecodingConfig`, complete; see `settings.complete_decoding_config`.
+            vocabulary: Labels in order, without the blank.
             frame_s: Seconds from one frame of log-probabilities to the next.
+            tokenizer: The settings of the checkpoint's tokenizer, where the head was imported; see
+                `labels.find_special_labels`.
         """
-        config = decoding_cfg if isinstance(decoding_cfg, DictConfig) else OmegaConf.create(dict(decoding_cfg))
         search = config.copy()
-        search.compute_timestamps = None  # NeMo's own, which `beam_batch` refuses
-        search.beam.boosting_tree = {}  # NeMo's own, which needs a tokenizer
+        search.compute_timestamps = None  # NeMo's own timestamps, which `beam_batch` refuses
+        search.beam.boosting_tree = {}  # NeMo's own boosting, which needs a tokenizer
         super().__init__(search, list(vocabulary))
         self._init_confidence_method(config.confidence_cfg.method_cfg)
         self.cfg = config
         self.frame_s = frame_s
         self.compute_timestamps = bool(config.get("compute_timestamps"))
         self.supported_punctuation = None
+        self._special = list(find_special_labels(self.vocabulary, tokenizer))
         wanted = config.get("ctc_timestamp_type", "all")
         self.timestamp_types = ("char", "word", "segment") if wanted == "all" else (wanted,)
         if config.strategy == "beam_batch":
@@ -93,14 +111,14 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
         fold_consecutive: bool = True,
         return_hypotheses: bool = False,
     ) -> list[Hypothesis] | list[list[Hypothesis]]:
-        """As NeMo's.
+        """Overrides NeMo's method: the hypotheses are those of `decode`.
 
         Args:
-            decoder_outputs: (B, T, V+1) float, natural log-probabilities, frames of padding certain to be blank; or
-                (B, T) integer, labels, for texts alone.
+            decoder_outputs: (B, T, V+1) float, natural log-probabilities, frames of padding masked; or (B, T) integer,
+                labels, for texts alone.
             decoder_lengths: (B,) integer, valid frames of each.
             fold_consecutive: For labels: whether repeated ones are one character.
-            return_hypotheses: Whether more than text and score is wanted.
+            return_hypotheses: Whether to fill in more than text and score.
 
         Returns:
             One hypothesis for each utterance, or with `beam.return_best_hypothesis=false` a list of them, best first.
@@ -124,12 +142,12 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
         timestamps: bool = False,
         confidence: bool = False,
     ) -> list[list[Hypothesis]]:
-        """Search a batch and finish what was found.
+        """Search a batch, and compute what else is asked for about the hypotheses found.
 
         Args:
-            log_probs: (B, T, V+1) float, natural log-probabilities, frames of padding certain to be blank.
+            log_probs: (B, T, V+1) float, natural log-probabilities, frames of padding masked (`mask_log_probs`).
             lengths: (B,) integer, valid frames of each.
-            n_best: All hypotheses of the beam, no text twice; otherwise the best.
+            n_best: Return all hypotheses of the beam, no text twice; otherwise only the best.
             timestamps: Fill `timestamp` ("char", "word", "segment").
             confidence: Fill `frame_confidence`, `token_confidence` and `word_confidence`.
 
@@ -137,7 +155,11 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
             For each utterance its hypotheses, best first, at least one.
         """
         log_probs = log_probs.float()
-        found = self._search(self.decoding, log_probs, lengths, n_best or (confidence and self.searches_beam))
+        if self._special and self.searches_beam:
+            special = torch.tensor(self._special, device=log_probs.device)
+            log_probs = log_probs.index_fill(-1, special, PADDED_LOG_PROB)
+        search = getattr(self.decoding, "search_algorithm", self.decoding)
+        found = self._search(search, log_probs, lengths, n_best or (confidence and self.searches_beam))
         beams = found
         if confidence and not self.searches_beam:
             beams = self._search(self._search_beside_greedy, log_probs, lengths, True)
@@ -152,32 +174,33 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
         return found
 
     def decode_ids_to_str(self, tokens: list[int]) -> str:
-        """As NeMo's, without spaces at the ends."""
+        """Overrides NeMo's method: removes the spaces at the ends."""
         return super().decode_ids_to_str(tokens).strip()
 
     def _search(
         self, search: Any, log_probs: torch.Tensor, lengths: torch.Tensor, n_best: bool
     ) -> list[list[Hypothesis]]:
-        if isinstance(search, BeamBatchedCTCInfer):
-            search.return_best_hypothesis = not n_best
-        with torch.inference_mode():
-            (found,) = search(decoder_output=log_probs, decoder_lengths=lengths)
-        beams = (hyp.n_best_hypotheses if isinstance(hyp, NBestHypotheses) else [hyp] for hyp in found)
+        with torch.inference_mode(), nullcontext() if log_probs.device.type == "cpu" else _GPU_SEARCH:
+            if isinstance(search, BatchedBeamCTCComputer):  # asked here, not through NeMo's wrapper, for thread safety
+                result = search(log_probs, lengths)
+                found = result.to_nbest_hyps_list(score_norm=False) if n_best else result.to_hyps_list(score_norm=False)
+            else:
+                (found,) = search(decoder_output=log_probs, decoder_lengths=lengths)
+        hypotheses = found[: len(log_probs)]  # NeMo's CUDA graphs may return rows beyond the batch
+        beams = (hyp.n_best_hypotheses if isinstance(hyp, NBestHypotheses) else [hyp] for hyp in hypotheses)
         by_frame = isinstance(search, GreedyCTCInfer | GreedyBatchedCTCInfer)
-        return [self._distinct(hypotheses, by_frame) for hypotheses in beams]
+        return [self._distinct(beam, by_frame) for beam in beams]
 
     @cached_property
-    def _search_beside_greedy(self) -> BeamBatchedCTCInfer:
-        """What greedy search left out: its best hypothesis is the greedy one, for it has no language model."""
-        search = BeamBatchedCTCInfer(self.blank_id, BEAM_BESIDE_GREEDY)
-        search.search_algorithm = CompiledBeamCTCComputer.replacing(search.search_algorithm)
-        return search
+    def _search_beside_greedy(self) -> CompiledBeamCTCComputer:
+        """A beam search whose best hypothesis is the greedy one, for it has no language model."""
+        return CompiledBeamCTCComputer(self.blank_id, BEAM_BESIDE_GREEDY)
 
     def _distinct(self, hypotheses: list[Hypothesis], by_frame: bool) -> list[Hypothesis]:
-        """Give each hypothesis its tokens and text, and keep the best of those with the same tokens.
+        """Fill in tokens and text of each hypothesis, and keep the best of those with the same tokens.
 
         Args:
-            hypotheses: As the search gives them, best first.
+            hypotheses: The search's result, best first.
             by_frame: Whether a hypothesis has a label for each frame (NeMo's greedy search), or the labels of its text.
         """
         best: dict[tuple[int, ...], Hypothesis] = {}
@@ -205,7 +228,7 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
         return [word for word in hypothesis.text.split(self.word_seperator) if word]
 
     def _without_edges(self, tokens: Sequence[int]) -> slice:
-        """Where the characters of the text stand among the tokens: those but for spaces at the ends."""
+        """Return where the text is among the tokens: all but the spaces at its ends."""
         written = [index for index, text in enumerate(self.decode_ids_to_tokens(list(tokens))) if text.strip()]
         return slice(written[0], written[-1] + 1) if written else slice(0)
 
@@ -224,33 +247,22 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
         return {"timestep": hypothesis.timestamp, **{kind: times[kind] for kind in self.timestamp_types}}
 
     def _time(self, kind: str, text: str, start: int, end: int) -> dict[str, Any]:
-        """NeMo's form of a time: frames from `start_offset` up to, not including, `end_offset`, and seconds."""
+        """Return a time in NeMo's form: frames from `start_offset` up to, not including, `end_offset`, and seconds."""
         seconds = {"start": round(start * self.frame_s, 6), "end": round(end * self.frame_s, 6)}
         return {kind: text, "start_offset": start, "end_offset": end, **seconds}
 
 
 def _build_word_lm_search(labels: Sequence[str], beam: DictConfig) -> Any:
     try:
-        from nemo_models.decoding.word_lm_search import (
-            WordLMSearch,  # pyctcdecode is not where only pip install was run
-        )
+        from nemo_models.decoding.word_lm_search import WordLMSearch  # pyctcdecode is missing after plain pip install
     except ImportError as error:
         raise ValueError(f"ctc_decoding.strategy=pyctcdecode: {error}; install it: make setup") from error
     path = Path(beam.ngram_lm_model)
     return WordLMSearch(labels, path, beam.beam_size, beam.ngram_lm_alpha, beam.beam_beta, beam.pyctcdecode_cfg)
 
 
-def complete_decoding_config(given: Mapping[str, Any] | DictConfig) -> DictConfig:
-    """Add NeMo's defaults to any part of its decoding settings; keys that NeMo does not know are kept."""
-    plain = OmegaConf.to_container(given, resolve=True) if isinstance(given, DictConfig) else dict(given)
-    defaults = OmegaConf.to_container(OmegaConf.structured(CTCDecodingConfig))
-    config = OmegaConf.merge(OmegaConf.create(defaults), OmegaConf.create(plain))
-    assert isinstance(config, DictConfig)
-    return config
-
-
 def _without_repeats(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
-    """The first of each text; tokens may differ in spaces at the ends alone."""
+    """Keep the first hypothesis of each text; their tokens may differ in spaces at the ends."""
     best: dict[str, Hypothesis] = {}
     for hypothesis in hypotheses:
         best.setdefault(hypothesis.text, hypothesis)
@@ -258,7 +270,7 @@ def _without_repeats(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
 
 
 def _find_words(characters: Sequence[str], separator: str) -> list[tuple[int, int]]:
-    """Where the words of a text stand: the index of each one's first character, and the index after its last."""
+    """Return for each word the index of its first character, and the index after its last."""
     words, first = [], None
     for index, character in enumerate([*characters, separator]):
         if character != separator and first is None:

@@ -1,10 +1,15 @@
 """The second search: pyctcdecode with a language model over words, in the form of NeMo's searches.
 
 NeMo's own call gives pyctcdecode no unigrams, so that every word counts as unknown and the result is silently worse.
+
+pyctcdecode takes every label for one character of the text. Labels of several letters ("त्र", "<unk>") therefore go
+through it as one private character each, which is spelled out wherever the language model reads it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import kenlm
 import numpy as np
@@ -18,10 +23,25 @@ from pyctcdecode.language_model import LanguageModel
 from nemo_models.language_models.word_lm import read_unigrams
 
 PYCTCDECODE_BLANK = ""
+FIRST_PRIVATE = 0xF0000  # of Unicode's supplementary private use area: no text holds these characters
+
+
+class _SpelledLanguageModel(LanguageModel):
+    """A language model whose words arrive with private characters in place of labels of several letters."""
+
+    def __init__(self, spelling: Mapping[int, str], *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._spelling = spelling
+
+    def score_partial_token(self, partial_token: str) -> float:
+        return super().score_partial_token(partial_token.translate(self._spelling))
+
+    def score(self, prev_state: kenlm.State, word: str, is_last_word: bool = False) -> tuple[float, kenlm.State]:
+        return super().score(prev_state, word.translate(self._spelling), is_last_word)
 
 
 class WordLMSearch:
-    """pyctcdecode's beam search; each utterance is searched alone, on the CPU."""
+    """pyctcdecode's beam search over label indices; each utterance is searched alone, on the CPU."""
 
     def __init__(
         self,
@@ -35,7 +55,7 @@ class WordLMSearch:
         """Load the language model.
 
         Args:
-            labels: The acoustic model's, in order, the blank not among them.
+            labels: The acoustic model's labels, in order, without the blank.
             lm_path: ARPA over words.
             beam_size: Hypotheses kept.
             alpha: Weight of the language model's natural-log score.
@@ -43,17 +63,20 @@ class WordLMSearch:
             pruning: The other settings of the search.
 
         Raises:
-            FileNotFoundError: There is no such file.
-            ValueError: The file does not give its words.
+            FileNotFoundError: The file does not exist.
+            ValueError: The file is not ARPA text, from which the words can be read.
         """
         words = read_unigrams(lm_path)
         reader = kenlm.Config()
         reader.show_progress, reader.arpa_complain = False, kenlm.ARPALoadComplain.NONE
-        language_model = LanguageModel(kenlm.Model(str(lm_path), reader), words, alpha=alpha, beta=beta)
-        # built by hand: `build_ctcdecoder` guesses what labels mean
-        alphabet = Alphabet([*labels, PYCTCDECODE_BLANK], False)
+        characters = private_characters(labels)
+        spelling = {ord(own): label for own, label in zip(characters, labels, strict=True) if own != label}
+        model_class = partial(_SpelledLanguageModel, spelling) if spelling else LanguageModel
+        language_model = model_class(kenlm.Model(str(lm_path), reader), words, alpha=alpha, beta=beta)
+        # not through `build_ctcdecoder`, which guesses what labels mean
+        alphabet = Alphabet([*characters, PYCTCDECODE_BLANK], False)
         self._decoder = BeamSearchDecoderCTC(alphabet, language_model)
-        self._label_ids = {label: index for index, label in enumerate(labels)}
+        self._label_ids = {character: index for index, character in enumerate(characters)}
         self._beam_size = beam_size
         self._settings = {
             "beam_prune_logp": pruning.beam_prune_logp,
@@ -64,7 +87,7 @@ class WordLMSearch:
         }
 
     def change(self, beam_size: int, alpha: float, beta: float) -> None:
-        """Search with other settings from now on; see `__init__`."""
+        """Use other settings from now on; see `__init__`."""
         self._beam_size = beam_size
         self._decoder.reset_params(alpha=alpha, beta=beta)
 
@@ -92,3 +115,8 @@ class WordLMSearch:
             Hypothesis(score=float(score), y_sequence=[self._label_ids[character] for character in text])
             for text, *_, score in beams
         ]
+
+
+def private_characters(labels: Sequence[str]) -> list[str]:
+    """Return one distinct character for each label: the label itself, or a private one where it has several letters."""
+    return [label if len(label) == 1 else chr(FIRST_PRIVATE + index) for index, label in enumerate(labels)]

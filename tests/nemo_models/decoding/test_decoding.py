@@ -12,15 +12,14 @@ from nemo.collections.asr.parts.submodules.ngram_lm import NGramGPULanguageModel
 from data_prep.text.alphabet import load_alphabet
 from lm_text import LM_SENTENCES, lm_lines
 from nemo_models.decoding.beam_search import CompiledBeamCTCComputer
+from nemo_models.decoding.settings import LM_ALPHA, LM_BETA, resolve_decoding_config
 from nemo_models.decoding.strategy import (
-    LM_ALPHA,
-    LM_BETA,
     PADDED_LOG_PROB,
     configure_decoding,
     decode_log_probs,
     mask_log_probs,
     one_cpu_thread,
-    resolve_decoding_config,
+    pad_log_probs,
 )
 from nemo_models.language_models import ngram_lm
 
@@ -70,6 +69,13 @@ def test_mask_makes_padding_certain_blanks_and_nothing_else():
         assert torch.equal(masked[row, :length], log_probs[row, :length])
         assert (masked[row, length:, BLANK] == 0).all()
         assert (masked[row, length:, :BLANK] == PADDED_LOG_PROB).all()
+
+
+def test_rows_of_several_lengths_become_one_masked_batch():
+    log_probs, lengths = _noise([5, 2, 0])
+    rows = [row[:length] for row, length in zip(log_probs, lengths.tolist(), strict=True)]
+    batch, counts = pad_log_probs(rows)
+    assert torch.equal(batch, mask_log_probs(log_probs, lengths, BLANK)) and counts.tolist() == lengths.tolist()
 
 
 def test_mask_keeps_half_precision_finite():
@@ -174,16 +180,19 @@ def test_defaults_depend_on_the_language_model():
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"strategy": "flashlight"}, "greedy_batch, beam_batch, pyctcdecode"),
+        ({"strategy": "flashlight"}, "expected one of greedy_batch, beam_batch, pyctcdecode"),
         ({"strategy": "pyctcdecode"}, "kind=word"),
         ({"beam": {"ngram_lm_alpha": "much"}}, "much"),
-        ({"strategy": "beam_batch", "beam": {"beam_size": 0}}, "beam_size is 0"),
+        ({"strategy": "beam_batch", "beam": {"beam_size": 0}}, "beam_size=0"),
         ({"beam": {"beam_size": "wide"}}, "wide"),
-        ({"beam": {"ngram_lm_alpha": float("nan")}}, "ngram_lm_alpha is nan"),
-        ({"beam": {"beam_beta": "inf"}}, "beam_beta is inf"),
-        ({"beam": {"beam_width": 3}}, "beam_width"),
-        ({"beem": {}}, "beem"),
-        ({"beam": {"ngram_lm_model": "words.arpa"}}, "train_ngram_lm.py"),
+        ({"beam": {"ngram_lm_alpha": float("nan")}}, "ngram_lm_alpha=nan"),
+        ({"beam": {"beam_beta": "inf"}}, "beam_beta=inf"),
+        ({"beam": {"beam_sise": 3}}, "did you mean ctc_decoding.beam.beam_size"),
+        ({"beem": {}}, "did you mean ctc_decoding.beam"),
+        ({"beam": {"xyz": 3}}, "known here: beam_size, "),
+        ({"greedy": {"boosting_tree": {"key_phrases_list": ["क"]}}}, "greedy decoding boosts none; use .*beam_batch"),
+        ({"greedy": {"ngram_lm_model": "lm.nemo"}}, "use ctc_decoding.beam.ngram_lm_model"),
+        ({"strategy": "beam_batch", "beam": {"ngram_lm_model": "words.arpa"}}, "train_ngram_lm.py"),
         ({"beam": 3}, "beam"),
     ],
 )

@@ -103,8 +103,8 @@ def test_bad_settings_are_named(model, tmp_path):
     path.write_text("राम\n", encoding="utf-8")
     cases = (
         ({"strategy": "greedy_batch"}, {"phrases_file": str(path)}, "strategy=beam_batch, found greedy_batch"),
-        ({"strategy": "beam_batch"}, {"phrases_file": str(path), "weight": "much"}, "boosting.weight is much"),
-        ({"strategy": "beam_batch"}, {"phrases_file": str(path), "weight": 0}, "boosting.weight is 0"),
+        ({"strategy": "beam_batch"}, {"phrases_file": str(path), "weight": "much"}, "boosting.weight=much"),
+        ({"strategy": "beam_batch"}, {"phrases_file": str(path), "weight": 0}, "boosting.weight=0"),
         ({"strategy": "beam_batch", "beam": {"boosting_tree": {"key_phrases_file": "x"}}}, None, "key_phrases_list is"),
         ({"strategy": "beam_batch", "beam": {"boosting_tree": {"key_phrases_list": ["OK"]}}}, None, "'OK' holds 'KO'"),
     )

@@ -12,7 +12,7 @@ def taken(tiny_model, monkeypatch):
     configs = []
     for check in ("check_lm_matches", "check_word_lm"):
         monkeypatch.setattr(strategy_module, check, lambda path, *_: path)
-    monkeypatch.setattr(tiny_model, "change_decoding_strategy", lambda config, verbose: configs.append(config))
+    monkeypatch.setattr(tiny_model, "use_decoding", configs.append)
     return configs
 
 
@@ -41,5 +41,5 @@ def test_a_named_language_model_that_is_not_there_is_said(tiny_model):
 
 @pytest.mark.parametrize("strategy", ["greedy", "greedy_batch"])
 def test_greedy_with_a_language_model_is_refused(tiny_model, strategy):
-    with pytest.raises(ValueError, match=r"strategy=greedy_batch .*ngram_lm_model=lm\.nemo"):
+    with pytest.raises(ValueError, match=r"strategy=greedy_batch: .*ngram_lm_model=lm\.nemo"):
         configure_decoding(tiny_model, {"strategy": strategy, "beam": {"ngram_lm_model": "lm.nemo"}})

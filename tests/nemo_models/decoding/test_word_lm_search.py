@@ -9,9 +9,9 @@ from pyctcdecode import build_ctcdecoder
 
 from data_prep.text.alphabet import load_alphabet
 from lm_text import LM_SENTENCES, lm_lines
+from nemo_models.decoding.settings import WORD_LM_DEFAULTS
 from nemo_models.decoding.strategy import (
     PADDED_LOG_PROB,
-    WORD_LM_DEFAULTS,
     configure_decoding,
     decode_log_probs,
     decode_n_best,
