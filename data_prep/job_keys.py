@@ -25,3 +25,12 @@ def make_key(*parts: Any) -> str:
         64 hexadecimal digits.
     """
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

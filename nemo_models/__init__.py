@@ -27,6 +27,8 @@ _CLASSES = {
 _EXPORTS = {
     **_CLASSES,
     "TriStage": "nemo_models.optimization.tri_stage",
+    "TranscribeOptions": "nemo_models.transcription.options",
+    "Transcriber": "nemo_models.transcription.transcribe",
     "transcribe": "nemo_models.transcription.transcribe",
 }
 

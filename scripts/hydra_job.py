@@ -9,12 +9,25 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import ValidationError
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
 QUOTE = "quote the value:"
+EXPECTED = {
+    "not a valid bool": "true or false",
+    "converted to Integer": "a whole number",
+    "converted to Float": "a number",
+    "of type 'bool' is incompatible": "a text, or a whole number; quote a text that looks like true or false",
+    "of type 'float' is incompatible": "a text, or a whole number; quote a text that looks like a number",
+    "Union[int, str]": "a text",
+    "is not Optional": "a value, not null",
+    "Dict[str, Any]": "settings, such as key.subkey=value",
+}
+"""What OmegaConf's message about a value's type contains, and what was expected."""
 INTERRUPTED = 130  # exit status that a shell reports for a program ended by Ctrl-C
 CONFIG_NAME = ("--config-name", "-cn")
 HYDRA_OPTIONS = {"--multirun", "-m", "--config-path", "-cp", "--config-dir", "-cd", "--package", "-p"}
@@ -24,7 +37,8 @@ HYDRA_OPTIONS = {"--multirun", "-m", "--config-path", "-cp", "--config-dir", "-c
 def hydra_job(
     config_name: str,
     nemo: bool = False,
-    open_keys: Sequence[str] = (),
+    schema: type | None = None,
+    rewrite: Callable[[str], str] = str,
     after_interrupt: str = "run the same command again to continue with what is not done yet",
     renamed: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[[DictConfig], int | None]], Callable[[], None]]:
@@ -38,7 +52,10 @@ def hydra_job(
         config_name: Name of a file in `conf/`, without `.yaml`. Its keys are the job's arguments, its comments are what
             `--help` prints. `--config-name` on the command line replaces it.
         nemo: True to start through NeMo's `hydra_runner`, as NeMo's training scripts do.
-        open_keys: Groups of arguments that accept keys which the YAML does not list; the job checks these itself.
+        schema: Dataclass with the types of the arguments, which Hydra checks; the YAML names `<config_name>_schema`
+            first among its defaults.
+        rewrite: Function that each argument of the command line goes through first, such as one that adds `++` to a key
+            which the YAML does not list.
         after_interrupt: What the user should know after Ctrl-C, printed behind "interrupted; ".
         renamed: Old name of an argument to its new name; the old one still works, and a note names the new one.
 
@@ -68,7 +85,9 @@ def hydra_job(
                 sys.exit(INTERRUPTED)
 
         def begin() -> None:
-            sys.argv[1:] = [_open(_rename_argument(argument, renamed), open_keys) for argument in sys.argv[1:]]
+            sys.argv[1:] = [rewrite(_rename_argument(argument, renamed)) for argument in sys.argv[1:]]
+            if schema is not None:
+                ConfigStore.instance().store(f"{config_name}_schema", schema)
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print_help(_chosen_config(config_name), inspect.getmodule(main).__doc__ or "")
                 return
@@ -136,8 +155,18 @@ def _composition_error(config_name: str, arguments: Sequence[str]) -> str | None
             return str(error)
         return f"Hydra cannot read that; {QUOTE} {shlex.quote(f'{key}={_quote(value)}')}"
     except HydraException as error:
+        if isinstance(error.__cause__, ValidationError):
+            return _expectation(str(error.__cause__).splitlines()[0])
         return str(error)
     return None
+
+
+def _expectation(fault: str) -> str:
+    """Say what a value of a wrong type should have been."""
+    for part, expected in EXPECTED.items():
+        if part in fault:
+            return f"expected {expected}"
+    return fault
 
 
 def _quote(value: str) -> str:
@@ -151,11 +180,6 @@ def _dotted(tree: Any, prefix: str = "") -> list[str]:
     if not isinstance(tree, dict):
         return []
     return [name for key, value in tree.items() for name in (f"{prefix}{key}", *_dotted(value, f"{prefix}{key}."))]
-
-
-def _open(argument: str, open_keys: Sequence[str]) -> str:
-    """Mark a key of an open group so that Hydra accepts it although the YAML does not list it."""
-    return f"++{argument}" if argument.startswith(tuple(f"{key}." for key in open_keys)) else argument
 
 
 def _rename_argument(argument: str, renamed: Mapping[str, str]) -> str:

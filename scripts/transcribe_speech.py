@@ -1,8 +1,9 @@
 """Transcribe audio files with a CTC model, greedily or by beam search with an n-gram language model.
 
-Writes JSON lines in the input's order: the manifest's fields, `pred_text` and `words`; a file that cannot be
-transcribed has an `error` and an empty text, the others are done. A job that was killed goes on where it was when it is
-started again. Exit status: 0, or 3 if a file could not be transcribed, or 1 if nothing was done.
+Writes JSON lines in the input's order: the manifest's fields, `pred_text` and `words`. A file that cannot be read has
+an `error` and an empty text, one that is damaged has a `warning`; the others are transcribed. After an interruption,
+the same command continues where it stopped. Exit status: 0; 3 if a file has an error or a warning; 1 if nothing was
+done.
 
     python scripts/transcribe_speech.py model_path=model.nemo dataset_manifest=test.json output_filename=out.json
 """
@@ -12,29 +13,29 @@ import sys
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_job import hydra_job
+from nemo_models.transcription.job_settings import TranscribeSettings, read_settings
+from nemo_models.transcription.nemo_arguments import check_nemo_arguments, rewrite_argument
 
-OPEN_KEYS = ("ctc_decoding", "rnnt_decoding", "multitask_decoding", "prompt", "model_change")
 
-
-@hydra_job("transcribe_speech", open_keys=OPEN_KEYS)
+@hydra_job("transcribe_speech", schema=TranscribeSettings, rewrite=rewrite_argument)
 def main(cfg: DictConfig) -> int:
     from nemo.utils import logging
 
     from nemo_models.transcription.command import run_command
-    from nemo_models.transcription.nemo_arguments import check_nemo_arguments, read_arguments
 
     logging.setLevel(logging.ERROR)
-    settings = read_arguments(OmegaConf.to_container(cfg, resolve=True))
-    for note in check_nemo_arguments(settings):
+    arguments = OmegaConf.to_container(cfg, resolve=True)
+    for note in check_nemo_arguments(arguments):
         print(note, file=sys.stderr)
+    settings = read_settings(arguments)
     summary = run_command(settings)
     if summary is None:
-        print("the output is there; nothing done (overwrite_transcripts=true does it again)")
+        print("the output exists, nothing was done (overwrite_transcripts=true writes it again)")
         return 0
     print(summary)
-    if settings["calculate_rtfx"]:
+    if settings.calculate_rtfx:
         print(f"RTFx            {summary.speed:.3f}")
-    return 3 if summary.errors else 0
+    return 3 if summary.errors or summary.warnings else 0
 
 
 if __name__ == "__main__":

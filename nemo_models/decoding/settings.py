@@ -16,7 +16,13 @@ from nemo_models.decoding.phrase_boosting import BOOSTING_WEIGHT, phrase_setting
 
 STRATEGIES = ("greedy_batch", "beam_batch", "pyctcdecode")
 """NeMo's other strategies fail, or give wrong texts, with labels that are characters."""
-WORD_LM_SUFFIXES = (".arpa", ".arpa.gz", ".bin", ".binary", ".klm")  # of a language model over words; every other one is over tokens
+WORD_LM_SUFFIXES = (
+    ".arpa",
+    ".arpa.gz",
+    ".bin",
+    ".binary",
+    ".klm",
+)  # of a language model over words; every other one is over tokens
 BEAM_SIZE = 16
 # Swept (beam 8, α 0.3 … 1.0, β 0.5 … 2.5) on held-out synthesised speech, 120 utterances of each of two voices, with
 # a tiny model at 23 % and 46 % CER and a 6-gram of 11,994 other sentences: WER 69.5 → 34.7 % and 93.9 → 62.0 %.

@@ -27,7 +27,7 @@ ABOVE_FLOOR_DB, BELOW_SPEECH_DB, LEAST_CONTRAST_DB = 6.0, 30.0, 10.0
 
 
 @dataclass(frozen=True)
-class Window:
+class AudioWindow:
     """A stretch of audio that goes through the model at once.
 
     Attributes:
@@ -37,6 +37,9 @@ class Window:
         end_frame: Where those that count end; `None`: all to the end.
         joined: Whether the next window goes on within the same speech, so that the two are decoded as one.
         last: Whether the input ends with it.
+        number: Its position among the input's windows, from 0.
+        index: The input's position in its job.
+        warning: What is wrong with the input although it gives a text (`reason: details`); `None`: nothing.
     """
 
     samples: np.ndarray
@@ -45,11 +48,14 @@ class Window:
     end_frame: int | None = None
     joined: bool = False
     last: bool = False
+    number: int = 0
+    index: int = 0
+    warning: str | None = None
 
 
 def cut_windows(
-    blocks: Iterable[np.ndarray], sample_rate_hz: int, frame_step: int, window_s: float = WINDOW_S
-) -> Iterator[Window]:
+    blocks: Iterable[np.ndarray], sample_rate_hz: int, frame_step: int, window_s: float = WINDOW_S, index: int = 0
+) -> Iterator[AudioWindow]:
     """Cut a stream of audio into windows, reading no further ahead than one window.
 
     Args:
@@ -57,6 +63,7 @@ def cut_windows(
         sample_rate_hz: Their rate.
         frame_step: Samples from one frame of the model to the next.
         window_s: Longest window, seconds; more than `OVERLAP_S` and twice `SHORTEST_WINDOW_S`.
+        index: The input's position in its job, for the windows to carry.
 
     Yields:
         Windows in order. They cover every sample; with `first_frame` and `end_frame`, the frames cover every moment
@@ -68,7 +75,7 @@ def cut_windows(
     )
     source = iter(blocks)
     held: np.ndarray = np.zeros(0, np.float32)
-    start, first_frame, more = 0, 0, True
+    start, first_frame, number, more = 0, 0, 0, True
     while True:
         if more:
             held, more = _fill(held, source, longest + shortest)
@@ -77,16 +84,17 @@ def cut_windows(
         allowed = (first_frame * frame_step + shortest, min(longest, len(held) - shortest))
         cut = _find_cut(held[: longest + shortest], allowed, sample_rate_hz, frame_step, needed=len(held) > longest)
         if cut is not None:
-            yield Window(held[:cut], start, first_frame)
+            yield AudioWindow(held[:cut], start, first_frame, number=number, index=index)
             step, first_frame = cut, 0
         elif len(held) > longest:
             end_frame = (longest - overlap // 2) // frame_step
-            yield Window(held[:longest], start, first_frame, end_frame, joined=True)
+            yield AudioWindow(held[:longest], start, first_frame, end_frame, joined=True, number=number, index=index)
             step, first_frame = longest - overlap, overlap // 2 // frame_step
         else:
             break
+        number += 1
         held, start = held[step:].copy(), start + step  # a copy, so that the rest does not keep the whole in memory
-    yield Window(held, start, first_frame, last=True)
+    yield AudioWindow(held, start, first_frame, last=True, number=number, index=index)
 
 
 def _fill(held: np.ndarray, source: Iterator[np.ndarray], wanted: int) -> tuple[np.ndarray, bool]:

@@ -1,9 +1,8 @@
-"""A whole job of transcription: rows as they are ready, kept against a kill, written in the inputs' order, summed up.
+"""A whole transcription job: rows are kept as soon as they are ready, written in the inputs' order, and summed up.
 
-Who recognises is a function, so that one device, several or a cluster come to the same output.
+The recogniser is a function, so that one device, several, or a cluster give the same output.
 """
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,17 +10,20 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from data_prep.manifest import encode_json
+from data_prep.job_keys import make_key, stat_file
 from nemo_models.evaluation.scoring import Scores
 from nemo_models.transcription.inputs import AudioInput
+from nemo_models.transcription.output_formats import name_transcripts, write_formats
 from nemo_models.transcription.progress import TranscriptionProgress
-from nemo_models.transcription.subtitles import name_transcripts, write_formats
-from nemo_models.transcription.transcript_files import Transcript, score_rows, transcript_row
+from nemo_models.transcription.subtitles import SubtitleSettings
+from nemo_models.transcription.transcript_files import score_rows
 from nemo_models.transcription.transcript_journal import TranscriptJournal
+from nemo_models.transcription.transcripts import Transcript, transcript_row
 
 Recognise = Callable[[Sequence[AudioInput]], Iterator[Transcript]]
-"""Gives one transcript for each input, in any order; `index` is the position among these inputs."""
-JOB_VERSION = 3  # part of every job's key: raise it when the code gives other rows than before
+"""Function that yields one transcript for each input, in any order; `index` is the position among these inputs."""
+JOB_VERSION = 4
+"""Part of every job's key: raise it when the code gives other rows than before."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,14 @@ class OutputPlan:
     """What is written.
 
     Attributes:
-        path: The JSON lines.
-        text_key: Key of the text in them.
-        formats: Further formats, see `nemo_models.transcription.subtitles.FORMATS`.
+        path: File of JSON lines.
+        text_key: Key of the text in each line.
+        formats: Further formats, see `output_formats.FORMATS`.
         formats_dir: Folder for their files.
         audio_dir: Folder that the inputs were found in; the formats' files keep its subfolders.
-        write_numbers: Writes digits into a text; `None` leaves it as it was spoken.
+        write_numbers: Function that writes the numbers of a text in digits; `None` keeps them as spoken.
         reference_key: Key of the reference in a manifest's rows; `None` scores nothing.
+        subtitles: Form of the subtitles.
     """
 
     path: Path
@@ -45,22 +48,24 @@ class OutputPlan:
     audio_dir: Path | None = None
     write_numbers: Callable[[str], str] | None = None
     reference_key: str | None = "text"
+    subtitles: SubtitleSettings = field(default_factory=SubtitleSettings)
 
 
 @dataclass
 class Summary:
-    """What came of a job.
+    """What a job did.
 
     Attributes:
-        path: The output.
-        inputs: Rows in it.
-        resumed: Of these, rows that an earlier run had done.
-        audio_s: Audio transcribed, seconds, that of earlier runs included.
-        new_audio_s: The same without.
+        path: The output file.
+        inputs: Number of rows in it.
+        resumed: Number of these rows that an earlier run had finished.
+        audio_s: Audio transcribed, seconds, including that of earlier runs.
+        new_audio_s: Audio transcribed by this run, seconds.
         seconds: Time that this run took.
-        errors: Failed inputs by reason.
-        scores: Error rates where there are references, of the text as it was spoken.
-        number_format: In which the model computed, where that is known.
+        errors: Number of failed inputs, by reason.
+        warnings: Number of inputs that have a text in spite of damage, by reason.
+        scores: Error rates of the spoken text, if there are references.
+        number_format: Number format in which the model computed, if known.
     """
 
     path: Path
@@ -70,6 +75,7 @@ class Summary:
     new_audio_s: float = 0.0
     seconds: float = 0.0
     errors: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
     scores: Scores | None = None
     number_format: str | None = None
 
@@ -91,23 +97,26 @@ class Summary:
             lines.append(("errors by word", str(self.scores)))
         for reason, count in self.errors.most_common():
             lines.append(("failed", f"{count:,} × {reason} (see `error` in their lines)"))
+        for reason, count in self.warnings.most_common():
+            lines.append(("damaged", f"{count:,} × {reason} (see `warning` in their lines)"))
         return "\n".join(f"{name:<16}{value}" for name, value in lines)
 
 
 def run_job(
     recognise: Recognise, inputs: Sequence[AudioInput], plan: OutputPlan, key: str, progress: TranscriptionProgress
 ) -> Summary:
-    """Transcribe what an earlier, killed run of the same job has not, and write the output.
+    """Transcribe what an earlier, interrupted run of the same job did not, and write the output.
 
     Args:
-        recognise: Transcribes.
+        recognise: The recogniser.
         inputs: All inputs of the job.
         plan: What is written, and where.
         key: What the rows depend on, see `make_job_key`.
-        progress: Is told of what an earlier run has done, and of each row.
+        progress: Bar that counts each row, and the rows of an earlier run.
 
     Raises:
-        ValueError: Another process is at work on the same output.
+        OSError: A file cannot be written; the message names it. No hidden file is left where the disk is full.
+        ValueError: Another process is writing the same output.
     """
     started = time.monotonic()
     summary = Summary(plan.path, inputs=len(inputs))
@@ -122,11 +131,13 @@ def run_job(
                 digits = plan.write_numbers(transcript.text)
                 transcript = replace(transcript, text=digits, spoken_text=transcript.text)
             if names:  # before the row, which says that all of an input is done
-                write_formats(plan.formats_dir, names[transcript.index], transcript, plan.formats)
+                write_formats(plan.formats_dir, names[transcript.index], transcript, plan.formats, plan.subtitles)
             journal.add(transcript.index, transcript.duration_s, transcript_row(transcript, plan.text_key))
             summary.new_audio_s += transcript.duration_s
             progress.add_row(bool(transcript.error))
-        summary.errors = Counter(row["error"].split(":")[0] for row in journal.rows() if "error" in row)
+        for row in journal.rows():
+            summary.errors.update([row["error"].split(":")[0]] if "error" in row else [])
+            summary.warnings.update([row["warning"].split(":")[0]] if "warning" in row else [])
         summary.audio_s = summary.new_audio_s + journal.resumed_audio_s
         if plan.reference_key:
             summary.scores = score_rows(journal.rows(), plan.text_key, plan.reference_key)
@@ -139,24 +150,12 @@ def make_job_key(model: str, options: Mapping[str, Any], inputs: Sequence[AudioI
     """Hash what a job's rows depend on.
 
     Args:
-        model: What tells the model apart, such as its file's hash.
-        options: What else changes a text. Values that name a file stand for its size and time, too.
-        inputs: The inputs; their audio files' size and time belong to them.
+        model: What identifies the model, such as its file's hash.
+        options: What else changes a text. For a value that names a file, its size and time count too.
+        inputs: The inputs; their audio files' sizes and times count too.
     """
-    digest = hashlib.sha256(encode_json([JOB_VERSION, model, _with_stats(options)]))
-    for audio in inputs:
-        row = {**asdict(audio), "path": str(audio.path), "stat": _stat(audio.path)}
-        digest.update(encode_json(row) + b"\n")
-    return digest.hexdigest()
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    rows = (make_key({**asdict(audio), "path": str(audio.path)}, _stat(audio.path)) for audio in inputs)
+    return make_key(JOB_VERSION, model, _with_stats(options), list(rows))
 
 
 def format_duration(seconds: float) -> str:
@@ -174,8 +173,5 @@ def _with_stats(value: Any) -> Any:
 
 
 def _stat(path: Path) -> tuple[int, int] | None:
-    try:
-        stat = path.stat()
-    except (OSError, ValueError):
-        return None
-    return (stat.st_size, stat.st_mtime_ns) if path.is_file() else None
+    stat = stat_file(path)
+    return None if stat is None or path.is_dir() else stat

@@ -1,24 +1,24 @@
-"""Batches of like length: little padding, bounded memory, the first ones small."""
+"""Batches of similar length: little padding, bounded memory, the first ones small."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 
-MOST_SORTED_SAMPLES = 1200 * 16_000  # 77 MB: what is held to be sorted
+MOST_SORTED_SAMPLES = 1200 * 16_000  # 77 MB, held to be sorted
 MOST_BATCHED_SAMPLES = 480 * 16_000  # padding included; a large model's activations take some 10 MB a second
 
 
 def batch_by_length(items: Iterator[T], length: Callable[[T], int], size: int, batches: int = 1) -> Iterator[list[T]]:
-    """Batch what comes; of so many batches' worth at a time, like lengths come together, the longest first.
+    """Batch items as they come; among some batches' worth of them, similar lengths come together, the longest first.
 
     The first batch is one item and each further one is at most twice as large, so that the first results come soon.
 
     Args:
-        items: Whatever has a length.
-        length: Samples of an item.
-        size: Items in a batch, at most.
-        batches: Batches' worth of items that are looked at together; 1 keeps the order.
+        items: The items.
+        length: Function that returns an item's length in samples.
+        size: Most items in a batch.
+        batches: Number of batches' worth of items that are sorted together; 1 keeps the order.
 
     Yields:
         Lists of 1 to `size` items.

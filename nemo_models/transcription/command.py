@@ -1,18 +1,24 @@
-"""`scripts/transcribe_speech.py` from its arguments to its summary."""
+"""`scripts/transcribe_speech.py` from its settings to its summary."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from data_prep.arguments import require_choice, require_int
+from data_prep.job_keys import hash_file
 from data_prep.text.inverse_numbers import make_number_writer
 from nemo_models.inference.model_loading import DEFAULT_FORMAT, choose_device
-from nemo_models.transcription.batch_job import OutputPlan, Summary, hash_file, make_job_key, run_job
+from nemo_models.transcription.batch_job import OutputPlan, Summary, make_job_key, run_job
+from nemo_models.transcription.channels import split_channels
 from nemo_models.transcription.inputs import STANDARD_INPUT, list_inputs, measure_durations
+from nemo_models.transcription.job_settings import TranscribeSettings
+from nemo_models.transcription.options import STAMPS, TranscribeOptions
+from nemo_models.transcription.output_formats import check_formats
 from nemo_models.transcription.progress import TranscriptionProgress
-from nemo_models.transcription.subtitles import check_formats
-from nemo_models.transcription.transcribe import check_options
+from nemo_models.transcription.subtitles import SubtitleSettings
 from nemo_models.transcription.transcript_files import check_output, plan_output
 from nemo_models.transcription.workers import RecogniserSettings, make_engine, open_recogniser
 
@@ -20,116 +26,115 @@ MATMUL_PRECISIONS = ("highest", "high", "medium")
 KEYED_SETTINGS = (
     *("channel_selector", "window_s", "append_pred", "pred_name_postfix", "timestamps", "confidence", "extract_nbest"),
     *("output_formats", "formats_dir", "itn", "itn_digits", "compute_dtype", "amp", "amp_dtype", "matmul_precision"),
-    *("ctc_decoding", "boosting"),
+    *("ctc_decoding", "boosting", "subtitles"),
 )
-"""Settings that rows depend on: a killed job goes on only where these are the same."""
+"""Settings that rows depend on: an interrupted job continues only if these are the same."""
 
 
-def run_command(settings: Mapping[str, Any]) -> Summary | None:
+def run_command(settings: TranscribeSettings) -> Summary | None:
     """Transcribe as `conf/transcribe_speech.yaml` describes.
 
     Args:
-        settings: All of its keys, in plain containers.
+        settings: All arguments.
 
     Returns:
-        What came of it; `None` where the output is there and is not to be overwritten.
+        The summary; `None` if the output exists and must not be overwritten.
 
     Raises:
-        FileNotFoundError: A model, manifest, folder or list is not there.
-        ValueError: An argument cannot be.
+        FileNotFoundError: A model, manifest, folder or list does not exist.
+        ValueError: An argument is out of range.
     """
-    formats = check_formats(settings["output_formats"])
-    if settings["matmul_precision"] not in MATMUL_PRECISIONS:
-        raise ValueError(
-            f"matmul_precision is {settings['matmul_precision']}, expected one of {', '.join(MATMUL_PRECISIONS)}"
-        )
-    check_options(*(settings[key] for key in ("batch_size", "num_workers", "channel_selector", "window_s")))
-    sources = {key: settings[key] for key in ("dataset_manifest", "audio_dir", "audio_list")}
-    inputs = list_inputs(**sources, audio_key=settings["audio_key"], audio_type=settings["audio_type"])
-    model_path = settings["model_path"] and Path(settings["model_path"])
-    model_name = model_path.stem if model_path else str(settings["pretrained_name"])
+    formats = check_formats(settings.output_formats)
+    require_int("warmup_steps", settings.warmup_steps)
+    require_choice("matmul_precision", settings.matmul_precision, MATMUL_PRECISIONS)
+    recogniser = _recogniser_settings(settings)
+    sources = {key: getattr(settings, key) for key in ("dataset_manifest", "audio_dir", "audio_list")}
+    listed = list_inputs(**sources, audio_key=str(settings.audio_key), audio_type=settings.audio_type)
+    inputs = split_channels(listed, settings.channel_selector)
+    model_path, model_name = recogniser.model_path, str(settings.pretrained_name)
+    if model_path:
+        model_name = model_path.stem
     output, text_key = plan_output(
-        settings["output_filename"],
-        _source_of(sources),
-        model_name,
-        settings["append_pred"],
-        settings["pred_name_postfix"],
+        settings.output_filename, _source_of(sources), model_name, settings.append_pred, settings.pred_name_postfix
     )
-    check_output(output, inputs, settings["dataset_manifest"], _list_read_files(settings))
-    if output.exists() and not settings["overwrite_transcripts"]:
+    check_output(output, inputs, settings.dataset_manifest, _list_read_files(settings))
+    if output.exists() and not settings.overwrite_transcripts:
         return None
     plan = OutputPlan(
         output,
         text_key,
         formats,
-        Path(settings["formats_dir"] or output.with_name(f"{output.stem}_files")),
-        Path(settings["audio_dir"]) if settings["audio_dir"] else None,
-        make_number_writer(settings["itn_digits"]) if settings["itn"] else None,
-        settings["gt_text_attr_name"] if settings["calculate_wer"] else None,
+        Path(settings.formats_dir or output.with_name(f"{output.stem}_files")),
+        Path(settings.audio_dir) if settings.audio_dir else None,
+        make_number_writer(settings.itn_digits) if settings.itn else None,
+        settings.gt_text_attr_name if settings.calculate_wer else None,
+        SubtitleSettings(**asdict(settings.subtitles)),
     )
-    device = choose_device(settings["cuda"])
-    engine = make_engine(settings["engine"], settings["devices"], settings["address"], device.type == "cuda")
-    recogniser = _recogniser_settings(settings)
+    device = choose_device(settings.cuda)
+    engine = make_engine(settings.engine, settings.devices, settings.address, device.type == "cuda")
     with ThreadPoolExecutor(1) as aside:  # a large file's hash is ready when the model is
         hashed = aside.submit(hash_file, model_path) if model_path and model_path.is_file() else None
         recognise = open_recogniser(recogniser, engine, device)
     model_key = hashed.result() if hashed else model_name
-    key = make_job_key(model_key, {name: settings[name] for name in KEYED_SETTINGS}, inputs)
+    values = asdict(settings)
+    key = make_job_key(model_key, {name: values[name] for name in KEYED_SETTINGS}, inputs)
     measured = measure_durations(inputs)
     with TranscriptionProgress(sum(audio.expected_s for audio in measured)) as progress:
         summary = run_job(partial(recognise, on_audio=progress.add_audio), measured, plan, key, progress)
-    summary.number_format = f"amp {settings['amp_dtype']}" if settings["amp"] else recogniser.compute_dtype
+    summary.number_format = f"amp {settings.amp_dtype}" if settings.amp else recogniser.compute_dtype
     return summary
 
 
-def _recogniser_settings(settings: Mapping[str, Any]) -> RecogniserSettings:
+def _recogniser_settings(settings: TranscribeSettings) -> RecogniserSettings:
+    options = TranscribeOptions(
+        batch_size=settings.batch_size,
+        num_workers=settings.num_workers,
+        channel=settings.channel_selector,
+        sort_by_duration=settings.presort_manifest,
+        timestamps=_wants_words(settings),
+        nemo_fields=_list_nemo_fields(settings),
+        window_s=settings.window_s,
+    )
     return RecogniserSettings(
-        model_path=settings["model_path"] and Path(settings["model_path"]),
-        pretrained_name=settings["pretrained_name"],
-        compute_dtype=settings["compute_dtype"] or DEFAULT_FORMAT,
-        amp=settings["amp"],
-        amp_dtype=settings["amp_dtype"],
-        matmul_precision=settings["matmul_precision"],
-        decoding=settings["ctc_decoding"],
-        boosting=settings["boosting"],
-        options={
-            "batch_size": settings["batch_size"],
-            "num_workers": settings["num_workers"],
-            "channel": settings["channel_selector"],
-            "sort_by_duration": settings["presort_manifest"],
-            "timestamps": _wants_words(settings),
-            "nemo_fields": _list_nemo_fields(settings),
-            "window_s": settings["window_s"],
-        },
-        warmup_batches=settings["warmup_steps"],
+        model_path=Path(settings.model_path) if settings.model_path else None,
+        pretrained_name=settings.pretrained_name,
+        compute_dtype=settings.compute_dtype or DEFAULT_FORMAT,
+        amp=settings.amp,
+        amp_dtype=settings.amp_dtype,
+        matmul_precision=settings.matmul_precision,
+        decoding=settings.ctc_decoding,
+        boosting=asdict(settings.boosting),
+        options=options,
+        warmup_batches=settings.warmup_steps,
     )
 
 
-def _list_read_files(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The files that are read beside the audio, by the argument that names each."""
-    files = {"model_path": settings["model_path"], "audio_list": settings["audio_list"]}
-    for group, *keys in (("ctc_decoding", "beam", "ngram_lm_model"), ("boosting", "phrases_file")):
-        value = settings[group]
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        files[".".join((group, *keys))] = value
+def _list_read_files(settings: TranscribeSettings) -> dict[str, str]:
+    """Return the files that are read beside the audio, by the argument that names each."""
+    beam = settings.ctc_decoding.get("beam")
+    files = {
+        "model_path": settings.model_path,
+        "audio_list": settings.audio_list,
+        "ctc_decoding.beam.ngram_lm_model": beam.get("ngram_lm_model") if isinstance(beam, Mapping) else None,
+        "boosting.phrases_file": settings.boosting.phrases_file,
+    }
     return {key: name for key, name in files.items() if isinstance(name, str)}
 
 
 def _source_of(sources: Mapping[str, Any]) -> Path | None:
-    """The file or folder that names the audio, which a default output is named after."""
+    """Return the file or folder that names the audio, which a default output is named after."""
     named = [source for source in sources.values() if isinstance(source, str) and source != STANDARD_INPUT]
     return Path(named[0]) if named else None
 
 
-def _wants_words(settings: Mapping[str, Any]) -> bool | None:
-    timed = set(settings["output_formats"]) - {"txt"}
-    if timed and settings["timestamps"] is False:
-        raise ValueError(f"timestamps=false leaves output_formats={sorted(timed)} without times; leave it away")
-    return True if timed else settings["timestamps"]
+def _wants_words(settings: TranscribeSettings) -> bool | None:
+    timed = sorted(set(settings.output_formats) - {"txt"})
+    if timed and settings.timestamps is False:
+        raise ValueError(f"timestamps=false: expected null or true, for output_formats={timed} have times; remove it")
+    return True if timed else settings.timestamps
 
 
-def _list_nemo_fields(settings: Mapping[str, Any]) -> list[str]:
-    fields = ["char", "word", "segment"] if settings["timestamps"] else []
-    fields += ["word_confidence"] if settings["confidence"] else []
-    return fields + (["beams"] if settings["extract_nbest"] else [])
+def _list_nemo_fields(settings: TranscribeSettings) -> tuple[str, ...]:
+    fields = [*STAMPS] if settings.timestamps else []
+    fields += ["word_confidence"] if settings.confidence else []
+    return (*fields, *(["beams"] if settings.extract_nbest else []))

@@ -13,6 +13,7 @@ from typing import Any
 from data_prep.audio.formats import is_recording
 from data_prep.manifest import parse_manifest_line, resolve_audio_path
 from nemo_models.transcription.audio_reader import probe_duration
+from nemo_models.transcription.options import check_channel
 
 STANDARD_INPUT = "-"
 MAX_SECONDS = 1e9  # thirty years; beyond that a time is a slip
@@ -33,6 +34,8 @@ class AudioInput:
         place: Where it was named (`manifest:line`), for messages about it.
         header_s: Its length as the file's header says, seconds, for orders and progress bars: headers are wrong in both
             directions, and the whole file is read.
+        channel: The channel to transcribe, see `TranscribeOptions.channel`; `None`: the job's choice.
+        label: Name of the channel in outputs, where each of several is transcribed on its own.
     """
 
     path: Path
@@ -42,6 +45,8 @@ class AudioInput:
     error: str | None = None
     place: str | None = None
     header_s: float | None = None
+    channel: int | str | None = None
+    label: str | None = None
 
     @property
     def expected_s(self) -> float:
@@ -215,12 +220,14 @@ def _parse_line(line: bytes, number: int, manifest: str, audio_key: str) -> Audi
         row = parse_manifest_line(line, place, (audio_key,))
         if not isinstance(row[audio_key], str):
             raise ValueError(f"{place}: {audio_key} is {row[audio_key]!r}, expected a path")
+        check_channel(row.get("channel_selector"), f"{place}: channel_selector")
         seconds = {key: _check_seconds(row, key, place) for key in ("offset", "duration")}
         # standard input has no folder of its own: paths start where the job does
         path = Path(row[audio_key]) if manifest == STANDARD_INPUT else resolve_audio_path(row[audio_key], manifest)
     except (ValueError, RuntimeError, OSError) as error:  # RuntimeError: nested too deep, or ~ of a user who is not
         return AudioInput(Path(), fields=_fields_of(line), error=f"manifest: {error}", place=place)
-    return AudioInput(path, seconds["offset"] or 0.0, seconds["duration"], row, place=place)
+    channel = row.get("channel_selector")
+    return AudioInput(path, seconds["offset"] or 0.0, seconds["duration"], row, place=place, channel=channel)
 
 
 def _check_seconds(row: Mapping[str, Any], key: str, place: str) -> float | None:

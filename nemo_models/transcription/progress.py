@@ -12,7 +12,7 @@ class TranscriptionProgress:
     """A bar on standard error."""
 
     def __init__(self, total_s: float) -> None:
-        """Begin.
+        """Show the bar.
 
         Args:
             total_s: Audio to be transcribed, seconds, as far as it is known.
@@ -35,12 +35,12 @@ class TranscriptionProgress:
         self._bar.close()
 
     def add_done(self, seconds: float) -> None:
-        """Count audio that an earlier run has done: it says nothing about speed."""
+        """Count audio that an earlier run transcribed; it does not count for the speed."""
         self._bar.initial = self._bar.n = min(seconds / 3600, self._bar.total)
         self._bar.refresh()
 
     def add_audio(self, seconds: float) -> None:
-        """Count audio that has been through the model."""
+        """Count audio that went through the model."""
         self._audio_s += seconds
         hours = min(seconds / 3600, max(0.0, self._bar.total - self._bar.n))  # windows overlap, durations are rounded
         elapsed = self._bar.format_dict["elapsed"]
@@ -49,5 +49,5 @@ class TranscriptionProgress:
         self._bar.update(hours)
 
     def add_row(self, failed: bool) -> None:
-        """Count an input that is done."""
+        """Count a finished input."""
         self._failed += failed

@@ -1,201 +1,160 @@
-"""Transcripts as other programs read them: SRT and WebVTT subtitles, NIST's CTM, Praat's TextGrid, plain text."""
+"""Subtitles: words cut into cues that can be read."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from data_prep.manifest import write_text
-from nemo_models.transcription.inputs import AudioInput
-from nemo_models.transcription.transcript_files import TIME_DIGITS, Transcript, Word
+from data_prep.arguments import require_int, require_number
 
-CUE_S, CUE_CHARACTERS = 6.0, 84  # longest cue: two lines of 42, the length that broadcasters use
-CUE_PAUSE_S = 0.6  # a silence that ends a cue
-NAME_BYTES = 200  # of the 255 that a file's name may have
-SHORTEST_WORD_S = 0.02  # one frame: a word that was seen in one frame still has a beginning and an end
+if TYPE_CHECKING:
+    from nemo_models.transcription.transcripts import Word
 
 
-def check_formats(formats: Sequence[str]) -> list[str]:
-    """Check the names of formats.
+@dataclass(frozen=True)
+class SubtitleSettings:
+    """The form of subtitles. The defaults are what broadcasters ask for.
+
+    Attributes:
+        line_characters: Most characters in a line; only a single longer word exceeds it.
+        lines: Most lines in a cue, 1 or 2.
+        longest_cue_s: Most seconds that a cue lasts, unless a single word lasts longer.
+        shortest_cue_s: Least seconds that a cue lasts; it is shown longer where the words are over sooner.
+        pause_s: Seconds of silence that end a cue.
+        closed_gap_s: Shorter gaps between two cues are closed, for they would flicker.
 
     Raises:
-        ValueError: One is not known.
+        ValueError: A setting is out of range.
     """
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise ValueError(
-            f"output_formats: {', '.join(map(str, unknown))} unknown, expected any of {', '.join(FORMATS)}"
-        )
-    return list(formats)
+
+    line_characters: int = 42
+    lines: int = 2
+    longest_cue_s: float = 6.0
+    shortest_cue_s: float = 0.7
+    pause_s: float = 0.6
+    closed_gap_s: float = 0.3
+
+    def __post_init__(self) -> None:
+        require_int("subtitles.line_characters", self.line_characters, 1)
+        require_number("subtitles.lines", self.lines, 1, 2)
+        require_number("subtitles.longest_cue_s", self.longest_cue_s, above=0)
+        require_number("subtitles.shortest_cue_s", self.shortest_cue_s, 0, self.longest_cue_s)
+        require_number("subtitles.pause_s", self.pause_s, 0)
+        require_number("subtitles.closed_gap_s", self.closed_gap_s, 0)
 
 
-def name_transcripts(
-    inputs: Sequence[AudioInput], audio_dir: Path | None, folder: Path | None = None, formats: Sequence[str] = ()
-) -> list[str]:
-    """Name each input's files, without extension: after its audio, a segment with its time, never two alike.
+@dataclass(frozen=True)
+class Cue:
+    """A text that is shown for a time.
+
+    Attributes:
+        start_s: Second at which it appears.
+        end_s: Second at which it disappears.
+        text: One or two lines.
+    """
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+def list_cues(words: Sequence["Word"], settings: SubtitleSettings, label: str = "") -> list[Cue]:
+    """Cut words into cues.
+
+    A cue ends at a pause. Between two pauses, cues get similar lengths, so that no word stays alone at the end, and
+    end at the longer silences where they can.
 
     Args:
-        inputs: All inputs of the job.
-        audio_dir: The folder that they were found in, whose subfolders are kept; `None`: names only.
-        folder: Where the files go; a name that a folder has there is taken.
-        formats: Their extensions.
+        words: Words in order, none of which begins before the last one has ended.
+        settings: The form of the cues.
+        label: Beginning of each cue's text.
+
+    Returns:
+        Cues in order, without overlap, each at least `shortest_cue_s` long.
     """
-    names: list[str] = []
-    paths = [_path_below(audio.path, audio_dir) for audio in inputs]
-    folders = {str(parent) for path in paths for parent in path.parents}
-    taken: set[str] = set()
-
-    def is_taken(name: str) -> bool:
-        files = [f"{name}.{extension}" for extension in formats]
-        return name in taken or any(file in folders or (folder and (folder / file).is_dir()) for file in files)
-
-    for number, (audio, path) in enumerate(zip(inputs, paths, strict=True), 1):
-        name = str(path.parent / _cut(path.name.removesuffix(path.suffix) or "audio"))
-        if audio.offset_s:
-            name += f"-{audio.offset_s:.2f}"
-        if is_taken(name):
-            name += f"-{number}"
-        while is_taken(name):  # a file's own name may look like that
-            name += "-"
-        taken.add(name)
-        names.append(name)
-    return names
+    cues = [
+        Cue(part[0].start_s, part[-1].end_s, _wrap(label + _join(part), settings) or label + _join(part))
+        for run in _split_at_pauses(words, settings.pause_s)
+        for part in _balance(run, settings, label)
+    ]
+    return _adjust_times(cues, settings)
 
 
-def _path_below(path: Path, audio_dir: Path | None) -> Path:
-    inside = audio_dir is not None and path.is_relative_to(audio_dir)
-    return Path(_writable(str(path.relative_to(audio_dir)) if inside and audio_dir else path.name))
-
-
-def _writable(name: str) -> str:
-    """Put _ for what no UTF-8 text, or no file name, can hold."""
-    return "".join("_" if character == "\0" or "\ud800" <= character <= "\udfff" else character for character in name)
-
-
-def _cut(name: str) -> str:
-    """Cut a name so that numbers and an extension still fit behind it."""
-    return name.encode()[:NAME_BYTES].decode(errors="ignore")
-
-
-def write_formats(folder: Path, name: str, transcript: Transcript, formats: Sequence[str]) -> None:
-    """Write one transcript in several formats; each file appears complete or not at all.
-
-    Args:
-        folder: Where to.
-        name: The files' name, without extension.
-        transcript: With words, where a format has times. Where it has an error, no file is left from an earlier run.
-        formats: Any of `FORMATS`, which are the files' extensions.
-    """
-    for extension in formats:
-        path = folder / f"{name}.{extension}"
-        if transcript.error:
-            path.unlink(missing_ok=True)
-        else:
-            write_text(path, FORMATS[extension](transcript))
-
-
-def to_srt(transcript: Transcript) -> str:
-    """Write SubRip subtitles, on the time line of the whole file."""
-    cues = enumerate(_list_cues(_words_in_file(transcript)), 1)
-    return "".join(f"{number}\n{_span(cue, ',')}\n{_lines(cue)}\n\n" for number, cue in cues)
-
-
-def to_vtt(transcript: Transcript) -> str:
-    """Write WebVTT subtitles, on the time line of the whole file."""
-    cues = _list_cues(_words_in_file(transcript))
-    escaped = ((_span(cue, "."), _lines(cue).replace("&", "&amp;").replace("<", "&lt;")) for cue in cues)
-    return "WEBVTT\n\n" + "".join(f"{span}\n{text.replace('>', '&gt;')}\n\n" for span, text in escaped)
-
-
-def to_ctm(transcript: Transcript) -> str:
-    """Write NIST's CTM, on the time line of the whole file: recording, channel, start, duration, word, confidence."""
-    recording = _writable("_".join(transcript.audio.path.stem.split())) or "audio"
-    return "".join(
-        f"{recording} 1 {word.start_s:.3f} {word.end_s - word.start_s:.3f} {word.word}"
-        + ("\n" if word.confidence is None else f" {word.confidence:.4f}\n")
-        for word in _words_in_file(transcript)
-    )
-
-
-def to_textgrid(transcript: Transcript) -> str:
-    """Write Praat's TextGrid, one tier of words with the silence between them, from 0 to the end of what was read."""
-    words = _words_in_file(transcript)
-    end_s = max([_place(transcript, transcript.duration_s), *(word.end_s for word in words[-1:])])
-    intervals, reached = [], 0.0
+def _split_at_pauses(words: Sequence["Word"], pause_s: float) -> Iterator[list["Word"]]:
+    run: list[Word] = []
     for word in words:
-        if word.start_s > reached:
-            intervals.append((reached, word.start_s, ""))
-        intervals.append((word.start_s, word.end_s, word.word))
-        reached = word.end_s
-    if end_s > reached or not intervals:
-        intervals.append((reached, end_s, ""))
-    head = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {end_s:.6f}"]
-    head += ["tiers? <exists>", "size = 1", "item []:", "    item [1]:", '        class = "IntervalTier"']
-    head += ['        name = "words"', "        xmin = 0", f"        xmax = {end_s:.6f}"]
-    lines = [*head, f"        intervals: size = {len(intervals)}"]
-    for number, (start_s, stop_s, text) in enumerate(intervals, 1):
-        lines.append(f"        intervals [{number}]:")
-        lines += [f"            xmin = {start_s:.6f}", f"            xmax = {stop_s:.6f}"]
-        lines.append('            text = "{}"'.format(text.replace('"', '""')))
-    return "\n".join(lines) + "\n"
+        if run and word.start_s - run[-1].end_s >= pause_s:
+            yield run
+            run = []
+        run.append(word)
+    if run:
+        yield run
 
 
-def to_text(transcript: Transcript) -> str:
-    """Write the text alone, one line."""
-    return f"{transcript.text}\n"
+def _balance(run: Sequence["Word"], settings: SubtitleSettings, label: str) -> list[Sequence["Word"]]:
+    """Cut words without a pause among them into the cues of least cost, by dynamic programming."""
+    best: list[tuple[float, int]] = [(0.0, 0)]  # for each number of words: least cost, and where its last cue begins
+    for end in range(1, len(run) + 1):
+        choices = []
+        for start in range(end - 1, -1, -1):
+            cost = _cost(run[start:end], settings, label)
+            if cost is None:
+                break
+            silence_s = run[start].start_s - run[start - 1].end_s if start else settings.pause_s
+            share = min(1.0, silence_s / settings.pause_s) if settings.pause_s else 1.0
+            choices.append((best[start][0] + cost - share * _full(settings) / 4, start))
+        best.append(min(choices))
+    cues: list[Sequence[Word]] = []
+    end = len(run)
+    while end:
+        start = best[end][1]
+        cues.append(run[start:end])
+        end = start
+    return cues[::-1]
 
 
-FORMATS: dict[str, Callable[[Transcript], str]] = {
-    "srt": to_srt,
-    "vtt": to_vtt,
-    "ctm": to_ctm,
-    "TextGrid": to_textgrid,
-    "txt": to_text,
-}
+def _cost(part: Sequence["Word"], settings: SubtitleSettings, label: str) -> float | None:
+    """Return the cost of a cue; `None` if it is too long. Equal lengths, and few cues, cost least."""
+    text, seconds = label + _join(part), part[-1].end_s - part[0].start_s
+    if len(part) > 1 and (seconds > settings.longest_cue_s or _wrap(text, settings) is None):
+        return None
+    short = _full(settings) if seconds < settings.shortest_cue_s else 0
+    return _full(settings) + short + float(len(text)) ** 2
 
 
-def _words_in_file(transcript: Transcript) -> list[Word]:
-    """Place the words on the file's time line: each ends after it begins, none begins before the last ended."""
-    words: list[Word] = []
-    for word in transcript.words or ():
-        start = max(_place(transcript, word.start_s), words[-1].end_s if words else 0.0)
-        end = max(_place(transcript, word.end_s), round(start + SHORTEST_WORD_S, TIME_DIGITS))
-        words.append(Word(word.word, start, end, word.confidence))
-    return words
+def _full(settings: SubtitleSettings) -> int:
+    return (settings.line_characters * settings.lines) ** 2
 
 
-def _place(transcript: Transcript, seconds: float) -> float:
-    return round(transcript.audio.offset_s + seconds, TIME_DIGITS)
-
-
-def _list_cues(words: Sequence[Word]) -> list[list[Word]]:
-    cues: list[list[Word]] = []
-    for word in words:
-        cue = cues[-1] if cues else []
-        text = " ".join(held.word for held in [*cue, word])
-        fits = cue and word.end_s - cue[0].start_s <= CUE_S and len(text) <= CUE_CHARACTERS
-        if fits and word.start_s - cue[-1].end_s < CUE_PAUSE_S:
-            cue.append(word)
-        else:
-            cues.append([word])
-    return cues
-
-
-def _lines(cue: Sequence[Word]) -> str:
-    """Break a cue's text in two near its middle, where it is too long for a line."""
-    text = " ".join(word.word for word in cue)
-    if len(text) <= CUE_CHARACTERS // 2:
+def _wrap(text: str, settings: SubtitleSettings) -> str | None:
+    """Break a text into lines, near its middle; `None` if it is too long for them."""
+    if len(text) <= settings.line_characters:
         return text
+    limit = settings.line_characters
     breaks = [at for at, character in enumerate(text) if character == " "]
-    if not breaks:
-        return text
-    middle = min(breaks, key=lambda at: abs(at - len(text) / 2))
+    fitting = [at for at in breaks if at <= limit and len(text) - at - 1 <= limit]
+    if settings.lines < 2 or not fitting:
+        return None
+    middle = min(fitting, key=lambda at: abs(at - len(text) / 2))
     return f"{text[:middle]}\n{text[middle + 1 :]}"
 
 
-def _span(cue: Sequence[Word], point: str) -> str:
-    return f"{_clock(cue[0].start_s, point)} --> {_clock(cue[-1].end_s, point)}"
+def _join(part: Sequence["Word"]) -> str:
+    return " ".join(word.word for word in part)
 
 
-def _clock(seconds: float, point: str) -> str:
-    milliseconds = round(seconds * 1000)
-    minutes, rest = divmod(milliseconds, 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{point}{rest % 1000:03}"
+def _adjust_times(cues: Sequence[Cue], settings: SubtitleSettings) -> list[Cue]:
+    """Show short cues longer, in the silence after or before them, and close small gaps."""
+    adjusted: list[Cue] = []
+    for number, cue in enumerate(cues):
+        reached = adjusted[-1].end_s if adjusted else 0.0
+        following = cues[number + 1].start_s if number + 1 < len(cues) else float("inf")
+        start, end = max(cue.start_s, reached), max(cue.end_s, reached)
+        if end - start < settings.shortest_cue_s:
+            end = max(end, min(following, start + settings.shortest_cue_s))
+            if adjusted and end - start < settings.shortest_cue_s:
+                start = max(reached, end - settings.shortest_cue_s)
+            end = max(end, start + settings.shortest_cue_s)  # at the cost of the next cue, if nothing else is left
+        if 0 < following - end <= settings.closed_gap_s and following - start <= settings.longest_cue_s:
+            end = following
+        adjusted.append(replace(cue, start_s=start, end_s=end))
+    return adjusted

@@ -1,29 +1,33 @@
-"""Batch transcription: many recordings in, one text or one error for each out, whatever else is in the batch.
+"""Batch transcription: recordings in, one text or one error out for each, independent of the rest of its batch.
 
-The loop is our own, rather than NeMo's `transcribe`, because there one unreadable file ends the whole job, and one long
-file the machine's memory.
+The loop is this project's, not NeMo's `transcribe`, in which one unreadable file ends the whole job, and one long file
+needs more memory than the machine has. What is carried changes form four times:
 
-    inputs → windows of their audio (in threads) → log-probabilities (in batches) → joined for each input → decoded
+    AudioInput → AudioWindow (read in threads) → LogProbSegment (computed, joined) → SegmentResult → Transcript
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
 
 from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding
-from nemo_models.decoding.strategy import decode_log_probs, decode_n_best
+from nemo_models.decoding.strategy import certain_blank, decode_log_probs, decode_masked, frame_seconds, pad_log_probs
 from nemo_models.inference.log_probs import compute_log_probs, device_of
 from nemo_models.transcription.audio_reader import AudioError, stream_waveform
-from nemo_models.transcription.audio_windows import OVERLAP_S, SHORTEST_WINDOW_S, WINDOW_S, Window, cut_windows
+from nemo_models.transcription.audio_windows import AudioWindow, cut_windows
 from nemo_models.transcription.batches import batch_by_length
-from nemo_models.transcription.hypothesis_fields import Part, join_parts, make_part
-from nemo_models.transcription.inputs import AudioInput, as_input, measure_durations
-from nemo_models.transcription.log_prob_joiner import LogProbJoiner, Stretch
+from nemo_models.transcription.channels import split_channels
+from nemo_models.transcription.inputs import AudioInput
+from nemo_models.transcription.log_prob_joiner import LogProbJoiner, LogProbSegment
+from nemo_models.transcription.memory_audio import Audio, as_file, as_inputs
+from nemo_models.transcription.options import TranscribeOptions
 from nemo_models.transcription.read_ahead import read_ahead
-from nemo_models.transcription.transcript_files import NEMO_FIELDS, Transcript
+from nemo_models.transcription.segment_results import SegmentResult, join_results, make_result
+from nemo_models.transcription.silence import find_silence
+from nemo_models.transcription.transcripts import Transcript
 
 if TYPE_CHECKING:
     from nemo.collections.asr.models import EncDecCTCModel
@@ -33,13 +37,180 @@ T = TypeVar("T")
 SORTED_BATCHES = 4  # batches' worth of windows that are read before they are batched by length
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """The window `number` of input `index`."""
+def transcribe(
+    model: "EncDecCTCModel",
+    audio: Audio | Iterable[Audio],
+    on_audio: Callable[[float], object] | None = None,
+    **options: Any,
+) -> Iterator[Transcript]:
+    """Transcribe audio with a model's current decoding strategy.
 
-    index: int
-    number: int
-    window: Window
+    Args:
+        model: A CTC model; it stays on its device.
+        audio: One piece of audio or several: paths, samples, (samples, rate), bytes, open files; see
+            `memory_audio.as_inputs`.
+        on_audio: Function that is called with the seconds of audio that went through the model since the last call.
+        options: Those of `TranscribeOptions`.
+
+    Returns:
+        An iterator over the transcripts, see `Transcriber.transcribe`.
+
+    Raises:
+        ValueError: An option or a piece of audio is not one of those accepted.
+    """
+    return Transcriber(model, TranscribeOptions(**options)).transcribe(audio, on_audio)
+
+
+class Transcriber:
+    """A model with options, ready to transcribe. It keeps no state from call to call: threads may share it.
+
+    Attributes:
+        model: The model, in evaluation mode.
+        options: The options.
+        sample_rate_hz: Rate of the waveforms that the model takes.
+        frame_s: Seconds from one frame of log-probabilities to the next.
+    """
+
+    def __init__(self, model: "EncDecCTCModel", options: TranscribeOptions | None = None) -> None:
+        """Set up for a model with its current decoding strategy.
+
+        Args:
+            model: A CTC model; it stays on its device.
+            options: How to transcribe; `None`: the defaults.
+        """
+        self.model = model.eval()
+        self.options = options or TranscribeOptions()
+        self.sample_rate_hz = int(model.cfg.sample_rate)
+        self.frame_s = frame_seconds(model)
+        self._frame_step = round(self.frame_s * self.sample_rate_hz)
+        self._shortest = model.encoder.receptive_field() if hasattr(model.encoder, "receptive_field") else 1
+        self._vocabulary = list(model.decoder.vocabulary)
+
+    def transcribe(
+        self, audio: Audio | Iterable[Audio], on_audio: Callable[[float], object] | None = None
+    ) -> Iterator[Transcript]:
+        """Transcribe audio, yielding each transcript as it is ready.
+
+        A text does not depend on the batch, the threads or the order. A batch that does not fit into memory is halved.
+        A recording of any length takes no more memory than one of a few minutes.
+
+        Args:
+            audio: See `transcribe`. Inputs are sorted by duration; that of an `AudioInput` is what it says, see
+                `inputs.measure_durations`.
+            on_audio: See `transcribe`.
+
+        Returns:
+            An iterator over one transcript for each input, the longest first; `index` is the input's position. Audio
+            that cannot be read, or is too short, has an `error`. With `channel="each"`, each channel is one input.
+
+        Raises:
+            ValueError: A piece of audio is not one of those accepted.
+        """
+        inputs = split_channels(as_inputs(audio, self.sample_rate_hz), self.options.channel)
+        return self._run(inputs, on_audio)
+
+    @property
+    def gives_words(self) -> bool:
+        """Whether transcripts have words with times and confidence."""
+        wanted = self.options.timestamps
+        return isinstance(self.model.decoding, CharacterCTCDecoding) if wanted is None else wanted
+
+    def read(self, audio: AudioInput, index: int = 0) -> Iterator[AudioWindow | Transcript]:
+        """Read an input as windows; where it cannot be read, the last item is a transcript with the error.
+
+        Args:
+            audio: The input.
+            index: The input's position in its job, for windows and transcript to carry.
+        """
+        channel = self.options.channel if audio.channel is None else audio.channel
+        try:
+            if audio.error:
+                raise AudioError(audio.error)
+            with as_file(audio) as file:
+                blocks = stream_waveform(file.path, file.offset_s, file.duration_s, channel, self.sample_rate_hz)
+                yield from self._cut(blocks, audio, index)
+        except AudioError as error:
+            place = f" ({audio.place})" if audio.place and audio.place not in str(error) else ""
+            yield Transcript(index, audio, error=f"{error}{place}")
+
+    def compute(self, waveforms: Sequence[np.ndarray]) -> list[torch.Tensor]:
+        """Compute the log-probabilities of waveforms; what holds no signal at all is certain to be blank.
+
+        Args:
+            waveforms: (n,) float32 each, full scale 1.0, at `sample_rate_hz`.
+
+        Returns:
+            (frames, V+1) float32 natural log-probabilities of each, blank last, on the model's device.
+        """
+        computed = compute_log_probs(self.model, waveforms, self.options.autocast_dtype)
+        return [self._silence(*pair) for pair in zip(computed, waveforms, strict=True)]
+
+    def decode(self, segments: Sequence[LogProbSegment]) -> list[SegmentResult]:
+        """Decode segments with the model's current strategy, in one batch.
+
+        Args:
+            segments: At least one.
+
+        Returns:
+            The result of each.
+
+        Raises:
+            ValueError: Words or NeMo's fields of a model over subwords.
+        """
+        fields = frozenset(self.options.nemo_fields)
+        times = self.gives_words or bool(fields - {"beams"})
+        log_probs, lengths = pad_log_probs([segment.log_probs for segment in segments])
+        if isinstance(self.model.decoding, CharacterCTCDecoding) or "beams" in fields:
+            found = decode_masked(self.model, log_probs, lengths, "beams" in fields, times, times)
+        else:
+            found = [[best] for best in decode_log_probs(self.model, log_probs, lengths, times, times)]
+        return [
+            make_result(segment, hypotheses, self.frame_s, self.gives_words, fields)
+            for hypotheses, segment in zip(found, segments, strict=True)
+        ]
+
+    def decode_in_batches(self, segments: Sequence[LogProbSegment]) -> Iterator[SegmentResult]:
+        """Decode any number of segments, those of similar length together."""
+        by_length = sorted(segments, key=lambda segment: len(segment.log_probs))
+        for first in range(0, len(by_length), self.options.batch_size):
+            yield from self.decode(by_length[first : first + self.options.batch_size])
+
+    def make_joiner(self, index: int = 0) -> LogProbJoiner:
+        """Return what joins the windows of one input into segments."""
+        return LogProbJoiner(self._vocabulary, self._frame_step, index)
+
+    def _run(self, audio: Sequence[AudioInput], on_audio: Callable[[float], object] | None) -> Iterator[Transcript]:
+        options = self.options
+        order = list(range(len(audio)))
+        if options.sort_by_duration:
+            order.sort(key=lambda index: -(audio[index].duration_s or 0.0))
+        items = read_ahead(
+            lambda index: self.read(audio[index], index), order, options.num_workers, 2 * options.batch_size
+        )
+        batches = batch_by_length(items, _length, options.batch_size, SORTED_BATCHES if options.sort_by_duration else 1)
+        job = _Job(self, audio)
+        computed = map(job.compute, batches)
+        for windows, log_probs in _one_ahead(computed) if device_of(self.model).type == "cuda" else computed:
+            job.collect(windows, log_probs)
+            if on_audio:
+                on_audio(sum(map(_length, windows)) / self.sample_rate_hz)
+            yield from job.finish()
+
+    def _cut(self, blocks: Iterator[np.ndarray], audio: AudioInput, index: int) -> Iterator[AudioWindow]:
+        for window in cut_windows(blocks, self.sample_rate_hz, self._frame_step, self.options.window_s, index):
+            if len(window.samples) < self._shortest:
+                found, needed = (1000 * n / self.sample_rate_hz for n in (len(window.samples), self._shortest))
+                raise AudioError(f"too short: {audio.path}: {found:.1f} ms, the model needs {needed:.1f} ms")
+            yield window
+
+    def _silence(self, log_probs: torch.Tensor, waveform: np.ndarray) -> torch.Tensor:
+        stretches = find_silence(waveform, self.sample_rate_hz)
+        if stretches:
+            log_probs = log_probs.clone()
+        for start, end in stretches:
+            last = len(log_probs) if end == len(waveform) else end // self._frame_step
+            log_probs[start // self._frame_step : last] = certain_blank(log_probs, log_probs.shape[-1] - 1)
+        return log_probs
 
 
 @dataclass
@@ -47,170 +218,66 @@ class _Unfinished:
     """An input of which some windows have been through the model."""
 
     joiner: LogProbJoiner
-    parts: list[Part] = field(default_factory=list)
+    results: list[SegmentResult] = field(default_factory=list)
     duration_s: float = 0.0
+    warning: str | None = None
 
 
-def transcribe(
-    model: "EncDecCTCModel",
-    inputs: Sequence[AudioInput | Path | str] | AudioInput | Path | str,
-    batch_size: int = 32,
-    num_workers: int = 2,
-    channel: int | str | None = "auto",
-    autocast_dtype: torch.dtype | None = None,
-    sort_by_duration: bool = True,
-    timestamps: bool | None = None,
-    nemo_fields: Collection[str] = (),
-    window_s: float = WINDOW_S,
-    on_audio: Callable[[float], object] | None = None,
-) -> Iterator[Transcript]:
-    """Transcribe audio with the model's present decoding strategy, yielding each transcript as it is ready.
+class _Job:
+    """The inputs of one call that are begun and not finished."""
 
-    The text does not depend on `batch_size`, `num_workers` or order. A batch that does not fit into memory is halved.
-    A recording of any length takes no more memory than one of a few minutes.
+    def __init__(self, transcriber: Transcriber, audio: Sequence[AudioInput]) -> None:
+        self._transcriber, self._audio = transcriber, audio
+        self._unfinished: dict[int, _Unfinished] = {}
+        self._failed: set[int] = set()
+        self._ready: list[Transcript] = []
 
-    Args:
-        model: A CTC model; it stays on its device.
-        inputs: Files or segments, or a single one.
-        batch_size: Windows (short inputs are one each) that go through the model together.
-        num_workers: Threads that read audio ahead; 0 reads in between.
-        channel: Of a file with several; see `stream_waveform`.
-        autocast_dtype: Compute in this type where that is safe (`torch.autocast`); `None`: as the weights are.
-        sort_by_duration: Longest first, batched with others of like length; `False` keeps the order.
-        timestamps: Give each word with its times and confidence; `None`: where the model's labels are characters.
-        nemo_fields: What else of NeMo's is wanted, of `transcript_files.NEMO_FIELDS`.
-        window_s: What is longer is cut into windows of at most so many seconds; see `cut_windows`.
-        on_audio: Called with the seconds of audio that went through the model since the last call.
+    def compute(self, batch: Sequence[AudioWindow | Transcript]) -> tuple[list[AudioWindow], list[torch.Tensor]]:
+        """Run the model over the windows of a batch, except those of inputs that have failed."""
+        for item in batch:
+            if isinstance(item, Transcript):
+                self._fail(item)
+        windows = [item for item in batch if isinstance(item, AudioWindow) and item.index not in self._failed]
+        return windows, self._transcriber.compute([window.samples for window in windows])
 
-    Yields:
-        One transcript for each input, the longest first; `index` is its position. Audio that cannot be read or is too
-        short has an `error`.
-
-    Raises:
-        ValueError: `batch_size`, `num_workers`, `channel`, `nemo_fields` or `window_s` cannot be.
-    """
-    check_options(batch_size, num_workers, channel, window_s)
-    wanted = _Wanted(model, timestamps, nemo_fields)
-    audio = measure_durations(map(as_input, [inputs] if isinstance(inputs, AudioInput | Path | str) else inputs))
-    order = list(range(len(audio)))
-    if sort_by_duration:
-        order.sort(key=lambda index: -audio[index].expected_s)
-    model.eval()
-    reader = _Reader(model, audio, channel, window_s)
-    pieces = read_ahead(reader.read, order, num_workers, ahead=2 * batch_size)
-    unfinished: dict[int, _Unfinished] = {}
-    failed: set[int] = set()
-
-    def compute(batch: list[_Piece | Transcript]) -> tuple[list[Transcript], list[_Piece], list[torch.Tensor]]:
-        failures = [item for item in batch if isinstance(item, Transcript) and item.index not in failed]
-        failed.update(failure.index for failure in failures)
-        waiting = [item for item in batch if isinstance(item, _Piece) and item.index not in failed]
-        return failures, waiting, compute_log_probs(model, [piece.window.samples for piece in waiting], autocast_dtype)
-
-    computed = map(compute, batch_by_length(pieces, _length, batch_size, SORTED_BATCHES if sort_by_duration else 1))
-    for failures, waiting, log_probs in _one_ahead(computed) if device_of(model).type == "cuda" else computed:
-        yield from failures
+    def collect(self, windows: Sequence[AudioWindow], log_probs: Sequence[torch.Tensor]) -> None:
+        """Join and decode what was computed."""
         finite = torch.stack([torch.isfinite(frames).all() for frames in log_probs]).tolist() if log_probs else []
-        stretches: list[tuple[int, Stretch]] = []
-        for piece, frames, is_finite in zip(waiting, log_probs, finite, strict=True):
-            if piece.index in failed:
-                continue
+        segments: list[LogProbSegment] = []
+        for window, frames, is_finite in zip(windows, log_probs, finite, strict=True):
+            index = window.index
             if not is_finite:
-                failed.add(piece.index)
                 error = "model: its output is not finite; try compute_dtype=float32"
-                yield Transcript(piece.index, audio[piece.index], error=error)
+                self._fail(Transcript(index, self._audio[index], error=error))
+            if index in self._failed:
                 continue
-            state = unfinished.setdefault(piece.index, _Unfinished(reader.make_joiner()))
-            stretches += [(piece.index, stretch) for stretch in state.joiner.add(piece.number, piece.window, frames)]
-            if piece.window.last:
-                state.duration_s = (piece.window.start + len(piece.window.samples)) / reader.sample_rate_hz
-        _decode(model, [item for item in stretches if item[0] not in failed], unfinished, batch_size, wanted)
-        if on_audio:
-            on_audio(sum(map(_length, waiting)) / reader.sample_rate_hz)
-        for index in failed & unfinished.keys():
-            del unfinished[index]
-        for index in [index for index, state in unfinished.items() if state.joiner.done]:
-            yield reader.finish(index, unfinished.pop(index), wanted)
+            state = self._unfinished.setdefault(index, _Unfinished(self._transcriber.make_joiner(index)))
+            segments += state.joiner.add(window, frames)
+            state.warning = window.warning or state.warning
+            if window.last:
+                state.duration_s = (window.start + len(window.samples)) / self._transcriber.sample_rate_hz
+        wanted = [segment for segment in segments if segment.index not in self._failed]
+        for result in self._transcriber.decode_in_batches(wanted):
+            self._unfinished[result.index].results.append(result)
 
+    def finish(self) -> list[Transcript]:
+        """Return the transcripts that became ready."""
+        ready, self._ready = self._ready, []
+        for index in [index for index, state in self._unfinished.items() if state.joiner.done]:
+            state = self._unfinished.pop(index)
+            text, words, fields = join_results(state.results)
+            listed = words if self._transcriber.gives_words else None
+            audio, warning = self._audio[index], state.warning
+            ready.append(
+                Transcript(index, audio, text, state.duration_s, None, listed, nemo_fields=fields, warning=warning)
+            )
+        return ready
 
-class _Reader:
-    """Reads inputs as windows, and makes transcripts of what became of them."""
-
-    def __init__(
-        self, model: "EncDecCTCModel", audio: Sequence[AudioInput], channel: int | str | None, window_s: float
-    ) -> None:
-        self._audio, self._channel, self._window_s = audio, channel, window_s
-        self.sample_rate_hz = int(model.cfg.sample_rate)
-        self._frame_step = round(_frame_seconds(model) * self.sample_rate_hz)
-        self._shortest = model.encoder.receptive_field() if hasattr(model.encoder, "receptive_field") else 1
-        self._vocabulary = list(model.decoder.vocabulary)
-
-    def read(self, index: int) -> Iterator[_Piece | Transcript]:
-        audio = self._audio[index]
-        try:
-            if audio.error:
-                raise AudioError(audio.error)
-            blocks = stream_waveform(audio.path, audio.offset_s, audio.duration_s, self._channel, self.sample_rate_hz)
-            windows = cut_windows(blocks, self.sample_rate_hz, self._frame_step, self._window_s)
-            for number, window in enumerate(windows):
-                if len(window.samples) < self._shortest:
-                    found, needed = (1000 * n / self.sample_rate_hz for n in (len(window.samples), self._shortest))
-                    raise AudioError(f"too short: {audio.path}: {found:.1f} ms, the model needs {needed:.1f} ms")
-                yield _Piece(index, number, window)
-        except AudioError as error:
-            place = f" ({audio.place})" if audio.place and audio.place not in str(error) else ""
-            yield Transcript(index, audio, error=f"{error}{place}")
-
-    def make_joiner(self) -> LogProbJoiner:
-        return LogProbJoiner(self._vocabulary, self._frame_step)
-
-    def finish(self, index: int, state: _Unfinished, wanted: "_Wanted") -> Transcript:
-        text, words, fields = join_parts(state.parts)
-        listed = words if wanted.words else None
-        return Transcript(index, self._audio[index], text, state.duration_s, words=listed, nemo_fields=fields)
-
-
-class _Wanted:
-    """What of a hypothesis is asked for."""
-
-    def __init__(self, model: "EncDecCTCModel", timestamps: bool | None, nemo_fields: Collection[str]) -> None:
-        unknown = [name for name in nemo_fields if name not in NEMO_FIELDS]
-        if unknown:
-            raise ValueError(f"nemo_fields: {', '.join(unknown)} unknown, expected any of {', '.join(NEMO_FIELDS)}")
-        self.nemo_fields = frozenset(nemo_fields)
-        self._frame_s = _frame_seconds(model)
-        over_characters = isinstance(model.decoding, CharacterCTCDecoding)
-        self.words = over_characters if timestamps is None else timestamps
-        self.times = self.words or bool(self.nemo_fields - {"beams"})
-
-    def decode(self, model: "EncDecCTCModel", stretches: Sequence[Stretch]) -> list[Part]:
-        log_probs = torch.nn.utils.rnn.pad_sequence([stretch.log_probs for stretch in stretches], batch_first=True)
-        lengths = torch.tensor([len(stretch.log_probs) for stretch in stretches], device=log_probs.device)
-        options = {"timestamps": self.times, "confidence": self.times}
-        if "beams" in self.nemo_fields:
-            found = decode_n_best(model, log_probs, lengths, **options)
-        else:
-            found = [[best] for best in decode_log_probs(model, log_probs, lengths, **options)]
-        return [
-            make_part(hypotheses, stretch.start_frame, self._frame_s, self.words, self.nemo_fields)
-            for hypotheses, stretch in zip(found, stretches, strict=True)
-        ]
-
-
-def _decode(
-    model: "EncDecCTCModel",
-    stretches: Sequence[tuple[int, Stretch]],
-    unfinished: dict[int, _Unfinished],
-    batch_size: int,
-    wanted: _Wanted,
-) -> None:
-    """Decode, in batches of like length, and put each part where it belongs."""
-    by_length = sorted(stretches, key=lambda item: len(item[1].log_probs))
-    for first in range(0, len(by_length), batch_size):
-        batch = by_length[first : first + batch_size]
-        parts = wanted.decode(model, [stretch for _, stretch in batch])
-        for (index, _), part in zip(batch, parts, strict=True):
-            unfinished[index].parts.append(part)
+    def _fail(self, transcript: Transcript) -> None:
+        if transcript.index not in self._failed:
+            self._failed.add(transcript.index)
+            self._ready.append(transcript)
+            self._unfinished.pop(transcript.index, None)
 
 
 def _one_ahead(results: Iterator[T]) -> Iterator[T]:
@@ -222,26 +289,5 @@ def _one_ahead(results: Iterator[T]) -> Iterator[T]:
         yield held
 
 
-def _frame_seconds(model: "EncDecCTCModel") -> float:
-    return float(model.cfg.preprocessor.window_stride) * getattr(model.encoder, "subsampling_factor", 1)
-
-
-def _length(item: _Piece | Transcript) -> int:
-    return len(item.window.samples) if isinstance(item, _Piece) else 0
-
-
-def check_options(batch_size: int, num_workers: int, channel: int | str | None, window_s: float) -> None:
-    """Check options of `transcribe` before anything is read.
-
-    Raises:
-        ValueError: One cannot be.
-    """
-    for key, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{key} is {value}, expected a whole number, {least} or more")
-    known = channel is None or channel in ("auto", "average")
-    if not (known or (isinstance(channel, int) and not isinstance(channel, bool) and channel >= 0)):
-        raise ValueError(f"channel is {channel}, expected auto, average, a number from 0, or none")
-    least_s = OVERLAP_S + 2 * SHORTEST_WINDOW_S
-    if isinstance(window_s, bool) or not isinstance(window_s, int | float) or not least_s <= window_s < float("inf"):
-        raise ValueError(f"window_s is {window_s}, expected seconds, {least_s:g} or more")
+def _length(item: AudioWindow | Transcript) -> int:
+    return len(item.samples) if isinstance(item, AudioWindow) else 0

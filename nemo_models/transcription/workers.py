@@ -1,7 +1,7 @@
-"""Transcription on several devices or machines: one process a device, or a Ray cluster, over shards of the inputs.
+"""Transcription on several devices or machines: one process for each device, or a Ray cluster.
 
-A worker loads the model once and is given some minutes of audio at a time. What it gives back are transcripts, with
-their inputs' positions in the whole, so that the job goes on as with one device: the same rows, the same journal.
+A worker loads the model once and takes some minutes of audio at a time (a shard). It returns transcripts with their
+inputs' positions in the whole job, which goes on as with one device: the same rows, the same journal.
 """
 
 import os
@@ -14,38 +14,42 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data_prep.arguments import require_int
 from data_prep.engines import Engine, count_cores
 from nemo_models.transcription.inputs import AudioInput
-from nemo_models.transcription.transcript_files import Transcript
+from nemo_models.transcription.options import TranscribeOptions
+from nemo_models.transcription.transcripts import Transcript
 
 if TYPE_CHECKING:
     import torch
 
+    from nemo_models.transcription.transcribe import Transcriber
+
 Recognise = Callable[..., Iterator[Transcript]]
-"""`transcribe` with a model and options: takes the inputs and, if wanted, `on_audio`."""
-SHARD_S = 600.0  # seconds of audio in a shard: a killed worker costs no more; half a minute on a GPU at 20 x real time
+"""`Transcriber.transcribe`: takes the inputs and, if wanted, `on_audio`."""
+SHARD_S = 600.0  # seconds of audio in a part: a killed worker costs no more; half a minute on a GPU at 20 x real time
 WARMUP_S = 10.0  # of noise, in each utterance of a batch
-SHARDS_A_WORKER = 4  # at least, where there is enough, so that all end at about the same time
-ASSUMED_WORKERS = 16  # where the size of a cluster is not known
-_loaded: list[Any] = []  # in a worker: the settings that its model was loaded for, and the recogniser
+SHARDS_A_WORKER = 4  # at least, if there is enough audio, so that all workers end at about the same time
+ASSUMED_WORKERS = 16  # if the size of a cluster is not known
+_loaded: list[Any] = []  # in a worker: the settings that its model was loaded for, and its recogniser
 
 
 @dataclass(frozen=True)
 class RecogniserSettings:
-    """What a process needs to transcribe as the job would, wherever it is.
+    """What a process needs to transcribe as every other process of the job does.
 
     Attributes:
-        model_path: The `.nemo`, or
-        pretrained_name: what NeMo's `from_pretrained` takes.
-        compute_dtype: See `set_compute_dtype`, as the next two.
-        amp: See there.
-        amp_dtype: See there.
-        matmul_precision: torch's, for float32 matrices.
+        model_path: The `.nemo` file; `None` with `pretrained_name`.
+        pretrained_name: A name that NeMo's `from_pretrained` accepts; `None` with `model_path`.
+        compute_dtype: See `set_compute_dtype`, as for the next two.
+        amp: See `set_compute_dtype`.
+        amp_dtype: See `set_compute_dtype`.
+        matmul_precision: torch's precision for float32 matrices.
         decoding: NeMo's decoding settings, in plain containers.
         boosting: Phrases to prefer, see `configure_decoding`.
-        options: Keywords of `transcribe`.
-        warmup_batches: Batches of noise before the first input.
-        threads: Of torch; `None`: its own choice.
+        options: Options of the transcription; `autocast_dtype` follows from `amp`.
+        warmup_batches: Number of batches of noise before the first input.
+        threads: Number of torch's threads; `None`: its own choice.
     """
 
     model_path: Path | None
@@ -56,7 +60,7 @@ class RecogniserSettings:
     matmul_precision: str = "highest"
     decoding: Mapping[str, Any] | None = None
     boosting: Any = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: TranscribeOptions = field(default_factory=TranscribeOptions)
     warmup_batches: int = 0
     threads: int | None = None
 
@@ -73,35 +77,35 @@ class _Shard:
 
 
 def open_recogniser(settings: RecogniserSettings, engine: Engine, device: "torch.device") -> Recognise:
-    """Make ready to transcribe: in this process where one local worker is asked for, else in several.
+    """Prepare to transcribe: in this process if one local worker is asked for, else in several.
 
     Args:
         settings: What is done with each input.
         engine: See `make_engine`.
-        device: Of this process.
+        device: Device of this process.
 
     Raises:
-        FileNotFoundError: There is no such model or language model. With several processes, they tell it later.
-        ValueError: A setting cannot be; likewise.
+        FileNotFoundError: A model or language model does not exist. With several workers the error is raised on first
+            use.
+        ValueError: A setting is out of range; likewise.
     """
     if engine.name == "local" and engine.num_workers == 1:
-        return load_recogniser(settings, device)
+        return load_recogniser(settings, device).transcribe
     return partial(transcribe_in_workers, settings, engine)
 
 
-def load_recogniser(settings: RecogniserSettings, device: "torch.device") -> Recognise:
+def load_recogniser(settings: RecogniserSettings, device: "torch.device") -> "Transcriber":
     """Load a model as a job wants it.
 
     Raises:
-        FileNotFoundError: There is no such model or language model.
-        ValueError: A setting cannot be.
+        FileNotFoundError: The model or language model does not exist.
+        ValueError: A setting is out of range.
     """
     import torch
 
     from nemo_models.decoding.strategy import configure_decoding
-    from nemo_models.inference.log_probs import compute_log_probs
     from nemo_models.inference.model_loading import load_ctc_model, set_compute_dtype
-    from nemo_models.transcription.transcribe import transcribe
+    from nemo_models.transcription.transcribe import Transcriber
 
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -109,10 +113,12 @@ def load_recogniser(settings: RecogniserSettings, device: "torch.device") -> Rec
     model = load_ctc_model(settings.model_path, settings.pretrained_name, device)
     autocast_dtype = set_compute_dtype(model, settings.compute_dtype, settings.amp, settings.amp_dtype)
     configure_decoding(model, settings.decoding, settings.boosting)
+    transcriber = Transcriber(model, replace(settings.options, autocast_dtype=autocast_dtype))
     for _ in range(settings.warmup_batches):
-        noise = np.random.default_rng(0).standard_normal(round(WARMUP_S * model.cfg.sample_rate)).astype(np.float32)
-        compute_log_probs(model, [noise] * settings.options.get("batch_size", 1), autocast_dtype)
-    return partial(transcribe, model, autocast_dtype=autocast_dtype, **settings.options)
+        length = round(WARMUP_S * transcriber.sample_rate_hz)
+        noise = np.random.default_rng(0).standard_normal(length).astype(np.float32)
+        transcriber.compute([noise] * settings.options.batch_size)
+    return transcriber
 
 
 def transcribe_in_workers(
@@ -121,19 +127,19 @@ def transcribe_in_workers(
     inputs: Sequence[AudioInput],
     on_audio: Callable[[float], object] | None = None,
 ) -> Iterator[Transcript]:
-    """Transcribe as `transcribe` does, in several processes.
+    """Transcribe as `Transcriber.transcribe` does, in several processes.
 
     Args:
         settings: What each worker does.
-        engine: Where they are; its `num_workers` is the number of devices.
-        inputs: With their durations, where these are known.
-        on_audio: Called with the seconds of audio that are done since the last call.
+        engine: Where the workers run; its `num_workers` is the number of devices.
+        inputs: The inputs, with their durations if these are known.
+        on_audio: Function that is called with the seconds of audio done since the last call.
 
     Yields:
         One transcript for each input, in any order; `index` is its position.
 
     Raises:
-        OSError: A worker died and could not be made up for; the transcripts that have been given are sound.
+        OSError: A worker died and retries failed; the transcripts so far are complete.
     """
     workers = engine.num_workers or ASSUMED_WORKERS
     shards = [
@@ -153,19 +159,19 @@ def transcribe_in_workers(
 
 
 def cut_shards(durations_s: Sequence[float], workers: int) -> list[list[int]]:
-    """Cut inputs into shards of like lengths, the longest first.
+    """Cut inputs into shards of similar lengths, the longest first.
 
     Args:
         durations_s: Seconds of each input.
-        workers: That will share them.
+        workers: Number of workers that share them.
 
     Returns:
-        Positions, each in exactly one shard. A shard holds at most `SHARD_S` of audio, or one input, and no more than
-        leaves each worker `SHARDS_A_WORKER` of them.
+        Positions, each in exactly one shard. A shard holds at most `SHARD_S` of audio, or one input, and little enough
+        that each worker gets `SHARDS_A_WORKER` shards.
     """
     order = sorted(range(len(durations_s)), key=lambda index: -durations_s[index])
     limit_s = min(SHARD_S, sum(durations_s) / (SHARDS_A_WORKER * workers))
-    most = max(1, -(-len(order) // (SHARDS_A_WORKER * workers)))  # where lengths are not known
+    most = max(1, -(-len(order) // (SHARDS_A_WORKER * workers)))  # if lengths are not known
     shards: list[list[int]] = []
     held_s = 0.0
     for index in order:
@@ -178,20 +184,19 @@ def cut_shards(durations_s: Sequence[float], workers: int) -> list[list[int]]:
 
 
 def make_engine(name: str, devices: int | None, address: str | None, use_cuda: bool) -> Engine:
-    """Choose where the workers are.
+    """Choose where the workers run.
 
     Args:
         name: `local` or `ray`.
-        devices: Workers: CUDA devices, or processes that share the CPU's cores; on Ray the most at a time, `None` as
-            many as the cluster holds.
-        address: Of the Ray cluster; `None` starts one on this machine.
+        devices: Number of workers: CUDA devices, or processes that share the CPU's cores. On Ray the largest number at
+            a time; `None`: as many as the cluster holds.
+        address: Address of the Ray cluster; `None` starts one on this machine.
         use_cuda: Whether each worker takes a CUDA device.
 
     Raises:
         ValueError: An unknown engine, a number below 1, or an address without Ray.
     """
-    if devices is not None and (isinstance(devices, bool) or not isinstance(devices, int) or devices < 1):
-        raise ValueError(f"devices={devices}: expected a whole number from 1, or null")
+    require_int("devices", devices, 1, optional=True)
     workers = devices if name == "ray" else devices or 1
     cores = 1 if use_cuda else max(1, count_cores() // (workers or 1)) if workers else 1
     return Engine(name, workers, address, start_method="spawn", task_cores=cores, task_gpus=int(use_cuda))
@@ -204,7 +209,7 @@ def _transcribe_shard(shard: _Shard) -> list[Transcript]:
 
 
 def _recogniser_of_process(shard: _Shard) -> Recognise:
-    """Load the model in this worker, or find it there: a Ray worker may serve several jobs."""
+    """Return this worker's recogniser, loaded if need be: a Ray worker may serve several jobs."""
     import torch
     from nemo.utils import logging
 
@@ -212,11 +217,11 @@ def _recogniser_of_process(shard: _Shard) -> Recognise:
         logging.setLevel(logging.ERROR)
         _loaded.clear()  # before another one is loaded: two may not fit
         device = torch.device("cuda", _own_device(torch.cuda.device_count())) if shard.use_cuda else torch.device("cpu")
-        _loaded.extend((shard.settings, load_recogniser(shard.settings, device)))
+        _loaded.extend((shard.settings, load_recogniser(shard.settings, device).transcribe))
     return _loaded[1]
 
 
 def _own_device(count: int) -> int:
-    """The CUDA device of this process: Ray shows each worker its own one only, a pool's processes are numbered."""
+    """Return this process' CUDA device: Ray shows each worker only its own, a pool's processes are numbered."""
     identity = current_process()._identity  # type: ignore[attr-defined]  # (1,), (2,), … in a pool, () elsewhere
     return (identity[0] - 1) % count if identity else 0

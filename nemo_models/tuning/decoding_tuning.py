@@ -13,12 +13,12 @@ from typing import Any
 
 from omegaconf import open_dict
 
+from data_prep.job_keys import hash_file
 from data_prep.manifest import write_json
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.lm_bundle import keep_language_model
 from nemo_models.decoding.strategy import configure_decoding
 from nemo_models.evaluation.scoring import Scores
-from nemo_models.transcription.batch_job import hash_file
 from nemo_models.tuning.lm_sweep import COARSE_BEAM_SIZE, Sweep, Tried, compute_dev_data, score_dev_data
 
 ALPHAS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)

@@ -21,15 +21,13 @@ def join(labels, loudness, order_seed):
     generator = np.random.default_rng(0)
     samples = (np.repeat(loudness, STEP) * generator.standard_normal(len(labels) * STEP)).astype(np.float32)
     windows = list(cut_windows(iter([samples]), RATE, STEP))
-    joiner, stretches = LogProbJoiner(VOCABULARY, STEP), []
+    joiner, segments = LogProbJoiner(VOCABULARY, STEP), []
     for number in np.random.default_rng(order_seed).permutation(len(windows)).tolist():
         assert not joiner.done
         first = windows[number].start // STEP
-        stretches += joiner.add(
-            number, windows[number], one_hot(labels[first : first + len(windows[number].samples) // STEP])
-        )
+        segments += joiner.add(windows[number], one_hot(labels[first : first + len(windows[number].samples) // STEP]))
     assert joiner.done
-    return windows, stretches
+    return windows, segments
 
 
 @pytest.mark.parametrize("order_seed", range(4))
@@ -38,14 +36,14 @@ def test_frames_come_back_in_order_and_once(order_seed):
     labels = generator.integers(0, 4, 12_000)
     loudness = np.where((np.arange(12_000) // 40) % 29 == 0, 0.001, 0.1)  # a pause of 0.8 s every 23 s
     loudness[5_000:9_000] = 0.1  # and none for 80 s
-    windows, stretches = join(labels, loudness, order_seed)
+    windows, segments = join(labels, loudness, order_seed)
     assert any(window.joined for window in windows) and not all(window.joined for window in windows)
     reached = 0
-    for stretch in stretches:
-        assert stretch.start_frame == reached
-        assert 0 < len(stretch.log_probs) <= LONGEST_DECODED_FRAMES
-        reached += len(stretch.log_probs)
-    joined = torch.cat([stretch.log_probs for stretch in stretches]).argmax(dim=-1)
+    for segment in segments:
+        assert segment.start_frame == reached
+        assert 0 < len(segment.log_probs) <= LONGEST_DECODED_FRAMES
+        reached += len(segment.log_probs)
+    joined = torch.cat([segment.log_probs for segment in segments]).argmax(dim=-1)
     assert joined.tolist() == labels.tolist()
 
 
@@ -54,12 +52,12 @@ def test_speech_without_a_pause_is_parted_between_words(gap, ends_with):
     """Ten minutes of one word a second: parts end with a space, else a blank, else where they must."""
     labels = np.zeros(30_000, dtype=int)
     labels[::50] = gap
-    _, stretches = join(labels, np.full(30_000, 0.1), 0)
-    assert len(stretches) > 9
-    for stretch in stretches[:-1]:
-        assert len(stretch.log_probs) > LONGEST_DECODED_FRAMES // 2
+    _, segments = join(labels, np.full(30_000, 0.1), 0)
+    assert len(segments) > 9
+    for segment in segments[:-1]:
+        assert len(segment.log_probs) > LONGEST_DECODED_FRAMES // 2
         if ends_with is not None:
-            assert int(stretch.log_probs[-1].argmax()) == ends_with
+            assert int(segment.log_probs[-1].argmax()) == ends_with
 
 
 def test_nothing_old_is_held():
@@ -68,6 +66,6 @@ def test_nothing_old_is_held():
     generator = np.random.default_rng(0)
     samples = 0.1 * generator.standard_normal(len(labels) * STEP).astype(np.float32)
     joiner = LogProbJoiner(VOCABULARY, STEP)
-    for number, window in enumerate(cut_windows(iter([samples]), RATE, STEP)):
-        joiner.add(number, window, one_hot(labels[: len(window.samples) // STEP]))
+    for window in cut_windows(iter([samples]), RATE, STEP):
+        joiner.add(window, one_hot(labels[: len(window.samples) // STEP]))
         assert sum(map(len, joiner._held)) <= LONGEST_DECODED_FRAMES + 1500

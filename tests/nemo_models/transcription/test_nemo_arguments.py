@@ -3,7 +3,13 @@
 import pytest
 from omegaconf import OmegaConf
 
-from nemo_models.transcription.nemo_arguments import PASSED_OVER, REFUSED, check_nemo_arguments, read_arguments
+from nemo_models.transcription.nemo_arguments import (
+    NEMO_KEYS,
+    REFUSED,
+    WITHOUT_EFFECT,
+    check_nemo_arguments,
+    rewrite_argument,
+)
 from project import ROOT
 
 CONF = OmegaConf.to_container(OmegaConf.load(ROOT / "conf/transcribe_speech.yaml"))
@@ -19,15 +25,15 @@ calculate_rtfx warmup_steps run_steps
 
 
 def test_every_argument_of_nemos_script_is_one_here():
-    assert set(NEMO_3_0_0.split()) <= set(CONF)
-    assert set(PASSED_OVER) | set(REFUSED) <= set(CONF)
+    assert set(NEMO_3_0_0.split()) <= set(CONF) | set(NEMO_KEYS)
+    assert not set(CONF) & set(NEMO_KEYS), "what has no effect is not among the arguments that --help lists"
 
 
 def test_defaults_say_nothing():
     assert check_nemo_arguments(CONF) == []
 
 
-@pytest.mark.parametrize("key", PASSED_OVER)
+@pytest.mark.parametrize("key", WITHOUT_EFFECT)
 def test_arguments_without_effect_are_noted(key):
     (note,) = check_nemo_arguments({**CONF, key: 2})
     assert note.startswith(f"{key} has no effect: ")
@@ -45,9 +51,22 @@ def test_decoder_type():
         check_nemo_arguments({**CONF, "decoder_type": "rnnt"})
 
 
-def test_the_word_none_is_none():
-    assert read_arguments({"a": "None", "b": "none", "c": 1}) == {"a": None, "b": "none", "c": 1}
+def test_arguments_of_nemos_script_are_rewritten_for_hydra():
+    for argument, expected in (
+        ("cuda=None", "cuda=null"),
+        ("langid=hi", "++langid=hi"),
+        ("langid=None", "++langid=null"),
+        ("prompt.source_lang=hi", "++prompt.source_lang=hi"),
+        ("+prompt.source_lang=hi", "++prompt.source_lang=hi"),
+        ("ctc_decoding.greedy.preserve_alignments=False", "++ctc_decoding.greedy.preserve_alignments=False"),
+        ("audio_dir=None-such", "audio_dir=None-such"),
+        ("promptx=1", "promptx=1"),
+        ("--help", "--help"),
+    ):
+        assert rewrite_argument(argument) == expected
 
 
-def test_values_are_of_their_types():
-    assert read_arguments({"compute_langs": "no", "amp": "on"}) == {"compute_langs": False, "amp": True}
+@pytest.mark.parametrize("value", ["no", False, None, "false", {}, 0])
+def test_an_argument_that_is_off_says_nothing(value):
+    for key in ("compute_langs", "allow_mps", "prompt", "use_cer"):
+        assert check_nemo_arguments({**CONF, key: value}) == []

@@ -6,14 +6,8 @@ from pathlib import Path
 import pytest
 
 from nemo_models.transcription.inputs import AudioInput, list_inputs
-from nemo_models.transcription.transcript_files import (
-    Transcript,
-    Word,
-    check_output,
-    plan_output,
-    score_rows,
-    transcript_row,
-)
+from nemo_models.transcription.transcript_files import check_output, plan_output, score_rows
+from nemo_models.transcription.transcripts import Transcript, Word, transcript_row
 
 
 def test_output_names_are_nemos(tmp_path):
@@ -25,11 +19,11 @@ def test_output_names_are_nemos(tmp_path):
     assert plan_output(None, tmp_path, "big")[0] == tmp_path.with_name(tmp_path.name + ".json")
     assert plan_output(str(tmp_path / "new/out.json"), manifest, "big")[0].parent.is_dir()
     assert plan_output(str(manifest), manifest, "big", append_pred=True)[0] == manifest
-    with pytest.raises(ValueError, match="the manifest itself"):
+    with pytest.raises(ValueError, match="expected another file than the manifest"):
         plan_output(str(manifest), manifest, "big")
-    with pytest.raises(ValueError, match="output_filename=… is needed"):
+    with pytest.raises(ValueError, match="output_filename=null: expected a file name"):
         plan_output(None, None, "big")
-    with pytest.raises(ValueError, match="a folder"):
+    with pytest.raises(ValueError, match="found a folder"):
         plan_output(str(tmp_path), manifest, "big")
 
 
@@ -39,7 +33,7 @@ def test_names_from_a_hub_or_after_a_recording_are_files(tmp_path):
     assert named == (tmp_path / "m_nvidia_x.json", "pred_text_nvidia_x")
     assert plan_output(None, tmp_path / "a.wav", "big")[0] == tmp_path / "a_big.json"
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ValueError, match="a device or pipe"):
+    with pytest.raises(ValueError, match="found a device or pipe"):
         plan_output(str(tmp_path / "pipe"), None, "big")
 
 
@@ -51,13 +45,13 @@ def test_the_output_is_nothing_that_is_read(tmp_path):
     inputs = [AudioInput(Path("\0")), AudioInput(tmp_path / "absent.wav"), AudioInput(tmp_path / "a.wav")]
     others = {key: str(tmp_path / name) for key, name in (("audio_list", "list.txt"), ("model_path", "model.nemo"))}
     for name, named in (
-        ("a.wav", "is the recording .*a.wav"),
-        ("link", "is the recording"),
-        ("hard", "is the recording"),
-        ("list.txt", "is what audio_list names"),
-        ("model.nemo", "is what model_path names"),
+        ("a.wav", "expected another file than the recording .*a.wav"),
+        ("link", "expected another file than the recording"),
+        ("hard", "expected another file than the recording"),
+        ("list.txt", "expected another file than audio_list="),
+        ("model.nemo", "expected another file than model_path="),
     ):
-        with pytest.raises(ValueError, match=f"^output_filename .*{name}: {named}"):
+        with pytest.raises(ValueError, match=f"^output_filename=.*{name}: {named}"):
             check_output(tmp_path / name, inputs, None, others)
     check_output(tmp_path / "lm.nemo", inputs, None, others)
     check_output(tmp_path / "new.json", inputs, None, others)
@@ -69,7 +63,7 @@ def test_a_manifest_with_lines_that_would_be_lost_is_not_written_over(tmp_path):
     check_output(manifest, list_inputs(manifest), str(manifest), {})
     with manifest.open("a", encoding="utf-8") as file:
         file.write("# mine\n\n[1]\n")
-    with pytest.raises(ValueError, match=r"the manifest itself.*m\.json:3, .*m\.json:5; mend them"):
+    with pytest.raises(ValueError, match=r"than the manifest.*m\.json:3, .*m\.json:5; correct them"):
         check_output(manifest, list_inputs(manifest), str(manifest), {})
     (tmp_path / "out.json").touch()
     check_output(tmp_path / "out.json", list_inputs(manifest), str(manifest), {})

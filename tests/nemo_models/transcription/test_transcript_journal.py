@@ -56,7 +56,10 @@ def test_another_job_starts_anew(output):
 
 
 def test_two_processes_do_not_write_one_output(output):
-    with TranscriptJournal(output, "k"), pytest.raises(ValueError, match=r"out\.json: another process is writing it"):
+    with (
+        TranscriptJournal(output, "k"),
+        pytest.raises(ValueError, match=r"out\.json: found another process"),
+    ):
         TranscriptJournal(output, "k")
 
 

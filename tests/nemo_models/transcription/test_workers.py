@@ -13,6 +13,7 @@ import soundfile
 from nemo_models.decoding.strategy import configure_decoding
 from nemo_models.transcription.batch_job import OutputPlan, run_job
 from nemo_models.transcription.inputs import AudioInput, measure_durations
+from nemo_models.transcription.options import TranscribeOptions
 from nemo_models.transcription.transcribe import transcribe
 from nemo_models.transcription.workers import (
     SHARD_S,
@@ -41,7 +42,7 @@ def inputs(tmp_path_factory):
 def settings(tiny_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "tiny.nemo"
     tiny_model.save_to(str(path))
-    return RecogniserSettings(path, options={"batch_size": 2, "num_workers": 0})
+    return RecogniserSettings(path, options=TranscribeOptions(batch_size=2, num_workers=0))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_a_killed_process_is_named_and_the_same_job_goes_on(settings, inputs, tm
     many = inputs * 3
     whole = run(tmp_path / "whole.json", 1)
     assert (whole.inputs, whole.resumed, dict(whole.errors)) == (36, 0, {"missing_audio": 3})
-    with pytest.raises(OSError, match=r"a worker process was killed, .* the same command goes on from there"):
+    with pytest.raises(OSError, match=r"a worker process was killed, .* run the same command again"):
         run(tmp_path / "killed.json", 2, kill_a_worker)
     assert not active_children() and not (tmp_path / "killed.json").exists()
     again = run(tmp_path / "killed.json", 1)
@@ -125,10 +126,10 @@ def test_shards_hold_each_input_once_and_are_of_like_size():
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (("local", 0, None), "devices=0: expected a whole number from 1"),
+        (("local", 0, None), "devices=0: expected a whole number, 1 or more, or null"),
         (("local", True, None), "devices=True"),
-        (("spark", 1, None), "engine=spark: unknown engine"),
-        (("local", 2, "auto"), "only engine=ray has an address"),
+        (("spark", 1, None), "engine=spark: expected one of local, ray"),
+        (("local", 2, "auto"), "address=auto: expected null with engine=local"),
     ],
 )
 def test_wrong_settings_are_named(arguments, fault):

@@ -14,6 +14,7 @@ import torch
 from nemo.collections.asr.models import ASRModel
 from transformers import AutoProcessor
 
+from data_prep.job_keys import hash_file
 from data_prep.text.alphabet import load_alphabet
 from lm_text import lm_lines
 from nemo_models.decoding.lm_bundle import LM_KEY, keep_language_model
@@ -21,7 +22,6 @@ from nemo_models.decoding.strategy import configure_decoding, decode_log_probs
 from nemo_models.evaluation.scoring import score_texts
 from nemo_models.export.huggingface import write_huggingface
 from nemo_models.language_models.ngram_lm import train_ngram_lm
-from nemo_models.transcription.batch_job import hash_file
 from nemo_models.tuning.decoding_tuning import TUNING_KEY, tune_decoding
 from nemo_models.tuning.lm_sweep import DevData, Setting, Sweep, compute_dev_data
 from project import ROOT

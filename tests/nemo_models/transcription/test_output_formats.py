@@ -9,8 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemo_models.transcription.inputs import AudioInput
-from nemo_models.transcription.subtitles import CUE_S, FORMATS, check_formats, name_transcripts, write_formats
-from nemo_models.transcription.transcript_files import Transcript, Word
+from nemo_models.transcription.output_formats import (
+    FORMATS,
+    check_formats,
+    format_transcript,
+    name_transcripts,
+    write_formats,
+)
+from nemo_models.transcription.subtitles import SubtitleSettings
+from nemo_models.transcription.transcripts import Transcript, Word
 
 CLOCK = r"(\d{2,}):([0-5]\d):([0-5]\d)[.,](\d{3})"
 
@@ -70,21 +77,23 @@ def parse_vtt(text):
 @given(spoken, st.sampled_from([0.0, 3700.25]))
 def test_subtitles(entries, offset_s):
     transcript = make(entries, offset_s)
-    for cues in (parse_srt(FORMATS["srt"](transcript)), parse_vtt(FORMATS["vtt"](transcript))):
+    for cues in (parse_srt(format_transcript(transcript, "srt")), parse_vtt(format_transcript(transcript, "vtt"))):
         assert " ".join(text for _, _, text in cues) == transcript.text, "every word, in order, once"
         assert all(start < end for start, end, _ in cues)
-        # to the millisecond that is written; a word of one frame is given that frame, up to 20 ms each
+        # times are written in milliseconds
         assert all(end <= later + 0.0011 for (_, end, _), (later, _, _) in pairwise(cues))
         if cues:
             assert cues[0][0] == pytest.approx(offset_s + transcript.words[0].start_s, abs=0.0011)
-        assert all(end - start <= CUE_S + 0.0011 or " " not in text for start, end, text in cues)
+        settings = SubtitleSettings()
+        assert all(end - start <= settings.longest_cue_s + 0.0011 or " " not in text for start, end, text in cues)
+        assert all(end - start >= settings.shortest_cue_s - 0.0011 for start, end, _ in cues)
 
 
 @given(spoken, st.sampled_from([0.0, 12.5]))
 def test_ctm(entries, offset_s):
     """NIST sclite: file, channel, start, duration, word, and a confidence where there is one."""
     transcript = make(entries, offset_s)
-    lines = FORMATS["ctm"](transcript).splitlines()
+    lines = format_transcript(transcript, "ctm").splitlines()
     assert len(lines) == len(transcript.words)
     for line, word in zip(lines, transcript.words, strict=True):
         fields = line.split(" ")
@@ -98,7 +107,7 @@ def test_ctm(entries, offset_s):
 def test_textgrid(entries, offset_s):
     """Praat's manual: intervals of a tier follow each other without a gap from its xmin to its xmax."""
     transcript = make(entries, offset_s)
-    text = FORMATS["TextGrid"](transcript)
+    text = format_transcript(transcript, "TextGrid")
     assert text.startswith('File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\nxmax = ')
     end = re.search(r"^xmax = (\S+)$", text, re.MULTILINE)[1]
     intervals = re.findall(
@@ -116,8 +125,11 @@ def test_textgrid(entries, offset_s):
 def test_text_and_long_files_clock():
     words = (Word("क", 3_599.9996, 3_600.4), Word("ख", 10 * 3600 + 61.5, 10 * 3600 + 62.0))
     transcript = Transcript(0, AudioInput(Path("a.wav")), "क ख", 36_062.0, None, words)
-    assert FORMATS["txt"](transcript) == "क ख\n"
-    assert [span[:2] for span in parse_srt(FORMATS["srt"](transcript))] == [(3600.0, 3600.4), (36_061.5, 36_062.0)]
+    assert format_transcript(transcript, "txt") == "क ख\n"
+    assert [span[:2] for span in parse_srt(format_transcript(transcript, "srt"))] == [
+        (3600.0, 3600.7),
+        (36_061.5, 36_062.2),
+    ]
 
 
 def test_files_are_written_beside_each_other_and_errors_leave_none(tmp_path):
@@ -160,5 +172,5 @@ def test_names_leave_room_for_the_folders_of_others(tmp_path):
 
 
 def test_unknown_formats_are_named():
-    with pytest.raises(ValueError, match=r"output_formats: doc unknown, expected any of srt, vtt, ctm, TextGrid, txt"):
+    with pytest.raises(ValueError, match=r"output_formats=doc: expected any of srt, vtt, ctm, TextGrid, txt"):
         check_formats(["srt", "doc"])

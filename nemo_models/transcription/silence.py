@@ -1,0 +1,42 @@
+"""Digital silence: stretches of audio without any signal, in which a recogniser must write nothing.
+
+A model that is given zeros still writes something, a letter or a short word. Only what holds no signal at all is
+silence here (one value repeated, or the noise of rounding to 16 bits): no speech is that quiet, while a rule about
+loudness would drop speech recorded at a low level.
+"""
+
+import numpy as np
+
+FRAME_S = 0.02
+SILENCE_RANGE = 2.5 / 2**15  # full scale 1.0: within a frame, one step of 16 bits up and down, and rounding
+MARGIN_S = 1.0  # of silence around a signal, where a label for the signal may still come
+
+
+def find_silence(samples: np.ndarray, sample_rate_hz: int) -> list[tuple[int, int]]:
+    """Find the stretches in which nothing can be said.
+
+    Args:
+        samples: (n,) float32, full scale 1.0.
+        sample_rate_hz: Their rate.
+
+    Returns:
+        First sample and end of each stretch, in order. Each is at least `MARGIN_S` away from any signal.
+    """
+    step = round(FRAME_S * sample_rate_hz)
+    count = len(samples) // step
+    frames = samples[: count * step].reshape(count, step)
+    silent = np.zeros(count + 1, bool)
+    silent[:count] = frames.max(axis=1) - frames.min(axis=1) <= SILENCE_RANGE if count else False
+    rest = samples[count * step :]
+    silent[count] = not len(rest) or rest.max() - rest.min() <= SILENCE_RANGE
+    if not silent.any():
+        return []
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], silent, [False]))))
+    margin = round(MARGIN_S * sample_rate_hz)
+    found = []
+    for first, end in edges.reshape(-1, 2).tolist():
+        start = 0 if first == 0 else first * step + margin
+        stop = len(samples) if end > count else end * step - margin
+        if start < stop:
+            found.append((start, stop))
+    return found
