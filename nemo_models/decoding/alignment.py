@@ -1,7 +1,7 @@
 """Which frames a text's characters were spoken on: the best CTC path of a given text through given log-probabilities.
 
-Decoders keep the frame on which a character begins, if that (pyctcdecode keeps words only). The best path gives each
-character its frames whatever found the text, and depends on nothing but the utterance itself.
+Decoders keep at most the frame on which a character begins (pyctcdecode keeps words only). The best path gives each
+character its frames for every kind of search, and depends on the utterance alone.
 """
 
 from collections.abc import Sequence
@@ -31,13 +31,13 @@ def align_tokens(log_probs: np.ndarray, tokens: Sequence[int]) -> np.ndarray:
         return np.zeros((0, 2), dtype=np.int64)
     needed = count_ctc_steps(labels.tolist())
     if len(log_probs) < needed:
-        raise ValueError(f"{len(log_probs)} frames cannot spell {len(labels)} tokens, which need {needed}")
+        raise ValueError(f"{len(log_probs)} frames: expected {needed} or more to spell {len(labels)} tokens")
     return _best_path(np.ascontiguousarray(log_probs, dtype=np.float32), labels)
 
 
 @numba.njit(cache=True, nogil=True)
 def _best_path(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Viterbi over the states blank, label, blank, label, …, blank; state `s` stands for label `s // 2` where odd."""
+    """Viterbi over the states blank, label, blank, label, …, blank; state `s` is label `s // 2` where odd."""
     frames, blank, states = len(log_probs), log_probs.shape[1] - 1, 2 * len(labels) + 1
     score = np.full(states, -np.inf)
     score[0], score[1] = log_probs[0, blank], log_probs[0, labels[0]]

@@ -1,8 +1,8 @@
 """NeMo's `beam_batch` search for the CPU, compiled: the same texts and scores in a small part of the time.
 
 NeMo's search is thousands of small tensor operations for each second of audio. That suits a GPU with CUDA graphs, where
-it stays in use; on a CPU it takes as long as a small encoder. The search itself is in `beam_search_kernel`, what each
-costs is measured by `scripts/benchmarks/decode.py`.
+it stays in use; on a CPU it takes as long as a small encoder. The search itself is in `beam_search_kernel`;
+`scripts/benchmarks/decode.py` measures the cost of both.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +17,15 @@ from nemo.collections.asr.parts.submodules.ngram_lm import NGramGPULanguageModel
 from nemo.collections.asr.parts.utils.batched_beam_decoding_utils import BatchedBeamHyps
 from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis, NBestHypotheses
 
+from data_prep.arguments import require_int
 from nemo_models.decoding.beam_search_kernel import START_STATE, Fusion, FusionArrays, Settings, search
 
 
 class CompiledBeamCTCComputer(BatchedBeamCTCComputer):
-    """NeMo's batched beam search, with a compiled search in its place where the log-probabilities are on the CPU.
+    """NeMo's batched beam search; a compiled search replaces it for log-probabilities on the CPU.
 
-    It finds what NeMo finds for an utterance alone: tokens, frames, order of the n best, float32 scores. Frames beyond
-    an utterance's length are not looked at, so it needs no mask over padding. `beam_size`, `beam_beta`,
+    It finds what NeMo finds for an utterance alone: tokens, frames, order of the n best, float32 scores. It does not
+    read frames beyond an utterance's length, so it needs no mask over padding. `beam_size`, `beam_beta`,
     `beam_threshold`, `fusion_models` and `fusion_models_alpha` are read at each call.
 
     An utterance whose log-probabilities leave no finite score (NaN, all −∞) gets one empty hypothesis of score −∞;
@@ -32,16 +33,16 @@ class CompiledBeamCTCComputer(BatchedBeamCTCComputer):
     """
 
     def __init__(self, *args: Any, threads: int = 1, **kwargs: Any) -> None:
-        """Take what NeMo's class takes.
+        """Set up as NeMo's class does.
 
         Args:
-            args: NeMo's.
-            threads: CPU threads that share the utterances of a batch. One, unless asked for: the search takes little
-                time beside the encoder, and whoever decodes in several processes has no thread to spare.
-            kwargs: NeMo's.
+            args: NeMo's arguments.
+            threads: CPU threads that share the utterances of a batch. The default is one: the search takes little time
+                beside the encoder, and several decoding processes use all cores already.
+            kwargs: NeMo's keyword arguments.
 
         Raises:
-            ValueError: A value that cannot be.
+            ValueError: A value is out of range.
         """
         super().__init__(*args, **kwargs)
         self.threads = threads
@@ -50,7 +51,7 @@ class CompiledBeamCTCComputer(BatchedBeamCTCComputer):
 
     @classmethod
     def replacing(cls, computer: BatchedBeamCTCComputer, threads: int = 1) -> "CompiledBeamCTCComputer":
-        """Make one that does what NeMo's `computer` is set to do, with its fusion models."""
+        """Make a compiled search with the settings and fusion models of NeMo's `computer`."""
         return cls(
             blank_index=computer._blank_index,
             beam_size=computer.beam_size,
@@ -73,10 +74,10 @@ class CompiledBeamCTCComputer(BatchedBeamCTCComputer):
             out_len: (B,) integer, valid frames of each, 0 … T.
 
         Returns:
-            For CUDA tensors NeMo's own result; else one with the same two lists to ask for.
+            For CUDA tensors NeMo's own result; else a result with the same two methods.
 
         Raises:
-            ValueError: A value that cannot be, or a fusion model that does not fit the labels, has no weight or is
+            ValueError: A value is out of range, or a fusion model does not fit the labels, has no weight or is
                 damaged.
         """
         if x.device.type != "cpu":
@@ -90,34 +91,37 @@ class CompiledBeamCTCComputer(BatchedBeamCTCComputer):
         return BeamSearchResult([_Found(*arrays) for arrays in found])
 
     def _settings(self) -> Settings:
-        for key, value in (("beam_size", self.beam_size), ("threads", self.threads)):
-            if value < 1:
-                raise ValueError(f"{key} is {value}, expected 1 or more")
-        if not self.beam_threshold > 0:
-            raise ValueError(f"beam_threshold is {self.beam_threshold}, expected more than 0")
+        require_int("beam_size", self.beam_size, 1)
+        require_int("threads", self.threads, 1)
+        if not self.beam_threshold > 0:  # infinity prunes nothing
+            raise ValueError(f"beam_threshold={self.beam_threshold}: expected a number, above 0")
         return Settings(self._blank_index, self.beam_size, np.float32(self.beam_beta), np.float32(self.beam_threshold))
 
     def _fusion(self, labels: int) -> Fusion:
         models = self.fusion_models or []
         alphas = np.array(self.fusion_models_alpha or [], np.float32)
         if len(alphas) != len(models):
-            raise ValueError(f"{len(models)} fusion models, but fusion_models_alpha is {self.fusion_models_alpha}")
+            raise ValueError(
+                f"fusion_models_alpha={self.fusion_models_alpha}: expected one weight for each of {len(models)} models"
+            )
         if not (labels if models else 0) <= self._blank_index <= labels:
-            raise ValueError(f"the blank is {self._blank_index} of 0 … {labels}; with fusion models it must be last")
+            raise ValueError(
+                f"blank_index={self._blank_index}: expected 0 to {labels}, with fusion models {labels}, the last one"
+            )
         if models != self._read_models[0]:
             self._read_models = (list(models), _as_one_type([read_fusion_model(model, labels) for model in models]))
         return Fusion(
             models=self._read_models[1],
             alphas=alphas,
             initial_states=np.array([model.bos_state for model in models], np.int64),
-            # NeMo's exception too: a boosting tree's final scores are for other kinds of acoustic models
+            # as in NeMo: a boosting tree's final scores are for other kinds of acoustic models
             has_final=np.array([not isinstance(model, GPUBoostingTreeModel) for model in models], np.bool_),
         )
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What `search` returns for one utterance."""
+    """The result of `search` for one utterance."""
 
     scores: np.ndarray
     bounds: np.ndarray
@@ -126,7 +130,7 @@ class _Found:
     durations: np.ndarray
 
     def ordered(self, score_norm: bool) -> list[int]:
-        """Indices of the hypotheses, best first; those as good stay in the beam's order."""
+        """Return the indices of the hypotheses, best first; equally good ones keep the beam's order."""
         scores = self.scores / (np.diff(self.bounds).astype(np.float32) + 1) if score_norm else self.scores
         return np.argsort(-scores, kind="stable").tolist()
 
@@ -141,21 +145,21 @@ class _Found:
 
 
 class BeamSearchResult:
-    """Hypotheses of a batch, to be asked for as NeMo's `BatchedBeamHyps` is.
+    """Hypotheses of a batch, with the methods of NeMo's `BatchedBeamHyps`.
 
-    A hypothesis has `score`, `y_sequence` (tokens), `timestamp` (frame at which each begins), and, beyond NeMo's,
-    `token_duration` (frames that each lasts on the best path).
+    A hypothesis has `score`, `y_sequence` (tokens), `timestamp` (frame at which each token begins), and, which NeMo's
+    lack, `token_duration` (number of frames of each token on the best path).
     """
 
     def __init__(self, found: list[_Found]) -> None:
         self._found = found
 
     def to_hyps_list(self, score_norm: bool = True) -> list[Hypothesis]:
-        """The best hypothesis of each utterance, by the score or by the score for each token and the end."""
+        """Return the best hypothesis of each utterance, by the score, or by the score per token."""
         return [nbest.n_best_hypotheses[0] for nbest in self._lists(score_norm, most=1)]
 
     def to_nbest_hyps_list(self, score_norm: bool = True) -> list[NBestHypotheses]:
-        """All hypotheses that are left of each utterance, best first; see `to_hyps_list`."""
+        """Return all hypotheses left in each utterance's beam, best first; see `to_hyps_list`."""
         return self._lists(score_norm, most=None)
 
     def _lists(self, score_norm: bool, most: int | None) -> list[NBestHypotheses]:
@@ -164,17 +168,19 @@ class BeamSearchResult:
 
 
 def read_fusion_model(model: NGramGPULanguageModel, labels: int) -> FusionArrays:
-    """View a language model's or boosting tree's tensors as arrays, checked: compiled code reads wherever they point.
+    """View a language model's or boosting tree's tensors as arrays, checked: compiled code reads where they point.
 
     Args:
-        model: NeMo's.
-        labels: V, of the acoustic model, without the blank.
+        model: NeMo's language model or boosting tree.
+        labels: Number of the acoustic model's labels, without the blank.
 
     Raises:
-        ValueError: It is of another number of labels, or its arrays point outside themselves.
+        ValueError: The model has another number of labels, or its arrays point outside themselves.
     """
     if model.vocab_size != labels:
-        raise ValueError(f"the language model has {model.vocab_size} labels, the acoustic model {labels}")
+        raise ValueError(
+            f"language model: found {model.vocab_size} labels, expected the acoustic model's {labels}; train one"
+        )
     arrays = FusionArrays(
         *(
             tensor.detach().cpu().contiguous().numpy()
@@ -197,19 +203,23 @@ def read_fusion_model(model: NGramGPULanguageModel, labels: int) -> FusionArrays
         and _within(arrays.backoff_targets, 0, states - 1)
     )
     if not within or not 0 <= model.bos_state < states:
-        raise ValueError(f"the language model is damaged: it leads outside its {states} states and {labels} labels")
+        raise ValueError(
+            f"language model: found links outside its {states} states and {labels} labels; it is damaged, copy it again"
+        )
     first, last = arrays.arc_bounds[START_STATE]
     if set(arrays.arc_labels[first:last].tolist()) != set(range(labels)):
-        raise ValueError(f"the language model is damaged: not all of its {labels} labels have a unigram")
+        raise ValueError(
+            f"language model: found no unigram for some of its {labels} labels; it is damaged, copy it again"
+        )
     falls = order[arrays.backoff_targets] < order
     falls[START_STATE] = True
     if not falls.all():
-        raise ValueError("the language model is damaged: it backs off to a state that is no shorter")
+        raise ValueError("language model: found a back-off to a state as long as its own; it is damaged, copy it again")
     return arrays
 
 
 def _as_one_type(models: list[FusionArrays]) -> tuple[FusionArrays, ...]:
-    """Make it one compiled search for any models: two of them at least, and all with integers of the same type."""
+    """Make all models fit one compiled search: at least two models, all with integers of the same type."""
     models = models + [_NO_MODEL] * (2 - len(models))
     dtype = np.result_type(*(model.arc_bounds for model in models))  # NeMo takes 64 bits for huge ones
     return tuple(
@@ -227,7 +237,7 @@ def _nothing_found() -> Hypothesis:
     return Hypothesis(score=float("-inf"), y_sequence=none, timestamp=none, token_duration=none)
 
 
-# Stands where there is no model; never looked at
+# In the place of a missing model; the search never reads it
 _NO_MODEL = FusionArrays(
     arc_bounds=np.zeros((1, 2), np.int32),
     arc_labels=np.zeros(0, np.int32),

@@ -1,9 +1,9 @@
-"""How sure a recogniser is of what it wrote: the share of its beam that agrees.
+"""Confidence of characters and words: the share of the beam that agrees.
 
-What a frame says of itself tells little of a word with a language model behind it: the language model overrules frames
-that were sure and settles those that were not. The hypotheses that the search kept beside its best one, each weighed
-by its score, know both. `scripts/benchmarks/confidence.py` compares the two: the beam is the better judge of a
-recogniser that is mostly right, the frames are of one that is mostly wrong, whose beam is too narrow for its doubts.
+With a language model, a frame's probabilities say little about a word: the language model overrules frames that were
+sure, and decides those that were not. The hypotheses that the search kept beside its best one, each weighted by its
+score, include both. `scripts/benchmarks/confidence.py` compares the two measures: the beam is better for a recogniser
+that is mostly right, the frames are better for one that is mostly wrong, whose beam is too narrow.
 """
 
 from collections.abc import Hashable, Sequence
@@ -13,10 +13,10 @@ from rapidfuzz.distance import Levenshtein
 
 
 def weigh(scores: Sequence[float]) -> np.ndarray:
-    """Share of each hypothesis in the beam: its probability, if the beam held everything.
+    """Return the share of each hypothesis in the beam: its probability, if the beam held all hypotheses.
 
     Args:
-        scores: Natural logarithms; −∞ only where all are.
+        scores: Natural logarithms; −∞ only if all are.
 
     Returns:
         (len(scores),) float64, sums to 1.
@@ -32,12 +32,12 @@ def weigh(scores: Sequence[float]) -> np.ndarray:
 def agreement(
     sequence: Sequence[Hashable], alternatives: Sequence[Sequence[Hashable]], shares: Sequence[float] | np.ndarray
 ) -> list[float]:
-    """Share of the alternatives that hold each item of a sequence, at its place in a least-edits alignment.
+    """Return for each item of a sequence the share of the alternatives that hold it, aligned by least edits.
 
     Args:
         sequence: Words or labels of one hypothesis.
-        alternatives: Those of all hypotheses, this one among them.
-        shares: Weight of each, sums to 1.
+        alternatives: Words or labels of all hypotheses, including this one.
+        shares: Weight of each hypothesis; they sum to 1.
 
     Returns:
         0 … 1 for each item.

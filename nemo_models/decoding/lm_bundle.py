@@ -1,8 +1,8 @@
 """A language model inside the `.nemo` file of the acoustic model that it was tuned with, as one of NeMo's artifacts.
 
-NeMo unpacks a `.nemo` file into a folder that is gone once the model is built, while the decoding that reads the
-language model may be set again at any time. A bundled one is therefore kept in a folder of this process, under a name
-that tells what is in a bundle from what the user points to: only the first is saved with the model.
+NeMo unpacks a `.nemo` file into a folder that it removes once the model is built, while the decoding, which reads the
+language model, may be set up again at any time. A bundled language model is therefore kept in a folder of this process.
+That folder also distinguishes it from a file of the user's: only a bundled one is saved with the model.
 """
 
 import os
@@ -25,35 +25,35 @@ _IN_ARCHIVE = "nemo:"  # how NeMo marks a path inside the .nemo file
 
 
 def keep_language_model(source: Path, name: str | None = None) -> Path:
-    """Put a language model's file among those that are saved with a model.
+    """Keep a language model's file, such that it is saved with a model.
 
     Args:
-        source: The file; it may go away afterwards.
-        name: Tells it from others; `None` makes one up. A second file of the same name is taken for the same.
+        source: The file; it may be removed afterwards.
+        name: A name for it; `None` makes one up. A second file of the same name is taken for the same.
 
     Returns:
-        Where it is for as long as this process runs.
+        The kept file, which exists as long as this process.
     """
     target = Path(_folder().name) / (name or uuid.uuid4().hex) / f"{_FILE_NAME}{source.suffix}"
     if not target.exists():
         target.parent.mkdir()
         try:
-            os.link(source, target)  # costs nothing, whatever its size
+            os.link(source, target)  # takes no time and no space
         except OSError:
             shutil.copyfile(source, target)
     return target
 
 
 def is_bundled(path: str | Path | None) -> bool:
-    """Whether a language model's file is one that is saved with a model."""
+    """Whether a language model's file is a kept one, which is saved with its model."""
     return path is not None and Path(path).parent.parent == Path(_folder().name)
 
 
 def unpack_language_model(config: DictConfig) -> None:
-    """Keep the language model of a `.nemo` file that is being restored; call it before the decoding is built.
+    """Keep the language model of a `.nemo` file that is being restored; call this before the decoding is built.
 
     Args:
-        config: The model's; its path inside the archive becomes one on disk. Others are left as they are.
+        config: The model's configuration. A path inside the archive becomes one on disk; others stay as they are.
 
     Raises:
         ValueError: The archive lacks the file that its configuration names.
@@ -64,15 +64,17 @@ def unpack_language_model(config: DictConfig) -> None:
     name = name.removeprefix(_IN_ARCHIVE)
     folder = AppState().nemo_file_folder
     if Path(name).name != name or not folder or not (Path(folder) / name).is_file():
-        raise ValueError(f"the model's language model, {name}, is not in its .nemo file: damaged? copy the file again")
+        raise ValueError(
+            f"{LM_KEY}={name}: expected a file in the .nemo archive, found none; copy the .nemo file again"
+        )
     with open_dict(config):
         OmegaConf.update(config, LM_KEY, str(keep_language_model(Path(folder) / name, name)))
 
 
 def register_language_model(model: "ModelPT") -> None:
-    """Have NeMo's `save_to` write the bundled language model of the present decoding, or none.
+    """Make NeMo's `save_to` write the bundled language model of the current decoding, or none.
 
-    NeMo's `register_artifact` refuses files that end in `.nemo`, lest a model be nested as one; its connector does not.
+    NeMo's `register_artifact` refuses files that end in `.nemo`, taking them for models; its connector does not.
     """
     model.artifacts = dict(getattr(model, "artifacts", None) or {})
     model.artifacts.pop(LM_KEY, None)

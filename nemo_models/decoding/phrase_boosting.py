@@ -1,6 +1,6 @@
-"""Names and terms that the search is to prefer: NeMo's boosting tree over characters, with a weight for each phrase.
+"""Names and terms that the search prefers: NeMo's boosting tree over characters, with a weight for each phrase.
 
-NeMo builds the tree from a configuration only where labels are subwords with a tokenizer, and with one weight for all.
+From a configuration, NeMo builds the tree only for subwords with a tokenizer, and with one weight for all phrases.
 """
 
 import math
@@ -24,36 +24,36 @@ BOOSTING_WEIGHT = 0.5
 
 @dataclass(frozen=True)
 class Phrase:
-    """What is to be preferred, normalised, and how much against the others (1: as much)."""
+    """A normalised phrase to prefer, and its weight relative to the others (1: equal)."""
 
     text: str
     weight: float = 1.0
 
 
 def read_phrases(path: Path, labels: Sequence[str]) -> list[Phrase]:
-    """Read a file of phrases, one a line, with a weight after a tab where it is not 1.
+    """Read a file with one phrase a line, and a weight after a tab if it is not 1.
 
     Args:
-        path: UTF-8 text. Empty lines are passed over; of a phrase that comes twice the last one holds.
+        path: UTF-8 text. Empty lines are skipped; if a phrase comes twice, the last line counts.
         labels: Characters that the model can write.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: A phrase with other characters, a weight that is not above 0, or no phrase at all.
+        FileNotFoundError: The file does not exist.
+        ValueError: A phrase has other characters, a weight is not above 0, or there is no phrase.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of phrases")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error})") from error
+        raise ValueError(f"{path}: found {error}, expected UTF-8 text; save it as UTF-8") from error
     phrases = {}
     for number, line in enumerate(lines, 1):
         if line.strip():
             phrase = _read_phrase(line, f"{path}:{number}", frozenset(labels))
             phrases[phrase.text] = phrase
     if not phrases:
-        raise ValueError(f"{path}: no phrase in it; expected one a line")
+        raise ValueError(f"{path}: found no phrase, expected one a line; add them")
     return list(phrases.values())
 
 
@@ -63,18 +63,20 @@ def _read_phrase(line: str, where: str, alphabet: frozenset[str]) -> Phrase:
     outside = find_outside_alphabet(text, alphabet)
     if outside or not text:
         found = ", ".join(outside) or "nothing that is spoken"
-        raise ValueError(f"{where}: {written.strip()!r} holds {found}, which the model cannot write; spell it in words")
+        raise ValueError(
+            f"{where}: found {found} in {written.strip()!r}, expected characters that the model writes; spell it out"
+        )
     try:
         value = float(weight) if weight.strip() else 1.0
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise ValueError(f"{where}: weight of {text!r} is {weight.strip()!r}, expected a number above 0")
+        raise ValueError(f"{where}: found the weight {weight.strip()!r} of {text!r}, expected a number above 0")
     return Phrase(text, value)
 
 
 def phrase_settings(phrases: Sequence[Phrase], weight: float = BOOSTING_WEIGHT) -> dict[str, Any]:
-    """NeMo's settings, under `beam`, that boost phrases."""
+    """Return NeMo's settings, for `beam`, that boost phrases."""
     texts, weights = [phrase.text for phrase in phrases], [phrase.weight for phrase in phrases]
     return {
         "boosting_tree": {"key_phrases_list": texts, "phrase_weights": weights},
@@ -86,20 +88,25 @@ def build_boosting_tree(config: DictConfig, labels: Sequence[str]) -> GPUBoostin
     """Build NeMo's boosting tree over characters.
 
     Args:
-        config: NeMo's `BoostingTreeModelConfig` with `key_phrases_list`; `phrase_weights`, one for each, may be there.
-        labels: The acoustic model's, in order, single characters.
+        config: NeMo's `BoostingTreeModelConfig` with `key_phrases_list`, and optionally `phrase_weights`, one for each.
+        labels: The acoustic model's labels, in order; phrases are spelled with those that are single characters.
 
     Raises:
-        ValueError: A phrase holds characters that are not among the labels, or phrases are given in another way.
+        ValueError: A phrase has characters that are not among the labels, or phrases are given in another way.
     """
     phrases, ids = list(config.key_phrases_list or []), {label: index for index, label in enumerate(labels)}
     if not phrases:
-        raise ValueError("beam.boosting_tree: key_phrases_list is what can be given here, or boosting.phrases_file")
+        raise ValueError(
+            "ctc_decoding.beam.boosting_tree: expected key_phrases_list; give that, or boosting.phrases_file"
+        )
     weights = config.get("phrase_weights") or [1.0] * len(phrases)
     edges = ((" ", " "), ("", " ")) if " " in ids else (("", ""),)  # whole words, within a sentence or at its beginning
     for phrase in phrases:
         if outside := sorted(set(phrase) - ids.keys()):
-            raise ValueError(f"phrase {phrase!r} holds {''.join(outside)!r}, which the model cannot write")
+            raise ValueError(
+                f"ctc_decoding.beam.boosting_tree.key_phrases_list={phrase!r}: expected characters that the model "
+                f"can write, found {''.join(outside)!r}; spell the phrase out"
+            )
     spelled = [
         (before + phrase + after, config.context_score * weight)
         for phrase, weight in zip(phrases, weights, strict=True)
@@ -117,6 +124,6 @@ def build_boosting_tree(config: DictConfig, labels: Sequence[str]) -> GPUBoostin
         vocab_size=len(labels),
         unk_score=config.unk_score,
         final_eos_score=config.final_eos_score,
-        use_triton=None,  # where it is there
+        use_triton=None,  # if installed
         uniform_weights=config.uniform_weights,
     )

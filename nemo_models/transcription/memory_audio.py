@@ -49,7 +49,7 @@ def as_inputs(audio: Audio | Iterable[Audio], sample_rate_hz: int) -> list[Audio
     """
     pieces = [audio] if _is_single(audio) else list(audio)
     inputs = [_as_input(piece, f"audio {number}", sample_rate_hz) for number, piece in enumerate(pieces)]
-    new = [number for number, piece in enumerate(pieces) if not isinstance(piece, AudioInput)]
+    new = [number for number, piece in enumerate(pieces) if isinstance(piece, Path | str)]
     for number, measured in zip(new, measure_durations(inputs[number] for number in new), strict=True):
         inputs[number] = measured
     return inputs

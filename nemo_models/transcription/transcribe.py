@@ -7,7 +7,7 @@ needs more memory than the machine has. What is carried changes form four times:
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -196,12 +196,14 @@ class Transcriber:
                 on_audio(sum(map(_length, windows)) / self.sample_rate_hz)
             yield from job.finish()
 
-    def _cut(self, blocks: Iterator[np.ndarray], audio: AudioInput, index: int) -> Iterator[AudioWindow]:
+    def _cut(self, blocks: Iterable[np.ndarray], audio: AudioInput, index: int) -> Iterator[AudioWindow]:
         for window in cut_windows(blocks, self.sample_rate_hz, self._frame_step, self.options.window_s, index):
             if len(window.samples) < self._shortest:
                 found, needed = (1000 * n / self.sample_rate_hz for n in (len(window.samples), self._shortest))
                 raise AudioError(f"too short: {audio.path}: {found:.1f} ms, the model needs {needed:.1f} ms")
-            yield window
+            # a reader that goes on behind a damaged place says so once it has reached the end
+            warning = getattr(blocks, "warning", None) if window.last else None
+            yield replace(window, warning=warning) if warning else window
 
     def _silence(self, log_probs: torch.Tensor, waveform: np.ndarray) -> torch.Tensor:
         stretches = find_silence(waveform, self.sample_rate_hz)

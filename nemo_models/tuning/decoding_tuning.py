@@ -1,7 +1,7 @@
-"""Beam search with a language model, tuned on dev data and put into the model's own `.nemo` file.
+"""Beam search with a language model, tuned on dev data and bundled in the model's `.nemo` file.
 
-The weight of the language model (α), what each character or word adds (β) and the width of the beam belong together,
-and to a model and its language model. The model runs once; every setting is then tried on its log-probabilities.
+The weight of the language model (α), the bonus for each character or word (β) and the width of the beam depend on each
+other, on the model and on its language model. The model runs once; every setting is tried on its log-probabilities.
 """
 
 import time
@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import open_dict
 
+from data_prep.arguments import is_number
 from data_prep.job_keys import hash_file
 from data_prep.manifest import write_json
 from nemo_models.ctc_model import XLSRCTCModel
@@ -24,20 +25,20 @@ from nemo_models.tuning.lm_sweep import COARSE_BEAM_SIZE, Sweep, Tried, compute_
 ALPHAS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
 BETAS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 BEAM_SIZES = (4, 8, 16, 32)
-TUNING_KEY = "decoding_tuning"  # where a bundle says, in its configuration, what its settings come from
+TUNING_KEY = "decoding_tuning"  # in a bundle's configuration: the origin of its settings
 
 
 @dataclass(frozen=True)
 class TuningReport:
-    """How tuning went.
+    """The result of tuning.
 
     Attributes:
         best: The settings that went into the bundle.
-        greedy: Scores without a language model or a beam.
-        tried: All that was tried, in order.
-        failed: As in `DevData`.
-        origin: What the bundle says of where its settings come from.
-        seconds: Time of it all.
+        greedy: Scores of greedy decoding, without a language model.
+        tried: All settings that were tried, in order.
+        failed: Rows that could not be used, each with the reason.
+        origin: The bundle's record of where its settings come from.
+        seconds: Duration of the tuning.
     """
 
     best: Tried
@@ -58,32 +59,32 @@ def tune_decoding(
     beam_sizes: Sequence[int] = BEAM_SIZES,
     batch_size: int = 16,
 ) -> TuningReport:
-    """Find the best settings for a language model on dev data, and write model, language model and settings as one.
+    """Find the best settings for a language model on dev data, and bundle model, language model and settings.
 
-    Beside the bundle go `<output>.tuning.json`, with everything that was tried, and `<output>.tuning.png`.
+    Beside the bundle, `<output>.tuning.json` holds everything that was tried, and `<output>.tuning.png` a picture.
 
     Args:
-        model: On the device that is to compute; its decoding is changed.
+        model: The model, on the device that computes; its decoding is changed.
         dataset_manifest: Dev data with texts, never the test data.
         lm: Language model from `train_ngram_lm`: of characters (`.nemo`), for `beam_batch`, or of words (ARPA), for
             `pyctcdecode`.
         output: The `.nemo` file to write.
-        alphas: Coarse grid of α, from 0; the search goes on between and beyond.
+        alphas: Coarse grid of α, from 0; the search continues between and beyond these values.
         betas: Coarse grid of β.
         beam_sizes: Beams to try with the best α and β.
         batch_size: Utterances that go through the model together.
 
     Returns:
-        What was tried and found.
+        The report.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A setting cannot be, the language model does not fit, or no row of the manifest can be used.
+        ValueError: A setting is out of range, the language model does not fit, or no row of the manifest can be used.
     """
     started = time.monotonic()
     _check_grid(alphas, betas, beam_sizes, output)
     alphas, betas = sorted(alphas), sorted(betas)
-    use_language_model(model, lm)  # refused by the name that was given, before the minutes that the model takes
+    use_language_model(model, lm)  # an error names the user's file, and comes before the model runs for minutes
     kept = keep_language_model(lm)
     data = compute_dev_data(model, dataset_manifest, batch_size)
     configure_decoding(model, {"strategy": "greedy_batch"})
@@ -153,15 +154,11 @@ def draw_sweep(
 
 def _check_grid(alphas: Sequence[float], betas: Sequence[float], beam_sizes: Sequence[int], output: Path) -> None:
     for name, values, least in (("alphas", alphas, 0.0), ("betas", betas, None), ("beam_sizes", beam_sizes, 1)):
-        is_wrong = [value for value in values if not _is_number(value) or (least is not None and value < least)]
+        is_wrong = [value for value in values if not is_number(value) or (least is not None and value < least)]
         if is_wrong or not values or len(set(values)) != len(values):
             kind = f"different numbers{'' if least is None else f' from {least:g}'}"
-            raise ValueError(f"{name} is {list(values)}, expected {kind}, at least one")
+            raise ValueError(f"{name}={list(values)}: expected {kind}, at least one")
     if any(not isinstance(size, int) for size in beam_sizes):
-        raise ValueError(f"beam_sizes is {list(beam_sizes)}, expected whole numbers")
+        raise ValueError(f"beam_sizes={list(beam_sizes)}: expected whole numbers")
     if output.suffix != ".nemo":
-        raise ValueError(f"output {output}: expected a name that ends in .nemo")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
+        raise ValueError(f"output={output}: expected a name that ends in .nemo")

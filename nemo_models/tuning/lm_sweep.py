@@ -1,4 +1,4 @@
-"""Trying settings of the beam search on dev data: the model runs once, every setting on its log-probabilities."""
+"""Tries settings of the beam search on dev data: the model runs once, then every setting uses its log-probabilities."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from nemo_models.evaluation.scoring import Scores, score_texts
 from nemo_models.inference.log_probs import compute_log_probs
 from nemo_models.transcription.audio_reader import AudioError, load_waveform
 
-COARSE_BEAM_SIZE = 8  # while α and β are looked for: the best of them hardly move with it
+COARSE_BEAM_SIZE = 8  # during the search for α and β, whose best values hardly depend on it
 _HALVINGS = 2  # of the grid's steps, once the best of it is found
 _MOST_MOVES = 12  # from the best to a better neighbour, for each size of step
 
@@ -29,8 +29,8 @@ class Setting:
 
     Attributes:
         alpha: Weight of the language model's natural-log score, 0 or more.
-        beta: Added for each character, or for each word with a language model of words.
-        beam_size: Hypotheses kept.
+        beta: Bonus for each character, or for each word with a language model of words.
+        beam_size: Number of hypotheses kept.
     """
 
     alpha: float
@@ -40,7 +40,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Tried:
-    """What a setting gives on the dev data, as shares."""
+    """The error rates of a setting on the dev data, as shares."""
 
     setting: Setting
     wer: float
@@ -48,13 +48,13 @@ class Tried:
 
     @property
     def rank(self) -> tuple[float, float, int]:
-        """The lower the better: by words, where those are the same by characters, then the narrower beam."""
+        """The lower, the better: word error rate, then character error rate, then width of the beam."""
         return self.wer, self.cer, self.setting.beam_size
 
 
 @dataclass(frozen=True)
 class DevData:
-    """Log-probabilities of a dev set, and what was said.
+    """Log-probabilities of a dev set, with its texts.
 
     Attributes:
         batches: (B, T, V+1) float32 natural log-probabilities with (B,) int64 frames, on the CPU.
@@ -79,7 +79,7 @@ def compute_dev_data(model: XLSRCTCModel, dataset_manifest: Path, batch_size: in
         Log-probabilities, longest utterances first.
 
     Raises:
-        FileNotFoundError: There is no such manifest.
+        FileNotFoundError: The manifest does not exist.
         ValueError: It is broken, or no row of it can be used.
     """
     rows = [row for row in read_manifest(dataset_manifest) if row["text"].strip()]
@@ -91,14 +91,14 @@ def compute_dev_data(model: XLSRCTCModel, dataset_manifest: Path, batch_size: in
             bar.update(round(sum(row["duration"] for row in rows[: start + batch_size])) - bar.n)
     if not data.references:
         raise ValueError(
-            f"{dataset_manifest}: none of {len(rows)} rows with a text can be used"
-            + (f", the first: {data.failed[0]}" if data.failed else "; expected dev data with texts")
+            f"{dataset_manifest}: found no usable row among {len(rows)} with a text, expected dev data with texts"
+            + (f"; the first error is: {data.failed[0]}" if data.failed else "; add texts")
         )
     return data
 
 
 def score_dev_data(model: XLSRCTCModel, data: DevData) -> Scores:
-    """Decode with the model's present settings and score."""
+    """Decode with the model's current settings, and score."""
     texts: list[str] = []
     for log_probs, lengths in data.batches:
         texts += [" ".join(hypothesis.text.split()) for hypothesis in decode_log_probs(model, log_probs, lengths)]
@@ -106,15 +106,15 @@ def score_dev_data(model: XLSRCTCModel, data: DevData) -> Scores:
 
 
 class Sweep:
-    """Tries settings of a model's beam search, none twice."""
+    """Tries settings of a model's beam search, each only once."""
 
     def __init__(self, model: XLSRCTCModel, data: DevData) -> None:
-        """Take a model that decodes with a language model, and the data to decode."""
+        """Set up for a model that decodes with a language model, and the data to decode."""
         self.tried: dict[Setting, Tried] = {}
         self._model, self._data = model, data
 
     def search(self, alphas: Sequence[float], betas: Sequence[float], beam_sizes: Sequence[int]) -> Tried:
-        """Try a grid, then ever nearer neighbours of the best, beyond the grid too, then beams."""
+        """Try a grid, then the neighbours of the best setting with ever smaller steps, then the widths of the beam."""
         grid = [Setting(alpha, beta, COARSE_BEAM_SIZE) for alpha in alphas for beta in betas]
         best = self._best(tqdm(grid, desc="α × β", unit=" settings"))
         steps = _step(alphas), _step(betas)
@@ -175,6 +175,6 @@ def _neighbours(setting: Setting, alpha_step: float, beta_step: float) -> Iterat
 
 
 def _step(values: Sequence[float]) -> float:
-    """Between neighbours of a grid, on average; of a single value a quarter of it, or of 1."""
+    """Return the average step of a grid; for a single value, a quarter of it, or of 1."""
     ordered = sorted(values)
     return (ordered[-1] - ordered[0]) / (len(ordered) - 1) if len(ordered) > 1 else abs(ordered[0]) / 4 or 0.25

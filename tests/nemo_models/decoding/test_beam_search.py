@@ -225,7 +225,7 @@ def test_other_devices_are_left_to_nemo(monkeypatch):
 @pytest.mark.parametrize(
     "wrong", [{"beam_size": 0}, {"beam_threshold": 0.0}, {"beam_threshold": np.nan}, {"threads": 0}]
 )
-def test_a_setting_that_cannot_be_is_named(wrong):
+def test_a_setting_out_of_range_is_named(wrong):
     """When it is given and when it is set later: the compiled search would write outside its arrays."""
     ((name, value),) = wrong.items()
     with pytest.raises(ValueError, match=name):
@@ -240,12 +240,12 @@ def test_fusion_models_that_do_not_fit_are_refused(fusions):
     models, _ = fusions["lm"]
     for fusion, blank, message in (
         ((models, [0.5, 0.5]), BLANK, "fusion_models_alpha"),
-        ((models, [0.5]), 0, "must be last"),
-        ((None, None), BLANK + 1, f"the blank is {BLANK + 1}"),
+        ((models, [0.5]), 0, f"expected 0 to {BLANK}, with fusion models {BLANK}"),
+        ((None, None), BLANK + 1, f"blank_index={BLANK + 1}"),
     ):
         with pytest.raises(ValueError, match=message):
             _nbest(_searches(fusion, blank=blank)[1], _noise(3))
-    with pytest.raises(ValueError, match=f"{BLANK} labels, the acoustic model {BLANK - 1}"):
+    with pytest.raises(ValueError, match=f"found {BLANK} labels, expected the acoustic model's {BLANK - 1}"):
         _nbest(_searches((models, [0.5]), blank=BLANK - 1)[1], _noise(3)[..., 1:])
 
 
