@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import soundfile
 
+from data_prep.audio.opening import open_recording
 from nemo_models.transcription.inputs import AudioInput
 from nemo_models.transcription.memory_audio import MemoryAudio
 from nemo_models.transcription.options import EACH_CHANNEL
@@ -39,6 +40,9 @@ def count_channels(audio: AudioInput) -> int:
     if isinstance(audio, MemoryAudio):
         return 1 if audio.samples is None else audio.samples.shape[1]
     try:
-        return int(soundfile.info(str(audio.path)).channels)
-    except (soundfile.LibsndfileError, OSError, TypeError, ValueError):
+        recording = open_recording(audio.path)
+    except (soundfile.LibsndfileError, OSError, TypeError, ValueError):  # reading it will say what is wrong
         return 1
+    channels = recording.channels
+    recording.close()
+    return channels

@@ -78,7 +78,7 @@ def as_file(audio: AudioInput) -> Iterator[AudioInput]:
         except AudioError as error:
             raise AudioError(str(error).replace(str(path), str(audio.path))) from error
         except (OSError, ValueError, TypeError, soundfile.LibsndfileError) as error:
-            raise AudioError(f"unreadable: {audio.path}: {error}") from error
+            raise AudioError(f"unreadable_audio: {audio.path}: {error}") from error
 
 
 def _is_single(audio: Any) -> bool:

@@ -183,7 +183,7 @@ class Transcriber:
         options = self.options
         order = list(range(len(audio)))
         if options.sort_by_duration:
-            order.sort(key=lambda index: -(audio[index].duration_s or 0.0))
+            order.sort(key=lambda index: -audio[index].expected_s)
         items = read_ahead(
             lambda index: self.read(audio[index], index), order, options.num_workers, 2 * options.batch_size
         )

@@ -92,7 +92,7 @@ def test_anything_else_is_refused_at_once(transcriber, audio, expected):
 def test_bad_content_is_an_error_of_that_piece(transcriber, recording):
     results = list(transcriber.transcribe([b"no audio", np.full(RATE, np.nan, np.float32), recording[0]]))
     errors = {result.index: result.error for result in results}
-    assert errors[0].startswith("unreadable") and errors[1].startswith("not finite") and errors[2] is None
+    assert errors[0].startswith("unreadable_audio") and errors[1].startswith("not_finite_audio") and errors[2] is None
     assert "audio 1" in errors[1] and "tmp" not in errors[0] + errors[1]
 
 
