@@ -80,7 +80,7 @@ def test_folder_and_default_names(place):
     assert made == ["a.TextGrid", "a.srt", "c.TextGrid", "c.srt", "more/b.TextGrid", "more/b.srt"]
     before = (place / "audio.json").stat().st_mtime_ns
     done = _run(place, "transcribe_speech", "model_path=tiny.nemo", "audio_dir=audio", "overwrite_transcripts=false")
-    assert done.returncode == 0 and "nothing done" in done.stdout
+    assert done.returncode == 0 and "nothing was done" in done.stdout
     assert (place / "audio.json").stat().st_mtime_ns == before
 
 
@@ -143,7 +143,7 @@ def test_wrong_arguments_are_one_line(place, arguments, named):
 
 def test_quoted_as_the_error_says_a_value_is_taken(place):
     done = _run(place, "transcribe_speech", "model_path=tiny.nemo", 'audio_dir="हिंदी (1)"')
-    assert done.returncode == 1 and "error: हिंदी (1): no such folder" in done.stderr
+    assert done.returncode == 1 and "error: audio_dir=हिंदी (1): found no such folder" in done.stderr
 
 
 def test_a_single_recording_and_values_of_other_types(place):
@@ -153,7 +153,7 @@ def test_a_single_recording_and_values_of_other_types(place):
     assert [row["audio_filepath"] for row in _rows(place / "2024")] == ["audio/a.wav"]
     assert [path.name for path in (place / "2024_files").iterdir()] == ["a.txt"]
     again = _run(place, "transcribe_speech", *arguments, "overwrite_transcripts=no")
-    assert again.returncode == 0 and "nothing done" in again.stdout
+    assert again.returncode == 0 and "nothing was done" in again.stdout
 
 
 def test_two_processes_write_what_one_writes(place):
