@@ -25,6 +25,12 @@ class TruncatedAudioError(UnreadableAudioError):
     reason = "truncated_audio"
 
 
+class DamagedAudioError(UnreadableAudioError):
+    """A part within the file cannot be decoded."""
+
+    reason = "damaged_audio"
+
+
 class TooLongError(AudioError):
     """The audio is longer than the caller's limit; the rest was not decoded."""
 
@@ -77,4 +83,4 @@ class Fault:
 
     def make_error(self) -> AudioError:
         """Make the error for those who take whole recordings only."""
-        return (TruncatedAudioError if self.truncated else UnreadableAudioError)(self.detail)
+        return (TruncatedAudioError if self.truncated else DamagedAudioError)(self.detail)

@@ -22,13 +22,16 @@ from data_prep.audio.segments import check_segment, check_segment_end
 
 END_TOLERANCE_S = 0.1  # durations in manifests are rounded, and compressed formats pad
 BLOCK_S = 10.0  # read at a time
+UNCLEAR_HEADER = "unclear_header"  # reason of a warning where all was read, but the header says something else
+MOST_NOTES = 3  # of one recording in its warning
 
 
 class WaveformStream:
     """Reads one channel of a recording, or of a segment, at the wanted rate.
 
     Attributes:
-        warning: What could not be read, once all blocks were taken; `None` where nothing is missing.
+        warning: What could not be read, or what the header does not say, as `reason: details`, once all blocks were
+            taken; `None` where there is nothing to say.
     """
 
     def __init__(
@@ -119,10 +122,11 @@ class WaveformStream:
         ]
         if faults and not done:
             raise faults[0].make_error()
-        notes = [fault.detail for fault in faults] + ([recording.note] if recording.note else [])
+        notes = [f"{fault.make_error().reason}: {fault.detail}" for fault in faults]
+        notes += [f"{UNCLEAR_HEADER}: {recording.note}"] if recording.note else []
         if notes:
-            more = f" (and {len(notes) - 3} more places)" if len(notes) > 3 else ""
-            self.warning = f"{'; '.join(dict.fromkeys(notes[:3]))}{more}"
+            more = f" (and {len(notes) - MOST_NOTES} more)" if len(notes) > MOST_NOTES else ""
+            self.warning = f"{'; '.join(dict.fromkeys(notes[:MOST_NOTES]))}{more}"
 
 
 def probe_duration(path: Path) -> float | None:

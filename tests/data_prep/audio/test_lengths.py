@@ -107,7 +107,7 @@ def test_a_cut_file_is_truncated(tmp_path, compressed, name, share):
             transcribe(path)
         return
     seconds, warning = transcribe(path)
-    assert 0.8 < seconds < 6 and warning, "what decodes is given"
+    assert 0.8 < seconds < 6 and str(warning).startswith("truncated_audio: "), "what decodes is given"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -124,7 +124,7 @@ def test_a_damaged_place_is_refused_in_preparation_and_named_in_transcription(tm
     middle = len(content) // 2
     content[middle : middle + 900] = np.random.default_rng(1).bytes(900)
     path = write(tmp_path / name, bytes(content))
-    assert prepare(path, tmp_path) in ("unreadable_audio", "truncated_audio")
+    assert prepare(path, tmp_path) in ("damaged_audio", "truncated_audio")
     seconds, warning = transcribe(path)
     assert 4 < seconds < 6.2 and warning, "FFmpeg goes on at the next frame, page or cluster"
 
@@ -148,7 +148,7 @@ def test_a_wav_whose_header_has_no_length_is_read_to_the_end(tmp_path, subtype, 
         assert len(audio.samples) == 2 * RATE and not audio.ready and "read to the end" in str(audio.note)
         assert np.abs(audio.samples / 32768 - whole).max() < 1e-4
     seconds, warning = transcribe(path)
-    assert seconds == 2 and "read to the end" in str(warning)
+    assert seconds == 2 and str(warning).startswith("unclear_header: its header gives a length of")
 
 
 def test_wav_headers_that_say_too_little(tmp_path):
