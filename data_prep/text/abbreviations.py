@@ -71,7 +71,9 @@ AMBIGUOUS = frozenset(unicodedata.normalize("NFC", _AMBIGUOUS_FORMS).split())
 _SHORT_WORDS = """
 न व कि की का के को में से ने है हैं हो हूँ हूं था थी थे थीं तो भी ही जो वो वे या ना हाँ हां दो लो ले दे दी दूँ
 आ जा खा पी सो रो ये यह वह पर गा छू छः छह मैं तू सी सा जी माँ मां बू भू लें दें हों दीं लीं कीं नौ सौ रे हे ओ
-लूँ लूं दूं मैँ हैँ मे मै स्त्री घी लौ धो बो ढो ज्यों त्यों यों श्री क्या क्यों
+लूँ लूं दूं मैँ हैँ मे मै स्त्री घी लौ धो बो ढो ज्यों त्यों यों श्री क्या क्यों ली पा शो बे क्यूँ यूँ यूं
+क्यूं ला खो छा पे फ़्लू फ्लू डे न्यू ऐ ऊ ऊँ ब्लू चूँ लू थ्री ड्रॉ ड्रा जूँ जूं फ्री फ़्री छी झीं चीं घूँ एँ
+स्नो ज़ू मॉँ हॉँ तूं तूँ टू भौं हा नी फू शू
 """
 SHORT_WORDS = frozenset(unicodedata.normalize("NFC", _SHORT_WORDS).split())
 _LETTER_NAMES = """
@@ -134,15 +136,25 @@ _RULES: tuple[tuple[re.Pattern[str], Expand], ...] = (
 _LISTED = _compile(
     rf"{_START}(?:{_forms([*TITLES, *EXPANSIONS, 'रु'])}){_SIGN}|{_START}(?:{'|'.join(BARE)}){_NO_LETTER}"
 )
-# The first branch passes over units right after digits.
+_PART = rf"(?:{_AKSHARA}){_SIGN}"
+_NEXT_WORD = rf"(?=\s?[{_LETTER}])"
 _SHAPES = _compile(
-    rf"(?P<measured>[0-9०-९]\s?(?:{_forms(UNITS_AFTER_DIGITS)}){_SIGN})|"
-    rf"{_START}(?:(?:{_forms(AMBIGUOUS)}){_SIGN}(?:\s?(?:{_AKSHARA}){_SIGN})*|(?:{_AKSHARA}){_SIGN}(?:(?:{_AKSHARA}){_SIGN})*"
-    rf"(?:(?:{_AKSHARA}){_NO_LETTER})?|[{_LETTER}]+(?:\s?॰|०(?![0-9०-९])))"
+    "|".join(
+        [
+            rf"(?P<measured>[0-9०-९]\s?(?:{_forms(UNITS_AFTER_DIGITS)}){_SIGN})",  # not looked at here
+            r"(?P<unclear>(?<=[0-9०-९])\s?(?:से|मि)[.॰])",  # सेकंड or सेंटीग्रेड, मिनट or मीटर
+            rf"{_START}(?:{_forms(AMBIGUOUS)}){_SIGN}(?:\s?{_PART})*",
+            # भा.क.पा., भा.क.पा
+            rf"{_START}{_PART}(?:{_PART})+(?:(?:{_AKSHARA}){_NO_LETTER})?|{_START}{_PART}(?:{_AKSHARA}){_NO_LETTER}",
+            # A lone akshara before the next word: र. कुमार, चि. राहुल; with a space before its stop, a consonant only.
+            rf"(?P<lone>{_START}(?:(?:{_AKSHARA})[.॰]|[\u0915-\u0939]\u093c?ं?\s[.॰]){_NEXT_WORD})",
+            rf"{_START}[{_LETTER}]+(?:\s?॰|०(?![0-9०-९]))",
+        ]
+    )
 )
 # Whatever the rules and shapes can match ends like this; most sentences' full stops do not.
 _CANDIDATE = _compile(
-    rf"{_START}(?:{_forms([*TITLES, *EXPANSIONS, 'रु', 'रू', 'ई', 'से', 'फ़ा', 'फा'])}|{_AKSHARA}){_SIGN}|"
+    rf"{_START}(?:{_forms([*TITLES, *EXPANSIONS, 'रु', 'रू', 'ई', 'फ़ा', 'फा'])}|{_AKSHARA}){_SIGN}|"
     rf"॰|(?<=[{_LETTER}])०|"
     rf"{'|'.join(BARE)}|{_START}(?:{_forms(AMBIGUOUS)}){_SIGN}"
 )
@@ -194,10 +206,12 @@ def _is_abbreviation(match: re.Match[str]) -> bool:
     """Whether a dotted shape is an abbreviation: not a sentence's last word, not letter names, not a measure."""
     if match["measured"]:
         return False
+    if match["unclear"]:
+        return True
     written = match[0]
     pieces = [piece for piece in _PIECES.split(written) if piece]
     if all(piece in LETTER_NAMES or piece in SHORT_WORDS for piece in pieces):
         return False
     if "॰" in written or "०" in written or len(pieces) > 1:
         return True
-    return pieces[0] in AMBIGUOUS or len(pieces[0]) - ("ं" in pieces[0]) - ("\u093c" in pieces[0]) == 1
+    return pieces[0] in AMBIGUOUS or match["lone"] is not None

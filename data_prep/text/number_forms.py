@@ -5,46 +5,8 @@ from datetime import date
 
 from data_prep.text.grammars import say_span
 from data_prep.text.number_words import MAX_CARDINAL, say_cardinal, say_digits, say_number
+from data_prep.text.units import CURRENCIES, name_unit
 
-# Sign → one, several, one of the small unit, several. The grammars put लाख after the currency and read ₹1.5 as पाँच पैसे.
-CURRENCIES = {
-    "₹": ("रुपया", "रुपये", "पैसा", "पैसे"),
-    "$": ("डॉलर", "डॉलर", "सेंट", "सेंट"),
-    "€": ("यूरो", "यूरो", "सेंट", "सेंट"),
-    "£": ("पाउंड", "पाउंड", "पेनी", "पेंस"),
-    "¥": ("येन", "येन", "", ""),
-}
-# Units that are asked of the grammars: as written → as they know it.
-_UNITS = "km m cm mm kg g mg ml mL l L ha ft km/h km² m² cm² GB MB KB TB W MW V Hz GHz dB °C °F"
-GRAMMAR_UNITS = {unit: unit for unit in _UNITS.split()}
-GRAMMAR_UNITS |= {"kW": "KW", "kmph": "km/h", "KM": "km", "Km": "km", "Kg": "kg", "KG": "kg", "° C": "°C"}
-# Devanagari abbreviations, which the grammars do not know.
-ABBREVIATED_UNITS = {
-    "किमी": "किलोमीटर",
-    "कि.मी.": "किलोमीटर",
-    "कि.मी": "किलोमीटर",
-    "कि .मी .": "किलोमीटर",
-    "मी.": "मीटर",
-    "ली.": "लीटर",
-    "घं.": "घंटे",
-    "हे.": "हेक्टेयर",
-    "क्विं.": "क्विंटल",
-    "प्र.श.": "प्रतिशत",
-    "कि.वा.": "किलोवाट",
-    "सेमी": "सेंटीमीटर",
-    "से.मी.": "सेंटीमीटर",
-    "से .मी .": "सेंटीमीटर",
-    "मिमी": "मिलीमीटर",
-    "मि.मी.": "मिलीमीटर",
-    "किग्रा": "किलोग्राम",
-    "कि.ग्रा.": "किलोग्राम",
-    "ग्रा.": "ग्राम",
-    "मि.ग्रा.": "मिलीग्राम",
-    "मि.ली.": "मिलीलीटर",
-    "डिग्री": "डिग्री",
-    "°": "डिग्री",
-}
-ABBREVIATED_UNITS |= {unit.replace(".", "॰"): said for unit, said in ABBREVIATED_UNITS.items()}
 # The ordinals that are words of their own: stem, and the suffixes that are written after the digit for its endings.
 SPECIAL_ORDINALS = {
     1: ("पहल", ("ला", "ली", "ले")),
@@ -106,10 +68,8 @@ def say_percent_bound(match: re.Match[str]) -> str | None:
 
 def say_measure(match: re.Match[str]) -> str | None:
     """5 km, 25°C, 60 किमी/घंटा."""
-    written = match["unit"]
-    if written in ABBREVIATED_UNITS:
-        return _say_signed(match, ABBREVIATED_UNITS[written] + (" प्रति घंटा" if match["per_hour"] else ""))
-    return _say_signed(match, say_span(f"2 {GRAMMAR_UNITS[written]}").removeprefix("दो "))
+    per_hour = " प्रति घंटा" if match["per_hour"] else ""
+    return _say_signed(match, name_unit(match["unit"]) + per_hour)
 
 
 def say_fraction(match: re.Match[str]) -> str | None:
@@ -117,7 +77,7 @@ def say_fraction(match: re.Match[str]) -> str | None:
     whole, top, bottom = (_to_ascii(match[name] or "") for name in ("whole", "top", "bottom"))
     if not whole and f"{top}/{bottom}" in NAMED_DATES:
         return NAMED_DATES[f"{top}/{bottom}"]
-    if match["choice"] is not None and int(bottom) == int(top) + 1:
+    if not whole and match["choice"] is not None and int(bottom) == int(top) + 1:
         return None
     if "0" in (top[0], bottom[0], whole[:1]) or int(top) >= int(bottom):
         return None
@@ -162,6 +122,11 @@ def say_range_start(match: re.Match[str]) -> str | None:
     if low < high and match["result"] is None and (low or match["counted"]):
         return f"{say_number(first)} से"
     return say_number(first) if max(low, high) < 1000 else None
+
+
+def say_minus(match: re.Match[str]) -> str | None:
+    """Say −5 and -1.61."""
+    return f"माइनस {say_number(match['number'])}" if is_sayable(match["number"]) else None
 
 
 def say_plain(match: re.Match[str]) -> str | None:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from data_prep.text.number_words import DIGIT
 
@@ -59,8 +59,3 @@ def rewrite(pattern: str, replacement: str | Callable[[re.Match[str]], str]) -> 
     """Make a rule that rewrites each match."""
     compiled = compile_pattern(pattern)
     return lambda text: compiled.sub(replacement, text)
-
-
-def join_alternatives(words: Mapping[str, str]) -> str:
-    """Join words as alternatives of a pattern, the longest first."""
-    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))

@@ -12,13 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 from data_prep.text.clock_rules import CHOICE, CLOCK_RULES, NO_FRACTION
 from data_prep.text.digit_strings import DIGIT_STRING_RULES
 from data_prep.text.number_forms import (
-    ABBREVIATED_UNITS,
-    GRAMMAR_UNITS,
     VULGAR_FRACTIONS,
     say_amount,
     say_date,
     say_fraction,
     say_measure,
+    say_minus,
     say_ordinal,
     say_percent,
     say_percent_bound,
@@ -40,13 +39,14 @@ from data_prep.text.number_patterns import (
     SIGNED,
     START,
     UNBOUND,
+    UNSIGNED,
     WHOLE,
     D,
     Rule,
-    join_alternatives,
     read,
     rewrite,
 )
+from data_prep.text.units import CURRENCY_SIGN, UNIT
 from data_prep.text.year_rules import LONE_YEAR_RULES, YEAR_RULES
 
 RULES_VERSION = 2
@@ -107,7 +107,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
     (
         "currency_first",
         read(
-            rf"(?:(?P<sign>[₹$€£¥])|(?<![{LETTER}]){RUPEE})\s?(?P<first>{NUMBER})(?:{JOIN}(?:(?P=sign))?(?P<second>{NUMBER}))?"
+            rf"{UNSIGNED}(?:(?P<sign>{CURRENCY_SIGN})|(?<![{LETTER}]){RUPEE})\s?(?P<first>{NUMBER})(?:{JOIN}(?:(?P=sign))?(?P<second>{NUMBER}))?"
             rf"{END}"
             rf"(?:\s?/-)?(?P<scale>{SCALE}*)(?:\s?{CURRENCY_WORD})?(?P<postposition>(?=\s*{POSTPOSITION}))?",
             say_amount,
@@ -117,7 +117,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
         "currency_last",
         read(
             rf"{START}(?P<first>{NUMBER})(?:{JOIN}(?P<second>{NUMBER}))?(?P<scale>{SCALE}*)"
-            rf"(?:\s?(?P<sign>[₹€£¥])|\s?(?:रु|रू){NO_LETTER}[.॰]?(?!\s?{D})|/-(?:\s?{CURRENCY_WORD})?)"
+            rf"(?:\s?(?P<sign>{CURRENCY_SIGN})|\s?(?:रु|रू){NO_LETTER}[.॰]?(?!\s?{D})|/-(?:\s?{CURRENCY_WORD})?)"
             rf"(?P<postposition>(?=\s*{POSTPOSITION}))?",
             say_amount,
         ),
@@ -143,7 +143,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
     (
         "measure",
         read(
-            rf"{SIGNED}\s?(?P<unit>{join_alternatives(GRAMMAR_UNITS)}|{join_alternatives(ABBREVIATED_UNITS)})"
+            rf"{SIGNED}\s?(?P<unit>{UNIT})"
             rf"(?P<per_hour>\s?/\s?(?:घंटा|घंटे))?(?![{LETTER}²³/])",
             say_measure,
         ),
@@ -162,6 +162,8 @@ NUMBER_RULES: tuple[Rule, ...] = (
     # टी-20: the cricket game has an English name
     ("twenty_twenty", rewrite(rf"(?<![{LETTER}])(टी|ट्वेंटी|ट्वेन्टी|टवेन्टी|टेवन्टी)[ -]{{1,3}}(?:20|२०){END}", r"\1 ट्वेंटी ")),
     *LONE_YEAR_RULES,
+    # A true minus sign, or a hyphen at a decimal: −5, -1.61
+    ("minus", read(rf"(?<![^\s(])(?:−|-(?={D}+\.)){UNBOUND}(?P<number>{NUMBER}){END}", say_minus)),
     (
         "plain_number",
         read(

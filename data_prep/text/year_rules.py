@@ -18,7 +18,8 @@ _MORE_OR_LESS = "अधिक|ज़्यादा|ज्यादा|कम|�
 AFTER_YEAR = (
     rf"\s*(?:(?:में|तक|के|की|का|को|ई|ईस्वी|ईसवी|ईसा|वाले|वाली|{EVENTS}){NO_LETTER}|\)|[-–]\s*[^\s{D[1:-1]}-]|"
     rf"से{NO_LETTER}(?!\s*(?:{D}|(?:{_MORE_OR_LESS}){NO_LETTER}))|"
-    rf"से\s*{D}{{4}}{END}\s*(?:तक|के|की|में){NO_LETTER}|से\s*{D}{{1,2}}\s*{MONTH})"
+    rf"से\s*{D}{{4}}{END}\s*(?:तक|के|की|में){NO_LETTER}|से\s*{D}{{1,2}}\s*{MONTH}|"
+    rf"(?:,|और|व|एवं)\s*{D}[0०]\s*(?:के|का|की)\sदशक)"
 )
 _SEPARATOR = rf"(?:\s?,\s?(?:और\s)?|\s(?:और|व|एवं|तथा|या|से|अथवा)\s|{JOIN})"
 _LIST = rf"{ANY_YEAR}(?:{_SEPARATOR}{ANY_YEAR})+"
