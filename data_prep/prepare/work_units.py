@@ -22,8 +22,7 @@ from data_prep.prepare.output_folder import UNIT_FOLDER
 from data_prep.prepare.verdicts import describe_rejection
 from data_prep.selection.kept_index import KeptRow, make_kept_row
 from data_prep.selection.quality import QualityLimits, check_utterance
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, normalize_text
-from data_prep.text.number_rules import NUMBERS_FINGERPRINT
+from data_prep.text.normalizer import fingerprint_policy, normalize_text
 from data_prep.text.policy import TextPolicy
 
 # Part of every unit's key: raise it when this module, data_prep.audio or data_prep.selection.quality gives other
@@ -148,8 +147,8 @@ def _make_key(unit: WorkUnit) -> str:
         (type(row).__name__, vars(row), stat_file(row.audio) if isinstance(row, Utterance) else None)
         for row in unit.rows
     ]
-    numbers = NUMBERS_FINGERPRINT if unit.settings.policy.numbers == "verbalize" else None
-    return make_key(WORK_UNIT_VERSION, NORMALIZER_FINGERPRINT, numbers, settings, rows, dict(unit.repeated))
+    policy = fingerprint_policy(unit.settings.policy)
+    return make_key(WORK_UNIT_VERSION, policy, settings, rows, dict(unit.repeated))
 
 
 def _read_finished(unit: WorkUnit, key: str) -> list[dict[str, Any]] | None:

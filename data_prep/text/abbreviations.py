@@ -49,7 +49,7 @@ EXPANSIONS = {
     "मि.ली": "मिलीलीटर",
     "कि.वा": "किलोवाट",
 }
-# Without a sign these are no words either.
+# Forms without a sign that are not words.
 BARE = {"डॉ": "डॉक्टर", "किमी": "किलोमीटर", "सेमी": "सेंटीमीटर", "मिमी": "मिलीमीटर", "किग्रा": "किलोग्राम", "ईपू": "ईसा पूर्व"}
 # Right after digits, these belong to the number rules.
 UNITS_AFTER_DIGITS = (

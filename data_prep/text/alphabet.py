@@ -1,4 +1,4 @@
-"""The alphabet is one file, because the model's labels, the text checks and the language model must never disagree."""
+"""The alphabet: one file for the model's labels, the text checks and the language model, so that they agree."""
 
 import unicodedata
 from collections.abc import Collection
@@ -17,27 +17,31 @@ def load_alphabet(path: Path | None = None) -> list[str]:
         The characters, one code point each, in label order (the space first in the Hindi file).
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: A line is not `U+XXXX NAME`, names another character than its code point, or repeats one.
     """
     path = Path(path or HINDI_ALPHABET_PATH)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such alphabet file")
+        raise FileNotFoundError(f"{path}: found no file, expected an alphabet (`U+XXXX NAME` a line); correct the path")
     alphabet: list[str] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         character = _parse_line(line.strip(), f"{path}:{number}")
         if character in alphabet:
-            raise ValueError(f"{path}:{number}: {describe_character(character)} is listed twice; remove one")
+            raise ValueError(
+                f"{path}:{number}: found {describe_character(character)} twice, expected it once; remove one line"
+            )
         alphabet.append(character)
     if not alphabet:
-        raise ValueError(f"{path}: lists no character; expected lines like 'U+0905 DEVANAGARI LETTER A'")
+        raise ValueError(
+            f"{path}: found no character, expected lines like 'U+0905 DEVANAGARI LETTER A'; add one line for each label"
+        )
     return alphabet
 
 
 def describe_character(character: str) -> str:
-    """Name one character the way the alphabet file does, e.g. `U+0967 DEVANAGARI DIGIT ONE`."""
+    """Name a character in the form of the alphabet file, e.g. `U+0967 DEVANAGARI DIGIT ONE`."""
     return f"U+{ord(character):04X} {unicodedata.name(character, '<no name>')}"
 
 
@@ -61,7 +65,9 @@ def _parse_line(line: str, where: str) -> str:
     except (ValueError, OverflowError):
         character = ""
     if not character:
-        raise ValueError(f"{where}: found '{line}', expected a line like 'U+0905 DEVANAGARI LETTER A'")
+        raise ValueError(
+            f"{where}: found '{line}', expected 'U+0905 DEVANAGARI LETTER A' or the like; correct the line"
+        )
     if describe_character(character) != line:
-        raise ValueError(f"{where}: '{name}' is not the name of {describe_character(character)}; correct the line")
+        raise ValueError(f"{where}: found '{name}', expected {describe_character(character)}; correct the line")
     return character

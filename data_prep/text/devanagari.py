@@ -1,4 +1,4 @@
-"""Devanagari that looks right and is encoded wrongly: what can only mean one thing is repaired, the rest is found.
+"""Devanagari that looks right and is encoded wrongly: one meaning is repaired, more than one is found and rejected.
 
 Typists, old fonts and OCR leave sequences that are drawn like a letter but are other code points (अ + ा for आ), marks
 out of order (ं before ा), marks twice, and ि typed where it is drawn, before its consonant.
@@ -13,9 +13,9 @@ CONSONANTS = "\u0915-\u0939\u0958-\u095f\u0978-\u097f"
 VOWELS = "\u0904-\u0914\u0960\u0961\u0972-\u0977"
 DEVANAGARI = "\u0900-\u0963\u0971-\u097f"
 
-# Drawn alike → what is meant. The first part is Unicode's table of vowel letters to be encoded as one code point (Core
-# Specification, Devanagari, "Vowel Letters"); the second is the same for vowel signs. अ + ॅ gives what indic-nlp makes
-# of ॲ.
+# Sequence that looks like a letter → the letter. The first part is Unicode's table of vowel letters to be encoded as
+# one code point (Core Specification, Devanagari, "Vowel Letters"); the second is the same for vowel signs. अ + ॅ gives
+# what indic-nlp makes of ॲ.
 LOOK_ALIKES = {
     "अा": "आ",
     "र्इ": "ई",
@@ -39,7 +39,7 @@ LOOK_ALIKES = {
 
 _CLUSTER = rf"[{CONSONANTS}]{NUKTA}?(?:{VIRAMA}[{CONSONANTS}]{NUKTA}?)*"
 _LOOK_ALIKE = re.compile("|".join(LOOK_ALIKES))
-# Only right after a letter: a foreign accent in between has a canonical place of its own beside the nukta.
+# Only right after a letter: a foreign accent in between has its canonical place beside the nukta.
 _MISORDERED = re.compile(
     rf"(?<=[{CONSONANTS}{VOWELS}{NUKTA}])"
     rf"(?:[{MATRAS}{SIGNS}]+(?:{NUKTA}+[{MATRAS}{SIGNS}]*)+|[{SIGNS}]+[{MATRAS}][{MATRAS}{SIGNS}]*)"
@@ -52,27 +52,27 @@ _SYLLABLES = re.compile(
 
 
 def order_marks(text: str) -> str:
-    """Nukta first, vowel signs next, chandrabindu, anusvara and visarga last: क + ं + ा → कां."""
+    """Order the marks of a letter: nukta, vowel signs, then chandrabindu, anusvara and visarga: क + ं + ा → कां."""
     return _MISORDERED.sub(lambda match: "".join(sorted(match[0], key=_rank)), text)
 
 
 def move_early_i(text: str) -> str:
-    """ि at a word's start belongs after the consonants that follow: िकताब → किताब."""
+    """Move ि from a word's start to its place after the consonants that follow: िकताब → किताब."""
     return _EARLY_I.sub("\\1\u093f", text) if "\u093f" in text else text
 
 
 def merge_doubled_marks(text: str) -> str:
-    """The same mark twice is a slip of the hand: काा → का."""
+    """Remove a mark that was typed twice: काा → का."""
     return _DOUBLED.sub(r"\1", text)
 
 
 def merge_look_alikes(text: str) -> str:
-    """अ + ा → आ, ए + े → ऐ, ा + े → ो."""
+    """Replace sequences that look like one letter: अ + ा → आ, ए + े → ऐ, ा + े → ो."""
     return _LOOK_ALIKE.sub(lambda match: LOOK_ALIKES[match[0]], text)
 
 
 def find_malformed(text: str) -> str | None:
-    """Find the first mark that cannot stand where it stands: at a word's start, after a vowel, beside another matra.
+    """Find the first mark without a letter to belong to: at a word's start, after a vowel, beside another matra.
 
     Args:
         text: A normalised text.

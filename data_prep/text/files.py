@@ -1,4 +1,4 @@
-"""Whole text files through the normaliser: a line out for each line in, and each line turned away accounted for."""
+"""Normalisation of whole text files: one line out for each line in; rejected lines are listed with their reasons."""
 
 import time
 from collections import Counter
@@ -34,7 +34,7 @@ class _LineRules:
 
 @dataclass
 class FileReport:
-    """What became of the lines: lines = kept + blank + all that are rejected."""
+    """Counts of the lines: lines = kept + blank + rejected."""
 
     lines: int = 0
     kept: int = 0
@@ -46,7 +46,7 @@ class FileReport:
 
 @dataclass
 class _Chunk:
-    """Consecutive lines, done."""
+    """The results of consecutive lines."""
 
     size_bytes: int
     report: FileReport
@@ -81,7 +81,7 @@ def normalize_file(
         The counts.
 
     Raises:
-        FileNotFoundError: There is no such input or alphabet.
+        FileNotFoundError: The input or the alphabet does not exist.
         ValueError: Two paths are the same, or the input is not a text file.
         OSError: The output cannot be written.
     """
@@ -109,7 +109,7 @@ def normalize_file(
 
 
 def format_report(report: FileReport) -> str:
-    """Lay out the counts: each rule with the lines that it changed, in the rules' order, and what was rejected why."""
+    """Format the counts: the lines that each rule changed, in the rules' order, and the rejected lines by reason."""
     rows = [("rule", "lines changed"), *((name, str(report.rules[name])) for name in RULE_NAMES)]
     rows += [("", ""), ("rejected because of", "lines"), *((name, str(n)) for name, n in report.rejected.most_common())]
     width = max(len(name) for name, _ in rows)

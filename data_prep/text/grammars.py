@@ -1,8 +1,8 @@
-"""nemo_text_processing's Hindi grammars, for what they say well: clock times, dates, fractions and units of measure.
+"""nemo_text_processing's Hindi grammars: clock times, dates, fractions and units of measure in words.
 
-They take most of a minute to build, so they are built once and kept in the user's cache folder; and 1 to 30 ms a call,
-so they are asked about the one span at hand, never a sentence, and every answer is remembered. What they say wrongly
-(grouped and long numbers, currency, percent, phone numbers, some ordinals) never reaches them: see `numbers.py`.
+Building them takes most of a minute, so they are built once and kept in the user's cache folder. A call takes 1 to
+30 ms, so it gets one span, not a sentence, and every answer is cached. Grouped and long numbers, currency, percent,
+phone numbers and some ordinals, which the grammars say wrongly, do not reach them: see `number_rules.py`.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ from typing import Any
 
 from data_prep.text.number_words import fix_spelling
 
-# The three archives that the grammars are kept in; the third is Hindi in spite of its name.
+# The three archives of the grammars; the third is Hindi, although its name says English.
 ARCHIVES = (
     "hi_tn_True_deterministic_cased__tokenize.far",
     "hi_tn_post_processing.far",
@@ -29,23 +29,23 @@ ARCHIVES = (
 
 
 def check_grammars(needed_by: str = "numbers=verbalize") -> None:
-    """Check that nemo_text_processing is installed, without the time that importing it takes.
+    """Check that nemo_text_processing is installed, without importing it.
 
     Args:
-        needed_by: The argument that asks for it.
+        needed_by: The argument that needs it.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It is not installed.
     """
     if importlib.util.find_spec("nemo_text_processing") is None or importlib.util.find_spec("pynini") is None:
         raise ValueError(
-            f"{needed_by} needs nemo_text_processing, which is not installed; run: "
+            f"{needed_by}: expected nemo_text_processing to be installed; run: "
             "pip install -c constraints.txt '.[numbers]'"
         )
 
 
 def find_grammar_cache(kind: str = "hi") -> Path:
-    """Give the folder of the built grammars: one for each kind and version, in $XDG_CACHE_HOME or ~/.cache."""
+    """Return the folder of the built grammars: one for each kind and version, in $XDG_CACHE_HOME or ~/.cache."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = f"grammars-{kind}-{version('nemo_text_processing')}-pynini-{version('pynini')}"
     return caches / "hindi-xlsr-nemo" / name
@@ -59,7 +59,7 @@ def say_span(span: str) -> str:
         span: ASCII digits and signs, in a form that the grammars read well.
 
     Returns:
-        Hindi words in this project's spelling; whatever the grammars leave as it is stays in.
+        Hindi words in this project's spelling; what the grammars do not know stays as it is.
     """
     return fix_spelling(" ".join(_load_normalizer().normalize(span).split()))
 
@@ -71,12 +71,12 @@ def _load_normalizer() -> Any:
 
 
 def load_built(folder: Path, archives: Sequence[str], make: Callable[[Path], Any]) -> Any:
-    """Load grammars from the archives in a folder, which are built first where they are not there.
+    """Load grammars from the archives in a folder; build the archives first where they are missing.
 
     Args:
-        folder: Where they are kept.
-        archives: The files that must be there for the grammars to be complete.
-        make: Makes them from a folder, and writes what is missing in it.
+        folder: Folder of the archives.
+        archives: Names of all files of complete grammars.
+        make: Function that loads the grammars from a folder and writes missing files into it.
 
     Raises:
         OSError: The folder cannot be written.
@@ -91,14 +91,14 @@ def _is_built(folder: Path, archives: Sequence[str]) -> bool:
 
 
 def _build(folder: Path, archives: Sequence[str], make: Callable[[Path], Any]) -> None:
-    """Build the grammars aside and move them to their place whole; of many processes one builds, the others wait."""
+    """Build the grammars in a temporary folder, then rename it; one process builds, the others wait."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = folder.with_suffix(".lock").open("w")
     except OSError as error:
         raise OSError(
-            f"{folder.parent}: the number grammars cannot be kept there ({error.strerror}); "
-            "set XDG_CACHE_HOME to a folder that can be written"
+            f"{folder.parent}: found a folder without write access ({error.strerror}), expected one for the number "
+            "grammars; set XDG_CACHE_HOME to a writable folder"
         ) from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -108,7 +108,7 @@ def _build(folder: Path, archives: Sequence[str], make: Callable[[Path], Any]) -
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             make(temporary)
-            shutil.rmtree(folder, ignore_errors=True)  # what a build of another kind left there is not complete
+            shutil.rmtree(folder, ignore_errors=True)  # an incomplete build
             temporary.replace(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

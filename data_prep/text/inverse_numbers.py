@@ -1,4 +1,4 @@
-"""Numbers in digits, in text that was recognised as it was spoken: nemo_text_processing's Hindi grammars, backwards."""
+"""Inverse text normalisation: spoken numbers in digits, with nemo_text_processing's Hindi grammars."""
 
 import logging
 import re
@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from data_prep.arguments import require_choice
 from data_prep.text.grammars import check_grammars, find_grammar_cache, load_built
 from data_prep.text.number_words import SPELLINGS, say_cardinal
 
@@ -40,26 +41,25 @@ NUMBER_WORDS = frozenset(
     ]
 )
 ORDINAL_ENDING = re.compile("(वाँ|वां|वीं|वें|वे|वा|वी)$")
-CONTEXT_WORDS = 2  # beside a number word: a month, a unit, a sum's रुपये
+CONTEXT_WORDS = 2  # on each side of a number word: a month, a unit, the रुपये of a sum
 _TO_ASCII = str.maketrans("०१२३४५६७८९", "0123456789")
 
 
 def make_number_writer(digits: str = "devanagari") -> Callable[[str], str]:
-    """Load the grammars, or build them (about a minute) the first time.
+    """Load the grammars; the first call builds them, which takes about a minute.
 
     Args:
-        digits: `devanagari`, as the grammars write them, or `ascii`.
+        digits: `devanagari`, which the grammars write, or `ascii`.
 
     Returns:
         A function that writes numbers, dates, times, sums of money and measures of a text in digits; see
         `write_numbers`.
 
     Raises:
-        OSError: The folder of built grammars cannot be written.
-        ValueError: `digits` is neither, or nemo_text_processing is not installed.
+        OSError: The folder of built grammars is not writable.
+        ValueError: `digits` is unknown, or nemo_text_processing is not installed.
     """
-    if digits not in DIGITS:
-        raise ValueError(f"itn_digits is {digits}, expected one of {', '.join(DIGITS)}")
+    require_choice("itn_digits", digits, DIGITS)
     check_grammars("itn=true")
     grammars = load_built(find_grammar_cache("hi-inverse"), (ARCHIVE,), _make_normalizer)
 
@@ -69,12 +69,15 @@ def make_number_writer(digits: str = "devanagari") -> Callable[[str], str]:
 def write_numbers(grammars: Any, text: str, digits: str = "devanagari") -> str:
     """Write the numbers of a text in digits: "पच्चीस रुपये" → "₹२५".
 
-    A number below ten that stands on its own stays a word: "दो" is "two" and "give", "एक" is "one" and "a".
+    A lone number below ten stays a word: "दो" is "two" and "give", "एक" is "one" and "a".
 
     Args:
         grammars: nemo_text_processing's `InverseNormalizer`.
         text: Words as they were spoken.
         digits: One of `DIGITS`.
+
+    Returns:
+        The text with numbers, dates, times, sums of money and measures in digits.
     """
     words, written = text.split(), []
     for has_numbers, span in _list_spans(words):
@@ -83,7 +86,7 @@ def write_numbers(grammars: Any, text: str, digits: str = "devanagari") -> str:
 
 
 def _list_spans(words: Sequence[str]) -> list[tuple[bool, list[str]]]:
-    """Part a text in spans around numbers and spans without: the grammars take long, and fail on very long texts."""
+    """Split a text into spans with numbers and spans without: the grammars are slow, and fail on very long texts."""
     near = [False] * len(words)
     for at, word in enumerate(words):
         if word in NUMBER_WORDS or ORDINAL_ENDING.sub("", word) in NUMBER_WORDS:

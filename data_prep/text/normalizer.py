@@ -26,14 +26,14 @@ from data_prep.text.abbreviations import expand_abbreviations, find_abbreviation
 from data_prep.text.alphabet import find_outside_alphabet as find_outside_alphabet
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.annotations import find_annotations, may_hold_annotations, strip_annotations
-from data_prep.text.number_rules import NUMBER_RULES
-from data_prep.text.policy import AS_WRITTEN
+from data_prep.text.number_rules import NUMBER_RULES, NUMBERS_FINGERPRINT
+from data_prep.text.policy import AS_WRITTEN, POLICY_VERSION
 from data_prep.text.policy import TextPolicy as TextPolicy
 from data_prep.text.visarga import restore_visarga
 
 NORMALIZER_VERSION = 3
 
-# Symbols that Unicode counts as punctuation but that a reader says aloud: the alphabet check has to see them.
+# Symbols that Unicode counts as punctuation but that readers speak: the verdict has to see them.
 READ_ALOUD = "%٪﹪％‰‱&﹠＆@﹫＠#﹟＃§"
 # Marks that Unicode counts as symbols but that nobody reads aloud: quotes, bars, dashes and bullets.
 DANDAS = "।॥|¦｜"
@@ -42,12 +42,12 @@ DASHES = "−"
 SILENT_SYMBOLS = "^~<>•●○■□▪▫◆◇★☆►▶"
 # Pictures: symbols of these blocks; U+20E3 is the box around a keycap.
 EMOJI = r"[\u2600-\u27bf\u2b00-\u2bff\u20e3\U0001f000-\U0001fbff]"
-# Format characters stand inside words and vanish, except these, which separate words.
+# Format characters inside words are removed, except these, which separate words.
 ZERO_WIDTH_SPACE = "\u200b"
 # Invisible characters that Unicode files under other categories: variation selectors, grapheme joiner, noncharacters.
 INVISIBLE = r"[\ufe00-\ufe0f\U000e0100-\U000e01ef\u034f\ufffe\uffff]"
 
-# Everything else that indic-nlp changes is gone by the time it is called (checked by the tests).
+# The earlier rules have done everything else that indic-nlp changes (checked by the tests).
 INDIC_NLP_TRIGGERS = "[\u0972\u0929\u0931\u0934\u0958-\u095f]"
 
 _HOLDS_NUMBER = re.compile("[0-9०-९½¼¾⅓⅔⅛]")
@@ -58,7 +58,7 @@ Rule = tuple[str, Callable[[str], str]]
 
 
 class _CategoryTable(dict[int, int | str | None]):
-    """A `str.translate` table that works out a character's entry when it first meets it."""
+    """A `str.translate` table that computes a character's entry at its first use."""
 
     def __init__(self, entry: Callable[[str], str | None]) -> None:
         super().__init__()
@@ -123,10 +123,10 @@ PUNCTUATION_RULES: tuple[Rule, ...] = (
         "remove_punctuation",
         _make_silent(lambda char, kind: (kind[0] == "P" and char not in READ_ALOUD) or char in SILENT_SYMBOLS),
     ),
-    ("apply_indic_nlp", _apply_indic_nlp),  # nukta as its own character, U+0972 → ए
+    ("apply_indic_nlp", _apply_indic_nlp),  # nukta as a separate character, U+0972 → ए
     ("collapse_whitespace", _collapse_whitespace),
 )
-# One repair may make room for another (ा + े + ो): these are applied until nothing changes.
+# One repair may allow another (ा + े + ो): these are applied until nothing changes.
 REPAIR_RULES: tuple[Rule, ...] = (
     ("order_marks", devanagari.order_marks),
     ("move_early_i", devanagari.move_early_i),
@@ -239,6 +239,13 @@ def _fingerprint() -> str:
 
 
 # Which normaliser made a text: changes with the rules, their tables, the alphabet and indic-nlp's version. A rule whose
-# code changes without a table of its own needs a new NORMALIZER_VERSION. How numbers are written in words is not
+# code changes, but no table, needs a new NORMALIZER_VERSION. How numbers are written in words is not
 # part of it (see NUMBERS_FINGERPRINT).
 NORMALIZER_FINGERPRINT: str = _fingerprint()
+
+
+def fingerprint_policy(policy: TextPolicy) -> str:
+    """Fingerprint everything that `normalize_text` does with a policy: for the keys of jobs that keep results."""
+    rewrites = policy.annotations != "keep" or policy.abbreviations != "keep"
+    numbers = NUMBERS_FINGERPRINT if policy.numbers == "verbalize" else ""
+    return f"{NORMALIZER_FINGERPRINT}-{POLICY_VERSION if rewrites else 0}-{numbers}"

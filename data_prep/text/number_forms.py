@@ -7,7 +7,7 @@ from data_prep.text.grammars import say_span
 from data_prep.text.number_words import MAX_CARDINAL, say_cardinal, say_digits, say_number
 from data_prep.text.units import CURRENCIES, name_unit
 
-# The ordinals that are words of their own: stem, and the suffixes that are written after the digit for its endings.
+# Irregular ordinals: stem, and the suffixes that are written after the digit for its three endings.
 SPECIAL_ORDINALS = {
     1: ("पहल", ("ला", "ली", "ले")),
     2: ("दूसर", ("रा", "री", "रे")),
@@ -22,13 +22,13 @@ NAMED_DATES = {"9/11": "नौ ग्यारह", "26/11": "छब्बीस
 
 
 def is_sayable(written: str) -> bool:
-    """Tell whether a number can be counted out: not 007, and not longer than anyone counts."""
+    """Whether a number is said as a cardinal: not 007, and at most `MAX_CARDINAL`."""
     whole = written.replace(",", "").partition(".")[0]
     return int(whole) <= MAX_CARDINAL and (len(whole) == 1 or int(whole[0]) != 0)
 
 
 def say_date(match: re.Match[str]) -> str | None:
-    """25/05/2019, 4-9-2004, 2019-05-25."""
+    """Say 25/05/2019, 4-9-2004, 2019-05-25."""
     day, month, year = (int(match[name]) for name in ("day", "month", "year"))
     try:
         date(year, month, day)
@@ -38,7 +38,7 @@ def say_date(match: re.Match[str]) -> str | None:
 
 
 def say_amount(match: re.Match[str]) -> str | None:
-    """₹1,25,000; ₹2.5 लाख; $5-10 करोड़; ₹10.05; 500 रु."""
+    """Say ₹1,25,000, ₹2.5 लाख, $5-10 करोड़, ₹10.05, 500 रु."""
     first, second, scale = match["first"], match["second"], " ".join((match["scale"] or "").split())
     one, many, small_one, small_many = CURRENCIES[match["sign"] or "₹"]
     if not is_sayable(first) or (second and not is_sayable(second)):
@@ -55,7 +55,7 @@ def say_amount(match: re.Match[str]) -> str | None:
 
 
 def say_percent(match: re.Match[str]) -> str | None:
-    """50%, -2.5 %."""
+    """Say 50%, -2.5 %."""
     return _say_signed(match, "प्रतिशत")
 
 
@@ -67,13 +67,13 @@ def say_percent_bound(match: re.Match[str]) -> str | None:
 
 
 def say_measure(match: re.Match[str]) -> str | None:
-    """5 km, 25°C, 60 किमी/घंटा."""
+    """Say 5 km, 25°C, 60 किमी/घंटा."""
     per_hour = " प्रति घंटा" if match["per_hour"] else ""
     return _say_signed(match, name_unit(match["unit"]) + per_hour)
 
 
 def say_fraction(match: re.Match[str]) -> str | None:
-    """3/4, and the quarters' own words: 1 1/2 → डेढ़. 11/2 may be a badly set 1 1/2 and stays."""
+    """Say 3/4, and halves and quarters by their names: 1 1/2 → डेढ़. 11/2 may be a slip for 1 1/2 and stays."""
     whole, top, bottom = (_to_ascii(match[name] or "") for name in ("whole", "top", "bottom"))
     if not whole and f"{top}/{bottom}" in NAMED_DATES:
         return NAMED_DATES[f"{top}/{bottom}"]
@@ -97,7 +97,7 @@ def say_fraction(match: re.Match[str]) -> str | None:
 
 
 def say_ordinal(match: re.Match[str]) -> str | None:
-    """70वीं → सत्तरवीं, 6वें → छठे, 2रा → दूसरा; वां or वाँ stays as written."""
+    """Say 70वीं → सत्तरवीं, 6वें → छठे, 2रा → दूसरा; वां or वाँ stays as written."""
     value, suffix = int(match["number"].replace(",", "")), match["suffix"]
     stem, suffixes = SPECIAL_ORDINALS.get(value, ("", ()))
     if suffix in suffixes:

@@ -1,8 +1,8 @@
 """Numbers as they are read aloud: an ordered list of small named rules, each for one way of writing numbers.
 
-A rule says only what it is sure of. What no rule reads (4:3, 5.2.1, 11/2, 36-24-36, 5+3) stays as it is, so that the
-line is rejected with a reason instead of being trained on with a wrong text. Between the rules a line holds words and
-the numbers that are still to be read.
+A rule says a number only where it has one reading. Other numbers (4:3, 5.2.1, 11/2, 36-24-36, 5+3) stay as they are, so
+that the line is rejected with a reason and nobody trains on a wrong text. Between the rules a line holds words and the
+numbers that no rule has read yet.
 """
 
 import hashlib
@@ -49,10 +49,10 @@ from data_prep.text.number_patterns import (
 from data_prep.text.units import CURRENCY_SIGN, UNIT
 from data_prep.text.year_rules import LONE_YEAR_RULES, YEAR_RULES
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Raise it with every change of what a rule of this folder says; a reworded comment leaves it as it is."""
 
-# Words after a result: 1-3 से, 2-2 की बराबरी. The numbers are then said without से.
+# Words after a result: 1-3 से, 2-2 की बराबरी. Such numbers are said without से.
 _RESULT = (
     "(?:से(?!\\s?\\.)|बराबर|ड्रॉ|ड्रा|हारा|हारी|हारे|जीता|जीती|जीते|की\\s(?:बढ़त|जीत|हार|बराबरी|अजेय|शिकस्त)|के\\s(?:अंतर|स्कोर))"
 )
@@ -62,7 +62,7 @@ _MEASURED = r"(?:\s?(?:₹|रु\.?|रुपये|रुपए|किमी|�
 
 
 def _split_list(match: re.Match[str]) -> str:
-    """1,2,3 is a list; 1,00,00 is a slip of the pen."""
+    """Separate the numbers of a list, 1,2,3; 1,00,00 is a slip and stays."""
     pieces = match[0].split(",")
     is_list = not re.fullmatch(WHOLE, match[0]) and not any(len(piece) > 1 and int(piece[0]) == 0 for piece in pieces)
     return ", ".join(pieces) if is_list else match[0]

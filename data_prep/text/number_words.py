@@ -1,7 +1,7 @@
-"""Hindi words for plain numbers; indic_numtowords spells them, corrected where it departs from the standard.
+"""Hindi words for plain numbers from indic_numtowords, corrected where its spelling is not the standard one.
 
 Spelling: the Central Hindi Directorate's forms, छह, पाँच, हज़ार, अठारह, चवालीस, तिरपन, तिरसठ, छियासठ, सड़सठ, उनासी,
-इक्यानवे; रुपये, not रुपए. Where indic_numtowords and nemo_text_processing agree (सत्तासी, सत्तानवे), their form stands.
+इक्यानवे; रुपये, not रुपए. Where indic_numtowords and nemo_text_processing agree (सत्तासी, सत्तानवे), their form is used.
 """
 
 import re
@@ -10,7 +10,7 @@ from indic_numtowords import num2words
 
 DIGIT = "[0-9०-९]"
 
-# Another spelling of a number word → the one that is written here. Both libraries' output goes through this.
+# Another spelling of a number word → the spelling of this project. The output of both libraries passes through this.
 SPELLINGS = {
     "छः": "छह",
     "अट्ठारह": "अठारह",

@@ -7,6 +7,9 @@ from functools import cache
 from data_prep.arguments import require_choice
 from data_prep.text.grammars import check_grammars
 
+POLICY_VERSION = 1
+"""Raise it when the annotations or abbreviations that are found, or what is written for them, change."""
+
 NUMBER_POLICIES = ("reject", "verbalize", "keep")
 LATIN_POLICIES = ("reject", "keep")
 ANNOTATION_POLICIES = ("reject", "strip", "keep")

@@ -1,4 +1,4 @@
-"""Units of measure and signs of currency, as they are written after or before a number, and what is said for them.
+"""Units of measure and signs of currency, as they are written after or before a number, and the words for them.
 
 Sources: BIS and SI symbols; Unicode CLDR, locale hi, for the Hindi names; nemo_text_processing's Hindi grammars for the
 Latin symbols that they know.

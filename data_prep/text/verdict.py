@@ -21,7 +21,7 @@ TEXT_REASONS = {
     "numbers": "digits or signs that are read aloud; numbers=verbalize writes them in words",
     "outside_alphabet": "characters that the model has no label for",
     "spacing": "a space at an end, or several in a row: the text is not normalised",
-    "malformed_text": "a mark where none can be (बंसीे): the text is not what was said",
+    "malformed_text": "a mark without a letter to belong to (बंसीे)",
 }
 _NUMBER_SIGNS = frozenset("%٪﹪％‰‱&﹠＆@﹫＠#﹟＃§°+×÷=±")
 _BRACKETS_AND_DOTS = re.compile(r"[\[\]{}()<>*+A-Za-z.॰]")

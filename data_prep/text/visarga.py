@@ -1,6 +1,6 @@
-"""A visarga typed as a colon: अत: for अतः. Which colons are one is decided by words that this project lists.
+"""A visarga typed as a colon, अत: for अतः: a list of words decides which colons are visargas.
 
-At a word's end: adverbs in -तः and -शः and some others, which are no words without their visarga (समय: has a colon).
+At a word's end: adverbs in -तः and -शः and some others, none of which is a word without its visarga (समय: has a colon).
 Inside a word: a stem that takes visarga in compounds, before क ख प फ श ष स (and त, थ for अंतः), the only letters before
 which Sanskrit sandhi leaves it as it is: अध:पतन, मन:स्थिति, but देश:मोदी. Source of the rule: M. R. Kale, A Higher
 Sanskrit Grammar, rules of visarga sandhi.

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.arguments import require_choice
 from data_prep.manifest import write_json
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
 from data_prep.text.policy import TextPolicy
@@ -116,6 +117,7 @@ def train_ngram_lm(
     sides = {"in_domain": list(in_domain), "text": list(texts)} if in_domain else {"text": list(texts)}
     _check_arguments([*texts, *in_domain], order, prune)
     _check_choices(kind, output, leaks, bool(in_domain), held_out)
+    require_choice("numbers", numbers, ("reject", "verbalize"))
     policy = TextPolicy(numbers, annotations=annotations, abbreviations=abbreviations)
     find_lmplz()
     tokenizer = LabelTokenizer(labels)

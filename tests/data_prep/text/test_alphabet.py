@@ -27,11 +27,11 @@ def test_outside_characters_are_named_once_in_order():
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ("0905 DEVANAGARI LETTER A", "expected a line like"),
-        ("U+XYZ WRONG", "expected a line like"),
-        ("U+110000 TOO LARGE", "expected a line like"),
-        ("U+0905 DEVANAGARI LETTER AA", "is not the name of U\\+0905 DEVANAGARI LETTER A"),
-        ("U+0020 SPACE", "listed twice"),
+        ("0905 DEVANAGARI LETTER A", "expected .*LETTER A.* or the like"),
+        ("U+XYZ WRONG", "expected .*LETTER A.* or the like"),
+        ("U+110000 TOO LARGE", "expected .*LETTER A.* or the like"),
+        ("U+0905 DEVANAGARI LETTER AA", "expected U\\+0905 DEVANAGARI LETTER A"),
+        ("U+0020 SPACE", "twice, expected it once"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, fault: str):
@@ -43,7 +43,7 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, fault: str):
 
 def test_an_empty_or_missing_file_is_an_error(tmp_path: Path):
     (tmp_path / "empty.txt").write_text("# nothing\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="lists no character"):
+    with pytest.raises(ValueError, match="found no character"):
         load_alphabet(tmp_path / "empty.txt")
-    with pytest.raises(FileNotFoundError, match="no such alphabet file"):
+    with pytest.raises(FileNotFoundError, match="found no file, expected an alphabet"):
         load_alphabet(tmp_path / "absent.txt")

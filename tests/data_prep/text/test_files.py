@@ -187,7 +187,7 @@ def test_the_job(paths):
         (b"", ["numbers=spell"], "error: numbers=spell: expected one of reject, verbalize, keep"),
         (b"", ["latin=transliterate"], "error: latin=transliterate: expected reject or keep; no maintained library"),
         (b"", ["num_workers=0"], "error: num_workers=0: expected a whole number, 1 or more, or null"),
-        (b"", ["alphabet=/absent"], "error: /absent: no such alphabet file"),
+        (b"", ["alphabet=/absent"], "error: /absent: found no file, expected an alphabet"),
     ],
 )
 def test_wrong_input_is_one_line(paths, content, arguments, fault):

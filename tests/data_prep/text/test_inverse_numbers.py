@@ -38,7 +38,7 @@ class Recorded:
     ],
 )
 def test_numbers_are_written_and_lone_small_ones_stay_words(spoken, written):
-    """`दो` is "two" and "give", `एक` "one" and "a": a number below ten on its own stays as it was said."""
+    """`दो` is "two" and "give", `एक` "one" and "a": a lone number below ten stays a word."""
     assert write_numbers(Recorded(), spoken) == written
     assert write_numbers(Recorded(), spoken, "ascii") == written.translate(str.maketrans("०१२३४५६७८९", "0123456789"))
 
@@ -59,7 +59,7 @@ def test_an_hour_of_text_is_written_span_by_span():
     assert write_numbers(Spans(), spoken) == spoken.replace("साढ़े दस बजे", "१०:३०")
 
 
-def test_what_the_grammars_cannot_weigh_stays_as_it_was_said():
+def test_spans_with_too_many_readings_stay_as_they_were_spoken():
     class Failing:
         def inverse_normalize(self, text: str, verbose: bool) -> str:
             raise ValueError("Could not split token list")
@@ -67,11 +67,11 @@ def test_what_the_grammars_cannot_weigh_stays_as_it_was_said():
     assert write_numbers(Failing(), "दस बीस") == "दस बीस"
 
 
-def test_unknown_digits_and_missing_grammars_are_said_so(monkeypatch):
-    with pytest.raises(ValueError, match="itn_digits is roman, expected one of devanagari, ascii"):
+def test_unknown_digits_and_missing_grammars_are_errors(monkeypatch):
+    with pytest.raises(ValueError, match="itn_digits=roman: expected one of devanagari, ascii"):
         make_number_writer("roman")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="itn=true needs nemo_text_processing"):
+    with pytest.raises(ValueError, match="itn=true: expected nemo_text_processing"):
         make_number_writer()
 
 

@@ -1,4 +1,4 @@
-"""Every way of writing a number, as it is said; the expected words are this project's own."""
+"""Every way of writing a number, and how it is said; the expected words were written for this project."""
 
 import random
 import re
@@ -338,7 +338,7 @@ def test_said(written: str, said: str):
 
 
 @pytest.mark.parametrize("written", REJECTED)
-def test_what_is_not_sure_is_rejected(written: str):
+def test_numbers_with_several_readings_are_rejected(written: str):
     fault = judge(say(written), policy=VERBALIZE)
     assert fault and fault.reason in ("numbers", "outside_alphabet", "abbreviation", "latin") and fault.offending
 
@@ -403,9 +403,9 @@ def test_digits_one_by_one():
     assert say_digits("1०-9") == "एक शून्य नौ"
 
 
-def test_grammars_that_are_missing_are_said_so(monkeypatch: pytest.MonkeyPatch):
+def test_missing_grammars_are_an_error(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(grammars.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"numbers=verbalize needs nemo_text_processing.*pip install"):
+    with pytest.raises(ValueError, match=r"numbers=verbalize: expected nemo_text_processing.*pip install"):
         grammars.check_grammars()
 
 
@@ -441,8 +441,8 @@ def test_many_processes_build_the_grammars_once(tmp_path: Path):
     assert not list(folder.parent.glob(".*"))
 
 
-def test_a_cache_that_cannot_be_written_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_cache_without_write_access_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(OSError, match="set XDG_CACHE_HOME to a folder that can be written"):
+    with pytest.raises(OSError, match="set XDG_CACHE_HOME to a writable folder"):
         grammars.load_built(grammars.find_grammar_cache(), grammars.ARCHIVES, print)
