@@ -4,6 +4,7 @@ Each case goes the two ways that audio takes: `AudioReader` of data preparation,
 `WaveformStream` of transcription, which gives what there is with a warning.
 """
 
+import resource
 import struct
 import subprocess
 from pathlib import Path
@@ -116,6 +117,19 @@ def test_joined_files_are_read_whole(tmp_path, compressed, name):
     assert prepare(path, tmp_path) == pytest.approx(12, abs=2 * CODEC_S)
     seconds, _ = transcribe(path)
     assert seconds == pytest.approx(12, abs=2 * CODEC_S)
+
+
+@pytest.mark.slow
+def test_more_than_four_gibibytes_of_samples_are_streamed(tmp_path):
+    """Three hours of stereo: 4.4 GB as 32-bit samples, more than a WAV file can count; the memory stays flat."""
+    minute = encode(np.zeros((60 * 48_000, 2), np.float32), 48_000, "ipod", "aac")
+    path = write(tmp_path / "long.m4a", 190 * minute)
+    before, samples = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
+    stream = WaveformStream(path)
+    for block in stream:
+        samples += len(block)
+    assert samples / RATE == pytest.approx(190 * 60, abs=190 * CODEC_S) and stream.warning is None
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
 
 
 @pytest.mark.parametrize("name", ["vbr_xing.mp3", "opus.webm", "adts.aac", "opus.opus"])

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from nemo_models.transcription.audio_reader import load_waveform
 from nemo_models.transcription.inputs import AudioInput, list_inputs, measure_durations
+from odd_audio import encode, speak, write
 
 
 def _write_manifest(path, *rows):
@@ -90,6 +92,47 @@ def test_a_single_recording_is_a_list_of_one(tmp_path):
     (tmp_path / "a.WAV").write_bytes(b"RIFF\n\0\0\n")
     for given in (str(tmp_path / "a.WAV"), tmp_path / "a.WAV"):
         assert [audio.path for audio in list_inputs(audio_list=given)] == [tmp_path / "a.WAV"]
+
+
+FILMS = [
+    *(
+        ("film.mkv", "matroska", "aac"),
+        ("film.mov", "mov", "aac"),
+        ("film.m4v", "mp4", "aac"),
+        ("film.wmv", "asf", "wmav2"),
+    ),
+    *(("film.avi", "avi", "libmp3lame"), ("film.flv", "flv", "libmp3lame"), ("film.ts", "mpegts", "aac")),
+    *(("a.mp2", "mp2", "mp2"), ("a.ac3", "ac3", "ac3"), ("recording", "ipod", "aac"), ("notes.txt", "webm", "libopus")),
+]
+
+
+@pytest.mark.parametrize(("name", "container", "codec"), FILMS, ids=[film[0] for film in FILMS])
+def test_a_recording_of_any_name_is_no_list(tmp_path, name, container, codec):
+    rate = 48_000 if codec == "libopus" else 44_100
+    path = write(tmp_path / name, encode(speak(1, rate), rate, container, codec, picture=name.startswith("film")))
+    (audio,) = list_inputs(audio_list=path)
+    assert audio.path == path
+    assert len(load_waveform(path)) == pytest.approx(16_000, abs=0.16 * 16_000)
+    assert [found.path for found in list_inputs(audio_dir=tmp_path)] == [path]
+
+
+def test_a_folder_is_searched_by_content_and_what_is_left_out_is_named(tmp_path, caplog):
+    write(tmp_path / "voice", encode(speak(1), 48_000, "webm", "libopus"))
+    write(tmp_path / "broken.wav", b"no audio")
+    for number in range(12):
+        (tmp_path / f"page{number:02}.html").write_text("<html>")
+    with caplog.at_level("WARNING"):
+        found = list_inputs(audio_dir=tmp_path)
+    assert [audio.path.name for audio in found] == ["broken.wav", "voice"], "a broken recording does not vanish"
+    assert caplog.messages == [
+        f"audio_dir={tmp_path}: left out 12 files that are not recordings: "
+        + ", ".join(f"page{number:02}.html" for number in range(10))
+        + " and 2 more"
+    ]
+    caplog.clear()
+    with caplog.at_level("WARNING"):
+        list_inputs(audio_dir=tmp_path, audio_type="wav")
+    assert "left out 13 files that do not end in .wav: page00.html" in caplog.messages[0]
 
 
 def test_links_are_followed_once_and_nothing_vanishes(tmp_path):
