@@ -7,8 +7,10 @@ import torch
 
 from nemo_models.decoding.strategy import configure_decoding
 from nemo_models.inference.log_probs import _compute_at_once, compute_log_probs
+from nemo_models.transcription.audio_reader import load_waveform
 from nemo_models.transcription.inputs import AudioInput
 from nemo_models.transcription.transcribe import Transcriber, _one_ahead, transcribe
+from odd_audio import encode, write
 
 RATE = 16_000
 
@@ -104,6 +106,25 @@ def test_bad_files_cost_nothing_else(greedy_model, files, tmp_path):
     good_texts = [result.text for result in results if result.audio.path in files]
     assert good_texts == _texts(_transcribe(greedy_model, files[: len(bad)]))
     assert "24.9 ms, the model needs 25.0 ms" in results[inputs.index(tmp_path / "short.wav")].error
+
+
+def test_a_cut_or_damaged_recording_gives_its_text_with_a_warning(greedy_model, files, tmp_path):
+    """The text is that of the samples that decode; a segment in the sound part has no warning."""
+    samples, _ = soundfile.read(files[2], dtype="float32")
+    whole = write(tmp_path / "whole.mp3", encode(samples, RATE, "mp3", "libmp3lame", bit_rate=48_000))
+    content = bytearray(whole.read_bytes())
+    cut = write(tmp_path / "cut.mp3", bytes(content[: int(0.9 * len(content))]))
+    content[len(content) // 2 : len(content) // 2 + 200] = bytes(200)
+    damaged = write(tmp_path / "damaged.mp3", bytes(content))
+    part = AudioInput(cut, 0.2, 1.0)
+    decoded = tmp_path / "decoded.wav"
+    soundfile.write(decoded, load_waveform(cut), RATE, subtype="FLOAT")
+    results = _transcribe(greedy_model, [whole, cut, damaged, part, decoded])
+    assert not any(result.error for result in results)
+    assert [(result.warning or "none").split(":")[0] for result in results] == [
+        *("none", "truncated_audio", "damaged_audio", "none", "none")
+    ]
+    assert results[1].text == results[4].text != "" and results[2].text
 
 
 def test_results_come_as_they_are_ready(greedy_model, files, monkeypatch):
