@@ -101,7 +101,7 @@ def load_stay_apart(path: Path = STAY_APART_PATH) -> Mapping[str, frozenset[str]
         path: A table of rule, word, other word and meanings, divided by tabs.
 
     Returns:
-        Rule → words.
+        Rule → words, as they are written and as the rules before it leave them.
 
     Raises:
         ValueError: A line does not have these columns, or names no rule.
@@ -116,8 +116,17 @@ def load_stay_apart(path: Path = STAY_APART_PATH) -> Mapping[str, frozenset[str]
                 f"{path}:{number}: found {len(columns)} columns, expected rule, word, other word, meanings"
             )
         require_choice(f"{path}:{number}: rule", columns[0], SPELLING_RULES)
-        words[columns[0]].update(map(normalize_text, columns[1:3]))
+        for word in map(normalize_text, columns[1:3]):
+            words[columns[0]].update((word, _apply_rules_before(columns[0], word)))
     return {rule: frozenset(listed) for rule, listed in words.items()}
+
+
+def _apply_rules_before(rule: str, word: str) -> str:
+    for name, earlier in SPELLING_RULES.items():
+        if name == rule:
+            break
+        word = earlier(word)
+    return word
 
 
 def make_keys(rules: Collection[str] = tuple(SPELLING_RULES)) -> list[tuple[str, Rule]]:

@@ -8,8 +8,9 @@ from data_prep.text.normalizer import normalize_text
 from nemo_models.evaluation.spelling import spelling_key
 
 VARIANTS_PATH = Path(__file__).with_name("variants_hi.tsv")
-ENDINGS = ("ियों", "ियां", "ाओं", "ाएं", "ों", "ें", "ओं", "एं", "ी", "ा", "े")
-"""Endings of inflected words, as spelling keys: a listed word is found with them, too (कॉलेजों = कालेजों)."""
+ENDINGS = ("ियों", "ियां", "ाओं", "ाएं", "ों", "ें", "ओं", "एं")
+"""Endings of inflected words, as spelling keys: a listed word is found with them, too (कॉलेजों = कालेजों). Endings of
+one vowel would go too far: शर्म = शरम, but शर्मा is a name and शरमा a verb."""
 _LEAST_STEM = 3
 
 

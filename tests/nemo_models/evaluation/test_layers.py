@@ -77,7 +77,19 @@ def test_a_switch_turns_one_rule_off(rule):
 
 
 @pytest.mark.parametrize(
-    "pair", ["राज राज़", "सजा सज़ा", "हंस हँस", "भाई भायी", "कीमत की|मत", "हमका हम|का", "कामकर काम|कर"]
+    "pair",
+    [
+        "राज राज़",
+        "सजा सज़ा",
+        "हंस हँस",
+        "भाई भायी",
+        "शर्मा शरमा",
+        "कीमत की|मत",
+        "हमका हम|का",
+        "कामकर काम|कर",
+        "मनाकर मना|कर",
+        "नही न|ही",
+    ],
 )
 def test_pairs_stay_apart_with_every_layer_on(pair):
     one, other = (side.replace("|", " ") for side in pair.split(" "))

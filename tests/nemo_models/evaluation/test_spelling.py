@@ -21,8 +21,8 @@ EQUAL = {
     "gemination": "तत्त्व/तत्व महत्त्व/महत्व कर्त्ता/कर्ता अर्द्ध/अर्ध मूर्च्छा/मूर्छा चिट्ठी/चिठ्ठी",
 }
 APART = (
-    "राज/राज़ सजा/सज़ा हंस/हँस भाई/भायी तेज/तेज़ अन्य/अंय निम्न/निंन पड़/पड बच्चा/बचा सत्ता/सता अंत/अंतः पुन/पुनः कि/की में/मे "
-    "है/हैं उन्हें/उंहें ये/ए किया/किआ दिन/दीन सुना/सूना पढ़ना/पड़ना जन्म/जंम बॉल/बाल"
+    "राज/राज़ सजा/सज़ा जी/ज़ी गायें/गाएँ निसार/निस्सार हंस/हँस भाई/भायी तेज/तेज़ अन्य/अंय निम्न/निंन पड़/पड बच्चा/बचा सत्ता/सता अंत/अंतः पुन/पुनः "
+    "कि/की में/मे है/हैं उन्हें/उंहें ये/ए किया/किआ दिन/दीन सुना/सूना पढ़ना/पड़ना जन्म/जंम बॉल/बाल"
 )
 
 
@@ -56,8 +56,16 @@ def test_every_listed_pair_stays_apart_and_would_be_merged_without_the_list():
     for rule, *words, meanings in rows:
         one, other = map(normalize_text, words)
         assert "/" in meanings
-        assert SPELLING_RULES[rule](one) == SPELLING_RULES[rule](other), f"{one}/{other}: {rule} does not merge them"
+        assert merged(one, rule) == merged(other, rule), f"{one}/{other}: {rule} does not merge them"
         assert spelling_key(one) != spelling_key(other), f"{one}/{other}"
+
+
+def merged(word, rule):
+    """Apply the rules up to one, without the list."""
+    for name, apply in SPELLING_RULES.items():
+        word = apply(word)
+        if name == rule:
+            return word
 
 
 def test_no_rule_takes_away_a_vowel_sign_or_a_lone_virama():
