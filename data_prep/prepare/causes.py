@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from data_prep.corpora import Utterance
 from data_prep.file_kinds import FileKind, identify_file
 from data_prep.lines import REMEDIES
+from data_prep.text.verdict import TEXT_REASONS
 
 # Code -> (what was found, what to do); `{example}` is one row's finding.
 CAUSES = {
@@ -29,10 +30,9 @@ CAUSES = {
     "question_marks": ("texts with question marks instead of letters", "take the texts from the original"),
     "conflicting_text": ("audio that is listed with two texts", "correct one; {example}"),
 }
-_TEXT_REASONS = ("outside_alphabet", "empty_text", "malformed_text", "numbers", "latin")
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
 _MOST_FOLDERS = 200  # subfolders in which a missing file is looked for
-_WRONG_ENCODINGS = ("cp1252", "latin-1")
+_MISREAD_STARTS = ("à¤", "à¥")  # the first two bytes of every Devanagari letter in UTF-8, read as Windows-1252
 
 Finding = Sequence[str]  # code, example
 
@@ -52,7 +52,7 @@ def find_cause(reason: str, row: Utterance) -> Finding | None:
             return _find_path_cause(row)
         if reason == "unreadable_audio" and row.row is None:
             return _find_content_cause(Path(row.audio))
-    return _find_text_cause(row.text) if reason in _TEXT_REASONS else None
+    return _find_text_cause(row.text) if reason in TEXT_REASONS else None
 
 
 class CauseCounts:
@@ -175,14 +175,18 @@ def _find_content_cause(audio: Path) -> Finding | None:
 
 
 def _find_text_cause(text: str) -> Finding | None:
-    for encoding in _WRONG_ENCODINGS:
-        try:
-            original = text.encode(encoding).decode("utf-8")
-        except ValueError:
-            continue
-        if original != text and any("\u0900" <= char <= "\u097f" for char in original):
-            return "mojibake", f"'{original[:40]}' was meant"
+    if any(start in text for start in _MISREAD_STARTS):
+        original = b"".join(map(_encode_misread, text)).decode("utf-8", "ignore")
+        return "mojibake", f"'{original[:40]}' was meant"
     if "\ufffd" in text:
         return "replacement_characters", ""
     letters = [char for char in text if not char.isspace()]
     return ("question_marks", "") if letters and letters.count("?") > len(letters) / 2 else None
+
+
+def _encode_misread(char: str) -> bytes:
+    """Return the byte that was read as this character; Windows-1252 leaves five bytes to Latin-1."""
+    try:
+        return char.encode("cp1252")
+    except UnicodeEncodeError:
+        return char.encode("latin-1", "ignore")

@@ -98,6 +98,13 @@ def test_files_that_are_no_audio(tmp_path, content, cause):
     ("text", "cause"),
     [
         (TEXT.encode().decode("latin-1"), "mojibake"),
+        (
+            "".join(
+                bytes([b]).decode("cp1252" if b not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else "latin-1")
+                for b in TEXT.encode()
+            ),
+            "mojibake",
+        ),
         ("???? ????", "question_marks"),
         ("क\ufffdल", "replacement_characters"),
     ],
