@@ -78,6 +78,7 @@ def check_errors_on_ray(address: str) -> None:
 
 
 @needs_ray
+@pytest.mark.slow
 def test_a_ray_cluster_that_loses_a_node_gives_the_same_files(make_corpus, write_audio, prepare_command, tmp_path):
     """A cluster of two nodes, each with its own processes; the one that works on units is killed."""
     from ray.cluster_utils import Cluster

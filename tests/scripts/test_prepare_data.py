@@ -115,6 +115,7 @@ def stop_midway(command: list[str], env: dict[str, str], units: Path, signal_num
     return job.returncode, errors
 
 
+@pytest.mark.slow
 def test_stopped_runs_continue_to_the_same_output(slow_corpus, prepare_command, tmp_path):
     """Killed without warning twice and interrupted once, the job ends with the files of an undisturbed run."""
     corpus, slow = slow_corpus
@@ -131,6 +132,7 @@ def test_stopped_runs_continue_to_the_same_output(slow_corpus, prepare_command, 
     assert read_outputs(tmp_path / "stopped") == read_outputs(tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_leave_nothing_behind(make_corpus, prepare_command, tmp_path):
     """From its start to the writing of its last files, a run is killed over and over; the last one is let live."""
     rows = [(f"{number}.wav", f"s{number % 9}", TEXT if number % 4 else "5") for number in range(400)]

@@ -152,6 +152,7 @@ def test_any_number_of_workers_gives_the_same_bytes_and_a_second_run_does_nothin
     assert read_files(tmp_path / "other") != read_files(tmp_path / "one")
 
 
+@pytest.mark.slow
 def test_killed_runs_continue_to_the_same_bytes(manifest, tmp_path):
     rows = manifest.read_text(encoding="utf-8").splitlines()
     (manifest.parent / "many.json").write_text("\n".join(rows * 150) + "\n", encoding="utf-8")
