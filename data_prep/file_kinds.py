@@ -32,13 +32,13 @@ _PATTERNS = {
     re.compile(rb"\s*<(!doctype|html|head|\?xml)", flags=re.IGNORECASE): FileKind.HTML,
     re.compile(rb"\s*\\data\\"): FileKind.ARPA,
 }
-_START_BYTES = 512
+START_BYTES = 512
 
 
 def identify_file(path: Path) -> FileKind | None:
     """Return the kind of a file; `None` for any other kind."""
     with path.open("rb") as file:
-        return identify_start(file.read(_START_BYTES))
+        return identify_start(file.read(START_BYTES))
 
 
 def identify_start(start: bytes) -> FileKind | None:

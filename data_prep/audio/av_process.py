@@ -9,7 +9,7 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, BinaryIO
 
 MEMORY_BYTES = 4 << 30  # address space; a decoder takes 300 MB of it
@@ -82,7 +82,7 @@ class Recording:
     def close(self) -> None:
         self._frames.close()
 
-    def _decode_parts(self) -> Iterator[list[bytes]]:
+    def _decode_parts(self) -> Generator[list[bytes], None, None]:
         most = None
         for start, end in self._request["parts"]:
             file = _Range(self._request["path"], start, end)

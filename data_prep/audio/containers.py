@@ -189,7 +189,8 @@ def walk_mp4(file: BinaryIO, size: int) -> list[Part]:
     Source: ISO/IEC 14496-12, section 4.2.
     """
     parts = [Part(0, size)]
-    at, seen = 0, set()
+    at = 0
+    seen: set[bytes] = set()
     while at + 8 <= size:
         file.seek(at)
         head = file.read(16)
@@ -210,6 +211,6 @@ def walk_mp4(file: BinaryIO, size: int) -> list[Part]:
         if at + length > size:
             parts[-1].cut = f"{size - at} of {length} bytes of its box {name.decode('ascii')} are there"
         at += length
-    if "moov" not in {name.decode("ascii") for name in seen} and parts[-1].cut is None and seen:
+    if b"moov" not in seen and parts[-1].cut is None and seen:
         parts[-1].cut = "its index (box moov) is missing"
     return parts

@@ -15,8 +15,10 @@ from data_prep.audio.formats import AudioFormat
 from data_prep.audio.riff import STREAMED_SIZE, SampleLayout, inspect_riff
 
 _CAF_CODECS = (b"lpcm", b"alaw", b"ulaw", b"alac")  # that libsndfile decodes
-_AIFC_CODECS = (b"NONE", b"sowt", b"twos", b"raw ", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64", b"ulaw")
-_AIFC_CODECS += (b"ULAW", b"alaw", b"ALAW", b"23ni", b"42ni")
+_AIFC_CODECS = (
+    *(b"NONE", b"sowt", b"twos", b"raw ", b"in24", b"in32", b"23ni", b"42ni", b"fl32", b"FL32", b"fl64", b"FL64"),
+    *(b"ulaw", b"ULAW", b"alaw", b"ALAW"),
+)
 _FLAC_AGAIN = re.compile(rb"fLaC[\0\x80]\0\0\x22")  # the marker and the first metadata block
 
 

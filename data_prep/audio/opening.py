@@ -19,6 +19,7 @@ from data_prep.audio.errors import UnreadableAudioError
 from data_prep.audio.reading_plan import ReadingPlan, plan_reading
 from data_prep.audio.recording import DecodedRecording, PcmRecording, Recording, SoundFileRecording, open_spool
 from data_prep.audio.sox_decoder import decode_with_sox
+from data_prep.file_kinds import START_BYTES, FileKind, identify_start
 
 PLAYLIST_SUFFIXES = (".m3u", ".m3u8", ".pls")
 
@@ -44,6 +45,11 @@ def open_recording(path: Path, scratch_dir: Path | None = None, content: bytes |
         raise UnreadableAudioError("found a playlist, expected a recording; name the recordings that it lists")
     with io.BytesIO(content) if content is not None else path.open("rb") as file:
         plan = plan_reading(file)
+        if plan.found is None:
+            file.seek(0)
+            kind = identify_start(file.read(START_BYTES))
+            if kind not in (None, FileKind.UTF16):  # two bytes, with which headerless samples may begin too
+                raise UnreadableAudioError(f"found {kind.value}, expected a recording; fetch or write the file again")
     return _Opening(path, scratch_dir, content, plan).open()
 
 

@@ -129,7 +129,8 @@ def find_audio_inputs(audio_dir: Path, audio_type: str | None = None) -> list[Au
     if not audio_dir.is_dir():
         raise FileNotFoundError(f"audio_dir={audio_dir}: found no such folder; check the path")
     closed: list[OSError] = []
-    taken, left_out = [], []
+    taken: list[Path] = []
+    left_out: list[Path] = []
     for path in _walk(audio_dir, closed):
         wanted = _has_extension(path, audio_type) if audio_type else is_recording(path)
         (taken if wanted else left_out).append(path)

@@ -163,6 +163,19 @@ def test_every_decoder_is_named_that_refused(tmp_path):
         open_recording(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git-LFS pointer"),
+        (b"<!DOCTYPE html><title>404</title>", "an HTML page"),
+        (b"PK\3\4" + bytes(100), "a zip archive"),
+    ],
+)
+def test_other_files_under_a_recordings_name_are_named(tmp_path, content, kind):
+    with pytest.raises(UnreadableAudioError, match=f"^found {kind}, expected a recording; fetch or write"):
+        open_recording(write(tmp_path / "a.wav", content))
+
+
 def test_names_of_any_kind_reach_the_child(m4a, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("\udce0\udca4.m4a", "हिंदी.m4a", "-", "concat:a|b.m4a", "http:", "a%03d.m4a", "|touch owned.m4a"):

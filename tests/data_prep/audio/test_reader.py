@@ -280,7 +280,7 @@ def test_too_long_audio_is_not_decoded(tmp_path, write_audio, monkeypatch):
 )
 def test_what_is_no_audio_is_unreadable(tmp_path: Path, content: bytes):
     (tmp_path / "a.wav").write_bytes(content)
-    with pytest.raises(UnreadableAudioError, match="sox") as caught:
+    with pytest.raises(UnreadableAudioError, match=r"sox|found an empty file") as caught:
         read(tmp_path / "a.wav")
     assert caught.value.reason == "unreadable_audio" and str(tmp_path) not in str(caught.value)
 
