@@ -22,7 +22,13 @@ class AudioCells:
     row would be reading it a hundred times.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, column: str | None = None) -> None:
+        """Set up a reader.
+
+        Args:
+            column: Name of the column of audio; `None` for the first one of each file.
+        """
+        self._chosen = column
         self._path = ""
         self._first = 0
         self._column: Any = ()
@@ -54,7 +60,7 @@ class AudioCells:
         import pyarrow.parquet
 
         with pyarrow.parquet.ParquetFile(path) as file:
-            name = find_audio_column(file.schema_arrow)
+            name = self._chosen or find_audio_column(file.schema_arrow)
             if name is None:
                 raise KeyError("no column with audio bytes")
             first = 0

@@ -86,13 +86,20 @@ class Audio:
 class AudioReader:
     """Reads utterances one after another and keeps the last recording open, so that each further segment is a seek."""
 
-    def __init__(self, scratch_dir: Path, channel: int | str | None = AUTO, trim_silence: bool = False) -> None:
+    def __init__(
+        self,
+        scratch_dir: Path,
+        channel: int | str | None = AUTO,
+        trim_silence: bool = False,
+        audio_column: str | None = None,
+    ) -> None:
         """Set up a reader.
 
         Args:
             scratch_dir: Existing folder for decoded audio; no two readers at a time share one.
             channel: Which channel is used, see `data_prep.audio.channels.check_channel`.
             trim_silence: Whether silence at both ends is cut off.
+            audio_column: Column of audio in Parquet files; `None` for the first one.
 
         Raises:
             ValueError: `channel` is out of range.
@@ -102,7 +109,7 @@ class AudioReader:
         self._scratch_dir = scratch_dir
         self._opened: tuple[str, int | None] | None = None
         self._recording: Recording | None = None
-        self._cells = AudioCells()
+        self._cells = AudioCells(audio_column)
 
     def __enter__(self) -> "AudioReader":
         return self

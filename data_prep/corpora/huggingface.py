@@ -86,20 +86,18 @@ def _find_columns(path: Path, columns: Mapping[str, str] | None) -> _Columns | s
         return f"found {kind}, expected a Parquet file; {remedy}"
     names = schema.names
     text = find_column("text", names, TEXT_COLUMNS, columns, path)
-    audio = find_audio_column(schema)
-    if text is None or audio is None:
+    structs = [field.name for field in schema if find_audio_column([field])]
+    if text is None or not structs:
         missing = f"text ({', '.join(TEXT_COLUMNS)})" if text is None else "audio (a struct with a field bytes)"
         remedy = "; name it with columns={text: …}" if text is None else ""
         raise ValueError(f"{path}: no column of {missing}; found {', '.join(names)}{remedy}")
-    if find_column("path", names, (audio,), columns, path) != audio:
-        raise ValueError(
-            f"columns.path={(columns or {})['path']}: expected {audio}, the first column of audio in {path}"
-        )
+    audio = find_column("path", names, structs, columns, path)
+    if audio not in structs:
+        raise ValueError(f"columns.path={audio}: expected a column of audio; {path} has {', '.join(structs)}")
     speaker = find_column("speaker", names, SPEAKER_COLUMNS, columns, path)
     channel = find_column("channel", names, ("channel",), columns, path)
-    structs = [field.name for field in schema if find_audio_column([field])]
     used = {"text": text, "path": audio, "speaker": speaker}
-    chosen = {"text"} & set(columns or {})
+    chosen = {"text", "path"} & set(columns or {})
     usual = {role: alike for role, alike in (("text", TEXT_COLUMNS), ("path", structs)) if role not in chosen}
     return _Columns(audio, text, speaker, channel, tuple(note_columns(path, names, used, usual)))
 

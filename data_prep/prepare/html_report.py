@@ -42,13 +42,21 @@ class ExampleCollector:
         chosen: Reason -> rows of `rejected.jsonl`, each with `sound`: a data URI, or `None` without audible audio.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channel: int | str | None = "auto", audio_column: str | None = None) -> None:
+        """Set up a collector.
+
+        Args:
+            channel: Which channel is used where a row has no choice.
+            audio_column: Column of audio in Parquet files; `None` for the first one.
+        """
+        self._channel = channel
+        self._audio_column = audio_column
         self.chosen: dict[str, list[dict[str, Any]]] = {}
         self._budget = MAX_AUDIO_BYTES
 
     def __enter__(self) -> "ExampleCollector":
         self._folder = TemporaryDirectory()
-        self._reader = AudioReader(Path(self._folder.name))
+        self._reader = AudioReader(Path(self._folder.name), self._channel, audio_column=self._audio_column)
         return self
 
     def __exit__(

@@ -51,6 +51,7 @@ def prepare_corpus(settings: PrepareSettings) -> dict[str, Any]:
         settings.trim_silence,
         settings.make_text_policy(),
         settings.split_by,
+        settings.audio_column,
     )
     scan = scan_rows(reader, settings.corpus_dir)
     if not scan.rows:
@@ -97,7 +98,7 @@ def _write_outputs(
     with ExitStack() as files:
         outputs = {split: files.enter_context(open_atomic(path)) for split, path in manifests.items()}
         rejected = files.enter_context(open_atomic(settings.output_dir / "rejected.jsonl"))
-        examples = files.enter_context(ExampleCollector())
+        examples = files.enter_context(ExampleCollector(settings.channel, settings.audio_column))
         for result, split in verdicts.judge(read_results(paths)):
             if split is None:
                 builder.add_rejected(result["rejected"], result.get("cause"))

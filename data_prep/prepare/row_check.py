@@ -126,8 +126,8 @@ def _repair(
         fixed["duration"] = stated
     if place.text != row["text"]:
         repairs.append(("not_normalized", f"'{row['text']}' becomes '{place.text}'"))
-    if found := _describe_format(Path(place.audio)):
-        repairs.append(("wrong_format", found))
+    if fault := _describe_format(Path(place.audio)):
+        repairs.append(("wrong_format", fault))
         if settings.audio_dir:
             converted = name_converted(place)
             write_converted(settings.audio_dir / converted, audio.samples)

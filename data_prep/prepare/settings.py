@@ -128,6 +128,11 @@ class PrepareSettings:
         """Set up what is rewritten in a text and what is rejected."""
         return TextPolicy(self.numbers, annotations=self.annotations, abbreviations=self.abbreviations)
 
+    @property
+    def audio_column(self) -> str | None:
+        """Column of audio in Parquet files; `None` for the first one."""
+        return (self.columns or {}).get("path") if self.corpus == "huggingface" else None
+
     def describe(self) -> dict[str, Any]:
         """Return what the output depends on, for the report."""
         return {

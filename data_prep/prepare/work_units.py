@@ -44,6 +44,7 @@ class UnitSettings:
         trim_silence: Whether silence at both ends is cut off.
         policy: What is rewritten in a text and what is rejected.
         split_by: `speaker`, `text` or `utterance`: what is never in two splits.
+        audio_column: Column of audio in Parquet files; `None` for the first one.
     """
 
     output_dir: Path
@@ -54,6 +55,7 @@ class UnitSettings:
     trim_silence: bool = False
     policy: TextPolicy = field(default_factory=TextPolicy)
     split_by: str = "speaker"
+    audio_column: str | None = None
 
     @property
     def unit_dir(self) -> Path:
@@ -115,7 +117,7 @@ def process_unit(unit: WorkUnit) -> FinishedUnit:
         # A folder for each call, because a cluster may start a task again while the first attempt is still ending.
         with (
             TemporaryDirectory(dir=unit.settings.make_scratch_dir()) as scratch,
-            AudioReader(Path(scratch), unit.settings.channel, unit.settings.trim_silence) as reader,
+            _open_reader(Path(scratch), unit.settings) as reader,
         ):
             rows = enumerate(unit.rows)
             results = [_prepare_row(row, unit.repeated.get(at), unit.settings, reader) for at, row in rows]
@@ -126,6 +128,10 @@ def process_unit(unit: WorkUnit) -> FinishedUnit:
         if "kept" in result
     ]
     return FinishedUnit(len(unit.rows), reused, kept)
+
+
+def _open_reader(scratch: Path, settings: UnitSettings) -> AudioReader:
+    return AudioReader(scratch, settings.channel, settings.trim_silence, settings.audio_column)
 
 
 def read_results(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+import soundfile
 
 from data_prep.corpora import MalformedRow, Note, Utterance, get_reader
-from layouts import TEXTS, write_lines, write_tone
+from data_prep.manifest import read_manifest
+from layouts import TEXTS, find_pitch, write_lines, write_tone
 from preparing import prepare_corpus
 
 
@@ -67,8 +70,9 @@ def test_a_speaker_column_that_is_not_recognised_and_a_second_text_column_are_no
 def hub(tmp_path: Path) -> Path:
     """A Parquet file with two texts, two audio columns and a speaker."""
     write_tone(tmp_path / "tone.wav", TEXTS[0])
-    audio = {"bytes": (tmp_path / "tone.wav").read_bytes(), "path": "tone.wav"}
-    rows = [{"audio": audio, "noisy": audio, "raw": "x", "text": "कमल", "sentence": "नदी", "narrator": "राम"}]
+    write_tone(tmp_path / "other.wav", TEXTS[1])
+    audio, noisy = ({"bytes": (tmp_path / f"{name}.wav").read_bytes(), "path": "x"} for name in ("tone", "other"))
+    rows = [{"audio": audio, "noisy": noisy, "raw": "x", "text": "कमल", "sentence": "नदी", "narrator": "राम"}]
     (tmp_path / "hub").mkdir()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "hub/train.parquet")
     return tmp_path / "hub"
@@ -79,10 +83,21 @@ def test_columns_of_parquet_files(hub: Path):
     assert (row.text, row.speaker) == ("कमल", "unknown")
     assert any("text is read from column text, not sentence" in note for note in notes)
     assert any("path is read from column audio, not noisy" in note for note in notes)
-    (row,), notes = read("huggingface", hub, {"text": "raw", "speaker": "narrator"})
-    assert (row.text, row.speaker) == ("x", "राम") and len(notes) == 1
+    (row,), notes = read("huggingface", hub, {"text": "raw", "speaker": "narrator", "path": "noisy"})
+    assert (row.text, row.speaker, notes) == ("x", "राम", [])
     with pytest.raises(ValueError, match=r"columns\.text=words: expected a column of"):
         read("huggingface", hub, {"text": "words"})
+    with pytest.raises(ValueError, match=r"columns\.path=raw: expected a column of audio; .* has audio, noisy"):
+        read("huggingface", hub, {"path": "raw"})
+
+
+@pytest.mark.parametrize(("column", "text"), [(None, TEXTS[0]), ("audio", TEXTS[0]), ("noisy", TEXTS[1])])
+def test_the_chosen_column_of_audio_is_read(hub: Path, tmp_path: Path, column: str | None, text: str):
+    columns = {"path": column} if column else None
+    prepare_corpus("huggingface", hub, tmp_path / "out", splits={"train": 1.0}, num_workers=1, columns=columns)
+    (row,) = read_manifest(tmp_path / "out/train_manifest.json")
+    samples, rate = soundfile.read(tmp_path / "out" / row["audio_filepath"])
+    assert np.abs(np.fft.rfft(samples)).argmax() * rate / len(samples) == pytest.approx(find_pitch(text), abs=2)
 
 
 def test_audio_that_a_parquet_file_only_names_is_read_from_its_path(tmp_path: Path):
