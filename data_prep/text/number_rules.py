@@ -9,6 +9,7 @@ import hashlib
 import re
 from importlib.metadata import PackageNotFoundError, version
 
+from data_prep.text.abbreviations import LETTER_NAMES, SHORT_WORDS
 from data_prep.text.clock_rules import CHOICE, CLOCK_RULES, NO_FRACTION
 from data_prep.text.digit_strings import DIGIT_STRING_RULES
 from data_prep.text.number_forms import (
@@ -31,6 +32,7 @@ from data_prep.text.number_patterns import (
     JOIN,
     LETTER,
     MONTH,
+    NEW_WORD,
     NO_LETTER,
     NUMBER,
     POSTPOSITION,
@@ -46,16 +48,19 @@ from data_prep.text.number_patterns import (
     read,
     rewrite,
 )
+from data_prep.text.number_words import ENGLISH_DIGITS
 from data_prep.text.units import CURRENCY_SIGN, UNIT
 from data_prep.text.year_rules import LONE_YEAR_RULES, YEAR_RULES
 
-RULES_VERSION = 3
+RULES_VERSION = 4
 """Raise it with every change of what a rule of this folder says; a reworded comment leaves it as it is."""
 
 # Words after a result: 1-3 से, 2-2 की बराबरी. Such numbers are said without से.
 _RESULT = (
     "(?:से(?!\\s?\\.)|बराबर|ड्रॉ|ड्रा|हारा|हारी|हारे|जीता|जीती|जीते|की\\s(?:बढ़त|जीत|हार|बराबरी|अजेय|शिकस्त)|के\\s(?:अंतर|स्कोर))"
 )
+# Letter names that are not words: के5 is a slip for के 5.
+_LETTER_NAMES = "|".join(sorted(LETTER_NAMES - SHORT_WORDS, key=len, reverse=True))
 _ORDINAL = "वाँ|वां|वाॅं|वॉं|वीं|वी|वें|वे"
 _PER_UNITS = "किलो|किलोग्राम|लीटर|क्विंटल|टन|घंटा|घंटे|सेकंड|मिनट|दिन|माह|महीना|वर्ष|साल|व्यक्ति|यूनिट|मीटर|हेक्टेयर|एकड़|दर्जन|बैरल|पीस"
 _MEASURED = r"(?:\s?(?:₹|रु\.?|रुपये|रुपए|किमी|कि\.मी\.|मीटर|मी\.|लीटर|किलो|ग्राम|टन|यूनिट|घंटे|%))?"
@@ -71,6 +76,15 @@ def _split_list(match: re.Match[str]) -> str:
 NUMBER_RULES: tuple[Rule, ...] = (
     # बी०ए०: a zero in place of the abbreviation sign. In इड०४ it may be that or a digit, so it stays.
     ("zero_as_abbreviation", rewrite(rf"(?<=[\u0900-\u0963])०(?!{D})", "॰")),
+    # 4जी, 3डी; एच1एन1, ए4
+    (
+        "english_digits",
+        rewrite(
+            rf"(?<![{LETTER}{D[1:-1]}.,:/-])(?P<first>[2-6२-६])(?=-?(?:जी|डी){NO_LETTER})|"
+            rf"(?P<letter>{NEW_WORD}(?:{_LETTER_NAMES})|(?<={D})(?:{_LETTER_NAMES}))(?P<last>[1-9१-९])(?!{D}|[.,:]{D})",
+            lambda match: f"{match['letter'] or ''} {ENGLISH_DIGITS[int(match['first'] or match['last'])]} ",
+        ),
+    ),
     ("split_glued_digits", rewrite(r"(?<=[\u0900-\u0963\u0971-\u097f])(?=[1-9१-९])", " ")),  # कोविड19, एच1एन1
     ("fraction_signs", rewrite(f"[{''.join(VULGAR_FRACTIONS)}]", lambda match: f" {VULGAR_FRACTIONS[match[0]]} ")),
     # Tokenised text: 10 ,500 · 1 ,20 ,000 · 22 , 000 · 2 .5

@@ -35,6 +35,8 @@ SPELLINGS = {
     "निन्यानबे": "निन्यानवे",
     "रुपए": "रुपये",
 }
+# In names made of English letters, digits have their English names: 4जी, एच1एन1.
+ENGLISH_DIGITS = ("ज़ीरो", "वन", "टू", "थ्री", "फोर", "फाइव", "सिक्स", "सेवन", "एट", "नाइन")
 # Above a crore's hundreds, where indic_numtowords stops.
 LARGE_SCALES = ((10**11, "खरब"), (10**9, "अरब"))
 MAX_CARDINAL = 10**13 - 1

@@ -25,6 +25,13 @@ _SEPARATOR = rf"(?:\s?,\s?(?:और\s)?|\s(?:और|व|एवं|तथा|य�
 _LIST = rf"{ANY_YEAR}(?:{_SEPARATOR}{ANY_YEAR})+"
 _AT_END = r"\s*(?:[।.!?|)]*\s*\Z|[।!?|)])"
 _ANY_YEAR = re.compile(ANY_YEAR)
+RECENT = f"[1१][6-9६-९]{D}{{2}}"  # without a noun after it, such a number is a year
+# Words before a count or a name, which is not a year even where no noun follows.
+_COUNT_WORDS = (
+    "संख्या|कुल|लगभग|करीब|क़रीब|तकरीबन|आबादी|जनसंख्या|कीमत|क़ीमत|मूल्य|राशि|रकम|मात्र|सिर्फ़|सिर्फ|केवल|नंबर|नम्बर|क्रमांक|धारा|कोड|कमरा|"
+    "मकान|सेक्टर|राजमार्ग|मॉडल|गाड़ी|ट्रेन|योग|स्कोर|रुपये|रुपए|ऊँचाई|लंबाई|दूरी|वज़न|वजन|अंक|पृष्ठ|नोकिया|बोइंग"
+)
+_NO_NOUN = rf"(?=\s*(?:[।!?;)|]|\.(?!\s?{D})|,(?!\s*{D})|\Z|(?:और|तथा|व|एवं|या){NO_LETTER}(?!\s*{D})))"
 
 
 def _say_list(match: re.Match[str]) -> str | None:
@@ -34,6 +41,18 @@ def _say_list(match: re.Match[str]) -> str | None:
     if said != match["years"] and years != sorted(set(years)):
         return None
     return f"{match['name'] or ''} {_ANY_YEAR.sub(lambda year: f' {say_year(int(year[0]))} ', said)}"
+
+
+def _say_rising_list(match: re.Match[str]) -> str | None:
+    """Say 1931, 1941 तथा 1951 as years without a word that says so: they rise, and span at most two centuries."""
+    years = [int(year) for year in _ANY_YEAR.findall(match["years"])]
+    rising = years == sorted(set(years)) and years[0] >= 1600 and years[-1] - years[0] <= 200
+    return _say_list(match) if rising and match["count"] is None else None
+
+
+def _say_lone_year(match: re.Match[str]) -> str | None:
+    has_words = match.string[: match.start()].strip() or match.string[match.end() :].strip(" ।.")
+    return say_year(int(match["year"])) if match["count"] is None and has_words else None
 
 
 def _say_span(match: re.Match[str]) -> str | None:
@@ -62,6 +81,13 @@ YEAR_RULES: tuple[Rule, ...] = (
         read(rf"(?P<name>{NEW_WORD}{YEAR_NAME})(?P<years>{_LIST}){END}", _say_list),
     ),
     (
+        "rising_list_of_years",
+        read(
+            rf"(?P<count>{NEW_WORD}(?:{_COUNT_WORDS})\s)?{START}(?P<name>)(?P<years>{_LIST}){END}{_NO_NOUN}",
+            _say_rising_list,
+        ),
+    ),
+    (
         "span_of_years",
         read(rf"{START}(?P<first>{ANY_YEAR})\sसे\s(?P<second>{ANY_YEAR}){END}(?={_AT_END})", _say_span),
     ),
@@ -77,4 +103,11 @@ LONE_YEAR_RULES: tuple[Rule, ...] = (
         rewrite(rf"(?<![{LETTER}])({YEAR_NAME})({YEAR}){END}", lambda match: f"{match[1]} {say_year(int(match[2]))} "),
     ),
     ("year", read(rf"{START}{YEAR}{END}(?={AFTER_YEAR})", lambda match: say_year(int(match[0])))),
+    (
+        "year_without_a_noun",
+        read(
+            rf"(?P<count>{NEW_WORD}(?:{_COUNT_WORDS})\s)?{START}(?P<year>{RECENT}){END}{_NO_NOUN}",
+            _say_lone_year,
+        ),
+    ),
 )
