@@ -123,8 +123,7 @@ class XLSRCTCModel(EncDecCTCModel):
         Args:
             config: NeMo's decoding settings, complete; see `nemo_models.decoding.settings`.
         """
-        tokenizer = OmegaConf.select(self.cfg, "source_vocabulary.tokenizer")
-        self.decoding = CharacterCTCDecoding(config, list(self.decoder.vocabulary), self.frame_s, tokenizer)
+        self.decoding = CharacterCTCDecoding(config, list(self.decoder.vocabulary), self.frame_s)
         settings = {"use_cer": self.cfg.get("use_cer", False), "log_prediction": self.cfg.get("log_prediction", False)}
         self.wer = WER(decoding=self.decoding, dist_sync_on_step=True, **settings)
         self.decoder.temperature = config.temperature

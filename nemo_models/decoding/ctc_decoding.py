@@ -8,7 +8,7 @@ batch.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -28,8 +28,8 @@ from omegaconf import DictConfig
 from nemo_models.decoding.alignment import align_tokens
 from nemo_models.decoding.beam_search import CompiledBeamCTCComputer
 from nemo_models.decoding.confidence import agreement, weigh
-from nemo_models.decoding.labels import find_special_labels
 from nemo_models.decoding.phrase_boosting import build_boosting_tree
+from nemo_models.language_models.labels import find_special_tokens
 
 BEAM_BESIDE_GREEDY = 16  # hypotheses that give a greedy search its confidence
 PADDED_LOG_PROB = -1e4  # natural log: a beam search never takes such a label, and float16 can hold it
@@ -53,21 +53,13 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
 
     decoding: Any  # the search
 
-    def __init__(
-        self,
-        config: DictConfig,
-        vocabulary: Sequence[str],
-        frame_s: float,
-        tokenizer: Mapping[str, Any] | None = None,
-    ):
+    def __init__(self, config: DictConfig, vocabulary: Sequence[str], frame_s: float):
         """Build the search.
 
         Args:
             config: NeMo's `CTCDecodingConfig`, complete; see `settings.complete_decoding_config`.
             vocabulary: Labels in order, without the blank.
             frame_s: Seconds from one frame of log-probabilities to the next.
-            tokenizer: The settings of the checkpoint's tokenizer, where the head was imported; see
-                `labels.find_special_labels`.
         """
         search = config.copy()
         search.compute_timestamps = None  # NeMo's own timestamps, which `beam_batch` refuses
@@ -78,7 +70,7 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
         self.frame_s = frame_s
         self.compute_timestamps = bool(config.get("compute_timestamps"))
         self.supported_punctuation = None
-        self._special = list(find_special_labels(self.vocabulary, tokenizer))
+        self._special = find_special_tokens(self.vocabulary)
         wanted = config.get("ctc_timestamp_type", "all")
         self.timestamp_types = ("char", "word", "segment") if wanted == "all" else (wanted,)
         if config.strategy == "beam_batch":

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from data_prep.text.alphabet import find_outside_alphabet
 from data_prep.text.normalizer import normalize_text
+from nemo_models.language_models.labels import LabelTokenizer
 
 # Of the tree's score, in natural logs for each character. On 20 names that a 6-gram never saw, in 40 sentences by an
 # unseen synthesised voice, 0 finds 3, 0.3 finds 21, 0.5 finds 28, 1.0 finds 33 and 2.0 finds 35 of 40, while the WER of
@@ -35,7 +36,7 @@ def read_phrases(path: Path, labels: Sequence[str]) -> list[Phrase]:
 
     Args:
         path: UTF-8 text. Empty lines are skipped; if a phrase comes twice, the last line counts.
-        labels: Characters that the model can write.
+        labels: The model's labels, in order, without the blank.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -47,10 +48,10 @@ def read_phrases(path: Path, labels: Sequence[str]) -> list[Phrase]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: found {error}, expected UTF-8 text; save it as UTF-8") from error
-    phrases = {}
+    characters, phrases = LabelTokenizer(labels).characters, {}
     for number, line in enumerate(lines, 1):
         if line.strip():
-            phrase = _read_phrase(line, f"{path}:{number}", frozenset(labels))
+            phrase = _read_phrase(line, f"{path}:{number}", characters)
             phrases[phrase.text] = phrase
     if not phrases:
         raise ValueError(f"{path}: found no phrase, expected one a line; add them")
@@ -89,23 +90,25 @@ def build_boosting_tree(config: DictConfig, labels: Sequence[str]) -> GPUBoostin
 
     Args:
         config: NeMo's `BoostingTreeModelConfig` with `key_phrases_list`, and optionally `phrase_weights`, one for each.
-        labels: The acoustic model's labels, in order; phrases are spelled with those that are single characters.
+        labels: The acoustic model's labels, in order; phrases are spelled with them, the longest that fit.
 
     Raises:
         ValueError: A phrase has characters that are not among the labels, or phrases are given in another way.
     """
-    phrases, ids = list(config.key_phrases_list or []), {label: index for index, label in enumerate(labels)}
+    phrases, tokenizer = list(config.key_phrases_list or []), LabelTokenizer(labels)
     if not phrases:
         raise ValueError(
             "ctc_decoding.beam.boosting_tree: expected key_phrases_list; give that, or boosting.phrases_file"
         )
     weights = config.get("phrase_weights") or [1.0] * len(phrases)
-    edges = ((" ", " "), ("", " ")) if " " in ids else (("", ""),)  # whole words, within a sentence or at its beginning
+    # whole words, within a sentence or at its beginning
+    edges = ((" ", " "), ("", " ")) if " " in tokenizer.characters else (("", ""),)
     for phrase in phrases:
-        if outside := sorted(set(phrase) - ids.keys()):
+        if not tokenizer.can_write(phrase):
+            outside = "".join(sorted(set(phrase) - tokenizer.characters)) or phrase
             raise ValueError(
                 f"ctc_decoding.beam.boosting_tree.key_phrases_list={phrase!r}: expected characters that the model "
-                f"can write, found {''.join(outside)!r}; spell the phrase out"
+                f"can write, found {outside!r}; spell the phrase out"
             )
     spelled = [
         (before + phrase + after, config.context_score * weight)
@@ -114,7 +117,7 @@ def build_boosting_tree(config: DictConfig, labels: Sequence[str]) -> GPUBoostin
     ]
     graph = ContextGraph(context_score=config.context_score, depth_scaling=config.depth_scaling)
     graph.build(
-        token_ids=[[ids[character] for character in text] for text, _ in spelled],
+        token_ids=[tokenizer.encode(text) for text, _ in spelled],
         phrases=[text for text, _ in spelled],
         scores=[score for _, score in spelled],
         uniform_weights=config.uniform_weights,
