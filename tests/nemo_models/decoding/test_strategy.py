@@ -1,8 +1,10 @@
 """Which search is taken where a language model is named, or not."""
 
 import pytest
+from nemo.collections.asr.parts.submodules.ctc_decoding import CTCDecodingConfig
 
 from nemo_models.decoding import strategy as strategy_module
+from nemo_models.decoding.settings import complete_decoding_config
 from nemo_models.decoding.strategy import configure_decoding
 
 
@@ -43,3 +45,33 @@ def test_a_named_language_model_that_is_not_there_is_said(tiny_model):
 def test_greedy_with_a_language_model_is_refused(tiny_model, strategy):
     with pytest.raises(ValueError, match=r"strategy=greedy_batch: .*ngram_lm_model=lm\.nemo"):
         configure_decoding(tiny_model, {"strategy": strategy, "beam": {"ngram_lm_model": "lm.nemo"}})
+
+
+def test_nemos_dataclass_is_accepted_as_nemo_documents(tiny_model):
+    config = CTCDecodingConfig(strategy="beam_batch")
+    config.beam.beam_size, config.beam.beam_beta = 3, 0.0
+    tiny_model.change_decoding_strategy(config, verbose=False)
+    assert tiny_model.decoding.decoding.search_algorithm.beam_size == 3
+    tiny_model.change_decoding_strategy({"strategy": "greedy_batch"}, verbose=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"strategy": "beam_batch", "beam": {"beam_sise": 8}}, "did you mean ctc_decoding.beam.beam_size"),
+        ({"stratgy": "beam_batch"}, "did you mean ctc_decoding.strategy"),
+        ({"greedy": {"boosting_tree": {"key_phrases_list": ["क"]}}}, "greedy decoding boosts none"),
+        ({"beam": {"beam_size": "wide"}}, "ctc_decoding: Value 'wide'"),
+        (3, "expected a mapping, or NeMo's CTCDecodingConfig"),
+    ],
+)
+def test_wrong_settings_are_named_in_python_too(tiny_model, settings, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_model.change_decoding_strategy(settings, verbose=False)
+
+
+def test_settings_of_another_version_of_nemo_are_kept_in_a_file(tiny_model):
+    config = complete_decoding_config({"strategy": "greedy_batch", "of_another_version": 1}, strict=False)
+    assert config.of_another_version == 1
+    tiny_model.use_decoding(config)
+    tiny_model.change_decoding_strategy({"strategy": "greedy_batch"}, verbose=False)

@@ -1,5 +1,7 @@
 """The transcription loop: one result for each input, the same text whatever is beside it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,9 +9,10 @@ import torch
 
 from nemo_models.decoding.strategy import configure_decoding
 from nemo_models.inference.log_probs import _compute_at_once, compute_log_probs
-from nemo_models.transcription.audio_reader import load_waveform
+from nemo_models.transcription.audio_reader import load_waveform, stream_waveform
 from nemo_models.transcription.inputs import AudioInput
 from nemo_models.transcription.transcribe import Transcriber, _one_ahead, transcribe
+from nemo_models.transcription.transcripts import transcript_row
 from odd_audio import encode, write
 
 RATE = 16_000
@@ -230,3 +233,42 @@ def test_nemos_fields(model, files):
         assert scores == sorted(scores, reverse=True)
     with pytest.raises(ValueError, match="nemo_fields=lang: expected any of char, word"):
         next(transcribe(model, files, nemo_fields=["lang"]))
+
+
+def test_threads_share_a_transcriber(model, files):
+    """Each text of four threads at once is that of one thread."""
+    transcriber = Transcriber(model)
+    expected = _texts(sorted(transcriber.transcribe(files), key=lambda transcript: transcript.index))
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(lambda _: list(transcriber.transcribe(files)), range(4)))
+    for found in runs:
+        assert _texts(sorted(found, key=lambda transcript: transcript.index)) == expected
+
+
+def test_nemos_transcribe_may_be_called_from_several_threads(greedy_model, files):
+    """NeMo's method freezes and unfreezes the model: without a lock, one call in three failed."""
+    paths = [str(path) for path in files[:3]]
+    expected = [hypothesis.text for hypothesis in greedy_model.transcribe(paths, verbose=False)]
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(lambda _: greedy_model.transcribe(paths, verbose=False), range(8)))
+    assert [[hypothesis.text for hypothesis in found] for found in runs] == [expected] * 8
+
+
+def test_a_warning_of_the_reader_stands_beside_the_text(greedy_model, files, monkeypatch):
+    """A reader that goes on behind a damaged place has a `warning` once all blocks are read."""
+
+    class Damaged:
+        warning = None
+
+        def __init__(self, *arguments):
+            self._blocks = stream_waveform(*arguments)
+
+        def __iter__(self):
+            yield from self._blocks
+            self.warning = "truncated_audio: found 1.9 s, expected 2.0 s"
+
+    monkeypatch.setattr("nemo_models.transcription.transcribe.stream_waveform", Damaged)
+    (transcript,) = transcribe(greedy_model, files[2])
+    assert transcript.text and transcript.error is None
+    assert transcript.warning == "truncated_audio: found 1.9 s, expected 2.0 s"
+    assert transcript_row(transcript)["warning"] == transcript.warning

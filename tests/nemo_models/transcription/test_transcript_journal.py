@@ -1,6 +1,9 @@
 """The journal of a job: what is in it survives, what is half in it does not count."""
 
+import errno
+import io
 import json
+import os
 
 import pytest
 
@@ -70,3 +73,31 @@ def test_what_a_process_killed_while_publishing_left_is_cleared_away(tmp_path):
     with TranscriptJournal(output, "k") as journal:
         journal.publish()
     assert [path.name for path in tmp_path.iterdir()] == ["out[1].json"]
+
+
+class FullDisk(io.BytesIO):
+    """A file that takes no byte more."""
+
+    def write(self, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_names_the_output_and_keeps_what_is_done(output):
+    fill(output, {0: ROWS[0]})
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*/out\.json'"),
+        TranscriptJournal(output, "k") as journal,
+    ):
+        file, journal._file = journal._file, FullDisk()
+        journal.add(1, 1.5, ROWS[1])
+    file.close()
+    with TranscriptJournal(output, "k") as journal:
+        assert journal.finished == {0}
+
+
+def test_a_full_disk_leaves_no_hidden_file_where_nothing_was_done(output):
+    with pytest.raises(OSError, match="out"), TranscriptJournal(output, "k") as journal:
+        file, journal._file = journal._file, FullDisk()
+        journal.add(1, 1.5, ROWS[1])
+    file.close()
+    assert not list(output.parent.iterdir())
