@@ -1,0 +1,55 @@
+"""Tune the beam search with a language model on dev data, and put language model and settings into the .nemo file.
+
+The model runs once. Then α (weight of the language model), β (bonus for each character, or each word) and the beam's
+width are swept on its log-probabilities, by word error rate. Two files are written beside the bundle:
+<output>.tuning.json, with everything that was tried, and <output>.tuning.png. A bundle decodes with its language model
+without any further argument.
+
+    python scripts/tune_decoding.py model_path=model.nemo dataset_manifest=dev.json lm=lm.nemo output=bundle.nemo
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from hydra_job import hydra_job
+
+
+@hydra_job("tune_decoding")
+def main(cfg: DictConfig) -> int:
+    from nemo.utils import logging
+
+    from nemo_models.ctc_model import XLSRCTCModel
+    from nemo_models.inference.model_loading import choose_device, load_ctc_model
+    from nemo_models.tuning.decoding_tuning import tune_decoding
+
+    logging.setLevel(logging.ERROR)
+    model = load_ctc_model(Path(cfg.model_path), None, choose_device(cfg.cuda))
+    if not isinstance(model, XLSRCTCModel):
+        raise ValueError(
+            f"{cfg.model_path}: found a {type(model).__name__}, expected a model of this project; import it"
+        )
+    report = tune_decoding(
+        model,
+        Path(cfg.dataset_manifest),
+        Path(cfg.lm),
+        Path(cfg.output),
+        list(cfg.alphas),
+        list(cfg.betas),
+        list(cfg.beam_sizes),
+        cfg.batch_size,
+    )
+    best = report.best
+    print(f"greedy: {report.greedy}")
+    print(
+        f"best of {len(report.tried)} settings: {best.setting}, WER {100 * best.wer:.2f} %, CER {100 * best.cer:.2f} %"
+    )
+    print("(rates on the data that the settings were chosen with; report those of test data)")
+    print(f"{cfg.output}: {report.seconds:.0f} s; table and picture are beside it")
+    if report.failed:
+        print(f"{len(report.failed)} rows were left out, the first: {report.failed[0]}")
+    return 3 if report.failed else 0
+
+
+if __name__ == "__main__":
+    main()
