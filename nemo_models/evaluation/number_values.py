@@ -206,9 +206,9 @@ def _ordinal_values(key: str) -> tuple[str, ...]:
             if key in (stem + ending, *((f"छठव{ending}ं", f"छठ{ending}ं") if number == 6 else ())):
                 return (f"ordinal {number} {ending}",)
     for suffix, ending in ORDINAL_ENDINGS.items():
-        number = _number_words().get(key.removesuffix(suffix)) if key.endswith(suffix) else None
-        if number is not None:
-            return (f"ordinal {number} {ending}",)
+        value = _number_words().get(key.removesuffix(suffix)) if key.endswith(suffix) else None
+        if value is not None:
+            return (f"ordinal {value} {ending}",)
     return ()
 
 

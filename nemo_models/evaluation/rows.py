@@ -105,9 +105,9 @@ def _read_json_lines(path: Path, keys: Keys) -> list[Row]:
 def _read_table(path: Path, keys: Keys) -> list[Row]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
         text = (line.rstrip("\r\n") for line in lines) if delimiter == "\t" else lines
-        table = csv.reader(text, delimiter=delimiter, quoting=quoting)
+        is_tsv = delimiter == "\t"  # quotes are letters there
+        table = csv.reader(text, "excel-tab", quoting=csv.QUOTE_NONE) if is_tsv else csv.reader(text)
         header = next(table, [])
         rows = []
         for number, cells in enumerate(table, 2):

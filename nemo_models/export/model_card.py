@@ -103,7 +103,7 @@ def _as_list(value: Any) -> list[str] | None:
 
 
 def _list_results(system: Mapping[str, Any], test_set: str) -> list[EvalResult]:
-    shared = {
+    shared: dict[str, Any] = {
         "task_type": "automatic-speech-recognition",
         "task_name": "Automatic Speech Recognition",
         "dataset_type": "custom",

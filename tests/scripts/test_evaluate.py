@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import soundfile
 
 from project import ROOT
 
@@ -72,3 +74,25 @@ def test_a_missing_row_is_one_line(systems):
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
     assert "worse.jsonl: 1 of 60 utterances are missing: 0.wav at 0 s" in done.stderr
     assert not (systems / "report").exists()
+
+
+@pytest.mark.slow
+def test_a_model_transcribes_the_test_set_first(tiny_model, tmp_path):
+    rows = []
+    for number in range(3):
+        sound = np.random.default_rng(number).normal(scale=0.1, size=16000)
+        soundfile.write(tmp_path / f"{number}.wav", sound, 16000)
+        rows.append({"audio_filepath": f"{number}.wav", "duration": 1.0, "text": "कल"})
+    manifest = tmp_path / "test.json"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    tiny_model.save_to(str(tmp_path / "tiny.nemo"))
+    shared = (f"model_path={tmp_path}/tiny.nemo", f"output_dir={tmp_path}/report")
+    done = run(*shared, f"dataset_manifest={manifest}", "replicates=100")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "report/report.json").read_text(encoding="utf-8"))
+    assert report["systems"][0]["name"] == "tiny"
+    assert report["test_set"]["utterances"] == 3
+    assert (tmp_path / "report/tiny.jsonl").is_file()
+    without_manifest = run(*shared)
+    assert without_manifest.returncode == 1
+    assert "error: dataset_manifest=null: expected a manifest for model_path" in without_manifest.stderr
