@@ -1,7 +1,7 @@
 """Checks of arguments that every job shares: one place for the rule, one form for the message."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 
@@ -74,6 +74,18 @@ def require_choice(key: str, value: Any, choices: Collection[Any], optional: boo
     """
     if not (optional and value is None) and value not in choices:
         raise ValueError(f"{key}={value}: expected one of {', '.join(map(str, choices))}{_or_null(optional)}")
+
+
+def list_values(value: Any) -> list[Any]:
+    """Return the items of an argument that takes one value or several.
+
+    Args:
+        value: A list, or a single text, number or path, which is a list of one; `None` and an empty text are an empty
+            list.
+    """
+    if value is None or value == "":
+        return []
+    return [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
 
 
 def _or_null(optional: bool) -> str:

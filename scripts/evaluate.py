@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
+from data_prep.arguments import list_values
 from data_prep.manifest import write_json
 from hydra_job import hydra_job
 from nemo_models.evaluation.evaluation import EvaluationOptions, check_gate, evaluate, format_summary
@@ -21,13 +22,6 @@ from nemo_models.evaluation.rows import Keys
 
 TRANSCRIBE = Path(__file__).with_name("transcribe_speech.py")
 TRANSCRIBED = (0, 3)  # its exit statuses; 3: some files failed, which their rows say
-
-
-def list_values(value: str | ListConfig | None) -> list[str]:
-    """Return one value or a list as a list."""
-    if value is None:
-        return []
-    return [str(value)] if not isinstance(value, ListConfig) else [str(one) for one in value]
 
 
 @hydra_job("evaluate")

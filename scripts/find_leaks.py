@@ -5,6 +5,7 @@ leak; 3 leaks, or a speaker is on both sides; 1 the job failed."""
 
 from omegaconf import DictConfig
 
+from data_prep.arguments import list_values
 from data_prep.manifest import write_json
 from data_prep.selection.leaks import find_leaks, format_leaks
 from hydra_job import hydra_job
@@ -13,8 +14,7 @@ from hydra_job import hydra_job
 @hydra_job("find_leaks")
 def main(cfg: DictConfig) -> int:
     """Run the job, print what leaks, and return the exit status."""
-    training, evaluation = ([side] if isinstance(side, str) else list(side) for side in (cfg.training, cfg.evaluation))
-    report = find_leaks(training, evaluation, cfg.ngram, cfg.min_overlap)
+    report = find_leaks(list_values(cfg.training), list_values(cfg.evaluation), cfg.ngram, cfg.min_overlap)
     if cfg.output:
         write_json(cfg.output, report)
     print(format_leaks(report, cfg.max_examples))

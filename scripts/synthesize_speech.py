@@ -11,6 +11,7 @@ from collections import Counter
 
 from omegaconf import DictConfig
 
+from data_prep.arguments import list_values
 from data_prep.synthesis.corpus import read_sentences, read_voice_names, synthesize_corpus
 from hydra_job import hydra_job
 
@@ -19,10 +20,10 @@ from hydra_job import hydra_job
 def main(cfg: DictConfig) -> int:
     """Read sentences, speak them, report."""
     reasons: Counter[str] = Counter()
-    exclude = read_sentences(cfg.exclude, skipped=lambda reason: None) if cfg.exclude else []
-    texts = [cfg.text] if isinstance(cfg.text, str) else cfg.text
+    excluded = list_values(cfg.exclude)
+    exclude = read_sentences(excluded, skipped=lambda reason: None) if excluded else []
     skipped = (lambda reason: reasons.update([reason])) if cfg.skip_unusable else None
-    sentences = read_sentences(texts, cfg.min_words, cfg.max_words, exclude, skipped)
+    sentences = read_sentences(list_values(cfg.text), cfg.min_words, cfg.max_words, exclude, skipped)
     random.Random(cfg.seed).shuffle(sentences)
     stop = None if cfg.max_sentences is None else cfg.skip_sentences + cfg.max_sentences
     chosen = sentences[cfg.skip_sentences : stop]
@@ -30,7 +31,7 @@ def main(cfg: DictConfig) -> int:
         raise ValueError(
             f"skip_sentences={cfg.skip_sentences}: expected less than {len(sentences)}, the number of usable sentences"
         )
-    voices = [*cfg.voices, *(read_voice_names(cfg.voices_file) if cfg.voices_file else [])]
+    voices = [*list_values(cfg.voices), *(read_voice_names(cfg.voices_file) if cfg.voices_file else [])]
     errors = synthesize_corpus(chosen, voices, cfg.corpus_dir, cfg.voices_per_sentence, cfg.seed, cfg.workers)
     for reason, count in reasons.most_common():
         print(f"lines left out, {reason}: {count}")

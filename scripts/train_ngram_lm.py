@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from data_prep.arguments import list_values
 from hydra_job import hydra_job
 
 
@@ -34,7 +35,7 @@ def main(cfg: DictConfig) -> None:
         labels,
         Path(cfg.output),
         cfg.order,
-        list(cfg.prune),
+        list_values(cfg.prune),
         cfg.memory,
         cfg.numbers,
         kind=cfg.kind,
@@ -60,8 +61,8 @@ def main(cfg: DictConfig) -> None:
 
 
 def paths(value: Any) -> list[Path]:
-    """None, one path or several."""
-    return [Path(path) for path in ([value] if isinstance(value, str) else value or [])]
+    """Return one path or several as a list."""
+    return [Path(path) for path in list_values(value)]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from data_prep.arguments import require_choice, require_int
+from data_prep.arguments import list_values, require_choice, require_int
 from data_prep.audio.channels import check_channel
 from data_prep.engines import Engine
 from data_prep.selection.quality import QualityLimits
@@ -118,7 +118,8 @@ class PrepareSettings:
     @property
     def listed_speakers(self) -> dict[str, list[str]]:
         """Split -> the speakers that the user assigned to it; one name is a list of one."""
-        return {"dev": _list_names(self.dev_speakers), "test": _list_names(self.test_speakers)}
+        listed = {"dev": self.dev_speakers, "test": self.test_speakers}
+        return {split: [str(name) for name in list_values(names)] for split, names in listed.items()}
 
     def make_engine(self) -> Engine:
         """Set up what runs the work units."""
@@ -152,9 +153,3 @@ class PrepareSettings:
             "trim_silence": self.trim_silence,
             **asdict(self.gates),
         }
-
-
-def _list_names(names: str | int | Sequence[str | int] | None) -> list[str]:
-    if names is None or names == "":
-        return []
-    return [str(names)] if isinstance(names, (str, int)) else [str(name) for name in names]

@@ -1,8 +1,9 @@
 import math
 
 import pytest
+from omegaconf import OmegaConf
 
-from data_prep.arguments import require_choice, require_int, require_number
+from data_prep.arguments import list_values, require_choice, require_int, require_number
 
 
 @pytest.mark.parametrize("value", [0, 7, 10**30])
@@ -39,3 +40,15 @@ def test_a_choice_lists_the_others():
     require_choice("format", "a", ("a", "b"))
     with pytest.raises(ValueError, match=r"^format=c: expected one of a, b$"):
         require_choice("format", "c", ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("value", "items"),
+    [("sita", ["sita"]), (7, [7]), (["a", "b"], ["a", "b"]), (("a",), ["a"]), (None, []), ("", []), ([], [])],
+)
+def test_one_value_is_a_list_of_one(value: object, items: list):
+    assert list_values(value) == items
+
+
+def test_lists_of_hydra_are_lists():
+    assert list_values(OmegaConf.create(["a", "b"])) == ["a", "b"]
