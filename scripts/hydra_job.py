@@ -14,6 +14,8 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ValidationError
 
+import nemo_models  # noqa: F401  before NeMo: silences its telemetry client, and admits this project's classes
+
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
 QUOTE = "quote the value:"
@@ -95,8 +97,6 @@ def hydra_job(
                 check_arguments(_chosen_config(config_name), _overrides())
             if nemo:
                 from nemo.core.config import hydra_runner  # takes seconds to import; --help does not need it
-
-                import nemo_models  # noqa: F401  admits this project's classes and silences NeMo's telemetry client
 
                 hydra_runner(config_path=str(CONF_DIR), config_name=config_name)(run)()
             else:

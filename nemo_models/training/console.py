@@ -22,8 +22,8 @@ HIDDEN = re.compile(
 
 def hide_library_messages() -> None:
     """Hide NeMo's and Lightning's messages of `HIDDEN` from the terminal, but not from log files."""
-    loggers = map(logging.getLogger, ("", "nemo_logger", "lightning", "lightning.pytorch", "lightning.fabric"))
-    for handler in [handler for logger in loggers for handler in logger.handlers]:
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    for handler in {handler for logger in loggers for handler in logger.handlers}:
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
             handler.addFilter(_is_shown)
 

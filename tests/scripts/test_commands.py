@@ -127,6 +127,8 @@ def test_stopped_fine_tuning_goes_on_with_the_same_command(workspace: Workspace)
     output = run_shell(f"{command} trainer.max_steps=4", workspace)
     assert "Resuming training from checkpoint" in output
     assert "`max_steps=4` reached" in output
+    for noise in ("OneLogger", "No exporters", "Optimizer config", "GPU available"):
+        assert noise not in output
     assert (workspace / "resume/exp/xlsr_tiny_hi/checkpoints/xlsr_tiny_hi.nemo").is_file()
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -44,7 +45,8 @@ def test_training_leaves_a_log_and_a_checkpoint(tmp_path: Path):
     assert row["step"] == 3 and np.isfinite(row["loss"]) and set(row["corpus"]) == {"cer", "wer"}
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"config.json", "model.safetensors", "preprocessor_config.json"}
-    network, loaded = Wav2Vec2Model.from_pretrained(tmp_path / "out", output_loading_info=True)
+    result: Any = Wav2Vec2Model.from_pretrained(tmp_path / "out", output_loading_info=True)
+    network, loaded = result
     assert not any(loaded.values()), loaded  # transformers finds every weight, and knows each one
     assert (network.config.hidden_size, network.config.num_hidden_layers, network.config.conv_dim[0]) == (32, 1, 8)
     assert all(bool(weight.isfinite().all()) for weight in network.parameters())

@@ -21,7 +21,8 @@ SHOWN = (
 @pytest.mark.parametrize("name", ["", "nemo_logger"])
 def test_the_terminal_lacks_what_repeats_the_configuration_and_files_have_everything(tmp_path: Path, name: str):
     terminal, logger = io.StringIO(), logging.getLogger(name)
-    handlers = [logging.StreamHandler(terminal), logging.FileHandler(tmp_path / "log.txt", encoding="utf-8")]
+    file = logging.FileHandler(tmp_path / "log.txt", encoding="utf-8")
+    handlers: list[logging.Handler] = [logging.StreamHandler(terminal), file]
     before = {handler: list(handler.filters) for handler in logger.handlers}
     for handler in handlers:
         logger.addHandler(handler)
