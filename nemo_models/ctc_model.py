@@ -8,6 +8,7 @@ transcripts as English unless told otherwise (which destroys Devanagari without 
 import threading
 import weakref
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from nemo.utils import logging
 from nemo.utils.get_rank import is_global_rank_zero
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from data_prep.atomic import atomic_path
 from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding
 from nemo_models.decoding.lm_bundle import LM_KEY, is_bundled, register_language_model, unpack_language_model
 from nemo_models.decoding.settings import complete_decoding_config
@@ -30,9 +32,6 @@ from nemo_models.decoding.strategy import frame_seconds, mask_log_probs
 from nemo_models.layers.fsdp import gathered_state_dict, is_sharded, shard
 from nemo_models.layers.lora import updates_merged_in_state_dict
 from nemo_models.optimization.parameter_groups import exclude_from_weight_decay
-from nemo_models.training_data.augmentation import augment_lhotse_loader
-from nemo_models.training_data.manifest_reader import fault_tolerant_manifests
-from nemo_models.training_data.stream import TrainingStream, set_lhotse_defaults
 
 _TRANSCRIBE_LOCKS: "weakref.WeakKeyDictionary[XLSRCTCModel, threading.RLock]" = weakref.WeakKeyDictionary()
 """One for each model, kept outside of it: a lock can be neither copied nor pickled."""
@@ -173,6 +172,9 @@ class XLSRCTCModel(EncDecCTCModel):
 
     def setup_training_data(self, train_data_config: DictConfig | dict[str, Any]) -> None:
         """As NeMo's, but Lhotse's batches are an endless `TrainingStream` that a resumed run can take up anywhere."""
+        from nemo_models.training_data.manifest_reader import fault_tolerant_manifests
+        from nemo_models.training_data.stream import TrainingStream, set_lhotse_defaults
+
         if isinstance(train_data_config, dict):
             train_data_config = OmegaConf.create(train_data_config)
         set_lhotse_defaults(train_data_config, self.global_rank)
@@ -200,28 +202,33 @@ class XLSRCTCModel(EncDecCTCModel):
                 config.parser = "base"
         loader = super()._setup_dataloader_from_config(config)
         if config is not None and config.get("use_lhotse") and config.get("augmentor"):
+            from nemo_models.training_data.augmentation import augment_lhotse_loader
+
             augment_lhotse_loader(loader, config.augmentor, self.cfg.sample_rate)
         return loader
 
     def save_to(self, save_path: str) -> None:
-        """As NeMo's, but complete or absent, without the training machine's paths, low-rank updates merged.
+        """Overrides NeMo's method: the file appears complete or not at all, without the training machine's paths.
+
+        Low-rank updates are merged into the weights.
 
         Args:
-            save_path: The `.nemo` to write; its folder is made if need be.
+            save_path: The `.nemo` file to write; its folder is made if needed.
+
+        Raises:
+            OSError: The file is not written, such as on a full disk; the message names it.
         """
         path = Path(save_path).absolute()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
         config: DictConfig = self._cfg
-        try:
-            self.cfg = without_local_paths(config)
-            register_language_model(self)
-            with updates_merged_in_state_dict(self.encoder.network), gathered_state_dict(self):
-                super().save_to(str(partial))
-        finally:
-            self.cfg = config
-        if is_global_rank_zero():  # the others write nothing, and must not move what is being written
-            partial.replace(path)
+        # only the first process writes: the others must not move what is being written
+        with atomic_path(path) if is_global_rank_zero() else nullcontext(path) as target:
+            try:
+                self.cfg = without_local_paths(config)
+                register_language_model(self)
+                with updates_merged_in_state_dict(self.encoder.network), gathered_state_dict(self):
+                    super().save_to(str(target))
+            finally:
+                self.cfg = config
 
 
 def without_local_paths(config: DictConfig) -> DictConfig:

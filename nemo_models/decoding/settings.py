@@ -87,8 +87,7 @@ def complete_decoding_config(given: Any, strict: bool = True) -> DictConfig:
     """
     plain = _to_plain(given)
     structured = OmegaConf.structured(CTCDecodingConfig)
-    defaults = OmegaConf.to_container(structured)
-    assert isinstance(defaults, dict)
+    defaults: Any = OmegaConf.to_container(structured)
     if not strict:
         return DictConfig(OmegaConf.merge(defaults, plain))
     tree = plain.get("beam", {}).get("boosting_tree") if isinstance(plain.get("beam"), Mapping) else None

@@ -5,11 +5,14 @@ Hydra checks every argument against these types. This module imports nothing lar
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING
 
-Text = int | str  # a name such as 2024 is a number for Hydra
+if TYPE_CHECKING:
+    Text = str
+else:
+    Text = int | str  # a name such as 2024 is a number for Hydra; `read_settings` makes it a text
 
 
 @dataclass
@@ -43,7 +46,7 @@ class TranscribeSettings:
     audio_list: Any  # a text, or a list of texts
     audio_key: Text
     audio_type: Text | None
-    channel_selector: Text | None
+    channel_selector: int | str | None
     window_s: float
     output_filename: Text | None
     append_pred: bool

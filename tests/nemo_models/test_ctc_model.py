@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -117,3 +119,20 @@ def test_devanagari_reaches_the_loss_as_it_is(tiny_model: XLSRCTCModel, tmp_path
     loader = tiny_model._setup_dataloader_from_config(OmegaConf.create(settings))
     *_, labels, length = next(iter(loader))
     assert "".join(tiny_model.cfg.labels[index] for index in labels[0][: length[0]].tolist()) == text
+
+
+def test_a_model_that_is_not_saved_leaves_no_file(tiny_model: XLSRCTCModel, tmp_path: Path, monkeypatch):
+    def full(self, model, save_path):
+        Path(save_path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(type(tiny_model._save_restore_connector), "save_to", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/x\.nemo'"):
+        tiny_model.save_to(str(tmp_path / "x.nemo"))
+    assert not list(tmp_path.iterdir())
+    assert tiny_model.cfg.decoding.strategy == "greedy_batch"
+
+
+def test_importing_the_model_loads_nothing_of_training():
+    code = "import sys, nemo_models.ctc_model; print(*[name for name in sys.modules if 'training_data' in name])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()[-1] == ""
