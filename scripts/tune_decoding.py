@@ -38,6 +38,7 @@ def main(cfg: DictConfig) -> int:
         list(cfg.betas),
         list(cfg.beam_sizes),
         cfg.batch_size,
+        cfg.calibrate_confidence,
     )
     best = report.best
     print(f"greedy: {report.greedy}")
@@ -46,6 +47,11 @@ def main(cfg: DictConfig) -> int:
     )
     print("(rates on the data that the settings were chosen with; report those of test data)")
     print(f"{cfg.output}: {report.seconds:.0f} s; table and picture are beside it")
+    if fitted := report.origin.get("confidence"):
+        print(
+            f"confidence of {fitted['words']} words: calibration error {fitted['ece_before']:.3f}, "
+            f"{fitted['ece_after']:.3f} with the {fitted['kind']} map in the bundle (on the data that it was fitted on)"
+        )
     if report.failed:
         print(f"{len(report.failed)} rows were left out, the first: {report.failed[0]}")
     return 3 if report.failed else 0

@@ -18,6 +18,7 @@ from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
 from nemo_models.decoding.ctc_decoding import PADDED_LOG_PROB, CharacterCTCDecoding
 from nemo_models.decoding.lm_bundle import LM_KEY, is_bundled
 from nemo_models.decoding.settings import resolve_decoding_config
+from nemo_models.evaluation.calibration import CALIBRATION_KEY, Calibration
 from nemo_models.language_models.lm_file import check_lm_matches
 from nemo_models.language_models.word_lm import check_word_lm
 
@@ -124,7 +125,8 @@ def decode_log_probs(
         lengths: (B,) integer, valid frames of each.
         timestamps: Fill `timestamp["char"]`, `["word"]` and `["segment"]`: what, `start_offset` and `end_offset`
             (frames, the end not included), `start` and `end` (s).
-        confidence: Fill `frame_confidence`, `token_confidence` (of characters) and `word_confidence`, 0 … 1.
+        confidence: Fill `frame_confidence`, `token_confidence` (of characters) and `word_confidence`, 0 … 1. A model
+            with a map for confidences (`confidence_calibration`) applies it to those of words.
 
     Returns:
         B of NeMo's hypotheses (`text`, `score`, `y_sequence`), the best of each utterance. None of them depends on the
@@ -174,7 +176,12 @@ def decode_masked(
     if not isinstance(model.decoding, CharacterCTCDecoding):
         raise ValueError(f"{_name(model)}: expected a model over characters for an n-best list, found subwords")
     with torch.inference_mode():
-        return model.decoding.decode(log_probs, lengths, n_best, timestamps, confidence)
+        decoded = model.decoding.decode(log_probs, lengths, n_best, timestamps, confidence)
+    if confidence and model.cfg.get(CALIBRATION_KEY):
+        calibration = Calibration.from_dict(OmegaConf.to_container(model.cfg[CALIBRATION_KEY]))
+        for hypothesis in (hypothesis for beam in decoded for hypothesis in beam):
+            hypothesis.word_confidence = calibration.apply(hypothesis.word_confidence).tolist()
+    return decoded
 
 
 def _name(model: EncDecCTCModel) -> str:

@@ -16,6 +16,8 @@ from scipy.stats import rankdata
 
 from data_prep.arguments import require_choice
 
+CALIBRATION_KEY = "confidence_calibration"
+"""Where a model keeps its map (`Calibration.to_dict`) in its configuration."""
 BINS = 10
 KINDS = ("temperature", "isotonic")
 _NEAR_ZERO = 1e-6
@@ -91,11 +93,11 @@ def fit_calibration(confidences: Sequence[float], correct: Sequence[bool], kind:
             return float(np.logaddexp(0, np.where(right > 0, -scaled, scaled)).mean())
 
         return Calibration("temperature", float(math.exp(minimize_scalar(loss, bounds=(-4, 4), method="bounded").x)))
-    order = np.argsort(values, kind="stable")
-    steps = isotonic_regression(right[order]).x
-    places = np.unique(np.linspace(0, len(order) - 1, min(_MOST_STEPS, len(order))).round().astype(int))
-    at, first = np.unique(values[order][places], return_index=True)
-    return Calibration("isotonic", 1.0, tuple(at.tolist()), tuple(np.maximum.accumulate(steps[places][first]).tolist()))
+    levels, member, counts = np.unique(values, return_inverse=True, return_counts=True)
+    shares = np.bincount(member, right) / counts
+    steps = isotonic_regression(shares, weights=counts).x
+    kept = np.unique(np.linspace(0, len(levels) - 1, min(_MOST_STEPS, len(levels))).round().astype(int))
+    return Calibration("isotonic", 1.0, tuple(levels[kept].tolist()), tuple(steps[kept].tolist()))
 
 
 def measure_calibration(confidences: Sequence[float], correct: Sequence[bool], bins: int = BINS) -> dict[str, Any]:

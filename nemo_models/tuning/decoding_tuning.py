@@ -13,13 +13,15 @@ from typing import Any
 
 from omegaconf import open_dict
 
-from data_prep.arguments import is_number
+from data_prep.arguments import is_number, require_choice
 from data_prep.job_keys import hash_file
 from data_prep.manifest import write_json
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.lm_bundle import keep_language_model
 from nemo_models.decoding.strategy import configure_decoding
+from nemo_models.evaluation.calibration import KINDS
 from nemo_models.evaluation.scoring import Scores
+from nemo_models.tuning.confidence_fit import keep_calibration
 from nemo_models.tuning.lm_sweep import COARSE_BEAM_SIZE, Sweep, Tried, compute_dev_data, score_dev_data
 
 ALPHAS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
@@ -58,6 +60,7 @@ def tune_decoding(
     betas: Sequence[float] = BETAS,
     beam_sizes: Sequence[int] = BEAM_SIZES,
     batch_size: int = 16,
+    calibrate_confidence: str | None = None,
 ) -> TuningReport:
     """Find the best settings for a language model on dev data, and bundle model, language model and settings.
 
@@ -73,6 +76,8 @@ def tune_decoding(
         betas: Coarse grid of β.
         beam_sizes: Beams to try with the best α and β.
         batch_size: Utterances that go through the model together.
+        calibrate_confidence: `temperature` or `isotonic`: a map for word confidences is fitted on the dev data and kept
+            in the bundle; `None`: no map.
 
     Returns:
         The report.
@@ -83,6 +88,7 @@ def tune_decoding(
     """
     started = time.monotonic()
     _check_grid(alphas, betas, beam_sizes, output)
+    require_choice("calibrate_confidence", calibrate_confidence, KINDS, optional=True)
     alphas, betas = sorted(alphas), sorted(betas)
     use_language_model(model, lm)  # an error names the user's file, and comes before the model runs for minutes
     kept = keep_language_model(lm)
@@ -104,6 +110,8 @@ def tune_decoding(
         "cer": round(best.cer, 6),
         "greedy_wer": round(greedy.wer, 6),
     }
+    if calibrate_confidence is not None:
+        origin["confidence"] = keep_calibration(model, data, calibrate_confidence)
     with open_dict(model.cfg):
         model.cfg[TUNING_KEY] = origin
     model.save_to(str(output))

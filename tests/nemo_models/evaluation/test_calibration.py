@@ -37,6 +37,11 @@ def test_isotonic_regression_mends_what_no_temperature_can():
     assert (np.diff(fitted.apply(np.linspace(0, 1, 101))) >= 0).all()
 
 
+def test_words_of_equal_confidence_get_one_chance():
+    fitted = fit_calibration([0.7, 0.7, 0.7, 0.7, 1.0], [False, True, False, True, True], "isotonic")
+    assert fitted.apply([0.7, 1.0]).tolist() == [0.5, 1.0]
+
+
 @pytest.mark.parametrize("kind", ["temperature", "isotonic"])
 def test_a_map_survives_being_stored(kind):
     confidences, correct = make_words(2.0, 500)
