@@ -9,6 +9,7 @@ write them. Letter names (बी.ए., टी.वी., के. एल. राह
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 # Before a name only: at a sentence's end, प्रो. may be the word.
 TITLES = {
@@ -152,11 +153,14 @@ _SHAPES = _compile(
         ]
     )
 )
-# Whatever the rules and shapes can match ends like this; most sentences' full stops do not.
-_CANDIDATE = _compile(
-    rf"{_START}(?:{_forms([*TITLES, *EXPANSIONS, 'रु', 'रू', 'ई', 'फ़ा', 'फा'])}|{_AKSHARA}){_SIGN}|"
-    rf"॰|(?<=[{_LETTER}])०|"
-    rf"{'|'.join(BARE)}|{_START}(?:{_forms(AMBIGUOUS)}){_SIGN}"
+_STOP = re.compile(rf"(?<=[{_LETTER}])(?:\s?\.|०(?![0-9०-९]))")
+_LAST_WORD = re.compile(rf"[{_LETTER}]+\Z")
+_LONGEST = 14  # characters of a piece of an abbreviation, and more
+_ONE_AKSHARA = re.compile(_AKSHARA)
+_LISTED_PIECES = frozenset(
+    unicodedata.normalize("NFC", piece)
+    for form in (*TITLES, *EXPANSIONS, *UNITS_AFTER_DIGITS, *AMBIGUOUS, "ई", "से", "फ़ा", "फा")
+    for piece in form.split(".")
 )
 _BARE_HINTS = tuple(unicodedata.normalize("NFC", form) for form in BARE)
 
@@ -197,9 +201,21 @@ def find_abbreviations(text: str, listed: bool = True) -> list[re.Match[str]]:
 
 def may_hold_abbreviations(text: str) -> bool:
     """Whether a text can hold an abbreviation: a quick look that spares most texts the rules."""
-    if "." in text or "॰" in text or "०" in text:
-        return _CANDIDATE.search(text) is not None
-    return any(hint in text for hint in _BARE_HINTS)
+    if "॰" in text or any(hint in text for hint in _BARE_HINTS):
+        return True
+    if "." not in text and "०" not in text:
+        return False
+    for stop in _STOP.finditer(text):
+        word = _LAST_WORD.search(text, max(0, stop.start() - _LONGEST), stop.start())
+        if stop[0] == "०" or (word and _may_be_abbreviation(word[0])):
+            return True
+    return False
+
+
+@lru_cache(maxsize=10_000)
+def _may_be_abbreviation(word: str) -> bool:
+    """Whether a word before a full stop can be an abbreviation's last piece; a sentence's last word mostly is not."""
+    return word in _LISTED_PIECES or (word not in SHORT_WORDS and _ONE_AKSHARA.fullmatch(word) is not None)
 
 
 def _is_abbreviation(match: re.Match[str]) -> bool:

@@ -66,22 +66,29 @@ def _say_choice(match: re.Match[str]) -> str | None:
 
 
 CLOCK_RULES: tuple[Rule, ...] = (
-    ("range_of_times", rewrite(rf"(?<={D}:{D}{{2}})\s?[-‐‑–—−]\s?(?={D}{{1,2}}:{D}{{2}})", " से ")),
+    ("range_of_times", rewrite(rf"(?<={D}:{D}{{2}})\s?[-‐‑–—−]\s?(?={D}{{1,2}}:{D}{{2}})", " से ", needs=":")),
     (
         "duration",
         read(
             rf"{START}(?P<hour>{D}{{1,3}}):(?P<minute>{D}{{2}})(?::(?P<second>{D}{{2}}))?{END}"
             rf"\s*(?P<unit>मिनटों|मिनट|घंटों|घंटे|घंटा){NO_LETTER}",
             _say_duration,
+            needs=":",
         ),
     ),
-    ("time", read(rf"{BEFORE_TIME}?{START}{_TIME}(?:{OCLOCK}|{_UNTIL}|{_AROUND}|{_WHOLE}|)", say_time)),
+    ("time", read(rf"{BEFORE_TIME}?{START}{_TIME}(?:{OCLOCK}|{_UNTIL}|{_AROUND}|{_WHOLE}|)", say_time, needs=":")),
     (  # 10.30 बजे
         "time_with_dot",
-        read(rf"(?P<before>){START}(?P<hour>{D}{{1,2}})\.(?P<minute>{D}{{2}})(?P<second>){END}{OCLOCK}", say_time),
+        read(
+            rf"(?P<before>){START}(?P<hour>{D}{{1,2}})\.(?P<minute>{D}{{2}})(?P<second>){END}{OCLOCK}",
+            say_time,
+            needs=["बजे"],
+        ),
     ),
     (
         "choice_of_hours",
-        read(rf"{START}(?P<first>{D}{{1,2}})/(?P<second>{D}{{1,2}}){END}(?=\s*बजे{NO_LETTER})", _say_choice),
+        read(
+            rf"{START}(?P<first>{D}{{1,2}})/(?P<second>{D}{{1,2}}){END}(?=\s*बजे{NO_LETTER})", _say_choice, needs=["बजे"]
+        ),
     ),
 )

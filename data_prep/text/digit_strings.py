@@ -11,6 +11,8 @@ from data_prep.text.number_patterns import (
     NO_LETTER,
     SCALE,
     START,
+    UNBOUND,
+    UNSIGNED,
     D,
     Rule,
     read,
@@ -46,7 +48,7 @@ def _say_after_name(match: re.Match[str]) -> str:
 
 
 DIGIT_STRING_RULES: tuple[Rule, ...] = (
-    ("phone", read(rf"{START}\+?{_DIGITS}{{9,}}{END}{_NO_AMOUNT}", _say_shape)),
+    ("phone", read(rf"(?=[+0-9०-९]){UNBOUND}{UNSIGNED}\+?{_DIGITS}{{9,}}{END}{_NO_AMOUNT}", _say_shape)),
     (  # +91 …, (0522) …, 0 (80) …
         "phone_marked",
         read(
@@ -54,6 +56,7 @@ DIGIT_STRING_RULES: tuple[Rule, ...] = (
             rf"{D} ?\({D}{{2,4}}\) ?|\({D}{{3,5}}\)[ -]?)"
             rf"{_DIGITS}{{5,}}{END}",
             _say_shape,
+            needs="+(",
         ),
     ),
     (
@@ -61,6 +64,7 @@ DIGIT_STRING_RULES: tuple[Rule, ...] = (
         read(
             rf"(?P<name>{NEW_WORD}(?:{_CODES})(?:\s{_NUMBER_WORD})?{_COLON})\s*(?P<digits>{_DIGITS}{{2,}}){END}{_NO_AMOUNT}",
             _say_after_name,
+            needs=_CODES.replace("[ -]?फ़्री", "").replace("[ -]?फ्री", "").split("|"),
         ),
     ),
     (
@@ -69,6 +73,7 @@ DIGIT_STRING_RULES: tuple[Rule, ...] = (
             rf"(?P<name>{NEW_WORD}(?:{_PHONES})\s*{_NUMBER_WORD}{_COLON})\s*(?P<digits>{_DIGITS}{{2,}}){END}{_NO_AMOUNT}|"
             rf"(?P<name_>{NEW_WORD}(?:{_PHONES})(?:\s*[-–:]|\sकरें)?)\s*(?P<digits_>{_DIGITS}{{5,}}){END}{_NO_AMOUNT}",
             lambda match: f"{match['name'] or match['name_']} {say_digits(match['digits'] or match['digits_'])}",
+            needs=_PHONES.split("|"),
         ),
     ),
     (
@@ -76,23 +81,31 @@ DIGIT_STRING_RULES: tuple[Rule, ...] = (
         read(
             rf"(?P<name>{NEW_WORD}(?:{_ACCOUNTS})\s{_NUMBER_WORD}{_COLON})\s*(?P<digits>{_DIGITS}{{3,}}){END}{_NO_AMOUNT}",
             _say_after_name,
+            needs=_ACCOUNTS.split("|"),
         ),
     ),
     (
         "digits_after_a_train",
         read(
-            rf"(?P<name>{NEW_WORD}(?:गाड़ी|ट्रेन)\s(?:नंबर|नम्बर|संख्या){_COLON})\s*(?P<digits>{D}{{5}}){END}", _say_after_name
+            rf"(?P<name>{NEW_WORD}(?:गाड़ी|ट्रेन)\s(?:नंबर|नम्बर|संख्या){_COLON})\s*(?P<digits>{D}{{5}}){END}",
+            _say_after_name,
+            needs=("गाड़ी", "ट्रेन"),
         ),
     ),
     (
         "last_digits",
-        read(rf"(?P<name>{NEW_WORD}{_LAST_DIGITS}{_COLON})\s*(?P<digits>{_DIGITS}{{1,7}}){END}", _say_after_name),
+        read(
+            rf"(?P<name>{NEW_WORD}{_LAST_DIGITS}{_COLON})\s*(?P<digits>{_DIGITS}{{1,7}}){END}",
+            _say_after_name,
+            needs=("अंक", "डिजिट"),
+        ),
     ),
     (  # 112 पर कॉल करें
         "digits_to_call",
         read(
             rf"{START}(?P<digits>{D}{{3,4}}){END}(?=\sपर\s(?:कॉल|फ़ोन|फोन|डायल|संपर्क|सम्पर्क|सूचना|शिकायत))",
             lambda match: say_digits(match["digits"]),
+            needs=[" पर "],
         ),
     ),
 )

@@ -28,6 +28,7 @@ from data_prep.text.number_forms import (
 from data_prep.text.number_patterns import (
     COUNTED,
     CURRENCY_WORD,
+    DASHES,
     END,
     JOIN,
     LETTER,
@@ -49,7 +50,7 @@ from data_prep.text.number_patterns import (
     rewrite,
 )
 from data_prep.text.number_words import ENGLISH_DIGITS
-from data_prep.text.units import CURRENCY_SIGN, UNIT
+from data_prep.text.units import CURRENCIES, CURRENCY_SIGN, UNIT
 from data_prep.text.year_rules import LONE_YEAR_RULES, YEAR_RULES
 
 RULES_VERSION = 4
@@ -61,6 +62,7 @@ _RESULT = (
 )
 # Letter names that are not words: के5 is a slip for के 5.
 _LETTER_NAMES = "|".join(sorted(LETTER_NAMES - SHORT_WORDS, key=len, reverse=True))
+_MONEY = (*CURRENCIES, "रु", "रू", "Rs")
 _ORDINAL = "वाँ|वां|वाॅं|वॉं|वीं|वी|वें|वे"
 _PER_UNITS = "किलो|किलोग्राम|लीटर|क्विंटल|टन|घंटा|घंटे|सेकंड|मिनट|दिन|माह|महीना|वर्ष|साल|व्यक्ति|यूनिट|मीटर|हेक्टेयर|एकड़|दर्जन|बैरल|पीस"
 _MEASURED = r"(?:\s?(?:₹|रु\.?|रुपये|रुपए|किमी|कि\.मी\.|मीटर|मी\.|लीटर|किलो|ग्राम|टन|यूनिट|घंटे|%))?"
@@ -75,13 +77,13 @@ def _split_list(match: re.Match[str]) -> str:
 
 NUMBER_RULES: tuple[Rule, ...] = (
     # बी०ए०: a zero in place of the abbreviation sign. In इड०४ it may be that or a digit, so it stays.
-    ("zero_as_abbreviation", rewrite(rf"(?<=[\u0900-\u0963])०(?!{D})", "॰")),
+    ("zero_as_abbreviation", rewrite(rf"(?<=[\u0900-\u0963])०(?!{D})", "॰", needs="०")),
     # 4जी, 3डी; एच1एन1, ए4
     (
         "english_digits",
         rewrite(
-            rf"(?<![{LETTER}{D[1:-1]}.,:/-])(?P<first>[2-6२-६])(?=-?(?:जी|डी){NO_LETTER})|"
-            rf"(?P<letter>{NEW_WORD}(?:{_LETTER_NAMES})|(?<={D})(?:{_LETTER_NAMES}))(?P<last>[1-9१-९])(?!{D}|[.,:]{D})",
+            rf"(?=[2-6२-६])(?<![{LETTER}{D[1:-1]}.,:/-])(?P<first>[2-6२-६])(?=-?(?:जी|डी){NO_LETTER})|"
+            rf"(?=[\u0900-\u0963]{{1,6}}[1-9१-९])(?P<letter>{NEW_WORD}(?:{_LETTER_NAMES})|(?<={D})(?:{_LETTER_NAMES}))(?P<last>[1-9१-९])(?!{D}|[.,:]{D})",
             lambda match: f"{match['letter'] or ''} {ENGLISH_DIGITS[int(match['first'] or match['last'])]} ",
         ),
     ),
@@ -93,11 +95,12 @@ NUMBER_RULES: tuple[Rule, ...] = (
         rewrite(
             rf"(?<![{D[1:-1]},])(?:{D}{{1,2}}(?: ?,{D}{{2}})* ?,{D}{{3}}|{D}{{1,3}} ?, ?[0०]{{3}})(?!{D})",
             lambda match: match[0].replace(" ", ""),
+            needs=",",
         ),
     ),
-    ("rejoin_slashes", rewrite(rf"(?<={D})(?: / ?|/ )(?={D})", "/")),  # 26 /11
-    ("rejoin_decimals", rewrite(rf"(?<![{D[1:-1]}.,])({D}{{1,3}}) \.(?={D}{{1,2}}(?!{D}))", r"\1.")),
-    ("split_lists", rewrite(rf"(?<!{D}){D}+(?:,{D}+)+(?!{D})", _split_list)),
+    ("rejoin_slashes", rewrite(rf"(?<={D})(?: / ?|/ )(?={D})", "/", needs="/")),  # 26 /11
+    ("rejoin_decimals", rewrite(rf"(?<![{D[1:-1]}.,])({D}{{1,3}}) \.(?={D}{{1,2}}(?!{D}))", r"\1.", needs=[" ."])),
+    ("split_lists", rewrite(rf"(?<!{D}){D}+(?:,{D}+)+(?!{D})", _split_list, needs=",")),
     *DIGIT_STRING_RULES,
     (
         "date",
@@ -109,22 +112,29 @@ NUMBER_RULES: tuple[Rule, ...] = (
         "date_year_first",
         read(rf"{START}(?P<year>{D}{{4}})(?P<mark>[-/])(?P<month>{D}{{2}})(?P=mark)(?P<day>{D}{{2}}){END}", say_date),
     ),
-    ("until_now", rewrite(rf"(?<={D}{{4}}){JOIN}(?=(?:वर्तमान|अब|आज|जारी){NO_LETTER})", " से ")),  # 2003-वर्तमान
+    (
+        "until_now",
+        rewrite(rf"(?<={D}{{4}}){JOIN}(?=(?:वर्तमान|अब|आज|जारी){NO_LETTER})", " से ", needs=DASHES),
+    ),  # 2003-वर्तमान
     # 1913 - 19 दिसंबर, 15 मार्च - 20 अप्रैल
-    ("range_of_dates", rewrite(rf"(?:(?<={D}{{4}})|({D}\s?{MONTH})){JOIN}(?={D}{{1,2}}\s*{MONTH})", r"\1 से ")),
-    ("range_of_percents", rewrite(rf"(?<={D}%){JOIN}(?={D})", " से ")),
+    (
+        "range_of_dates",
+        rewrite(rf"(?:(?<={D}{{4}})|({D}\s?{MONTH})){JOIN}(?={D}{{1,2}}\s*{MONTH})", r"\1 से ", needs=DASHES),
+    ),
+    ("range_of_percents", rewrite(rf"(?<={D}%){JOIN}(?={D})", " से ", needs="%")),
     *CLOCK_RULES,
-    ("about", rewrite(rf"(?<![^\s(])[~∼≈]\s?(?={D})", " लगभग ")),  # ~10
-    ("percent_bound", read(rf"{UNBOUND}(?P<sign>[<>])\s?(?P<number>{NUMBER})\s?%", say_percent_bound)),
+    ("about", rewrite(rf"(?<![^\s(])[~∼≈]\s?(?={D})", " लगभग ", needs="~∼≈")),  # ~10
+    ("percent_bound", read(rf"{UNBOUND}(?P<sign>[<>])\s?(?P<number>{NUMBER})\s?%", say_percent_bound, needs="%")),
     # ₹50/किलो, 60 किमी/घंटा
-    ("per", rewrite(rf"({D}{_MEASURED})\s?/\s?(?=(?:{_PER_UNITS}){NO_LETTER})", r"\1 प्रति ")),
+    ("per", rewrite(rf"({D}{_MEASURED})\s?/\s?(?=(?:{_PER_UNITS}){NO_LETTER})", r"\1 प्रति ", needs="/")),
     (
         "currency_first",
         read(
-            rf"{UNSIGNED}(?:(?P<sign>{CURRENCY_SIGN})|(?<![{LETTER}]){RUPEE})\s?(?P<first>{NUMBER})(?:{JOIN}(?:(?P=sign))?(?P<second>{NUMBER}))?"
+            rf"(?=[{''.join(CURRENCIES)}रR]){UNSIGNED}(?:(?P<sign>{CURRENCY_SIGN})|(?<![{LETTER}]){RUPEE})\s?(?P<first>{NUMBER})(?:{JOIN}(?:(?P=sign))?(?P<second>{NUMBER}))?"
             rf"{END}"
             rf"(?:\s?/-)?(?P<scale>{SCALE}*)(?:\s?{CURRENCY_WORD})?(?P<postposition>(?=\s*{POSTPOSITION}))?",
             say_amount,
+            needs=_MONEY,
         ),
     ),
     (
@@ -134,6 +144,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
             rf"(?:\s?(?P<sign>{CURRENCY_SIGN})|\s?(?:रु|रू){NO_LETTER}[.॰]?(?!\s?{D})|/-(?:\s?{CURRENCY_WORD})?)"
             rf"(?P<postposition>(?=\s*{POSTPOSITION}))?",
             say_amount,
+            needs=[*_MONEY, "/-"],
         ),
     ),
     (
@@ -142,6 +153,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
             rf"{START}(?:(?P<whole>{D}{{1,3}})\s+)?(?P<top>{D}{{1,3}})/(?P<bottom>{D}{{1,3}}){END}"
             rf"{NO_FRACTION}(?P<choice>(?={CHOICE}))?",
             say_fraction,
+            needs="/",
         ),
     ),
     *YEAR_RULES,
@@ -151,9 +163,10 @@ NUMBER_RULES: tuple[Rule, ...] = (
             rf"{START}(?P<first>{NUMBER}){JOIN}(?=(?P<second>{NUMBER}){END}(?P<ordinal>[-\s]?(?:{_ORDINAL}){NO_LETTER})?"
             rf"(?P<result>\s*{_RESULT}{NO_LETTER})?(?P<counted>\s*(?:{COUNTED}){NO_LETTER})?)",
             say_range_start,
+            needs=DASHES,
         ),
     ),
-    ("percent", read(rf"{SIGNED}\s?%", say_percent)),
+    ("percent", read(rf"{SIGNED}\s?%", say_percent, needs="%")),
     (
         "measure",
         read(
@@ -167,21 +180,27 @@ NUMBER_RULES: tuple[Rule, ...] = (
         read(
             rf"{START}(?P<number>{WHOLE})(?:-?(?P<suffix>{_ORDINAL}|[लरथठ][ाीे])){NO_LETTER}",
             say_ordinal,
+            needs=["व", "ल", "र", "थ", "ठ"],
         ),
     ),
     (
         "ordinal_apart",
-        read(rf"{START}(?P<number>{WHOLE})\s(?P<suffix>वाँ|वां|वीं|वें){NO_LETTER}", say_ordinal),
+        read(rf"{START}(?P<number>{WHOLE})\s(?P<suffix>वाँ|वां|वीं|वें){NO_LETTER}", say_ordinal, needs=[" व"]),
     ),
     # टी-20: the cricket game has an English name
-    ("twenty_twenty", rewrite(rf"(?<![{LETTER}])(टी|ट्वेंटी|ट्वेन्टी|टवेन्टी|टेवन्टी)[ -]{{1,3}}(?:20|२०){END}", r"\1 ट्वेंटी ")),
+    (
+        "twenty_twenty",
+        rewrite(
+            rf"(?<![{LETTER}])(टी|ट्वेंटी|ट्वेन्टी|टवेन्टी|टेवन्टी)[ -]{{1,3}}(?:20|२०){END}", r"\1 ट्वेंटी ", needs=["20", "२०"]
+        ),
+    ),
     *LONE_YEAR_RULES,
     # A true minus sign, or a hyphen at a decimal: −5, -1.61
-    ("minus", read(rf"(?<![^\s(])(?:−|-(?={D}+\.)){UNBOUND}(?P<number>{NUMBER}){END}", say_minus)),
+    ("minus", read(rf"(?<![^\s(])(?:−|-(?={D}+\.)){UNBOUND}(?P<number>{NUMBER}){END}", say_minus, needs="−-")),
     (
         "plain_number",
         read(
-            rf"(?P<dash>\s[-−]\s)?{START}(?P<number>{NUMBER}){END}(?P<word>(?=\s?[\u0900-\u0963]))?",
+            rf"(?=[\s0-9०-९])(?P<dash>\s[-−]\s)?{START}(?P<number>{NUMBER}){END}(?P<word>(?=\s?[\u0900-\u0963]))?",
             say_plain,
         ),
     ),

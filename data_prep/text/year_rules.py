@@ -3,7 +3,21 @@ numbers of a list are years where one is."""
 
 import re
 
-from data_prep.text.number_patterns import END, JOIN, LETTER, MONTH, NEW_WORD, NO_LETTER, START, D, Rule, read, rewrite
+from data_prep.text.number_patterns import (
+    DASHES,
+    END,
+    JOIN,
+    LETTER,
+    MONTH,
+    NEW_WORD,
+    NO_LETTER,
+    START,
+    D,
+    Rule,
+    compile_pattern,
+    read,
+    rewrite,
+)
 from data_prep.text.number_words import say_cardinal, say_year
 
 YEAR = f"[1१][1-9१-९]{D}{{2}}"  # the years that are said in hundreds
@@ -31,7 +45,13 @@ _COUNT_WORDS = (
     "संख्या|कुल|लगभग|करीब|क़रीब|तकरीबन|आबादी|जनसंख्या|कीमत|क़ीमत|मूल्य|राशि|रकम|मात्र|सिर्फ़|सिर्फ|केवल|नंबर|नम्बर|क्रमांक|धारा|कोड|कमरा|"
     "मकान|सेक्टर|राजमार्ग|मॉडल|गाड़ी|ट्रेन|योग|स्कोर|रुपये|रुपए|ऊँचाई|लंबाई|दूरी|वज़न|वजन|अंक|पृष्ठ|नोकिया|बोइंग"
 )
+_COUNT_BEFORE = compile_pattern(rf"{NEW_WORD}(?:{_COUNT_WORDS})\s\Z")
+LONGEST_COUNT_WORD = 12  # characters, with its space
 _NO_NOUN = rf"(?=\s*(?:[।!?;)|]|\.(?!\s?{D})|,(?!\s*{D})|\Z|(?:और|तथा|व|एवं|या){NO_LETTER}(?!\s*{D})))"
+
+
+def _is_counted(match: re.Match[str]) -> bool:
+    return _COUNT_BEFORE.search(match.string, max(0, match.start() - LONGEST_COUNT_WORD), match.start()) is not None
 
 
 def _say_list(match: re.Match[str]) -> str | None:
@@ -47,12 +67,13 @@ def _say_rising_list(match: re.Match[str]) -> str | None:
     """Say 1931, 1941 तथा 1951 as years without a word that says so: they rise, and span at most two centuries."""
     years = [int(year) for year in _ANY_YEAR.findall(match["years"])]
     rising = years == sorted(set(years)) and years[0] >= 1600 and years[-1] - years[0] <= 200
-    return _say_list(match) if rising and match["count"] is None else None
+    return _say_list(match) if rising and not _is_counted(match) else None
 
 
 def _say_lone_year(match: re.Match[str]) -> str | None:
+    """Say a year in a sentence; 1947 alone may be anything."""
     has_words = match.string[: match.start()].strip() or match.string[match.end() :].strip(" ।.")
-    return say_year(int(match["year"])) if match["count"] is None and has_words else None
+    return say_year(int(match["year"])) if has_words and not _is_counted(match) else None
 
 
 def _say_span(match: re.Match[str]) -> str | None:
@@ -83,17 +104,21 @@ YEAR_RULES: tuple[Rule, ...] = (
     (
         "rising_list_of_years",
         read(
-            rf"(?P<count>{NEW_WORD}(?:{_COUNT_WORDS})\s)?{START}(?P<name>)(?P<years>{_LIST}){END}{_NO_NOUN}",
+            rf"{START}(?P<name>)(?P<years>{_LIST}){END}{_NO_NOUN}",
             _say_rising_list,
         ),
     ),
     (
         "span_of_years",
-        read(rf"{START}(?P<first>{ANY_YEAR})\sसे\s(?P<second>{ANY_YEAR}){END}(?={_AT_END})", _say_span),
+        read(rf"{START}(?P<first>{ANY_YEAR})\sसे\s(?P<second>{ANY_YEAR}){END}(?={_AT_END})", _say_span, needs=[" से "]),
     ),
     (
         "years",
-        read(rf"{START}(?P<first>[12१२]{D}{{3}})(?:{JOIN}|(?P<slash>/))(?P<second>{D}{{4}}|{D}{{2}}){END}", _say_years),
+        read(
+            rf"{START}(?P<first>[12१२]{D}{{3}})(?:{JOIN}|(?P<slash>/))(?P<second>{D}{{4}}|{D}{{2}}){END}",
+            _say_years,
+            needs=[*DASHES, "/"],
+        ),
     ),
 )
 # These come after the rules for amounts, ranges and units, which know better.
@@ -106,7 +131,7 @@ LONE_YEAR_RULES: tuple[Rule, ...] = (
     (
         "year_without_a_noun",
         read(
-            rf"(?P<count>{NEW_WORD}(?:{_COUNT_WORDS})\s)?{START}(?P<year>{RECENT}){END}{_NO_NOUN}",
+            rf"{START}(?P<year>{RECENT}){END}{_NO_NOUN}",
             _say_lone_year,
         ),
     ),
