@@ -46,7 +46,7 @@ def prepare_corpus(settings: PrepareSettings) -> dict[str, Any]:
         settings.output_dir,
         settings.corpus_name,
         tuple(labels),
-        settings.gates,
+        settings.limits,
         settings.channel,
         settings.trim_silence,
         settings.make_text_policy(),

@@ -37,14 +37,14 @@ class CheckSettings:
         manifest: The manifest.
         audio_dir: Folder below which repaired audio is written; `None` to repair none.
         alphabet: The allowed characters.
-        gates: The limits of what is kept.
+        limits: The limits of what is kept.
         policy: What is rewritten in a text and what is rejected.
     """
 
     manifest: Path
     audio_dir: Path | None
     alphabet: tuple[str, ...]
-    gates: QualityLimits
+    limits: QualityLimits
     policy: TextPolicy
 
 
@@ -99,11 +99,11 @@ def _check_row(row: dict[str, Any], settings: CheckSettings, reader: AudioReader
     start = row.get("offset") or None
     length = row.get("duration") if start else None
     try:
-        audio = reader.read(str(path), start, length, None, settings.gates.max_duration, channel)
+        audio = reader.read(str(path), start, length, None, settings.limits.max_duration, channel)
     except AudioError as error:
         return error.reason, str(error)
     text, measures = normalize_text(row["text"], settings.policy), measure_audio(audio.samples, audio.source)
-    if fault := check_utterance(measures, text, settings.alphabet, settings.gates, settings.policy):
+    if fault := check_utterance(measures, text, settings.alphabet, settings.limits, settings.policy):
         return fault
     place = Utterance("", 0, str(path), str(path), text, offset=start, duration=length, channel=channel)
     fixed, repairs = _repair(row, place, audio, settings)

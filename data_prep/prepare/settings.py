@@ -45,7 +45,7 @@ class PrepareSettings:
         address: Address of the Ray cluster.
         num_workers: Number of processes; `None` for one a core.
         unit_size: Rows that a worker finishes together, 1 or more.
-        gates: Quality limits of what is kept.
+        limits: Quality limits of what is kept.
 
     Raises:
         ValueError: A setting is out of range.
@@ -74,7 +74,7 @@ class PrepareSettings:
     address: str | None = None
     num_workers: int | None = None
     unit_size: int = 100
-    gates: QualityLimits = field(default_factory=QualityLimits)
+    limits: QualityLimits = field(default_factory=QualityLimits)
 
     def __post_init__(self) -> None:
         for name in ("corpus_dir", "output_dir"):
@@ -103,7 +103,7 @@ class PrepareSettings:
         limits = {limit.name: arguments.pop(limit.name) for limit in fields(QualityLimits) if limit.name in arguments}
         if shard_size is not None:
             arguments["unit_size"] = shard_size
-        return cls(**arguments, gates=QualityLimits(**limits))
+        return cls(**arguments, limits=QualityLimits(**limits))
 
     @property
     def corpus_name(self) -> str:
@@ -151,5 +151,5 @@ class PrepareSettings:
             "columns": dict(self.columns) if self.columns else None,
             "channel": self.channel,
             "trim_silence": self.trim_silence,
-            **asdict(self.gates),
+            **asdict(self.limits),
         }

@@ -41,7 +41,7 @@ def check_manifest(
     duplicate_audio: str = "reject",
     duplicate_text: str = "keep",
     num_workers: int | None = None,
-    **gates: float | None,
+    **limits: float | None,
 ) -> dict[str, Any]:
     """Check a manifest, and in mode `fix` write a new one in which every row passes the checks.
 
@@ -56,7 +56,7 @@ def check_manifest(
         duplicate_audio: `reject` or `keep` audio with the samples of an earlier row.
         duplicate_text: `reject` or `keep` a text that the same speaker has in an earlier row.
         num_workers: Number of processes; `None` for one a core.
-        gates: Quality limits of what is kept, see `data_prep.selection.quality.QualityLimits`.
+        limits: Quality limits of what is kept, see `data_prep.selection.quality.QualityLimits`.
 
     Returns:
         `in`, `sound`, `repaired_by_fault`, `rejected_by_reason`, `kept` (sound or repaired), `rejected`, `causes`
@@ -80,8 +80,8 @@ def check_manifest(
     check_manifest_start(manifest)
     labels = tuple(load_alphabet(Path(alphabet).expanduser() if alphabet else None))
     policy = TextPolicy(annotations=annotations, abbreviations=abbreviations)
-    limits = QualityLimits(**gates)  # type: ignore[arg-type]
-    settings = CheckSettings(manifest, target.parent if target else None, labels, limits, policy)
+    audio_dir, bounds = target.parent if target else None, QualityLimits(**limits)  # type: ignore[arg-type]
+    settings = CheckSettings(manifest, audio_dir, labels, bounds, policy)
     with tempfile.TemporaryDirectory() as folder:
         results, index = Path(folder) / "results.jsonl", KeptIndex(splits=())
         write_jsonl(results, _index_results(_check_rows(settings, Engine(num_workers=num_workers)), index))

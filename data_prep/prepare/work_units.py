@@ -39,7 +39,7 @@ class UnitSettings:
         output_dir: The job's output folder; converted audio goes to `audio/` in it, finished units to `.units/`.
         source: Name of the corpus in the manifests.
         alphabet: The allowed characters.
-        gates: The limits of what is kept.
+        limits: The limits of what is kept.
         channel: Which channel is used, see `data_prep.audio.channels.check_channel`.
         trim_silence: Whether silence at both ends is cut off.
         policy: What is rewritten in a text and what is rejected.
@@ -50,7 +50,7 @@ class UnitSettings:
     output_dir: Path
     source: str
     alphabet: tuple[str, ...]
-    gates: QualityLimits = field(default_factory=QualityLimits)
+    limits: QualityLimits = field(default_factory=QualityLimits)
     channel: int | str | None = "auto"
     trim_silence: bool = False
     policy: TextPolicy = field(default_factory=TextPolicy)
@@ -204,11 +204,11 @@ def _prepare_utterance(row: Utterance, settings: UnitSettings, reader: AudioRead
     """Return manifest row and measures, or (reason, detail). A broken file is an error, even with an unfit text."""
     text = normalize_text(row.text, settings.policy)
     try:
-        audio = reader.read(row.audio, row.offset, row.duration, row.row, settings.gates.max_duration, row.channel)
+        audio = reader.read(row.audio, row.offset, row.duration, row.row, settings.limits.max_duration, row.channel)
     except AudioError as error:
         return error.reason, str(error)
     measures = measure_audio(audio.samples, audio.source)
-    if fault := check_utterance(measures, text, settings.alphabet, settings.gates, settings.policy):
+    if fault := check_utterance(measures, text, settings.alphabet, settings.limits, settings.policy):
         return fault
     name = row.audio
     if not audio.ready:

@@ -22,7 +22,7 @@ def list_defaults(kind: type) -> dict:
     """Names and defaults of a dataclass, as YAML holds them."""
     found = {}
     for each in fields(kind):
-        if each.name != "gates":
+        if each.name != "limits":
             found[each.name] = "???" if each.default is MISSING else each.default
     return {name: [] if value == () else value for name, value in found.items()}
 
@@ -39,7 +39,7 @@ def test_the_yaml_lists_every_setting_with_its_default():
 def test_the_yaml_lists_every_argument_with_its_default(name, function, beside):
     parameters = inspect.signature(function).parameters.values()
     expected = {each.name: "???" if each.default is each.empty else each.default for each in parameters}
-    if expected.pop("gates", None):
+    if expected.pop("limits", None):
         expected |= list_defaults(QualityLimits)
     assert {key: value for key, value in read_yaml(name).items() if key not in beside} == expected
 

@@ -16,9 +16,9 @@ def make_unit(tmp_path: Path) -> Callable[..., WorkUnit]:
         *paths: str, text: str = "नमस्ते", duplicates: dict[int, tuple[str, str]] | None = None, **settings: float
     ) -> WorkUnit:
         rows = [Utterance("t.tsv", line, path, str(tmp_path / path), text, "s") for line, path in enumerate(paths, 2)]
-        gates = QualityLimits(**{"min_duration": 0.5, "max_duration": 3.0, **settings})
+        limits = QualityLimits(**{"min_duration": 0.5, "max_duration": 3.0, **settings})
         return WorkUnit(
-            0, 0, rows, duplicates or {}, UnitSettings(tmp_path / "out", "corpus", tuple(load_alphabet()), gates)
+            0, 0, rows, duplicates or {}, UnitSettings(tmp_path / "out", "corpus", tuple(load_alphabet()), limits)
         )
 
     return make
