@@ -11,7 +11,7 @@ _DAYTIME = "सुबह|सवेरे|प्रातः|प्रात:|त
 BEFORE_TIME = rf"(?P<before>{NEW_WORD}(?:{_DAYTIME})(?:\s?[:–-])?(?:\s(?:के|को|में|करीब|क़रीब|लगभग|ठीक|क़रीबन))*\s)"
 _TIME = rf"(?P<hour>{D}{{1,2}}):(?P<minute>{D}{{2}})(?::(?P<second>{D}{{2}}))?{END}"
 _UNTIL = rf"(?P<until>(?=\s*(?:से|तक)\s*(?:{_DAYTIME})?\s*{D}{{1,2}}(?::{D}{{2}})?\s*बजे))"
-_AROUND = rf"(?P<around>(?=\s*(?:पर|से|तक){NO_LETTER}))"
+_AROUND = rf"(?P<around>(?=\s*(?:पर|से|तक|के\sबीच){NO_LETTER}))"
 _WHOLE = r"(?P<whole>(?=[।.\s]*\Z))"
 # Before these, consecutive numbers with a slash may be a choice: 2/3 दिन is two or three days, or two thirds.
 CHOICE = rf"\s*(?:दिन|दिनों|लोग|लोगों|बार|साल|सालों|महीने|महीनों|बच्चे|बच्चों){NO_LETTER}"
@@ -83,6 +83,15 @@ CLOCK_RULES: tuple[Rule, ...] = (
             rf"(?P<before>){START}(?P<hour>{D}{{1,2}})\.(?P<minute>{D}{{2}})(?P<second>){END}{OCLOCK}",
             say_time,
             needs=["बजे"],
+        ),
+    ),
+    (  # सुबह 6.45 पर
+        "time_with_dot_by_day",
+        read(
+            rf"{BEFORE_TIME}{START}(?P<hour>{D}{{1,2}})\.(?P<minute>{D}{{2}})(?P<second>){END}(?P<oclock>)"
+            rf"(?=\s(?:पर|से|तक){NO_LETTER})",
+            say_time,
+            needs=_DAYTIME.split("|"),
         ),
     ),
     (

@@ -5,6 +5,8 @@ import re
 from data_prep.text.number_patterns import (
     COUNTED,
     CURRENCY_WORD,
+    DASH,
+    DASHES,
     END,
     LETTER,
     NEW_WORD,
@@ -98,6 +100,14 @@ DIGIT_STRING_RULES: tuple[Rule, ...] = (
             rf"(?P<name>{NEW_WORD}{_LAST_DIGITS}{_COLON})\s*(?P<digits>{_DIGITS}{{1,7}}){END}",
             _say_after_name,
             needs=("अंक", "डिजिट"),
+        ),
+    ),
+    (  # दिल्ली-110001
+        "pin_code_after_its_place",
+        read(
+            rf"(?<=[{LETTER}]){DASH}(?P<digits>[1-8१-८]{D}{{5}}){END}{_NO_AMOUNT}",
+            lambda match: say_digits(match["digits"]),
+            needs=DASHES,
         ),
     ),
     (  # 112 पर कॉल करें

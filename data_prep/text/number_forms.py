@@ -4,7 +4,7 @@ import re
 from datetime import date
 
 from data_prep.text.grammars import say_span
-from data_prep.text.number_words import MAX_CARDINAL, say_cardinal, say_digits, say_number
+from data_prep.text.number_words import MAX_CARDINAL, say_cardinal, say_digits, say_number, say_year
 from data_prep.text.units import CURRENCIES, name_unit
 
 # Irregular ordinals: stem, and the suffixes that are written after the digit for its three endings.
@@ -96,6 +96,13 @@ def say_fraction(match: re.Match[str]) -> str | None:
     return f"{say_cardinal(count)} सही {fraction}"
 
 
+def say_numbered(match: re.Match[str]) -> str | None:
+    """Say धारा 302/34 with बटा."""
+    if not is_sayable(match["first"]) or not is_sayable(match["second"]):
+        return None
+    return f"{match['name']} {say_number(match['first'])} बटा {say_number(match['second'])}"
+
+
 def say_ordinal(match: re.Match[str]) -> str | None:
     """Say 70वीं → सत्तरवीं, 6वें → छठे, 2रा → दूसरा; वां or वाँ stays as written."""
     value, suffix = int(match["number"].replace(",", "")), match["suffix"]
@@ -119,6 +126,8 @@ def say_range_start(match: re.Match[str]) -> str | None:
     low, high = (float(written.replace(",", "")) for written in (first, second))
     if low < 100 and 1900 <= high < 2100 and not match["counted"]:  # 11-2024: a number of a file, month and year
         return None
+    if match["before_christ"] and low > high:
+        return f"{say_year(int(low))} से"
     if low < high and match["result"] is None and (low or match["counted"]):
         return f"{say_number(first)} से"
     return say_number(first) if max(low, high) < 1000 else None

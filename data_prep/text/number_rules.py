@@ -19,6 +19,7 @@ from data_prep.text.number_forms import (
     say_fraction,
     say_measure,
     say_minus,
+    say_numbered,
     say_ordinal,
     say_percent,
     say_percent_bound,
@@ -53,7 +54,7 @@ from data_prep.text.number_words import ENGLISH_DIGITS
 from data_prep.text.units import CURRENCIES, CURRENCY_SIGN, UNIT
 from data_prep.text.year_rules import LONE_YEAR_RULES, YEAR_RULES
 
-RULES_VERSION = 4
+RULES_VERSION = 5
 """Raise it with every change of what a rule of this folder says; a reworded comment leaves it as it is."""
 
 # Words after a result: 1-3 से, 2-2 की बराबरी. Such numbers are said without से.
@@ -63,6 +64,11 @@ _RESULT = (
 # Letter names that are not words: के5 is a slip for के 5.
 _LETTER_NAMES = "|".join(sorted(LETTER_NAMES - SHORT_WORDS, key=len, reverse=True))
 _MONEY = (*CURRENCIES, "रु", "रू", "Rs")
+# Things whose numbers have parts: the slash is said बटा.
+_NUMBERED = (
+    "धारा|अनुच्छेद|खसरा|पत्रांक|(?:मकान|मुक़दमा|मुकदमा|वाद|केस|प्लॉट|फ़्लैट|फ्लैट|खाता|शिकायत|अपील|याचिका|आदेश)"
+    r"\s(?:नंबर|नम्बर|संख्या|क्रमांक)"
+)
 _ORDINAL = "वाँ|वां|वाॅं|वॉं|वीं|वी|वें|वे"
 _PER_UNITS = "किलो|किलोग्राम|लीटर|क्विंटल|टन|घंटा|घंटे|सेकंड|मिनट|दिन|माह|महीना|वर्ष|साल|व्यक्ति|यूनिट|मीटर|हेक्टेयर|एकड़|दर्जन|बैरल|पीस"
 _MEASURED = r"(?:\s?(?:₹|रु\.?|रुपये|रुपए|किमी|कि\.मी\.|मीटर|मी\.|लीटर|किलो|ग्राम|टन|यूनिट|घंटे|%))?"
@@ -147,6 +153,14 @@ NUMBER_RULES: tuple[Rule, ...] = (
             needs=[*_MONEY, "/-"],
         ),
     ),
+    (  # धारा 302/34, मकान नंबर 45/2
+        "numbered_with_slash",
+        read(
+            rf"(?P<name>{NEW_WORD}(?:{_NUMBERED}))\s(?P<first>{D}{{1,4}})/(?P<second>{D}{{1,4}}){END}",
+            say_numbered,
+            needs="/",
+        ),
+    ),
     (
         "fraction",
         read(
@@ -161,7 +175,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
         "range",
         read(
             rf"{START}(?P<first>{NUMBER}){JOIN}(?=(?P<second>{NUMBER}){END}(?P<ordinal>[-\s]?(?:{_ORDINAL}){NO_LETTER})?"
-            rf"(?P<result>\s*{_RESULT}{NO_LETTER})?(?P<counted>\s*(?:{COUNTED}){NO_LETTER})?)",
+            rf"(?P<result>\s*{_RESULT}{NO_LETTER})?(?P<counted>\s*(?:{COUNTED}){NO_LETTER})?(?P<before_christ>\s*ईसा\s?पूर्व)?)",
             say_range_start,
             needs=DASHES,
         ),
