@@ -187,12 +187,14 @@ class AudioReader:
 
 def write_wav(path: Path, samples: numpy.ndarray) -> None:
     """Write int16 samples (n,) as 16 kHz mono 16-bit WAV."""
-    content = samples.astype("<i2", copy=False).tobytes()
+    content = numpy.ascontiguousarray(samples, "<i2")
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, SAMPLE_RATE_HZ, 2 * SAMPLE_RATE_HZ, 2, 16)
-    head = (
-        struct.pack("<4sI4s", b"RIFF", 36 + len(content), b"WAVE") + form + struct.pack("<4sI", b"data", len(content))
-    )
-    path.write_bytes(head + content)  # in one call: soundfile and wave write and seek several times
+    head = struct.pack("<4sI4s", b"RIFF", 36 + content.nbytes, b"WAVE") + form
+    with path.open("wb", buffering=0) as file:  # two writes: soundfile and wave write and seek several times
+        file.write(head + struct.pack("<4sI", b"data", content.nbytes))
+        view = memoryview(content).cast("B") if len(content) else memoryview(b"")
+        while view:
+            view = view[file.write(view) :]
 
 
 def trim_silence(samples: numpy.ndarray) -> numpy.ndarray:
