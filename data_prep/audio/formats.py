@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from data_prep.audio.mpeg_frames import begins_with_frames, find_first_frame
+from data_prep.audio.mpeg_frames import find_first_frame
 
 HEAD_BYTES = 1 << 16  # searched for the first frames of a format without a mark
 _FRAMES_IN_A_ROW = 3  # of a format without a mark; by chance, one in 10^9 files has them
@@ -172,8 +172,8 @@ def _is_ac3(head: bytes) -> bool:
 _FRAMED: dict[AudioFormat, Callable[[bytes], bool]] = {
     _TRANSPORT: _is_transport_stream,
     _GSM: _is_gsm,
-    AAC: lambda head: begins_with_frames(head, 0, "adts", _FRAMES_IN_A_ROW),
     MPEG_AUDIO: lambda head: find_first_frame(head, "mpeg", _FRAMES_IN_A_ROW) is not None,
+    AAC: lambda head: find_first_frame(head, "adts", _FRAMES_IN_A_ROW) is not None,
     AudioFormat("AC-3", "ac3"): lambda head: _is_ac3(head) and head[5] >> 3 <= 10,
     AudioFormat("E-AC-3", "eac3"): lambda head: _is_ac3(head) and head[5] >> 3 > 10,
 }

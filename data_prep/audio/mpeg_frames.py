@@ -92,11 +92,11 @@ def _parse(data: bytes, at: int, kind: str) -> tuple[int, int, int, int] | None:
 
 
 def begins_with_frames(data: bytes, at: int, kind: str, in_a_row: int) -> bool:
-    """Whether `in_a_row` frames of kind `mpeg` or `adts` follow one another, or the last of fewer ends the data."""
+    """Whether `in_a_row` frames of kind `mpeg` or `adts` follow one another, or fewer are all of the data."""
     place, found = at, 0
     while found < in_a_row and (frame := _parse(data, place, kind)):
         place, found = place + frame[0], found + 1
-    return found == in_a_row or (found > 0 and place == len(data))
+    return found == in_a_row or (found > 0 and at == 0 and place == len(data))
 
 
 def find_first_frame(data: bytes, kind: str, in_a_row: int) -> int | None:

@@ -16,8 +16,9 @@ import soundfile
 
 from data_prep.audio.av_decoder import AvSource, AvStream
 from data_prep.audio.errors import UnreadableAudioError
+from data_prep.audio.exact_recording import PcmRecording, SoundFileRecording
 from data_prep.audio.reading_plan import ReadingPlan, plan_reading
-from data_prep.audio.recording import DecodedRecording, PcmRecording, Recording, SoundFileRecording, open_spool
+from data_prep.audio.recording import DecodedRecording, Recording, open_spool
 from data_prep.audio.sox_decoder import decode_with_sox
 from data_prep.file_kinds import START_BYTES, FileKind, identify_start
 

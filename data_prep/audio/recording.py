@@ -1,26 +1,24 @@
 """An open recording, whoever decodes it: samples by position or block by block, and what is wrong with it.
 
-Nothing here trusts a header. `length` is known where libsndfile counts samples exactly; elsewhere the recording is
-decoded to its end. `faults` grows while it is read: only after the last sample is it complete.
+Nothing here trusts a header. `length` is known where samples are counted exactly; elsewhere the recording is decoded to
+its end. `faults` grows while it is read: only after the last sample is it complete.
 """
 
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 
 import numpy as np
-import soundfile
 
 from data_prep.audio.av_decoder import AvSource, AvStream
 from data_prep.audio.errors import Fault
-from data_prep.audio.riff import SampleLayout
 
 LENGTH_TOLERANCE_S = 0.25  # encoders pad and trim by up to two frames; HE-AAC's last 93 ms each
 LOSSLESS_CODECS = ("flac", "alac", "wavpack", "tta", "ape", "tak", "shorten", "mlp", "truehd", "wmalossless")
 _SPOOL_BLOCK_S = 1.0
-_SKIP_BLOCK = 1 << 18  # samples
+SKIP_BLOCK = 1 << 18  # samples
 
 
 class Recording(ABC):
@@ -68,110 +66,6 @@ class Recording(ABC):
         """Close the file."""
 
 
-class SoundFileRecording(Recording):
-    """A recording that libsndfile reads exactly."""
-
-    def __init__(
-        self,
-        file: soundfile.SoundFile,
-        faults: list[Fault],
-        note: str | None = None,
-        plain: bool = True,
-        fallback: Callable[[], AvStream] | None = None,
-        on_close: Callable[[], object] | None = None,
-    ) -> None:
-        """Take over an open file.
-
-        Args:
-            file: The file.
-            faults: What is known to be wrong.
-            note: What its header does not say.
-            plain: Whether it was opened as it is on disk.
-            fallback: Opens it with another decoder, which goes on where this one fails.
-            on_close: Called when the recording is closed.
-        """
-        super().__init__(faults, note)
-        self._file, self._fallback, self._on_close = file, fallback, on_close
-        self.rate, self.channels, self.length = file.samplerate, file.channels, file.frames
-        self.lossy = file.format in ("MP3", "OGG")
-        self.encoding = (file.format, file.subtype) if plain else None
-
-    def read(self, start: int, frames: int | None, dtype: str = "float32", keep: bool = True) -> np.ndarray:
-        assert self.length is not None
-        wanted = max(0, min(self.length - start, self.length if frames is None else frames))
-        try:
-            if self._file.tell() != start:
-                self._file.seek(start)
-            samples = self._file.read(wanted, dtype=dtype, always_2d=True)
-        except soundfile.LibsndfileError as error:
-            self._add_fault(start, f"decoding stops: {error} ({self._file.format.lower()})")
-            return np.zeros((0, self.channels), dtype)
-        if len(samples) < wanted:
-            self._add_fault(start + len(samples), f"{start + len(samples)} of {self.length} samples are there")
-        return samples
-
-    def iterate(self, start: int, frames: int | None, block: int) -> Iterator[np.ndarray]:
-        assert self.length is not None
-        done, end = start, self.length if frames is None else min(self.length, start + frames)
-        known = len(self.faults)
-        while done < end and len(self.faults) == known:
-            samples = self.read(done, min(block, end - done))
-            done += len(samples)
-            if len(samples):
-                yield samples
-        if done < end and self._fallback is not None:
-            for samples in _iterate_stream(self._fallback(), done, end - done, block):
-                done += len(samples)
-                yield samples
-
-    def close(self) -> None:
-        self._file.close()
-        if self._on_close:
-            self._on_close()
-
-    def _add_fault(self, position: int, detail: str) -> None:
-        if not any(fault.truncated for fault in self.faults):
-            self.faults.append(Fault(detail, truncated=not self.lossy, at_s=position / self.rate))
-
-
-class PcmRecording(Recording):
-    """16-bit samples that a file holds as they are: read without a decoder, which takes four times as long."""
-
-    def __init__(self, file: BinaryIO, layout: SampleLayout, faults: list[Fault], plain: bool) -> None:
-        """Take over an open file.
-
-        Args:
-            file: The file.
-            layout: Where its samples are.
-            faults: What is known to be wrong.
-            plain: Whether the file is on disk.
-        """
-        super().__init__(faults, layout.note)
-        self._file, self._start = file, layout.parts[0][0]
-        self.rate, self.channels, self.lossy = layout.rate, layout.channels, False
-        self.length = (layout.parts[0][1] - self._start) // (2 * layout.channels)
-        self.encoding = ("WAV", "PCM_16") if layout.plain and plain else None
-
-    def read(self, start: int, frames: int | None, dtype: str = "float32", keep: bool = True) -> np.ndarray:
-        assert self.length is not None
-        wanted = max(0, min(self.length - start, self.length if frames is None else frames))
-        self._file.seek(self._start + 2 * self.channels * start)
-        samples = np.frombuffer(self._file.read(2 * self.channels * wanted), "<i2").reshape(-1, self.channels)
-        if dtype == "int16":
-            return samples
-        # One channel after another in memory: what follows takes channels.
-        return np.multiply(samples.T, np.float32(1 / 32768), dtype=np.float32).T
-
-    def iterate(self, start: int, frames: int | None, block: int) -> Iterator[np.ndarray]:
-        assert self.length is not None
-        end = self.length if frames is None else min(self.length, start + frames)
-        for first in range(start, end, block):
-            yield self.read(first, min(block, end - first))
-
-    def close(self) -> None:
-        self._file.close()
-
-
 class DecodedRecording(Recording):
     """A recording that FFmpeg decodes, in one pass; what positions need is kept on disk until it is closed."""
 
@@ -214,7 +108,7 @@ class DecodedRecording(Recording):
 
     def read(self, start: int, frames: int | None, dtype: str = "float32", keep: bool = True) -> np.ndarray:
         if not keep:
-            blocks = list(self.iterate(start, frames, _SKIP_BLOCK))
+            blocks = list(self.iterate(start, frames, SKIP_BLOCK))
             return np.concatenate(blocks) if blocks else np.zeros((0, self.channels), np.float32)
         spool = self._spool_to(None if frames is None else start + frames)
         end = self._spooled if frames is None else min(start + frames, self._spooled)
@@ -229,7 +123,7 @@ class DecodedRecording(Recording):
         self._fresh, stream, done = False, self._stream, 0
         end = None if frames is None else start + frames
         while end is None or done < end:
-            wanted = min(_SKIP_BLOCK, start - done) if done < start else block
+            wanted = min(SKIP_BLOCK, start - done) if done < start else block
             wanted = wanted if end is None else min(wanted, end - done)
             samples = self._read_stream(stream, done, wanted)
             done += len(samples)
@@ -284,22 +178,6 @@ class DecodedRecording(Recording):
             if is_short and not any(fault.truncated for fault in self.faults):
                 self.faults.append(Fault(f"{found_s:.2f} of {self.stated_s:.2f} s are there", at_s=found_s))
         return samples
-
-
-def _iterate_stream(stream: AvStream, start: int, frames: int, block: int) -> Iterator[np.ndarray]:
-    """Yield samples from a position on; nothing where decoding fails there too."""
-    try:
-        done = 0
-        while done < start + frames:
-            wanted = min(_SKIP_BLOCK, start - done) if done < start else min(block, start + frames - done)
-            samples = stream.read(wanted)
-            done += len(samples)
-            if len(samples) and done > start:
-                yield samples
-            if len(samples) < wanted:
-                return
-    finally:
-        stream.close()
 
 
 def open_spool(folder: Path) -> IO[bytes]:

@@ -143,6 +143,35 @@ def test_a_damaged_place_is_refused_in_preparation_and_named_in_transcription(tm
     assert 4 < seconds < 6.2 and warning, "FFmpeg goes on at the next frame, page or cluster"
 
 
+@pytest.mark.parametrize("name", ["cbr_pipe.mp3", "adts.aac"])
+def test_a_stream_that_begins_within_a_frame_is_read(tmp_path, compressed, name):
+    content = compressed[name]
+    seconds, warning = transcribe(write(tmp_path / name, content[len(content) // 2 + 57 :]))
+    assert 2 < seconds < 4 and warning is None
+
+
+def test_joined_streams_of_other_rates_and_channels_are_read_whole(tmp_path):
+    mono, stereo = speak(3, 44_100), np.stack([speak(3, 22_050)] * 2, axis=1)
+    joined = encode(mono, 44_100, "mp3", "libmp3lame") + encode(stereo, 22_050, "mp3", "libmp3lame")
+    path = write(tmp_path / "a.mp3", joined)
+    assert prepare(path, tmp_path) == pytest.approx(6, abs=2 * CODEC_S)
+    chained = encode(speak(2), 48_000, "ogg", "libopus") + encode(np.stack([speak(2)] * 2, 1), 48_000, "ogg", "libopus")
+    assert transcribe(write(tmp_path / "a.opus", chained)) == (pytest.approx(4, abs=2 * CODEC_S), None)
+
+
+@pytest.mark.parametrize("tail", ["ID3v1", "APE", "zeros", "noise"])
+def test_what_follows_the_frames_is_no_audio_and_no_fault(tmp_path, compressed, tail):
+    content = compressed["cbr_pipe.mp3"]
+    after = {
+        "ID3v1": b"TAG" + bytes(125),
+        "APE": b"APETAGEX" + struct.pack("<II8x", 2000, 64) + bytes(72),
+        "zeros": bytes(5000),
+        "noise": np.random.default_rng(0).bytes(3000),
+    }
+    whole = transcribe(write(tmp_path / "a.mp3", content))
+    assert transcribe(write(tmp_path / "b.mp3", content + after[tail])) == whole and whole[1] is None
+
+
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "ULAW"])
 @pytest.mark.parametrize("length", [0, 2_000_000_000])
 def test_a_wav_whose_header_has_no_length_is_read_to_the_end(tmp_path, subtype, length):
