@@ -92,7 +92,7 @@ def _find_columns(path: Path, columns: Mapping[str, str] | None) -> _Columns | s
         remedy = "; name it with columns={text: …}" if text is None else ""
         raise ValueError(f"{path}: no column of {missing}; found {', '.join(names)}{remedy}")
     audio = find_column("path", names, structs, columns, path)
-    if audio not in structs:
+    if audio is None or audio not in structs:
         raise ValueError(f"columns.path={audio}: expected a column of audio; {path} has {', '.join(structs)}")
     speaker = find_column("speaker", names, SPEAKER_COLUMNS, columns, path)
     channel = find_column("channel", names, ("channel",), columns, path)
