@@ -140,7 +140,7 @@ class _Child:
     def __init__(self) -> None:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
-        # A session of its own, so that Ctrl-C is the parent's to handle.
+        # In a new session, so that Ctrl-C is the parent's to handle.
         self._process = subprocess.Popen(
             [sys.executable, "-m", _MODULE],
             stdin=subprocess.PIPE,

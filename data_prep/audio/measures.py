@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
+import numpy as np
 
 FRAME_SAMPLES = 320  # 20 ms at 16 kHz
 COMPARED_EVERY = 5  # samples: power and correlation are the same of a part of them
@@ -34,7 +34,7 @@ class AudioMeasures:
 
     Attributes:
         samples: Number of samples at 16 kHz.
-        digest: First 32 hex digits of the SHA-256 of the 16-bit samples, whatever file format holds them.
+        digest: First 32 hex digits of the SHA-256 of the 16-bit samples, the same for every file format.
         level_db: Root mean square, in decibels below full scale; -inf when every sample is 0.
         clipped: Share of samples, 0 to 1, that are the third or a later one in a row at the recording's own extreme.
         snr_db: Estimated signal-to-noise ratio in decibels; `None` where too little is there to say.
@@ -59,7 +59,7 @@ class AudioMeasures:
         }
 
 
-def measure_audio(samples: numpy.ndarray, source: numpy.ndarray | None = None) -> AudioMeasures:
+def measure_audio(samples: np.ndarray, source: np.ndarray | None = None) -> AudioMeasures:
     """Measure audio in memory.
 
     Args:
@@ -71,12 +71,12 @@ def measure_audio(samples: numpy.ndarray, source: numpy.ndarray | None = None) -
         The measures; clipping is the source's, all else the samples'.
     """
     frames = samples[: len(samples) - len(samples) % FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES).astype("float32")
-    powers = numpy.einsum("ij,ij->i", frames, frames) / FRAME_SAMPLES
+    powers = np.einsum("ij,ij->i", frames, frames) / FRAME_SAMPLES
     rest = samples[frames.size :].astype("float64")
     energy = float(powers.sum(dtype="float64")) * FRAME_SAMPLES + float(rest @ rest)
     not_finite = 0
     if source is not None:
-        not_finite = int(source.size - numpy.count_nonzero(numpy.isfinite(source)))
+        not_finite = int(source.size - np.count_nonzero(np.isfinite(source)))
     return AudioMeasures(
         samples=len(samples),
         digest=hashlib.sha256(samples.astype("<i2", copy=False).tobytes()).hexdigest()[:32],
@@ -118,7 +118,7 @@ class ChannelMeasures:
         }
 
 
-def measure_channels(samples: numpy.ndarray, rate: int) -> ChannelMeasures:
+def measure_channels(samples: np.ndarray, rate: int) -> ChannelMeasures:
     """Compare the channels of audio in memory.
 
     Args:
@@ -128,55 +128,55 @@ def measure_channels(samples: numpy.ndarray, rate: int) -> ChannelMeasures:
     Returns:
         The measures. Samples that are not finite give no correlation.
     """
-    planar = numpy.ascontiguousarray(samples.T[:, ::COMPARED_EVERY])
+    planar = np.ascontiguousarray(samples.T[:, ::COMPARED_EVERY])
     size = max(1, round(CHANNEL_FRAME_S * rate / COMPARED_EVERY))
     frames = planar[:, : planar.shape[1] // size * size].reshape(len(planar), -1, size)
-    power = numpy.einsum("ijk,ijk->ji", frames, frames).astype("float64")
+    power = np.einsum("ijk,ijk->ji", frames, frames).astype("float64")
     loudest = power.max(axis=1, initial=0.0)
     active = loudest > loudest.max(initial=0.0) * 10 ** (-ACTIVE_BELOW_PEAK_DB / 10)
-    ordered = numpy.sort(power[active], axis=1)
+    ordered = np.sort(power[active], axis=1)
     alone = ordered[:, -1] > ordered[:, -2] * 10 ** (DOMINANT_DB / 10)
-    winners = numpy.bincount(power[active].argmax(axis=1)[alone], minlength=len(planar))
+    winners = np.bincount(power[active].argmax(axis=1)[alone], minlength=len(planar))
     shares = tuple(float(share) for share in winners / max(1, int(active.sum())))
     return ChannelMeasures(_correlate(planar), shares, float(active.sum()) * CHANNEL_FRAME_S)
 
 
-def _correlate(planar: numpy.ndarray) -> float | None:
+def _correlate(planar: np.ndarray) -> float | None:
     """Return the lowest correlation of two channels of samples (channels, frames)."""
     count = planar.shape[1]
     if count < 2:
         return None
-    means = numpy.array([float(channel.mean()) for channel in planar])
+    means = np.array([float(channel.mean()) for channel in planar])
     # einsum, because a matrix product would start threads for so little
-    products = numpy.zeros((len(planar), len(planar)))
-    for row, column in zip(*numpy.triu_indices(len(planar)), strict=True):
-        products[row, column] = products[column, row] = numpy.einsum("i,i->", planar[row], planar[column])
-    covariance = products / count - numpy.outer(means, means)
-    deviations = numpy.sqrt(numpy.maximum(covariance.diagonal(), 0))
-    if not (numpy.isfinite(covariance).all() and (deviations > 1e-6).all()):
+    products = np.zeros((len(planar), len(planar)))
+    for row, column in zip(*np.triu_indices(len(planar)), strict=True):
+        products[row, column] = products[column, row] = np.einsum("i,i->", planar[row], planar[column])
+    covariance = products / count - np.outer(means, means)
+    deviations = np.sqrt(np.maximum(covariance.diagonal(), 0))
+    if not (np.isfinite(covariance).all() and (deviations > 1e-6).all()):
         return None
-    pairs = (covariance / numpy.outer(deviations, deviations))[numpy.triu_indices(len(planar), 1)]
+    pairs = (covariance / np.outer(deviations, deviations))[np.triu_indices(len(planar), 1)]
     return float(pairs.min().clip(-1, 1))
 
 
-def _measure_clipping(samples: numpy.ndarray, full_scale: float) -> float:
+def _measure_clipping(samples: np.ndarray, full_scale: float) -> float:
     """Return the share of the worst channel of samples (frames, channels)."""
     if not len(samples):
         return 0.0
     return max(
         sum(_count_flat(channel, channel.dtype.type(extreme), full_scale) for extreme in (channel.max(), channel.min()))
-        for channel in numpy.ascontiguousarray(samples.T)  # in strides, the extremes take twenty times as long
+        for channel in np.ascontiguousarray(samples.T)  # in strides, the extremes take twenty times as long
     ) / len(samples)
 
 
-def _count_flat(channel: numpy.ndarray, extreme: Any, full_scale: float) -> int:
-    if not abs(float(extreme)) >= _FLAT_TOP_LEVEL * full_scale:  # NaN is told elsewhere
+def _count_flat(channel: np.ndarray, extreme: Any, full_scale: float) -> int:
+    if not abs(float(extreme)) >= _FLAT_TOP_LEVEL * full_scale:  # NaN is reported elsewhere
         return 0
     at_extreme = channel == extreme
-    return int(numpy.count_nonzero(at_extreme[2:] & at_extreme[1:-1] & at_extreme[:-2]))
+    return int(np.count_nonzero(at_extreme[2:] & at_extreme[1:-1] & at_extreme[:-2]))
 
 
-def _estimate_snr(powers: numpy.ndarray) -> float | None:
+def _estimate_snr(powers: np.ndarray) -> float | None:
     powers = powers[powers > 0]
     if len(powers) < MIN_SNR_FRAMES:
         return None
@@ -187,10 +187,10 @@ def _estimate_snr(powers: numpy.ndarray) -> float | None:
     return min(max(10 * math.log10(speech / noise), SNR_RANGE_DB[0]), SNR_RANGE_DB[1])
 
 
-def _find_percentile(values: numpy.ndarray, percent: int) -> float:
+def _find_percentile(values: np.ndarray, percent: int) -> float:
     """Return what numpy.percentile returns, interpolated linearly; that takes twenty times as long for so few."""
     place = (len(values) - 1) * percent / 100
     low = int(place)
-    ordered = numpy.partition(values, (low, min(low + 1, len(values) - 1)))
+    ordered = np.partition(values, (low, min(low + 1, len(values) - 1)))
     lower, upper = float(ordered[low]), float(ordered[min(low + 1, len(values) - 1)])
     return lower + (upper - lower) * (place - low)

@@ -1,4 +1,4 @@
-"""Audio that lies inside Parquet files, as the Hugging Face Hub keeps it: one row's bytes at a time."""
+"""Audio inside Parquet files, as the Hugging Face Hub stores it: the bytes of one row at a time."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ class AudioCells:
             row: The row, from 0.
 
         Raises:
-            UnreadableAudioError: The file cannot be read, or the row holds no audio.
+            UnreadableAudioError: The file cannot be read, or the row has no audio.
         """
         import pyarrow  # half a second to import: not for those who read no Parquet file
 

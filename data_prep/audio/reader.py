@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import numpy
+import numpy as np
 import soxr
 
 from data_prep.audio.channels import AUTO, ChannelMixer, check_channel
@@ -75,9 +75,9 @@ class Audio:
         note: What the file's header does not say, such as its length; `None` where nothing is missing.
     """
 
-    samples: numpy.ndarray
+    samples: np.ndarray
     ready: bool
-    source: numpy.ndarray | None
+    source: np.ndarray | None
     gain: float = 1.0
     channels: ChannelMeasures | None = None
     note: str | None = None
@@ -163,7 +163,7 @@ class AudioReader:
         else:
             samples = _read_segment(recording, offset or 0.0, duration, limit)
         if samples.shape[1] > 1:
-            samples = numpy.asfortranarray(samples)  # one channel after another: all that follows takes channels
+            samples = np.asfortranarray(samples)  # one channel after another: all that follows takes channels
         channels = measure_channels(samples, recording.rate) if samples.shape[1] > 1 else None
         source, gain = (None if ready or recording.lossy else samples), 1.0
         samples = mixer.mix(samples)
@@ -181,13 +181,13 @@ class AudioReader:
         return open_recording(Path(audio), self._scratch_dir, content)
 
     @staticmethod
-    def _resample(samples: numpy.ndarray, rate: int) -> numpy.ndarray:
+    def _resample(samples: np.ndarray, rate: int) -> np.ndarray:
         return samples if rate == SAMPLE_RATE_HZ or not len(samples) else soxr.resample(samples, rate, SAMPLE_RATE_HZ)
 
 
-def write_wav(path: Path, samples: numpy.ndarray) -> None:
+def write_wav(path: Path, samples: np.ndarray) -> None:
     """Write int16 samples (n,) as 16 kHz mono 16-bit WAV."""
-    content = numpy.ascontiguousarray(samples, "<i2")
+    content = np.ascontiguousarray(samples, "<i2")
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, SAMPLE_RATE_HZ, 2 * SAMPLE_RATE_HZ, 2, 16)
     head = struct.pack("<4sI4s", b"RIFF", 36 + content.nbytes, b"WAVE") + form
     with path.open("wb", buffering=0) as file:  # two writes: soundfile and wave write and seek several times
@@ -197,14 +197,14 @@ def write_wav(path: Path, samples: numpy.ndarray) -> None:
             view = view[file.write(view) :]
 
 
-def trim_silence(samples: numpy.ndarray) -> numpy.ndarray:
+def trim_silence(samples: np.ndarray) -> np.ndarray:
     """Cut silence off both ends of 16 kHz int16 samples (n,), see the module; all of it stays if all is silence."""
     frames = samples[: len(samples) - len(samples) % _TRIM_FRAME].reshape(-1, _TRIM_FRAME).astype("float32")
-    levels = numpy.sqrt(numpy.square(frames).mean(axis=1))
+    levels = np.sqrt(np.square(frames).mean(axis=1))
     if not len(levels) or not levels.max():
         return samples
     floor = min(levels.max() * 10 ** (-_TRIM_BELOW_LOUDEST_DB / 20), 32768 * 10 ** (-_TRIM_BELOW_FULL_SCALE_DB / 20))
-    loud = numpy.flatnonzero(levels > floor)
+    loud = np.flatnonzero(levels > floor)
     first, last = max(loud[0] - _TRIM_MARGIN_FRAMES, 0), loud[-1] + 1 + _TRIM_MARGIN_FRAMES
     return samples[first * _TRIM_FRAME :] if last >= len(levels) else samples[first * _TRIM_FRAME : last * _TRIM_FRAME]
 
@@ -213,7 +213,7 @@ def _is_ready(recording: Recording) -> bool:
     return (recording.rate, recording.channels) == (SAMPLE_RATE_HZ, 1) and recording.encoding in READY_ENCODINGS
 
 
-def _read_whole(recording: Recording, limit: int | None, dtype: str) -> numpy.ndarray:
+def _read_whole(recording: Recording, limit: int | None, dtype: str) -> np.ndarray:
     """Read all samples (frames, channels), or refuse what is longer than the limit or not whole."""
     _refuse_faults(recording)
     if limit is not None and recording.length is not None and recording.length > limit:
@@ -225,7 +225,7 @@ def _read_whole(recording: Recording, limit: int | None, dtype: str) -> numpy.nd
     return samples
 
 
-def _read_segment(recording: Recording, offset: float, duration: float | None, limit: int | None) -> numpy.ndarray:
+def _read_segment(recording: Recording, offset: float, duration: float | None, limit: int | None) -> np.ndarray:
     """Read the samples (frames, channels) of a segment, or refuse one that is too long, outside or not sound."""
     start, frames = check_segment(recording, offset, duration, MAX_OVERSHOOT_S)
     if limit is not None and frames is not None and frames > limit:
@@ -245,16 +245,16 @@ def _refuse_faults(recording: Recording, start_s: float = -math.inf, end_s: floa
             raise fault.make_error()
 
 
-def _quantize(samples: numpy.ndarray) -> tuple[numpy.ndarray, float]:
+def _quantize(samples: np.ndarray) -> tuple[np.ndarray, float]:
     """Round float32 samples, full scale 1, to int16; return them and the gain that kept them from clipping."""
     if not len(samples):
-        return numpy.zeros(0, "int16"), 1.0
-    scaled = samples * numpy.float32(32768)
+        return np.zeros(0, "int16"), 1.0
+    scaled = samples * np.float32(32768)
     high, low = float(scaled.max()), float(scaled.min())
     if not (math.isfinite(high) and math.isfinite(low)):
-        scaled = numpy.nan_to_num(scaled, nan=0.0, posinf=32767.0, neginf=-32768.0).clip(-32768, 32767)
+        scaled = np.nan_to_num(scaled, nan=0.0, posinf=32767.0, neginf=-32768.0).clip(-32768, 32767)
         high = low = 0.0
     gain = min(1.0, 32767 / high if high > 32767.49 else 1.0, -32768 / low if low < -32768.49 else 1.0)
     if gain < 1:
-        scaled *= numpy.float32(gain)
-    return numpy.rint(scaled, out=scaled).astype("int16"), gain
+        scaled *= np.float32(gain)
+    return np.rint(scaled, out=scaled).astype("int16"), gain

@@ -1,4 +1,4 @@
-"""The samples of a WAV file, whatever its header says about their number.
+"""The samples of a WAV file, also where its header gives another number.
 
 Recorders that lose power and programs that write to a pipe leave a length of 0, of 2,000,000,000 or of all ones; joined
 files hold a second header where libsndfile stops; a cut file is shorter than its header says. libsndfile and sox read
@@ -134,7 +134,7 @@ def _place_samples(layout: SampleLayout, file: BinaryIO, start: int, length: int
 
 
 def _is_tail(file: BinaryIO, at: int, size: int, second: int) -> bool:
-    """Whether what follows the samples is no audio: nothing, further chunks, or an editor's leftovers."""
+    """Whether audio no longer follows: the file ends, or further chunks or an editor's leftovers come."""
     if size - at < max(_LEAST_REST_S * second, 8):
         return True
     for place in (at, at + at % 2):  # the odd byte of padding is often left out

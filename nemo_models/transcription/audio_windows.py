@@ -1,9 +1,9 @@
-"""Long recordings cut into windows that the model can take: at pauses where there are some, else with an overlap.
+"""Cuts long recordings into windows that the model can take: at pauses where there are some, else with an overlap.
 
-What fits into one window stays whole. A longer recording is cut in the middle of every long pause, so that a window is
-what the model was trained on, an utterance with its own loudness; where none comes for as long as most utterances last,
-at the next breath; where none comes for the length of a window, in the middle of the longest short pause; and where
-nobody pauses at all, anywhere, with so much overlap that no frame that counts lies near an end. Windows cover every
+A recording that fits into one window stays whole. A longer one is cut in the middle of every long pause, so that a
+window is what the model was trained on: one utterance with its loudness. Without a long pause for the length of most
+utterances, the next breath is the cut; without a breath for the length of a window, the middle of the longest short
+pause; without any pause, any place, with so much overlap that no frame that counts is near an end. Windows cover every
 sample, and the frames that count cover every moment once.
 """
 
@@ -116,7 +116,7 @@ def _find_cut(
     pauses = []
     for start, end in find_pauses(samples, sample_rate_hz):
         cut = (start + end) // 2 // frame_step * frame_step
-        # Quiet that nothing was said before (or comes after) is no window of its own: on its own it would be made loud.
+        # Quiet before all speech, or after it, is not a window: alone, normalisation would make it loud.
         if start > 0 and end < len(samples) - LEVEL_FRAME_S * sample_rate_hz and allowed[0] <= cut <= allowed[1]:
             pauses.append((end - start, cut))
     for length, cut in pauses:

@@ -1,4 +1,4 @@
-"""What is to be transcribed: a NeMo manifest, a folder, a list of files, or standard input."""
+"""The inputs of a transcription: from a NeMo manifest, a folder, a list of files, or standard input."""
 
 import json
 import logging
@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.arguments import is_number
 from data_prep.audio.formats import is_recording
 from data_prep.manifest import parse_manifest_line, resolve_audio_path
 from nemo_models.transcription.audio_reader import probe_duration
 from nemo_models.transcription.options import check_channel
 
 STANDARD_INPUT = "-"
-MAX_SECONDS = 1e9  # thirty years; beyond that a time is a slip
+MAX_SECONDS = 1e9  # thirty years; a longer time is a typing error
 _MOST_NAMED = 10  # files that a search left out
 _log = logging.getLogger(__name__)
 
@@ -27,13 +28,13 @@ class AudioInput:
 
     Attributes:
         path: The file.
-        offset_s: Where the piece begins in it, seconds.
-        duration_s: How long it is, seconds; `None`: to the end of the file.
-        fields: The manifest's row, or what else is to stand beside the text in the output.
-        error: Why it cannot be read, where that is known before reading (`reason: details`).
+        offset_s: Start of the piece in the file, seconds.
+        duration_s: Length of the piece, seconds; `None` is up to the end of the file.
+        fields: The manifest's row, or other fields to write beside the text in the output.
+        error: Reason for which it is not read, where that is known before reading (`reason: details`).
         place: Where it was named (`manifest:line`), for messages about it.
-        header_s: Its length as the file's header says, seconds, for orders and progress bars: headers are wrong in both
-            directions, and the whole file is read.
+        header_s: Length of the file according to its header, seconds, for sorting and progress bars. Headers may be
+            wrong in both directions; the whole file is read.
         channel: The channel to transcribe, see `TranscribeOptions.channel`; `None`: the job's choice.
         label: Name of the channel in outputs, where each of several is transcribed on its own.
     """
@@ -50,7 +51,7 @@ class AudioInput:
 
     @property
     def expected_s(self) -> float:
-        """Seconds that are likely to be read; 0 where nobody knows."""
+        """Expected length of the audio, seconds; 0 where it is not known."""
         return self.duration_s if self.duration_s is not None else self.header_s or 0.0
 
 
@@ -66,18 +67,19 @@ def list_inputs(
     Args:
         dataset_manifest: A NeMo manifest, `-` for standard input; see `read_manifest_inputs`.
         audio_dir: A folder; see `find_audio_inputs`.
-        audio_list: A file with a path a line, `-` for standard input, or paths, or a single recording. Relative ones
-            start at the present folder. One of the three.
+        audio_list: A file with one path in each line, `-` for standard input, or paths, or a single recording. Relative
+            paths start at the current folder. One of the three is given.
         audio_key: The manifest's key of the path.
         audio_type: Extension of the files to take from the folder.
 
     Raises:
-        FileNotFoundError: There is no such manifest, folder or list.
+        FileNotFoundError: The manifest, folder or list does not exist.
         ValueError: None or several are given, or there is nothing to do.
     """
     given = [source for source in (dataset_manifest, audio_dir, audio_list) if source is not None]
     if len(given) != 1:
         raise ValueError(
+            f"dataset_manifest, audio_dir, audio_list: found {len(given)} of them, expected one; "
             "give one of dataset_manifest (JSON lines), audio_dir (a folder) and audio_list (a file of paths, or paths)"
         )
     if dataset_manifest is not None:
@@ -96,16 +98,16 @@ def read_manifest_inputs(manifest: str | Path, audio_key: str = "audio_filepath"
         audio_key: The key of the path.
 
     Returns:
-        One input for each line that is not empty; a line that cannot be used has an `error` that names file and line.
+        One input for each line that is not empty; an invalid line has an `error` that names file and line.
 
     Raises:
-        FileNotFoundError: There is no such manifest.
+        FileNotFoundError: The manifest does not exist.
         ValueError: It is empty.
     """
-    lines = _read_lines(manifest, "manifest")
+    lines = _read_lines(manifest, "dataset_manifest")
     inputs = [_parse_line(line, number, str(manifest), audio_key) for number, line in lines]
     if not inputs:
-        raise ValueError(f"{manifest}: an empty manifest")
+        raise ValueError(f"dataset_manifest={manifest}: found an empty manifest, expected JSON lines; write its rows")
     return inputs
 
 
@@ -123,7 +125,7 @@ def find_audio_inputs(audio_dir: Path, audio_type: str | None = None) -> list[Au
         One input for each file. Links that lead nowhere are among them; a folder that may not be read has an `error`.
 
     Raises:
-        FileNotFoundError: There is no such folder.
+        FileNotFoundError: The folder does not exist.
         ValueError: It holds no recording.
     """
     if not audio_dir.is_dir():
@@ -178,18 +180,18 @@ def read_listed_inputs(audio_list: str | Path | Sequence[str | Path]) -> list[Au
     """List the files that a text file or standard input names, one a line, or a sequence of paths, or one recording.
 
     Raises:
-        FileNotFoundError: There is no such list.
+        FileNotFoundError: The list does not exist.
         ValueError: It is empty.
     """
     if isinstance(audio_list, str | Path) and is_recording(audio_list):
         paths = [str(audio_list)]
     elif isinstance(audio_list, str | Path):
-        lines = _read_lines(audio_list, "list of files")
+        lines = _read_lines(audio_list, "audio_list")
         paths = [line.decode("utf-8-sig", "surrogateescape").strip() for _, line in lines]
     else:
         paths = [str(path) for path in audio_list]
     if not paths:
-        raise ValueError(f"audio_list {audio_list}: names no file")
+        raise ValueError(f"audio_list={audio_list}: found no name, expected one path in each line; write them")
     return [as_input(path) for path in paths]
 
 
@@ -204,14 +206,14 @@ def measure_durations(inputs: Iterable[AudioInput], num_workers: int = 8) -> lis
         return list(pool.map(_with_duration, inputs))
 
 
-def _read_lines(source: str | Path, kind: str) -> list[tuple[int, bytes]]:
+def _read_lines(source: str | Path, key: str) -> list[tuple[int, bytes]]:
     """Read the lines that are not empty, with their numbers."""
     if str(source) == STANDARD_INPUT:
         content = sys.stdin.buffer.read()
     elif Path(source).is_file():
         content = Path(source).read_bytes()
     else:
-        raise FileNotFoundError(f"{source}: no such {kind}")
+        raise FileNotFoundError(f"{key}={source}: found no such file; check the path")
     return [(number, line) for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
 
 
@@ -220,12 +222,12 @@ def _parse_line(line: bytes, number: int, manifest: str, audio_key: str) -> Audi
     try:
         row = parse_manifest_line(line, place, (audio_key,))
         if not isinstance(row[audio_key], str):
-            raise ValueError(f"{place}: {audio_key} is {row[audio_key]!r}, expected a path")
+            raise ValueError(f"{place}: found {audio_key}={row[audio_key]!r}, expected a path; correct the line")
         check_channel(row.get("channel_selector"), f"{place}: channel_selector")
         seconds = {key: _check_seconds(row, key, place) for key in ("offset", "duration")}
-        # standard input has no folder of its own: paths start where the job does
+        # standard input is in no folder: paths start at the current one
         path = Path(row[audio_key]) if manifest == STANDARD_INPUT else resolve_audio_path(row[audio_key], manifest)
-    except (ValueError, RuntimeError, OSError) as error:  # RuntimeError: nested too deep, or ~ of a user who is not
+    except (ValueError, RuntimeError, OSError) as error:  # RuntimeError: nested too deep, or ~ of an unknown user
         return AudioInput(Path(), fields=_fields_of(line), error=f"manifest: {error}", place=place)
     channel = row.get("channel_selector")
     return AudioInput(path, seconds["offset"] or 0.0, seconds["duration"], row, place=place, channel=channel)
@@ -235,10 +237,9 @@ def _check_seconds(row: Mapping[str, Any], key: str, place: str) -> float | None
     value = row.get(key)
     if value is None:
         return None
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (is_number and 0 <= value <= MAX_SECONDS):
-        raise ValueError(f"{place}: {key} is {value!r}, expected seconds, 0 or more")
-    return value
+    if not (is_number(value) and 0 <= value <= MAX_SECONDS):
+        raise ValueError(f"{place}: found {key}={value!r}, expected seconds, 0 or more; correct the line")
+    return float(value)
 
 
 def _fields_of(line: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reading on in threads while the model computes, in order and in bounded memory."""
+"""Reads ahead in threads while the model computes, in order and in bounded memory."""
 
 import threading
 from collections import deque
@@ -10,8 +10,8 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-QUEUE_LENGTH = 8  # results of one item that wait to be taken
-WAIT_S = 0.2  # until a thread with a full queue looks whether it is still needed
+QUEUE_LENGTH = 8  # results of one item that are held until they are taken
+WAIT_S = 0.2  # before a thread with a full queue checks again whether the reader was closed
 
 
 class _End:
@@ -19,13 +19,13 @@ class _End:
 
 
 def read_ahead(read: Callable[[T], Iterator[R]], items: Sequence[T], workers: int, ahead: int) -> Iterator[R]:
-    """Yield every result of every item, in the items' order, while threads read on.
+    """Yield every result of every item, in the items' order, while threads read ahead.
 
     Args:
-        read: Gives an item's results, one after another. What it raises is raised here, in its place.
-        items: What to read.
-        workers: Threads; 0 reads in between.
-        ahead: Items that may be read, or begun, before they are taken.
+        read: Function that yields the results of an item. An exception that it raises is raised here, in its place.
+        items: Items to read.
+        workers: Number of threads; 0 reads in the caller's thread.
+        ahead: Number of items that may be begun before they are taken.
 
     Yields:
         The results. At most `ahead` items with `QUEUE_LENGTH` results each are held.

@@ -1,4 +1,4 @@
-"""Decoding in a child process: whatever happens to it costs one file."""
+"""Decoding in a child process: a crash, a hang or a kill of it costs one file."""
 
 import contextlib
 import os

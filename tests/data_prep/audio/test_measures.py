@@ -3,7 +3,7 @@
 import hashlib
 import math
 
-import numpy
+import numpy as np
 import pytest
 import soundfile
 
@@ -12,34 +12,34 @@ from data_prep.audio.measures import measure_audio
 RATE = 16_000
 
 
-def speak(seconds: float = 8.0, seed: int = 0) -> numpy.ndarray:
+def speak(seconds: float = 8.0, seed: int = 0) -> np.ndarray:
     """Dull noise in syllables of a quarter of a second, with pauses for 30 % of the time; root mean square 0.1."""
-    chance = numpy.random.default_rng(seed)
-    syllables = chance.random(int(seconds * 4)) * (numpy.arange(int(seconds * 4)) % 10 >= 3)
-    envelope = numpy.repeat(syllables, RATE // 4)
-    voice = numpy.convolve(chance.normal(size=len(envelope)), numpy.hanning(32), "same")
-    speech = voice * numpy.convolve(envelope, numpy.hanning(800) / 400, "same")
-    return 0.1 * speech / numpy.sqrt(numpy.mean(speech**2))
+    chance = np.random.default_rng(seed)
+    syllables = chance.random(int(seconds * 4)) * (np.arange(int(seconds * 4)) % 10 >= 3)
+    envelope = np.repeat(syllables, RATE // 4)
+    voice = np.convolve(chance.normal(size=len(envelope)), np.hanning(32), "same")
+    speech = voice * np.convolve(envelope, np.hanning(800) / 400, "same")
+    return 0.1 * speech / np.sqrt(np.mean(speech**2))
 
 
-def quantize(samples: numpy.ndarray) -> numpy.ndarray:
-    return numpy.rint(samples * 32768).clip(-32768, 32767).astype("int16")
+def quantize(samples: np.ndarray) -> np.ndarray:
+    return np.rint(samples * 32768).clip(-32768, 32767).astype("int16")
 
 
-def mix(speech: numpy.ndarray, noise: numpy.ndarray, snr_db: float) -> numpy.ndarray:
+def mix(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
     """Add noise so that the ratio of the mean powers is `snr_db`."""
-    gain = numpy.sqrt(numpy.mean(speech**2) / numpy.mean(noise**2) / 10 ** (snr_db / 10))
+    gain = np.sqrt(np.mean(speech**2) / np.mean(noise**2) / 10 ** (snr_db / 10))
     return speech + gain * noise
 
 
-def make_noise(kind: str, length: int) -> numpy.ndarray:
-    white = numpy.random.default_rng(1).normal(size=length)
+def make_noise(kind: str, length: int) -> np.ndarray:
+    white = np.random.default_rng(1).normal(size=length)
     if kind == "white":
         return white
     if kind == "hum":
-        return numpy.sin(2 * numpy.pi * 50 * numpy.arange(length) / RATE)
-    spectrum, hertz = numpy.fft.rfft(white), numpy.fft.rfftfreq(length, 1 / RATE)
-    return numpy.fft.irfft(spectrum * (hertz > 50) / numpy.sqrt(numpy.maximum(hertz, 1)), length)  # pink: 1/f in power
+        return np.sin(2 * np.pi * 50 * np.arange(length) / RATE)
+    spectrum, hertz = np.fft.rfft(white), np.fft.rfftfreq(length, 1 / RATE)
+    return np.fft.irfft(spectrum * (hertz > 50) / np.sqrt(np.maximum(hertz, 1)), length)  # pink: 1/f in power
 
 
 @pytest.mark.parametrize("snr_db", [0, 5, 10, 20, 30, 40])
@@ -60,36 +60,34 @@ def test_noise_mixed_into_real_speech_is_estimated(shared_data):
         for speech in clean:
             mixed = mix(speech, make_noise("white", len(speech)), snr_db)
             errors.append(measure_audio(quantize(0.3 * mixed)).snr_db - snr_db)
-        assert numpy.abs(errors).max() < 3 and abs(numpy.median(errors)) < 1.5, (snr_db, errors)
+        assert np.abs(errors).max() < 3 and abs(np.median(errors)) < 1.5, (snr_db, errors)
 
 
 def test_what_the_estimate_does_not_say():
     assert measure_audio(quantize(speak(0.4))).snr_db is None  # 20 frames
-    assert measure_audio(numpy.zeros(RATE, "int16")).snr_db is None
-    tone = quantize(0.5 * numpy.sin(numpy.arange(RATE) / 7))
+    assert measure_audio(np.zeros(RATE, "int16")).snr_db is None
+    tone = quantize(0.5 * np.sin(np.arange(RATE) / 7))
     assert measure_audio(tone).snr_db < 0  # no pause to hear the noise in
-    padded = numpy.concatenate(
-        [numpy.zeros(4 * RATE, "int16"), quantize(mix(speak(), make_noise("white", 8 * RATE), 10))]
-    )
+    padded = np.concatenate([np.zeros(4 * RATE, "int16"), quantize(mix(speak(), make_noise("white", 8 * RATE), 10))])
     assert measure_audio(padded).snr_db == pytest.approx(10, abs=1)  # an editor's zeros are not the room's silence
 
 
 def test_level_digest_and_length():
-    square = numpy.where(numpy.arange(RATE + 7) % 2, 16384, -16384).astype("int16")
+    square = np.where(np.arange(RATE + 7) % 2, 16384, -16384).astype("int16")
     found = measure_audio(square)
     assert (found.samples, found.level_db) == (RATE + 7, pytest.approx(20 * math.log10(0.5)))
     assert found.digest == hashlib.sha256(square.tobytes()).hexdigest()[:32]
-    assert measure_audio(numpy.zeros(100, "int16")).level_db == -math.inf
-    assert measure_audio(numpy.zeros(0, "int16")).samples == 0
-    assert measure_audio(numpy.zeros(0, "int16")).as_row()["level_db"] is None
+    assert measure_audio(np.zeros(100, "int16")).level_db == -math.inf
+    assert measure_audio(np.zeros(0, "int16")).samples == 0
+    assert measure_audio(np.zeros(0, "int16")).as_row()["level_db"] is None
 
 
 @pytest.mark.parametrize("level", [1.0, 0.3])
 def test_clipping_is_counted_at_any_level(level):
     speech = speak()
-    threshold = numpy.quantile(numpy.abs(speech), 0.97)
+    threshold = np.quantile(np.abs(speech), 0.97)
     clipped = quantize(level * speech.clip(-threshold, threshold) / threshold)
-    flat = numpy.abs(clipped.astype(int)) >= numpy.abs(clipped.astype(int)).max() - 1
+    flat = np.abs(clipped.astype(int)) >= np.abs(clipped.astype(int)).max() - 1
     runs = sum(flat[at : at + 3].all() and len({*clipped[at : at + 3]}) == 1 for at in range(len(flat) - 2))
     assert measure_audio(clipped).clipped == pytest.approx(runs / len(clipped), rel=0.02) and runs > 10
     assert measure_audio(quantize(speech)).clipped == 0
@@ -98,9 +96,9 @@ def test_clipping_is_counted_at_any_level(level):
 
 def test_clipping_and_nan_are_seen_before_conversion():
     converted = quantize(speak())
-    source = numpy.stack([speak(), speak(seed=1).clip(-0.12, 0.12)], axis=1).astype("float32")
+    source = np.stack([speak(), speak(seed=1).clip(-0.12, 0.12)], axis=1).astype("float32")
     assert measure_audio(converted, source).clipped > 0.01 > measure_audio(converted, source[:, :1]).clipped
-    source[5, 0], source[9, 1] = numpy.nan, numpy.inf
+    source[5, 0], source[9, 1] = np.nan, np.inf
     assert measure_audio(converted, source).not_finite == 2
 
 

@@ -3,7 +3,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy
+import numpy as np
 import pytest
 import soundfile
 
@@ -32,8 +32,8 @@ def read(path: Path, *arguments, channel: int | str = "average", trim: bool = Fa
     return audio
 
 
-def find_peak_hz(samples: numpy.ndarray) -> float:
-    return float(numpy.abs(numpy.fft.rfft(samples)).argmax() * 16000 / len(samples))
+def find_peak_hz(samples: np.ndarray) -> float:
+    return float(np.abs(np.fft.rfft(samples)).argmax() * 16000 / len(samples))
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_every_format_becomes_16_khz_mono_16_bit(
     tmp_path: Path, write_audio: Callable[..., Path], name: str, options: dict, ready: bool
 ):
     audio = read(write_audio(tmp_path / name, seconds=1.5, **options), channel="average")
-    assert audio.ready == ready and audio.samples.dtype == numpy.int16
+    assert audio.ready == ready and audio.samples.dtype == np.int16
     assert (audio.source is None) == (ready or name.endswith(("mp3", "ogg")))
     # An encoder pads to whole blocks of at most 1152 samples, twice for MP3; everything else keeps its length.
     padding = 2 * 1152 if name.endswith(("mp3", "ogg")) else 0
     assert 24000 <= len(audio.samples) <= 24000 + padding and audio.gain == 1
     assert find_peak_hz(audio.samples) == pytest.approx(440, abs=1)  # the tone, within one bin of the spectrum
-    peak = numpy.abs(audio.samples.astype(int)).max() / 32768
+    peak = np.abs(audio.samples.astype(int)).max() / 32768
     assert peak == pytest.approx(0.5, abs=0.06)  # µ-law and 8 bits are coarse
     write_wav(tmp_path / "out.wav", audio.samples)
     assert read(tmp_path / "out.wav").ready
@@ -83,10 +83,10 @@ def test_every_format_becomes_16_khz_mono_16_bit(
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
 def test_resampling_agrees_with_sox(tmp_path: Path, rate: int):
     """An independent resampler on band-limited noise: sox's `rate -h`, with its own dither off."""
-    noise = 0.1 * numpy.random.default_rng(0).standard_normal(rate * 2)
-    spectrum = numpy.fft.rfft(noise)
-    spectrum[numpy.fft.rfftfreq(len(noise), 1 / rate) > min(rate, 16000) * 0.4] = 0
-    soundfile.write(tmp_path / "a.wav", numpy.fft.irfft(spectrum), rate, subtype="FLOAT")
+    noise = 0.1 * np.random.default_rng(0).standard_normal(rate * 2)
+    spectrum = np.fft.rfft(noise)
+    spectrum[np.fft.rfftfreq(len(noise), 1 / rate) > min(rate, 16000) * 0.4] = 0
+    soundfile.write(tmp_path / "a.wav", np.fft.irfft(spectrum), rate, subtype="FLOAT")
     subprocess.run(
         ["sox", "-D", tmp_path / "a.wav", "-b", "16", tmp_path / "sox.wav", "rate", "-h", "16000"], check=True
     )
@@ -94,7 +94,7 @@ def test_resampling_agrees_with_sox(tmp_path: Path, rate: int):
     ours = read(tmp_path / "a.wav").samples.astype(int)
     assert len(ours) == len(theirs)
     # Where the recording begins and ends, the two may continue it differently; inside both are exact but for rounding.
-    assert numpy.abs(ours - theirs)[200:-200].max() <= 1
+    assert np.abs(ours - theirs)[200:-200].max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_telephone_formats_of_sox(tmp_path: Path, write_audio: Callable[..., Pat
     ],
 )
 def test_formats_that_only_ffmpeg_reads(tmp_path: Path, suffix: str, container: str, codec: str, rate: int):
-    tone = 0.5 * numpy.sin(2 * numpy.pi * 440 * numpy.arange(2 * rate) / rate)
-    path = write(tmp_path / f"a b.{suffix}", encode(numpy.stack([tone, tone], axis=1), rate, container, codec))
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate)
+    path = write(tmp_path / f"a b.{suffix}", encode(np.stack([tone, tone], axis=1), rate, container, codec))
     audio = read(path)
     assert not audio.ready and (audio.source is None) == (codec not in ("wavpack", "flac"))
     # Encoders code frames of up to 2048 samples, with one more to begin and to end; WMA drops the last part of one.
@@ -136,22 +136,22 @@ def test_formats_that_only_ffmpeg_reads(tmp_path: Path, suffix: str, container: 
 
 
 def test_audio_at_the_right_rate_is_exact(tmp_path: Path):
-    samples = numpy.random.default_rng(0).integers(-(2**15), 2**15, 16000).astype("int16")
+    samples = np.random.default_rng(0).integers(-(2**15), 2**15, 16000).astype("int16")
     for name in ("a.aiff", "a.wav", "a.flac"):
         soundfile.write(tmp_path / name, samples, 16000)
-        assert numpy.array_equal(read(tmp_path / name).samples, samples), name
+        assert np.array_equal(read(tmp_path / name).samples, samples), name
 
 
 def test_the_same_input_gives_the_same_samples(tmp_path: Path, write_audio: Callable[..., Path]):
     source = write_audio(tmp_path / "a.wav", rate=44100, channels=2, subtype="PCM_24")
-    assert numpy.array_equal(read(source).samples, read(source).samples)
+    assert np.array_equal(read(source).samples, read(source).samples)
 
 
 def test_channels_are_averaged_or_one_is_taken(tmp_path: Path):
-    soundfile.write(tmp_path / "a.wav", numpy.full((16000, 3), [0.5, 0.25, -0.375]), 16000)
+    soundfile.write(tmp_path / "a.wav", np.full((16000, 3), [0.5, 0.25, -0.375]), 16000)
     for channel, level in (("average", 4096), (0, 16384), (1, 8192), (2, -12288)):
         assert set(read(tmp_path / "a.wav", channel=channel).samples) == {level}
-    soundfile.write(tmp_path / "mono.wav", numpy.full(16000, 0.5), 16000)
+    soundfile.write(tmp_path / "mono.wav", np.full(16000, 0.5), 16000)
     assert read(tmp_path / "mono.wav", channel=0).ready
     with pytest.raises(MissingChannelError, match=r"channel=1: found 1 channel, .* choose 0"):
         read(tmp_path / "mono.wav", channel=1)
@@ -167,11 +167,11 @@ def test_channels_are_averaged_or_one_is_taken(tmp_path: Path):
 @pytest.mark.parametrize("rate", [8000, 44100, 48000])
 def test_resampling_full_scale_audio_does_not_clip(tmp_path: Path, rate: int, subtype: str):
     """A full-scale square wave overshoots by 9 % or more (Gibbs); clipped it would lie flat, wrapped it would jump."""
-    square = numpy.where(numpy.arange(rate) // (rate // 400) % 2, 1.0, -1.0)
+    square = np.where(np.arange(rate) // (rate // 400) % 2, 1.0, -1.0)
     soundfile.write(tmp_path / "a.wav", square, rate, subtype=subtype)
     audio = read(tmp_path / "a.wav")
     samples = audio.samples.astype(int)
-    at_the_rail = numpy.abs(samples) >= 32767
+    at_the_rail = np.abs(samples) >= 32767
     assert not (at_the_rail[1:] & at_the_rail[:-1]).any() and at_the_rail.any()
     assert 0.75 < audio.gain < 0.95
     soundfile.write(tmp_path / "quiet.wav", square / 4, rate, subtype="FLOAT")
@@ -179,20 +179,20 @@ def test_resampling_full_scale_audio_does_not_clip(tmp_path: Path, rate: int, su
     assert quiet.gain == 1
     # The same signal at a quarter, where nothing overshoots: only the level differs, by the gain that was applied.
     # 16 bits hold 1.0 as 32767/32768; either side is rounded, the quiet one's rounding is then quadrupled.
-    assert numpy.abs(samples - 4 * audio.gain * quiet.samples.astype(int)).max() <= 4
+    assert np.abs(samples - 4 * audio.gain * quiet.samples.astype(int)).max() <= 4
 
 
 def test_float_samples_beyond_full_scale_are_turned_down(tmp_path: Path):
-    ramp = numpy.linspace(-1.5, 3.0, 16000)
+    ramp = np.linspace(-1.5, 3.0, 16000)
     soundfile.write(tmp_path / "a.wav", ramp, 16000, subtype="FLOAT")
     audio = read(tmp_path / "a.wav")
     assert audio.gain == pytest.approx(1 / 3, abs=1e-4) and audio.samples.max() == 32767
-    assert numpy.abs(audio.samples - ramp / 3 * 32767).max() <= 1  # rounded once
+    assert np.abs(audio.samples - ramp / 3 * 32767).max() <= 1  # rounded once
 
 
 def test_silence_at_the_edges_is_trimmed_on_request(tmp_path: Path):
-    generator = numpy.random.default_rng(0)
-    speech = numpy.sin(numpy.arange(16000) * 0.2) * 8000
+    generator = np.random.default_rng(0)
+    speech = np.sin(np.arange(16000) * 0.2) * 8000
     speech[6000:10000] = 0  # a pause inside stays
     room = generator.normal(0, 8, 48000)
     room[16000:32000] += speech
@@ -200,26 +200,26 @@ def test_silence_at_the_edges_is_trimmed_on_request(tmp_path: Path):
     assert read(tmp_path / "a.wav").ready
     trimmed = read(tmp_path / "a.wav", trim=True)
     assert not trimmed.ready
-    assert numpy.array_equal(trimmed.samples, room.astype("int16")[16000 - 1600 : 32000 + 1600])
+    assert np.array_equal(trimmed.samples, room.astype("int16")[16000 - 1600 : 32000 + 1600])
     soundfile.write(tmp_path / "b.wav", trimmed.samples, 16000)
     assert read(tmp_path / "b.wav", trim=True).ready  # nothing is left to trim
-    for nothing in (numpy.zeros(16000, "int16"), numpy.zeros(0, "int16"), numpy.ones(100, "int16")):
-        assert numpy.array_equal(trim_silence(nothing), nothing)
+    for nothing in (np.zeros(16000, "int16"), np.zeros(0, "int16"), np.ones(100, "int16")):
+        assert np.array_equal(trim_silence(nothing), nothing)
 
 
 def test_what_was_decoded_is_handed_on(tmp_path: Path):
-    source = numpy.stack([numpy.linspace(-1, 1, 4800), numpy.zeros(4800)], axis=1)
+    source = np.stack([np.linspace(-1, 1, 4800), np.zeros(4800)], axis=1)
     soundfile.write(tmp_path / "a.wav", source, 48000, subtype="FLOAT")
     audio = read(tmp_path / "a.wav")
-    assert audio.source.dtype == numpy.float32 and numpy.allclose(audio.source, source, atol=1e-7)  # float32's own step
+    assert audio.source.dtype == np.float32 and np.allclose(audio.source, source, atol=1e-7)  # float32's own step
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg"])
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_segments_are_cut_where_they_lie(tmp_path: Path, name: str, rate: int):
     """Ten steps of one second, each its own tone: a segment holds its tone alone."""
-    times = numpy.arange(rate) / rate
-    tones = numpy.concatenate([0.3 * numpy.sin(2 * numpy.pi * (300 + 100 * step) * times) for step in range(10)])
+    times = np.arange(rate) / rate
+    tones = np.concatenate([0.3 * np.sin(2 * np.pi * (300 + 100 * step) * times) for step in range(10)])
     soundfile.write(tmp_path / name, tones, rate)
     with AudioReader(tmp_path) as reader:
         for step in (3, 0, 9, 4):
@@ -231,7 +231,7 @@ def test_segments_are_cut_where_they_lie(tmp_path: Path, name: str, rate: int):
         if name != "a.ogg":
             cut = reader.read(str(tmp_path / name), 2.25, 0.5).source[:, 0]
             whole = soundfile.read(tmp_path / name, dtype="float32")[0]
-            assert numpy.array_equal(cut, whole[round(2.25 * rate) : round(2.25 * rate) + round(0.5 * rate)])
+            assert np.array_equal(cut, whole[round(2.25 * rate) : round(2.25 * rate) + round(0.5 * rate)])
 
 
 def test_a_recording_is_opened_once_for_all_its_segments(tmp_path, write_audio, monkeypatch):
@@ -276,7 +276,7 @@ def test_too_long_audio_is_not_decoded(tmp_path, write_audio, monkeypatch):
 
 @pytest.mark.parametrize(
     "content",
-    [b"this is a text\n" * 100, b"RIFF\x00\x00\x00\x00WAVEfmt ", b"", numpy.random.default_rng(0).bytes(5000)],
+    [b"this is a text\n" * 100, b"RIFF\x00\x00\x00\x00WAVEfmt ", b"", np.random.default_rng(0).bytes(5000)],
 )
 def test_what_is_no_audio_is_unreadable(tmp_path: Path, content: bytes):
     (tmp_path / "a.wav").write_bytes(content)
@@ -346,9 +346,9 @@ def test_a_file_name_is_never_a_command(tmp_path, write_audio, monkeypatch):
 
 def test_samples_that_are_no_numbers_do_no_harm(tmp_path: Path):
     """The gates reject such audio by its source; the samples must still be samples."""
-    samples = numpy.full(16000, 0.25, "float32")
-    samples[[5, 6, 7]] = numpy.nan, numpy.inf, -numpy.inf
+    samples = np.full(16000, 0.25, "float32")
+    samples[[5, 6, 7]] = np.nan, np.inf, -np.inf
     soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="FLOAT")
     audio = read(tmp_path / "a.wav")
     assert audio.samples[4:9].tolist() == [8192, 0, 32767, -32768, 8192]
-    assert numpy.count_nonzero(numpy.isfinite(audio.source)) == 16000 - 3
+    assert np.count_nonzero(np.isfinite(audio.source)) == 16000 - 3

@@ -43,11 +43,11 @@ def test_manifest_with_another_key(tmp_path):
         ("[1]", "found list, expected a JSON object"),
         ('{"audio_filepath": 3}', "audio_filepath is 3, expected a path"),
         ('{"audio_filepath": "~nobody-here/a.wav"}', "home"),
-        ('{"audio_filepath": "a.wav", "offset": -1}', "offset is -1, expected seconds"),
-        ('{"audio_filepath": "a.wav", "duration": "long"}', "duration is 'long', expected seconds"),
-        ('{"audio_filepath": "a.wav", "duration": NaN}', "duration is nan"),
-        ('{"audio_filepath": "a.wav", "offset": true}', "offset is True"),
-        ('{"audio_filepath": "a.wav", "offset": 1' + "0" * 400 + "}", "offset is 1000"),
+        ('{"audio_filepath": "a.wav", "offset": -1}', "found offset=-1, expected seconds"),
+        ('{"audio_filepath": "a.wav", "duration": "long"}', "found duration='long', expected seconds"),
+        ('{"audio_filepath": "a.wav", "duration": NaN}', "found duration=nan"),
+        ('{"audio_filepath": "a.wav", "offset": true}', "found offset=True"),
+        ('{"audio_filepath": "a.wav", "offset": 1' + "0" * 400 + "}", "found offset=1000"),
     ],
 )
 def test_a_bad_line_is_an_error_in_its_place_that_names_it(tmp_path, line, named):
@@ -170,13 +170,13 @@ def test_nothing_to_do_is_an_error(tmp_path):
     for options, named in (
         ({}, "give one of"),
         ({"audio_dir": tmp_path, "dataset_manifest": tmp_path / "empty.json"}, "give one of"),
-        ({"audio_list": tmp_path / "empty.json"}, "names no file"),
-        ({"audio_list": []}, "names no file"),
-        ({"audio_list": tmp_path / "absent.txt"}, "no such list of files"),
+        ({"audio_list": tmp_path / "empty.json"}, "found no name"),
+        ({"audio_list": []}, "found no name"),
+        ({"audio_list": tmp_path / "absent.txt"}, "audio_list=.*absent.txt: found no such file"),
         ({"audio_dir": tmp_path}, "found 1 other files, expected recordings"),
         ({"audio_dir": tmp_path / "absent"}, "no such folder"),
         ({"dataset_manifest": tmp_path / "absent.json"}, "absent.json"),
-        ({"dataset_manifest": tmp_path / "empty.json"}, "an empty manifest"),
+        ({"dataset_manifest": tmp_path / "empty.json"}, "found an empty manifest"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=named):
             list_inputs(**options)
