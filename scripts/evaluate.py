@@ -4,12 +4,13 @@
 
 Exit status: 0; 1 if nothing could be scored, or if gate or tolerance is broken."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from data_prep.arguments import list_values
 from data_prep.manifest import write_json
@@ -24,7 +25,12 @@ TRANSCRIBE = Path(__file__).with_name("transcribe_speech.py")
 TRANSCRIBED = (0, 3)  # its exit statuses; 3: some files failed, which their rows say
 
 
-@hydra_job("evaluate")
+def rewrite_argument(argument: str) -> str:
+    """Let Hydra add arguments of transcription, which the YAML does not list; transcribe_speech.py checks them."""
+    return f"++{argument}" if argument.startswith("transcription.") else argument
+
+
+@hydra_job("evaluate", rewrite=rewrite_argument)
 def main(cfg: DictConfig) -> int:
     """Run the job, print what it found, and return the exit status."""
     output_dir = Path(cfg.output_dir)
@@ -44,7 +50,7 @@ def main(cfg: DictConfig) -> int:
     models = [Path(path) for path in list_values(cfg.model_path)]
     manifest = Path(cfg.dataset_manifest) if cfg.dataset_manifest else None
     if models:
-        predictions += transcribe_models(models, manifest, output_dir)
+        predictions += transcribe_models(models, manifest, output_dir, cfg.transcription)
     keys = Keys(cfg.gt_text_attr_name, cfg.pred_text_attr_name)
     test_set = load_test_set(predictions, manifest, list_values(cfg.names) or None, keys)
     evaluation = evaluate(test_set, options)
@@ -58,13 +64,14 @@ def main(cfg: DictConfig) -> int:
     return report_limits(cfg, evaluation.report["systems"], evaluation.comparisons)
 
 
-def transcribe_models(models: Sequence[Path], manifest: Path | None, folder: Path) -> list[Path]:
+def transcribe_models(models: Sequence[Path], manifest: Path | None, folder: Path, settings: DictConfig) -> list[Path]:
     """Transcribe a manifest with each model in a separate process: scoring itself loads neither torch nor NeMo.
 
     Args:
         models: `.nemo` files.
         manifest: What to transcribe.
         folder: Where the transcripts go, as `<model>.jsonl`.
+        settings: Further arguments of `transcribe_speech.py`.
 
     Returns:
         The transcripts.
@@ -93,6 +100,18 @@ def transcribe_models(models: Sequence[Path], manifest: Path | None, folder: Pat
 def _quote(value: str) -> str:
     """Quote a value for Hydra."""
     return '"{}"'.format(value.replace("\\", "\\\\").replace('"', '\\"'))
+
+
+def list_settings(settings: DictConfig, prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested settings as dotted keys with values that Hydra reads back."""
+    found = []
+    for key, value in settings.items():
+        if isinstance(value, DictConfig):
+            found += list_settings(value, f"{prefix}{key}.")
+        else:
+            plain = list(value) if isinstance(value, ListConfig) else value
+            found.append((f"{prefix}{key}", _quote(plain) if isinstance(plain, str) else json.dumps(plain)))
+    return found
 
 
 def report_limits(cfg: DictConfig, systems: Sequence[dict], comparisons: Sequence) -> int:

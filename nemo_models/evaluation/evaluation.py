@@ -156,7 +156,7 @@ def _compare_all(
     test_set: TestSet, scores: Sequence[LayeredScore], drawing: _Drawing, layer: str | None
 ) -> list[Comparison]:
     hours = _count_hours(test_set)
-    slots = [list_error_slots(score) for score in scores] if len(scores) > 1 else []
+    slots = [list_error_slots(score, layer) for score in scores] if len(scores) > 1 else []
     found = []
     for a, b in combinations(range(len(scores)), 2):
         name = layer or scores[a].layers[-1].name
@@ -192,11 +192,7 @@ def _compare_all(
 
 
 def _errors_of(score: LayeredScore, name: str) -> np.ndarray:
-    layer = next((layer for layer in score.layers if layer.name == name), None)
-    if layer is None:
-        computed = ", ".join(layer.name for layer in score.layers)
-        raise ValueError(f"compare_layer={name}: expected a layer that is computed, one of {computed}")
-    return layer.errors
+    return next(layer.errors for layer in score.layers if layer.name == name)
 
 
 def _count_hours(test_set: TestSet) -> float | None:

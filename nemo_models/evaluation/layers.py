@@ -320,6 +320,29 @@ class LayeredScore:
             self._final = align(pairs.ref.mapped(table), pairs.hyp.mapped(table), self.final_blocks)
         return self._final
 
+    def align_at(self, layer: str) -> tuple[Alignment, Sequences, Sequences]:
+        """Return the alignment of all pieces at one layer, and the references and hypotheses that it is about.
+
+        Raises:
+            ValueError: The layer is not computed.
+        """
+        names = [one.name for one in self.layers]
+        if layer not in names:
+            raise ValueError(f"compare_layer={layer}: expected a layer that is computed, one of {', '.join(names)}")
+        pairs = self.pairs
+        if layer == "raw":
+            return align(pairs.raw_ref, pairs.raw_hyp), pairs.raw_ref, pairs.raw_hyp
+        if layer == names[-1]:
+            return self.final, pairs.ref, pairs.hyp
+        reached = set(names[: names.index(layer) + 1])
+        table = [table for name, table in self._tables if name.partition(":")[0] in reached][-1]
+        spans = [
+            [span for span in blocks if layers[span] in reached]
+            for blocks, layers in zip(self._blocks, self._block_layers, strict=True)
+        ]
+        alignment = align(pairs.ref.mapped(table), pairs.hyp.mapped(table), Blocks.from_lists(spans))
+        return alignment, pairs.ref, pairs.hyp
+
     def steps(self, utterance: int) -> list[Step]:
         """Return an utterance's final alignment, step by step."""
         pairs, alignment, found = self.pairs, self.final, []

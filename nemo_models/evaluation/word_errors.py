@@ -86,18 +86,21 @@ def _mark(score: LayeredScore, starts: np.ndarray, column: int, total: int) -> n
     return right
 
 
-def list_error_slots(score: LayeredScore) -> list[np.ndarray]:
+def list_error_slots(score: LayeredScore, layer: str | None = None) -> list[np.ndarray]:
     """Return each utterance's errors by place: insertions before the first word, the first word, insertions after it, …
 
-    What MAPSSWE needs: (2 · R + 1,) int64 for R normalised reference words.
+    What MAPSSWE needs: (2 · R + 1,) int64 for R reference words.
+
+    Args:
+        score: One system's score.
+        layer: Whose alignment counts; `None`: the last.
     """
-    alignment, pairs = score.final, score.pairs
-    firsts = np.searchsorted(pairs.owner, np.arange(len(score) + 1))
-    ref_bounds = pairs.ref.bounds[firsts]
+    alignment, ref, _ = score.align_at(layer or score.layers[-1].name)
+    owner = score.pairs.owner
+    ref_bounds = ref.bounds[np.searchsorted(owner, np.arange(len(score) + 1))]
     bounds = 2 * ref_bounds + np.arange(len(score) + 1)
     slots = np.zeros(bounds[-1], np.int64)
-    step_owner = np.repeat(pairs.owner, np.diff(alignment.bounds))
-    place = 2 * alignment.ref + step_owner
+    place = 2 * alignment.ref + np.repeat(owner, np.diff(alignment.bounds))
     wrong = (alignment.ops == SUBSTITUTION) | (alignment.ops == DELETION)
     slots[place[wrong] + 1] = 1
     np.add.at(slots, place[alignment.ops == INSERTION], 1)

@@ -87,7 +87,7 @@ def test_a_model_transcribes_the_test_set_first(tiny_model, tmp_path):
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     tiny_model.save_to(str(tmp_path / "tiny.nemo"))
     shared = (f"model_path={tmp_path}/tiny.nemo", f"output_dir={tmp_path}/report")
-    done = run(*shared, f"dataset_manifest={manifest}", "replicates=100")
+    done = run(*shared, f"dataset_manifest={manifest}", "replicates=100", "transcription.batch_size=2")
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report/report.json").read_text(encoding="utf-8"))
     assert report["systems"][0]["name"] == "tiny"

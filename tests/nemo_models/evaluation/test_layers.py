@@ -159,3 +159,16 @@ def test_a_users_list_of_variants(tmp_path):
     path.write_text("loan\tरेस्तराँ\tours\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"wrong.tsv:1: found .*expected class, two spellings or more"):
         score(["क"], ["क"], variant_lists=(path,))
+
+
+def test_an_alignment_of_any_layer_has_that_layers_errors():
+    chosen = random.Random(1)
+    texts = [[" ".join(chosen.choices(VARIED, k=chosen.randint(1, 8))) for _ in range(80)] for _ in range(2)]
+    result = score(*texts)
+    for layer in result.layers:
+        alignment = result.align_at(layer.name)[0]
+        assert (alignment.totals >= layer.errors).all()  # normalising can part a word: raw counts less there
+        if layer.name == "raw":
+            assert (alignment.totals == layer.errors).all()
+    with pytest.raises(ValueError, match=r"compare_layer=alternatives: expected a layer that is computed"):
+        result.align_at("alternatives")
