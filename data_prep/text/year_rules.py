@@ -36,7 +36,7 @@ AFTER_YEAR = (
     rf"(?:,|और|व|एवं)\s*{D}[0०]\s*(?:के|का|की)\sदशक)"
 )
 _SEPARATOR = rf"(?:\s?,\s?(?:और\s)?|\s(?:और|व|एवं|तथा|या|से|अथवा)\s|{JOIN})"
-_LIST = rf"{ANY_YEAR}(?:{_SEPARATOR}{ANY_YEAR})+"
+_LIST = rf"{ANY_YEAR}(?:{_SEPARATOR}{ANY_YEAR}){{1,15}}"  # a bound, so that a file of years takes no quadratic time
 _AT_END = r"\s*(?:[।.!?|)]*\s*\Z|[।!?|)])"
 _ANY_YEAR = re.compile(ANY_YEAR)
 RECENT = f"[1१][6-9६-९]{D}{{2}}"  # without a noun after it, such a number is a year
