@@ -1,9 +1,9 @@
-"""XLSR-53 in NeMo: importing this package lets NeMo build and restore its five classes, and no others.
+"""XLSR-53 in NeMo: importing this package allows NeMo to build and restore its five classes, and no others.
 
 NeMo 3 instantiates only targets on an allow-list. `ASRModel.restore_from("x.nemo")` without this import fails with
 `UnsafeTargetError: … nemo_models.ctc_model.XLSRCTCModel`; with it, it works. NeMo's schedules gain `TriStage` too.
 
-The import takes no time: torch and NeMo are loaded when they are first used, so that scoring transcripts needs neither.
+The import is fast: torch and NeMo are loaded when they are first used, and scoring transcripts needs neither.
 """
 
 import importlib
@@ -22,7 +22,7 @@ _CLASSES = {
     "XLSRCTCModel": "nemo_models.ctc_model",
     "XLSREncoder": "nemo_models.xlsr_encoder",
 }
-"""What a `.nemo` file of this project may name, each with its module."""
+"""The classes that a `.nemo` file of this project may name, each with its module."""
 
 _EXPORTS = {
     **_CLASSES,
@@ -44,12 +44,12 @@ def __getattr__(name: str) -> Any:
 
 @wrapt.when_imported("nemo.core.classes.common")
 def _admit_classes(common: Any) -> None:
-    """Add the five classes to NeMo's allow-list, once NeMo is there."""
+    """Add the five classes to NeMo's allow-list once NeMo is imported."""
     targets = [f"{module}.{name}" for name, module in _CLASSES.items()]
     common.ALLOWED_TARGET_PREFIXES.extend(target for target in targets if target not in common.ALLOWED_TARGET_PREFIXES)
 
 
 @wrapt.when_imported("nemo.core.optim.lr_scheduler")
 def _register_schedule(_: Any) -> None:
-    """Let `sched.name=TriStage` be found among NeMo's schedules."""
+    """Register `sched.name=TriStage` among NeMo's schedules."""
     importlib.import_module("nemo_models.optimization.tri_stage")

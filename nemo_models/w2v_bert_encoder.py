@@ -1,4 +1,4 @@
-"""Wav2Vec2-BERT 2.0 as a NeMo encoder: a conformer over log-mel features, behind the same contract as XLSR-53's.
+"""Wav2Vec2-BERT 2.0 as a NeMo encoder: a conformer over log-mel features, with the same interface as XLSR-53's.
 
 The network is `transformers.Wav2Vec2BertModel`, with masks for training drawn on the device; its front-end is
 `w2v_bert_features.LogMelFeatures`.
@@ -11,7 +11,7 @@ import torch
 from nemo.core.classes import typecheck
 from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel
 
-from nemo_models.layers.nemo_contract import FEATURES, PretrainedEncoder, may_look_at
+from nemo_models.layers.nemo_contract import FEATURES, PretrainedEncoder, can_read_values
 from nemo_models.layers.span_masking import SpanMasking
 from nemo_models.w2v_bert_features import HOP, STACKED, WINDOW
 from nemo_models.xlsr_encoder import check_architecture
@@ -37,7 +37,7 @@ class SpanMaskedWav2Vec2BertModel(SpanMasking, Wav2Vec2BertModel):
 
 
 class W2VBertEncoder(PretrainedEncoder):
-    """A Wav2Vec2-BERT network behind NeMo's encoder contract.
+    """A Wav2Vec2-BERT network as a NeMo encoder.
 
     Args:
         architecture: Every one of `W2V_BERT_ARCHITECTURE_KEYS`, as in the checkpoint's `config.json`.
@@ -46,16 +46,16 @@ class W2VBertEncoder(PretrainedEncoder):
         mask_feature_prob: The same over channels.
         mask_feature_length: Channels in one masked span.
         layerdrop: Chance that a layer is skipped in a training step.
-        hidden_dropout: In the feed-forward parts.
-        attention_dropout: After attention.
-        activation_dropout: Inside the feed-forward parts.
-        feat_proj_dropout: On the projected features.
-        conformer_conv_dropout: In the convolution parts.
+        hidden_dropout: Dropout in the feed-forward parts.
+        attention_dropout: Dropout after attention.
+        activation_dropout: Dropout inside the feed-forward parts.
+        feat_proj_dropout: Dropout of the projected features.
+        conformer_conv_dropout: Dropout in the convolution parts.
         gradient_checkpointing: Recompute layers in the backward pass: less memory, about a third slower.
 
     Raises:
-        ValueError: `architecture` lacks a key, has an unknown one, or asks for other position embeddings than
-            `relative_key`, which is what the published checkpoint has.
+        ValueError: `architecture` lacks a key, has an unknown one, or has other position embeddings than
+            `relative_key`, those of the published checkpoint.
 
     Source: Seamless (Barrault et al., 2023), section 3.1; transformers' `modeling_wav2vec2_bert.py`.
     """
@@ -81,12 +81,12 @@ class W2VBertEncoder(PretrainedEncoder):
         plain = check_architecture(architecture, W2V_BERT_ARCHITECTURE_KEYS)
         if plain["position_embeddings_type"] != "relative_key":
             raise ValueError(
-                f"encoder.architecture: position_embeddings_type={plain['position_embeddings_type']!r}, "
-                "expected 'relative_key'"
+                f"encoder.architecture.position_embeddings_type={plain['position_embeddings_type']!r}: expected "
+                "'relative_key'; choose a checkpoint with it"
             )
         config = Wav2Vec2BertConfig(
             **plain,
-            mask_time_prob=1.0,  # so that the mask vector exists, whatever training masks: a checkpoint has one
+            mask_time_prob=1.0,  # so that the mask vector exists, which every checkpoint has
             mask_time_length=mask_time_length,
             mask_feature_prob=mask_feature_prob,
             mask_feature_length=mask_feature_length,
@@ -114,10 +114,10 @@ class W2VBertEncoder(PretrainedEncoder):
             length: Valid frames of each, int64, (B,).
 
         Returns:
-            Frames, float, (B, hidden_size, T'), of which those beyond each length mean nothing; and `length`.
+            Frames, float, (B, hidden_size, T'), undefined beyond each length; and `length`.
         """
         mask = None
-        if not may_look_at(length) or bool((length < audio_signal.shape[2]).any()):
+        if not can_read_values(length) or bool((length < audio_signal.shape[2]).any()):
             frames = torch.arange(audio_signal.shape[2], device=audio_signal.device)
             mask = frames < length.clamp(min=1)[:, None]  # a row without any frame would be all NaN
         output = self.wav2vec2_bert(
@@ -131,10 +131,10 @@ class W2VBertEncoder(PretrainedEncoder):
         return WINDOW + (STACKED - 1) * HOP
 
     def input_example(self, max_batch: int = 2, max_dim: int = 200) -> tuple[torch.Tensor, torch.Tensor]:
-        """What NeMo's `export` traces the model with: a padded batch of noise.
+        """Make the input with which NeMo's `export` traces the model: a padded batch of noise.
 
         Args:
-            max_batch: Utterances.
+            max_batch: Number of utterances.
             max_dim: Frames of the longest.
 
         Returns:

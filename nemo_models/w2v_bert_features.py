@@ -1,7 +1,7 @@
 """The front-end of Wav2Vec2-BERT as a NeMo preprocessor: log-mel features, scaled over each utterance, in pairs.
 
-transformers computes them in numpy, one utterance at a time; here they are one batch of tensors on any device, travel
-inside the `.nemo` and inside an ONNX graph, and are the same numbers.
+transformers computes them in numpy, one utterance at a time. Here they are computed for a batch on any device, inside
+the `.nemo` and inside an ONNX graph, and are equal.
 """
 
 import math
@@ -19,15 +19,15 @@ FFT = 512  # samples
 PREEMPHASIS = 0.97
 MEL_FLOOR = 1.192092955078125e-07  # of the power in a mel band: Kaldi's
 VARIANCE_EPSILON = 1e-7
-STACKED = 2  # frames that the encoder sees as one
+STACKED = 2  # frames that form one input of the encoder
 
 
 class LogMelFeatures(FrontEnd):
     """Log-mel filter-bank features as Kaldi computes them, each band scaled to zero mean and unit variance.
 
     Args:
-        sample_rate: Samples per second of the audio, Hz.
-        mel_bins: Bands between 20 Hz and half the sample rate.
+        sample_rate: Rate of the audio, Hz.
+        mel_bins: Number of bands between 20 Hz and half the sample rate.
         window_stride: Seconds from one stacked frame to the next; NeMo scales timestamps by it.
 
     Source: transformers `models/seamless_m4t/feature_extraction_seamless_m4t.py`.
@@ -48,7 +48,7 @@ class LogMelFeatures(FrontEnd):
             triangularize_in_mel_space=True,
         )
         window = window_function(WINDOW, "povey", periodic=False)
-        self._filters = torch.from_numpy(filters).double()  # no buffers: those would follow a model into float16
+        self._filters = torch.from_numpy(filters).double()  # not buffers, which would become float16 with a model
         self._window = torch.from_numpy(window).double()
         self._cosine, self._sine = _fourier_matrices()
 
@@ -63,7 +63,7 @@ class LogMelFeatures(FrontEnd):
 
         Returns:
             Features, float32, (B, 2 × mel_bins, T'), zero beyond each length; and the valid ones of each, int64, (B,).
-            An odd last frame belongs to no pair and is left out, as transformers' attention mask leaves it out.
+            An odd last frame belongs to no pair and is left out; transformers' attention mask leaves it out too.
         """
         with torch.autocast(input_signal.device.type, enabled=False):
             features = self._log_mel(self._with_two_frames(input_signal))
@@ -71,12 +71,12 @@ class LogMelFeatures(FrontEnd):
             valid = (torch.arange(features.shape[1], device=features.device) < frames[:, None])[..., None]
             count = frames.clamp(min=2)[:, None, None]
             mean = features.masked_fill(~valid, 0.0).sum(1, keepdim=True) / count
-            centred = features - mean.float()  # rounded as in transformers: it counts where a band hardly varies
+            centred = features - mean.float()  # rounded as in transformers, which matters where a band hardly varies
             centred = centred.masked_fill(~valid, 0.0)
             variance = centred.square().sum(1, keepdim=True) / (count - 1)
             scaled = (centred * torch.rsqrt(variance + VARIANCE_EPSILON)).float()
             pairs = torch.div(frames, STACKED, rounding_mode="floor")
-            whole = scaled.shape[1] // STACKED  # shapes, not lengths: a graph keeps a length as a number
+            whole = scaled.shape[1] // STACKED  # shapes, not lengths: a graph would keep a length as a constant
             stacked = scaled[:, : whole * STACKED].reshape(scaled.shape[0], whole, STACKED * scaled.shape[2])
             stacked = stacked.masked_fill(
                 (torch.arange(whole, device=stacked.device) >= pairs[:, None])[..., None], 0.0
@@ -86,13 +86,13 @@ class LogMelFeatures(FrontEnd):
     def _with_two_frames(self, signal: torch.Tensor) -> torch.Tensor:
         missing = WINDOW + HOP - signal.shape[1]
         if is_exporting() or missing <= 0:
-            return signal  # a graph has no branches; whoever exports sees to it
+            return signal  # a graph has no branches; the exported graph pads by itself
         return functional.pad(signal, (0, missing))
 
     def _log_mel(self, signal: torch.Tensor) -> torch.Tensor:
-        """(B, frames, mel_bins), computed in double precision and rounded in the two places where transformers does.
+        """Compute (B, frames, mel_bins) in double precision, rounded in the two places where transformers rounds.
 
-        The Fourier transform is a product with its matrix: a few MFLOP a second of audio, and ONNX has it.
+        The Fourier transform is a product with its matrix: a few MFLOP a second of audio, and ONNX supports it.
         """
         device = signal.device
         starts = torch.arange(0, signal.shape[1] - WINDOW + 1, HOP, device=device)
@@ -106,7 +106,7 @@ class LogMelFeatures(FrontEnd):
 
 
 def _fourier_matrices() -> tuple[torch.Tensor, torch.Tensor]:
-    """Real and imaginary part of the Fourier transform of `WINDOW` samples and zeros up to `FFT`: float64,
+    """Make real and imaginary part of the Fourier transform of `WINDOW` samples and zeros up to `FFT`: float64,
     (WINDOW, FFT / 2 + 1)."""
     turns = torch.arange(WINDOW)[:, None] * torch.arange(FFT // 2 + 1) % FFT  # whole turns left out: exact angles
     angles = turns.double() * (2 * math.pi / FFT)

@@ -1,7 +1,7 @@
 """The model's preprocessor: wav2vec 2.0 reads the waveform itself, scaled to zero mean and unit variance.
 
-It stands where NeMo's other models have their spectrogram, so that normalisation travels inside the `.nemo` and every
-caller (training, transcription, export) gets the same one.
+It takes the place of the spectrogram in NeMo's other models, so that normalisation is inside the `.nemo` and every
+caller (training, transcription, export) uses the same one.
 """
 
 import torch
@@ -10,22 +10,22 @@ from nemo.core.classes import typecheck
 from nemo_models.layers.nemo_contract import WAVEFORMS, FrontEnd
 
 FAIRSEQ_EPSILON = 1e-5
-"""What fairseq's `F.layer_norm(waveform, waveform.shape)` adds to the variance."""
+"""Added to the variance by fairseq's `F.layer_norm(waveform, waveform.shape)`."""
 HUGGING_FACE_EPSILON = 1e-7
-"""What transformers' `Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm` adds to the variance."""
+"""Added to the variance by transformers' `Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm`."""
 
 
 class WaveformNormalizer(FrontEnd):
     """Scale each waveform by the mean and variance of its own valid samples; padding becomes zero.
 
     Args:
-        sample_rate: Samples per second that the encoder was pretrained on, Hz.
+        sample_rate: Rate of the audio that the encoder was pretrained on, Hz.
         normalize: Whether the checkpoint was pretrained on normalised waveforms (XLSR-53 was, wav2vec2-base was not).
-        epsilon: Added to the variance. It belongs to the checkpoint: see `FAIRSEQ_EPSILON`, `HUGGING_FACE_EPSILON`.
+        epsilon: Added to the variance; a property of the checkpoint, see `FAIRSEQ_EPSILON`, `HUGGING_FACE_EPSILON`.
         window_stride: Seconds from one encoder frame to the next; NeMo scales timestamps by it.
-        mask_padding: Whether padding stays out of mean and variance, and zero. `False` is what transformers does with
-            checkpoints such as wav2vec2-base, whose feature extractor gives no attention mask: then padding counts as
-            silence and is shifted like it.
+        mask_padding: Whether mean and variance exclude padding, and padding stays zero. `False` equals transformers
+            for checkpoints such as wav2vec2-base, whose feature extractor gives no attention mask: padding then counts
+            as silence and is shifted with it.
 
     Source: fairseq `data/audio/raw_audio_dataset.py`; transformers `feature_extraction_wav2vec2.py`.
     """
@@ -55,8 +55,7 @@ class WaveformNormalizer(FrontEnd):
             length: Valid samples of each, int64, (B,).
 
         Returns:
-            The waveforms, float32, (B, T), zero beyond each length where that is masked; and `length` as
-            it came.
+            The waveforms, float32, (B, T), zero beyond each length if padding is masked; and `length`, unchanged.
         """
         with torch.autocast(input_signal.device.type, enabled=False):
             signal = input_signal.float()

@@ -1,8 +1,8 @@
 """XLSR-53 and its wav2vec 2.0 relatives as a NeMo encoder.
 
-The network is `transformers.Wav2Vec2Model`, with masks for training drawn on the device. What is ours is the contract
-around it: NeMo's argument names and types, exact frame counts, and the attention mask without which padded batches
-come out wrong. NeMo's own `wav2vec_modules` cannot hold these checkpoints: no convolution bias, another order of
+The network is `transformers.Wav2Vec2Model`, with masks for training drawn on the device. This module adds NeMo's
+argument names and types, exact frame counts, and the attention mask that makes padded batches equal single utterances.
+NeMo's own `wav2vec_modules` do not fit these checkpoints: they have no convolution bias, and another order of
 projection and normalisation.
 """
 
@@ -17,7 +17,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from data_prep import conv_frames
 from data_prep.conv_frames import count_conv_frames
 from nemo_models.layers.convolutions import FrozenFeatureEncoder
-from nemo_models.layers.nemo_contract import WAVEFORMS, PretrainedEncoder, is_exporting, may_look_at
+from nemo_models.layers.nemo_contract import WAVEFORMS, PretrainedEncoder, can_read_values, is_exporting
 from nemo_models.layers.padded_attention import KEY_MASK, VARLEN
 from nemo_models.layers.span_masking import SpanMasking
 
@@ -38,11 +38,11 @@ ARCHITECTURE_KEYS = (
     "num_conv_pos_embeddings",
     "num_conv_pos_embedding_groups",
 )
-"""The fields of a `Wav2Vec2Config` that decide shapes and arithmetic: what a checkpoint fixes and training cannot."""
+"""The fields of a `Wav2Vec2Config` that decide shapes and arithmetic: a checkpoint fixes them."""
 
 
 class FinetunableWav2Vec2Model(SpanMasking, Wav2Vec2Model):
-    """transformers' network that waits for nothing on the device, with a short way through frozen convolutions."""
+    """transformers' network without waits for the device, with a faster forward pass through frozen convolutions."""
 
     def __init__(self, config: Wav2Vec2Config) -> None:
         super().__init__(config)
@@ -51,33 +51,33 @@ class FinetunableWav2Vec2Model(SpanMasking, Wav2Vec2Model):
     def _get_feature_vector_attention_mask(
         self, feature_vector_length: int, attention_mask: torch.Tensor, add_adapter: bool | None = None
     ) -> torch.Tensor:
-        """As transformers', which writes to one place in each row, with an index and a number that it sends there."""
+        """Overrides transformers' method, which sends an index and a value to the device for each row."""
         frames = torch.arange(feature_vector_length, device=attention_mask.device)
         return frames < count_frames(self.config, attention_mask.sum(dim=1))[:, None]
 
 
 class XLSREncoder(PretrainedEncoder):
-    """A wav2vec 2.0 network behind NeMo's encoder contract.
+    """A wav2vec 2.0 network as a NeMo encoder.
 
     Args:
         architecture: Every one of `ARCHITECTURE_KEYS`, as in the checkpoint's Hugging Face `config.json`.
-        freeze_feature_encoder: Keep the convolutions as they are in the checkpoint while fine-tuning.
+        freeze_feature_encoder: Keep the checkpoint's convolutions unchanged while fine-tuning.
         mask_time_prob: Share of frames at which a masked span starts, times `mask_time_length`; training only.
         mask_time_length: Frames (20 ms each) in one masked span.
         mask_feature_prob: The same over channels.
         mask_feature_length: Channels in one masked span.
         layerdrop: Chance that a transformer layer is skipped in a training step.
-        hidden_dropout: After attention, feed-forward and position embedding.
-        attention_dropout: On attention weights.
-        activation_dropout: Inside the feed-forward.
-        feat_proj_dropout: On the projected convolution features.
+        hidden_dropout: Dropout after attention, feed-forward and position embedding.
+        attention_dropout: Dropout of attention weights.
+        activation_dropout: Dropout inside the feed-forward parts.
+        feat_proj_dropout: Dropout of the projected convolution features.
         gradient_checkpointing: Recompute transformer layers in the backward pass: less memory, about a third slower.
-        mask_padding: Whether attention leaves padding out. Checkpoints with layer norm in the convolutions need that
-            for batches to come out right. With group norm there (wav2vec2-base), whose statistics run over padding,
-            an utterance's output depends on its batch whatever is done; then this says what the original does:
+        mask_padding: Whether attention masks padding. Checkpoints with layer norm in the convolutions need it for
+            batches to equal single utterances. With group norm there (wav2vec2-base), whose statistics include
+            padding, an utterance's output depends on its batch either way; the value is then that of the source:
             fairseq masks, transformers does not.
-        varlen_attention: Compute attention of padded batches with torch's kernel for sequences of unlike length, on
-            CUDA in bfloat16 or float16 without `attention_dropout`; elsewhere it changes nothing.
+        varlen_attention: Compute attention of padded batches with torch's kernel for sequences of different length,
+            on CUDA in bfloat16 or float16 without `attention_dropout`; elsewhere it changes nothing.
 
     Raises:
         ValueError: `architecture` lacks a key, has an unknown one, or its values contradict each other.
@@ -107,7 +107,7 @@ class XLSREncoder(PretrainedEncoder):
         super().__init__()
         config = Wav2Vec2Config(
             **check_architecture(architecture),
-            mask_time_prob=1.0,  # so that the mask vector exists, whatever training masks: a checkpoint has one
+            mask_time_prob=1.0,  # so that the mask vector exists, which every checkpoint has
             mask_time_length=mask_time_length,
             mask_feature_prob=mask_feature_prob,
             mask_feature_length=mask_feature_length,
@@ -123,7 +123,7 @@ class XLSREncoder(PretrainedEncoder):
         )
         self.mask_padding = mask_padding
         self.freeze_feature_encoder = freeze_feature_encoder
-        self._hold_feature_encoder()
+        self._freeze_feature_encoder()
 
     @property
     def network(self) -> Wav2Vec2Model:
@@ -138,8 +138,8 @@ class XLSREncoder(PretrainedEncoder):
             length: Valid samples of each, int64, (B,).
 
         Returns:
-            Frames, float, (B, D, T'), of which those beyond each length mean nothing; and the valid frames of each,
-            int64, (B,): `frame_count(length)`.
+            Frames, float, (B, D, T'), undefined beyond each length; and the valid frames of each, int64, (B,):
+            `frame_count(length)`.
         """
         audio_signal = self._at_least_one_frame(audio_signal)
         lengths = self.frame_count(length)
@@ -151,7 +151,7 @@ class XLSREncoder(PretrainedEncoder):
         return frames.last_hidden_state.transpose(1, 2), lengths
 
     def frame_count(self, samples: torch.Tensor | int) -> torch.Tensor:
-        """Frames that the convolutions make of so many samples: exact, 0 for less than the receptive field (400).
+        """Count the frames that the convolutions make of audio: exact, 0 below the receptive field (400 samples).
 
         Args:
             samples: Samples at the encoder's rate, an int or int64 of any shape.
@@ -169,10 +169,10 @@ class XLSREncoder(PretrainedEncoder):
         return measure_receptive_field(self.wav2vec2.config)
 
     def input_example(self, max_batch: int = 2, max_dim: int = 32000) -> tuple[torch.Tensor, torch.Tensor]:
-        """What NeMo's `export` traces the model with: a padded batch of noise.
+        """Make the input with which NeMo's `export` traces the model: a padded batch of noise.
 
         Args:
-            max_batch: Utterances.
+            max_batch: Number of utterances.
             max_dim: Samples of the longest.
 
         Returns:
@@ -183,36 +183,36 @@ class XLSREncoder(PretrainedEncoder):
         return signal, torch.linspace(max_dim, max_dim / 2, max_batch, device=device).long()
 
     def unfreeze(self, partial: bool = False) -> None:
-        """As NeMo's, but the convolutions stay frozen where they are to stay so (NeMo's `freeze_updates` ends here)."""
+        """Overrides NeMo's method, which ends `freeze_updates`: frozen convolutions stay frozen."""
         super().unfreeze(partial=partial)
-        self._hold_feature_encoder()
+        self._freeze_feature_encoder()
 
-    def _hold_feature_encoder(self) -> None:
+    def _freeze_feature_encoder(self) -> None:
         if self.freeze_feature_encoder:
             self.wav2vec2.freeze_feature_encoder()
 
     def _at_least_one_frame(self, signal: torch.Tensor) -> torch.Tensor:
         if is_exporting():
-            return signal  # a graph has no branches; whoever exports sees to it
+            return signal  # a graph has no branches; the exported graph pads by itself
         missing = self.receptive_field() - signal.shape[1]
         return torch.nn.functional.pad(signal, (0, missing)) if missing > 0 else signal
 
     def _attention_mask(self, signal: torch.Tensor, length: torch.Tensor) -> torch.Tensor | None:
-        if not self.mask_padding or (may_look_at(length) and bool((length >= signal.shape[1]).all())):
-            return None  # nothing is padded: attention may take its fastest path
+        if not self.mask_padding or (can_read_values(length) and bool((length >= signal.shape[1]).all())):
+            return None  # nothing is padded: attention takes its fastest path
         samples = torch.arange(signal.shape[1], device=signal.device)
         mask = samples < length.clamp(min=self.receptive_field())[:, None]  # a row without any frame would be all NaN
         return mask.long()  # ONNX cannot sum booleans
 
 
 def count_frames(config: Wav2Vec2Config, samples: torch.Tensor | int) -> torch.Tensor:
-    """As `XLSREncoder.frame_count`, of any network with that configuration."""
+    """Count the frames that a network with this configuration makes of audio; see `XLSREncoder.frame_count`."""
     frames: torch.Tensor = count_conv_frames(torch.as_tensor(samples, dtype=torch.int64), conv_layers(config))
     return frames
 
 
 def measure_receptive_field(config: Wav2Vec2Config) -> int:
-    """Samples that one frame sees in a network with that configuration."""
+    """Count the samples that one frame depends on in a network with this configuration."""
     return conv_frames.measure_receptive_field(conv_layers(config))
 
 
@@ -222,10 +222,10 @@ def conv_layers(config: Wav2Vec2Config) -> list[tuple[int, int]]:
 
 
 def check_architecture(architecture: Mapping[str, Any], keys: Sequence[str] = ARCHITECTURE_KEYS) -> dict[str, Any]:
-    """Return `architecture` in plain containers (Hydra hands over its own, which transformers refuses).
+    """Return `architecture` in plain containers, which transformers requires (Hydra passes its own).
 
     Raises:
-        ValueError: One of `keys` is missing, or there is one that is not among them.
+        ValueError: A key of `keys` is missing, or there is another one.
     """
     plain = OmegaConf.to_container(architecture) if isinstance(architecture, DictConfig) else dict(architecture)
     assert isinstance(plain, dict)
@@ -233,7 +233,7 @@ def check_architecture(architecture: Mapping[str, Any], keys: Sequence[str] = AR
     unknown = [str(key) for key in plain if key not in keys]
     if missing or unknown:
         raise ValueError(
-            f"encoder.architecture: missing {missing}, unknown {unknown}; "
-            "it holds exactly the shape-giving fields of a wav2vec 2.0 config.json"
+            f"encoder.architecture: found missing {missing}, unknown {unknown}, expected the fields of config.json "
+            "that decide shapes; copy them from the checkpoint"
         )
     return {str(key): value for key, value in plain.items()}

@@ -1,9 +1,10 @@
-"""The CTC head that a checkpoint brings with it, turned round from its own order of tokens into NeMo's and back.
+"""The CTC head of a checkpoint: its tokens and weights, in the checkpoint's order and in NeMo's.
 
 NeMo has the blank last; fairseq and Hugging Face have it where their vocabulary says, mostly first. Every other token
-keeps its place and its row, the special ones too: a row dropped would change every probability. So the labels hold
-`<s>` or `<unk>` as well, which a trained head never writes and which print, if it does, what the source would print.
-The checkpoint's own order and names stay in the model's configuration, so that a head goes out as it came in.
+keeps its place and its row, special tokens too: without a row, every probability would change. So the labels include
+`<s>` or `<unk>`. A trained head hardly ever writes them; greedy search prints them as the source does, and searches
+with a language model never write them.
+The checkpoint's own order and names stay in the model's configuration, so that an export has them again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +15,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 SOURCE_KEY = "source_vocabulary"
-"""In a model's configuration: the `Vocabulary` of the checkpoint that its head is from."""
+"""Key of a model's configuration: the `Vocabulary` of the checkpoint that its head is from."""
 FAIRSEQ_SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 """fairseq's first four tokens by the names that transformers' own conversion gives them: fairseq itself calls the first
-`<s>` (and takes it for the blank) and the second `<pad>`."""
+`<s>` (and uses it as the blank) and the second `<pad>`."""
 FAIRSEQ_TOKENIZER = {
     "bos_token": "<s>",
     "eos_token": "</s>",
@@ -35,10 +36,10 @@ class Vocabulary:
     """A head's tokens as its checkpoint has them.
 
     Attributes:
-        tokens: By row.
+        tokens: Token of each row.
         blank: The row that is CTC's blank.
-        tokenizer: What transformers' `Wav2Vec2CTCTokenizer` is given beside them, `FAIRSEQ_TOKENIZER`'s keys; `None`
-            for NeMo's labels, each of which prints itself.
+        tokenizer: Settings of transformers' `Wav2Vec2CTCTokenizer` beside them, `FAIRSEQ_TOKENIZER`'s keys; `None`
+            for NeMo's labels, each of which is printed as it is.
     """
 
     tokens: tuple[str, ...]
@@ -47,12 +48,12 @@ class Vocabulary:
 
     @property
     def labels(self) -> list[str]:
-        """What NeMo calls labels: all but the blank, in order, as they print; a space for the word delimiter."""
+        """NeMo's labels: all tokens but the blank, in order, as they are printed; a space for the word delimiter."""
         return [self._print(token) for row, token in enumerate(self.tokens) if row != self.blank]
 
     @property
-    def classes(self) -> list[int]:
-        """For each row of the checkpoint, the class in a head of NeMo's, where the blank is the last."""
+    def nemo_indices(self) -> list[int]:
+        """For each row of the checkpoint, its row in NeMo's head, where the blank is the last."""
         others = range(len(self.tokens) - 1)
         return [*others[: self.blank], len(others), *others[self.blank :]]
 
@@ -69,12 +70,16 @@ class Vocabulary:
 
 
 def keep_source_vocabulary(cfg: DictConfig, vocabulary: Vocabulary) -> None:
-    """Write into a model's configuration what its head's checkpoint calls the tokens."""
+    """Write the tokens of a head's checkpoint into a model's configuration."""
     OmegaConf.update(cfg, SOURCE_KEY, asdict(vocabulary), force_add=True)
 
 
 def source_vocabulary(cfg: DictConfig) -> Vocabulary | None:
-    """A model's; `None` where its head came from no such checkpoint, or has got other labels since."""
+    """Return the tokens of the checkpoint that a model's head is from.
+
+    Returns:
+        The vocabulary; `None` where the head is from no such checkpoint, or has other labels by now.
+    """
     if cfg.get(SOURCE_KEY) is None:
         return None
     kept: Any = OmegaConf.to_container(cfg[SOURCE_KEY])
@@ -89,8 +94,8 @@ class CTCHead:
     Attributes:
         weight: float, (tokens, encoder width).
         bias: float, (tokens,).
-        vocabulary: The tokens; `None` where the checkpoint does not tell.
-        vocabulary_file: What tells the tokens, or should.
+        vocabulary: The tokens; `None` where the checkpoint does not list them.
+        vocabulary_file: The file that lists the tokens, or should.
     """
 
     weight: torch.Tensor
@@ -103,30 +108,30 @@ class CTCHead:
             return
         rows, tokens, blank = len(self.weight), len(self.vocabulary.tokens), self.vocabulary.blank
         if tokens != rows:
-            raise ValueError(f"{self.vocabulary_file}: {tokens} tokens, but the head has {rows} rows")
+            raise ValueError(f"{self.vocabulary_file}: {tokens} tokens, but the head has {rows} rows; {REMEDY}")
         if not 0 <= blank < rows:
-            raise ValueError(f"{self.vocabulary_file}: the blank is token {blank}, but the head has {rows} rows")
+            raise ValueError(f"{self.vocabulary_file}: the blank is {blank}, but the head has {rows} rows; {REMEDY}")
 
     def require_vocabulary(self) -> Vocabulary:
-        """The vocabulary.
+        """Return the vocabulary.
 
         Raises:
             ValueError: The checkpoint has none.
         """
         if self.vocabulary is None:
-            raise ValueError(
-                f"a CTC head without a vocabulary: {self.vocabulary_file} is missing; "
-                "put it there, or give head=new for a new head over the alphabet"
-            )
+            raise ValueError(f"{self.vocabulary_file} is missing: a CTC head needs a vocabulary; {REMEDY}")
         return self.vocabulary
+
+
+REMEDY = "put the head's own vocabulary there, or give head=new for a new head over the alphabet"
 
 
 def parse_fairseq_dictionary(lines: Sequence[str], source: str) -> Vocabulary:
     """Read fairseq's `dict.ltr.txt`, one `symbol count` a line.
 
     Args:
-        lines: The file's.
-        source: Its name, for an error.
+        lines: The file's lines.
+        source: The file's name, for an error.
 
     Returns:
         Its tokens, `FAIRSEQ_SPECIALS` first.
@@ -138,11 +143,11 @@ def parse_fairseq_dictionary(lines: Sequence[str], source: str) -> Vocabulary:
     for number, line in enumerate(lines, start=1):
         symbol, _, count = line.removesuffix("#fairseq:overwrite").rstrip().rpartition(" ")
         if not symbol or not count.isdigit():
-            raise ValueError(f"{source}:{number}: {line!r}, expected a symbol, a space and a count")
+            raise ValueError(f"{source}:{number}: found {line!r}, expected a symbol, a space and a count; {REMEDY}")
         symbols.append(symbol)
     return fairseq_vocabulary(symbols)
 
 
 def fairseq_vocabulary(symbols: Sequence[str]) -> Vocabulary:
-    """The tokens of a fairseq dictionary, `symbols` being those after its four special ones."""
+    """Return the tokens of a fairseq dictionary, `symbols` being those after its four special ones."""
     return Vocabulary((*FAIRSEQ_SPECIALS, *symbols), 0, FAIRSEQ_TOKENIZER)

@@ -1,4 +1,4 @@
-"""What a checkpoint is to this project, whatever file it comes from, and how its weights get into an encoder."""
+"""`EncoderCheckpoint`, the form of every checkpoint that was read, and the loading of its weights into an encoder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,21 +7,26 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from nemo_models.checkpoints.ctc_head import CTCHead
+from nemo_models.checkpoints.pyctcdecode_files import SourceLM
+from nemo_models.layers.meta_init import is_on_meta
 from nemo_models.w2v_bert_encoder import W2VBertEncoder
 from nemo_models.xlsr_encoder import XLSREncoder
 
 MASK_VECTOR = "masked_spec_embed"
-"""What masked frames become. Only training uses it, and checkpoints fine-tuned without masks lack it."""
+"""The vector of masked frames. Only training uses it, and checkpoints fine-tuned without masks lack it."""
+
+
+MOST_NAMED = 4
+"""Tensors that a message names."""
 
 
 class SourceRun(NamedTuple):
-    """What the source of a checkpoint makes of a batch.
+    """The output of a checkpoint's source for a batch.
 
     Attributes:
         frames: The encoder's output, float32, (B, T', D).
         logits: The CTC head's output in the source's order of tokens, float32, (B, T', tokens); `None` without one.
-        features: What the source's front-end gave its encoder, float32, (B, T', bands), where that is another thing
-            than a scaled waveform.
+        features: Output of the source's front-end, float32, (B, T', bands); `None` where that is a scaled waveform.
     """
 
     frames: torch.Tensor
@@ -30,7 +35,7 @@ class SourceRun(NamedTuple):
 
 
 class Reference(Protocol):
-    """The source of a checkpoint as a model that runs apart from ours."""
+    """The source of a checkpoint as a model that shares no code with ours."""
 
     description: str
 
@@ -41,7 +46,7 @@ class Reference(Protocol):
 
 @dataclass(frozen=True)
 class EncoderCheckpoint:
-    """An encoder's weights and what belongs to them.
+    """An encoder's weights, and its head and settings.
 
     Attributes:
         source: The path or hub id that it was read from.
@@ -49,13 +54,14 @@ class EncoderCheckpoint:
         weights: Tensors by the names of transformers' model of that kind.
         normalize: Whether the encoder reads normalised waveforms.
         epsilon: Added to the variance when normalising.
-        left_out: Names of tensors in the source that no encoder needs: pretraining's.
+        left_out: Names of tensors in the source that are not read: those of pretraining, or of another head.
         kind: transformers' `model_type`: `wav2vec2` or `wav2vec2-bert`.
         mask_padding: Whether normalisation and attention leave padding out; see `XLSREncoder`.
         head: The CTC head that comes with it.
-        normalizer_fingerprint: Of this project's text normalisation, where the head was trained on transcripts that
-            went through it.
-        reference: The source as a model of its own.
+        word_lm: The word language model that comes with the head.
+        normalizer_fingerprint: Version of this project's text normalisation that the head's transcripts went through;
+            `None` for heads that others trained.
+        reference: The source as a model that runs without ours.
     """
 
     source: str
@@ -67,17 +73,18 @@ class EncoderCheckpoint:
     kind: str = "wav2vec2"
     mask_padding: bool = True
     head: CTCHead | None = None
+    word_lm: SourceLM | None = None
     normalizer_fingerprint: str | None = None
     reference: Reference | None = None
 
 
 def load_encoder_weights(encoder: XLSREncoder | W2VBertEncoder, checkpoint: EncoderCheckpoint) -> None:
-    """Give an encoder of the same architecture a checkpoint's weights.
+    """Load a checkpoint's weights into an encoder of the same architecture.
 
-    They are copied; an encoder built inside `weightless_encoders` takes the checkpoint's own tensors instead.
+    They are copied; an encoder built inside `encoders_on_meta` takes the checkpoint's own tensors instead.
 
     Raises:
-        ValueError: A tensor is missing, unknown, or of another shape; all such are named.
+        ValueError: Tensors are missing, unknown, of another shape, or not finite; the first are named.
     """
     own = encoder.network.state_dict()
     expected = {name: tuple(tensor.shape) for name, tensor in own.items()}
@@ -93,6 +100,26 @@ def load_encoder_weights(encoder: XLSREncoder | W2VBertEncoder, checkpoint: Enco
         if name in found and found[name] != shape
     ]
     if problems:
-        raise ValueError(f"{checkpoint.source}: {len(problems)} tensors do not fit: {'; '.join(problems)}")
-    is_weightless = any(tensor.is_meta for tensor in own.values())
-    encoder.network.load_state_dict(weights, strict=True, assign=is_weightless)
+        raise ValueError(
+            f"{checkpoint.source}: {len(problems)} tensors do not fit its configuration: {name_some(problems, '; ')}; "
+            "expected the configuration of these weights"
+        )
+    require_finite(checkpoint.source, weights, "take another copy of the checkpoint, or an earlier one")
+    encoder.network.load_state_dict(weights, strict=True, assign=is_on_meta(encoder.network))
+
+
+def require_finite(source: str, tensors: Mapping[str, torch.Tensor], remedy: str) -> None:
+    """Refuse weights that are not numbers, as a failed training leaves them.
+
+    Raises:
+        ValueError: A tensor holds NaN or infinite values.
+    """
+    wrong = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if wrong:
+        raise ValueError(f"{source}: found NaN or infinite values in {name_some(wrong)}, expected numbers; {remedy}")
+
+
+def name_some(names: Sequence[str], separator: str = ", ") -> str:
+    """Join names for a message: the first ones, and how many more there are."""
+    more = f"{separator}and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return separator.join(names[:MOST_NAMED]) + more

@@ -1,4 +1,4 @@
-"""Reading fairseq's own checkpoints (`xlsr_53_56k.pt`) without fairseq and without running anything from the file.
+"""Reading fairseq's checkpoints (`xlsr_53_56k.pt`) without fairseq and without running code from the file.
 
 The file is a pickle. It is opened with `weights_only=True`; the few classes that genuine fairseq files name are given
 to the reader as inert stand-ins, so that even their constructors do not run.
@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from nemo_models.checkpoints.ctc_head import CTCHead, fairseq_vocabulary, parse_fairseq_dictionary
-from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
+from nemo_models.checkpoints.ctc_head import REMEDY, CTCHead, fairseq_vocabulary, parse_fairseq_dictionary
+from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, name_some
 from nemo_models.checkpoints.fairseq_config import NAMED_CLASSES, architecture_from_fairseq, read_configuration
 from nemo_models.checkpoints.fairseq_reference import FairseqReference
 from nemo_models.files.tensor_files import check_is_payload, load_tensors
@@ -20,7 +20,9 @@ from nemo_models.waveform_normalizer import FAIRSEQ_EPSILON
 
 DICTIONARY_FILE = "dict.ltr.txt"
 PRETRAINING_TENSORS = re.compile(r"(quantizer|project_q|project_inp|final_proj|target_glu|input_quantizer)\.")
-"""The contrastive task's own tensors: no encoder has a use for them."""
+"""Tensors of the contrastive task, which an encoder does not need."""
+WRAPPER = "module."
+"""What torch's DataParallel puts before the names of a model's tensors."""
 HEAD = "w2v_encoder.proj."
 """A CTC head's tensors, in a fine-tuned file."""
 
@@ -68,7 +70,12 @@ def load_fairseq(path: Path, with_head: bool = True) -> EncoderCheckpoint:
     content = load_tensors(path, NAMED_CLASSES)
     weights = content.get("model") if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise ValueError(f"{path}: not a fairseq checkpoint: it lacks a table of tensors under 'model'")
+        raise ValueError(
+            f"{path}: not a fairseq checkpoint: it lacks a table of tensors under 'model'; of a Hugging Face "
+            "checkpoint give the folder"
+        )
+    if weights and all(name.startswith(WRAPPER) for name in weights):
+        weights = {name.removeprefix(WRAPPER): tensor for name, tensor in weights.items()}
     model, task = read_configuration(path, content)
     architecture = architecture_from_fairseq(model, str(path))
     named, left_out = rename_tensors(weights, str(path))
@@ -115,7 +122,8 @@ def rename_tensors(weights: Mapping[str, Any], source: str) -> tuple[dict[str, A
             unknown.append(full_name)
     if unknown:
         raise ValueError(
-            f"{source}: {len(unknown)} tensors have no place in a wav2vec 2.0 encoder: {', '.join(unknown)}"
+            f"{source}: found {len(unknown)} tensors that no wav2vec 2.0 encoder has ({name_some(unknown)}), expected "
+            "fairseq's names; choose a checkpoint of such a model"
         )
     return named, tuple(left_out)
 
@@ -126,7 +134,10 @@ def _read_head(
     if f"{HEAD}weight" not in weights:
         return None
     if task.get("blank_weight"):
-        raise ValueError(f"{path}: blank_weight={task['blank_weight']}; only 0 is supported")
+        raise ValueError(
+            f"{path}: found blank_weight={task['blank_weight']}, expected 0; "
+            "head=new makes a new head over the alphabet"
+        )
     weight = weights[f"{HEAD}weight"].float()
     bias = weights[f"{HEAD}bias"].float() if f"{HEAD}bias" in weights else torch.zeros(len(weight))
     beside = path.with_name(DICTIONARY_FILE)
@@ -138,9 +149,9 @@ def _read_head(
         return CTCHead(weight, bias, None, str(beside))
     check_is_payload(beside)
     try:
-        lines = beside.read_text(encoding="utf-8").splitlines()
+        lines = beside.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{beside}: not UTF-8 ({error})") from error
+        raise ValueError(f"{beside}: not UTF-8 ({error}); {REMEDY}") from error
     return CTCHead(weight, bias, parse_fairseq_dictionary(lines, str(beside)), str(beside))
 
 

@@ -1,4 +1,4 @@
-"""fairseq's configurations: the three ways in which a checkpoint keeps one, and what it says in transformers' terms."""
+"""fairseq's configurations: the three forms in which a checkpoint has one, translated into transformers' terms."""
 
 import argparse
 import ast
@@ -10,14 +10,14 @@ from typing import Any
 
 
 class Inert:
-    """Takes the place of a class that a fairseq file names; it only keeps the attributes that the file gives it."""
+    """A stand-in for a class that a fairseq file names; it only keeps the attributes that the file gives it."""
 
     def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
 
 
 class InertArray(Inert):
-    """As `Inert`, for what is given its contents by `__setstate__`: numpy's numbers and arrays."""
+    """A stand-in for classes that are filled by `__setstate__`: numpy's numbers and arrays."""
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
@@ -46,8 +46,8 @@ NAMED_CLASSES: list[Any] = [
     *(_inert(f"numpy.{part}.multiarray.{name}", InertArray) for part in NUMPY_CORES for name in NUMPY_MAKERS),
     *(_inert(f"numpy.{name}", InertArray) for name in ("dtype", "ndarray")),
 ]
-"""What genuine fairseq files name. fairseq's, omegaconf's and numpy's own classes are stand-ins, so that not even their
-constructors run; numpy's are in the state of the training, which nothing here reads."""
+"""Classes that genuine fairseq files name. Those of fairseq, omegaconf and numpy are stand-ins, so that not even their
+constructors run; numpy's are in the state of the training, which is not read."""
 
 
 def read_configuration(path: Path, content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -61,7 +61,7 @@ def read_configuration(path: Path, content: Mapping[str, Any]) -> tuple[dict[str
         The encoder's `model` settings; the `task` settings, together with a fine-tuned `model`'s own.
 
     Raises:
-        ValueError: The file does not tell.
+        ValueError: The file has neither.
     """
     cfg = plain(content.get("cfg"))
     if isinstance(cfg, dict) and isinstance(cfg.get("model"), dict):
@@ -69,11 +69,13 @@ def read_configuration(path: Path, content: Mapping[str, Any]) -> tuple[dict[str
     else:
         model = task = plain(content.get("args"))
     if not isinstance(model, dict):
-        raise ValueError(f"{path}: neither 'cfg' nor 'args' tells the model's configuration")
+        raise ValueError(f"{path}: found neither 'cfg' nor 'args', expected the model's settings; take fairseq's file")
     task = {**model, **task} if isinstance(task, dict) else model
     if "w2v_args" in model:  # fine-tuned: the encoder's own configuration is kept inside
         if not isinstance(model["w2v_args"], dict):
-            raise ValueError(f"{path}: fine-tuned, and 'w2v_args' lacks the encoder's own configuration")
+            raise ValueError(
+                f"{path}: found no encoder's configuration in 'w2v_args', expected one; take fairseq's own file"
+            )
         inner = model["w2v_args"]
         model = inner["model"] if isinstance(inner.get("model"), dict) else inner
     return model, task
@@ -87,11 +89,13 @@ def architecture_from_fairseq(model: Mapping[str, Any], source: str = "the check
         source: What to call the checkpoint in an error.
 
     Raises:
-        ValueError: The configuration is of another kind of model, or asks for what wav2vec 2.0 in transformers lacks.
+        ValueError: The configuration is of another kind of model, or of one that transformers does not have.
     """
     kind = model.get("_name", model.get("arch", "wav2vec2"))
     if kind not in ("wav2vec2", "wav2vec_ctc"):
-        raise ValueError(f"{source}: the model is {kind!r}, expected 'wav2vec2'")
+        raise ValueError(
+            f"{source}: found a model of kind {kind!r}, expected 'wav2vec2'; choose a checkpoint of such a model"
+        )
     value = {**FAIRSEQ_DEFAULTS, **{key: setting for key, setting in model.items() if setting is not None}}
     for key, supported in SUPPORTED.items():
         if value.get(key, supported[0]) not in supported:
@@ -101,7 +105,7 @@ def architecture_from_fairseq(model: Mapping[str, Any], source: str = "the check
     try:
         return _translate(value)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{source}: its configuration holds what cannot be ({error})") from error
+        raise ValueError(f"{source}: invalid value in its configuration ({error}); download it again") from error
 
 
 def _translate(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +136,7 @@ SUPPORTED: Mapping[str, tuple[Any, ...]] = {
     "pos_conv_depth": (1,),
     "conv_pos_batch_norm": (False,),
 }
-"""What `transformers.Wav2Vec2Model` can be, of what fairseq's can; MMS's adapters are a `layer_type` of their own."""
+"""Values of fairseq's settings that `transformers.Wav2Vec2Model` has; MMS's adapters are another `layer_type`."""
 FAIRSEQ_DEFAULTS: Mapping[str, Any] = {
     "conv_feature_layers": "[(512, 10, 5)] + [(512, 3, 2)] * 4 + [(512,2,2)] + [(512,2,2)]",
     "conv_bias": False,
@@ -145,7 +149,9 @@ FAIRSEQ_DEFAULTS: Mapping[str, Any] = {
     "conv_pos": 128,
     "conv_pos_groups": 16,
 }
-"""What fairseq assumes where a checkpoint is silent. Source: fairseq `models/wav2vec/wav2vec2.py`, `Wav2Vec2Config`."""
+"""fairseq's defaults for settings that a checkpoint lacks.
+
+Source: fairseq `models/wav2vec/wav2vec2.py`, `Wav2Vec2Config`."""
 
 
 def parse_conv_layers(text: str) -> list[tuple[int, int, int]]:
@@ -158,7 +164,7 @@ def parse_conv_layers(text: str) -> list[tuple[int, int, int]]:
         (width, kernel, stride) of each convolution.
 
     Raises:
-        ValueError: Anything else stands there.
+        ValueError: The text has another form.
     """
 
     def read(node: ast.expr) -> list[tuple[int, int, int]]:
@@ -181,7 +187,7 @@ def parse_conv_layers(text: str) -> list[tuple[int, int, int]]:
 
 
 def plain(value: Any) -> Any:
-    """Undo the containers that fairseq keeps its configuration in: Namespace, and omegaconf's pickled nodes."""
+    """Convert a configuration to plain containers from Namespace and omegaconf's pickled nodes."""
     if isinstance(value, argparse.Namespace):
         return plain(vars(value))
     if isinstance(value, Inert):

@@ -1,30 +1,34 @@
-"""The proof that an imported model computes what its source computes, made anew at every import.
+"""The proof that an imported model computes what its source computes, made at every import.
 
-wav2vec 2.0 is compared from the waveform to the output. Wav2Vec2-BERT is compared in two steps, each within the same
-tolerance: the features, and what the encoder makes of the source's features. From end to end it cannot be judged: 24
-conformer layers magnify the last bit of a feature about a hundredfold, so that transformers differs from itself by
-1.1e-5 between an utterance alone and the same one in a batch. That comparison is made and reported all the same.
+wav2vec 2.0 is compared from the waveform to the output: alone, in a padded batch, and as transcription runs it
+(`inference.log_probs`) against the source alone. Wav2Vec2-BERT is compared in two steps, each within the same
+tolerance: the features, and the encoder's output for the source's features. Its end-to-end differences are reported
+without a limit: 24 conformer layers magnify the last bit of a feature about a hundredfold, so that transformers differs
+from itself by 1.1e-5 between an utterance alone and the same one in a batch.
 """
 
 import gc
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, Reference, SourceRun
 from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.inference.log_probs import compute_log_probs
 
 TOLERANCE = 1e-5  # of the output's greatest absolute value: float32 through 24 or 48 layers in another order of sums
 LONG_S, SHORT_S = 1.0, 0.61  # of the two fixed waveforms; together they make the padded batch
 SAMPLE_RATE_HZ = 16000
 END_TO_END = "end_to_end"
-"""Begins the names of figures that are reported and not judged."""
+"""Beginning of the names of figures that are reported without a limit."""
+TRANSCRIPTION = "transcription"
+"""Beginning of the names of figures that come from the code that transcription uses."""
 
 
 def fixed_waveforms() -> list[torch.Tensor]:
-    """Two waveforms that are the same on every machine: gliding tones with noise, loud and soft in turn like syllables.
+    """Make two waveforms, the same on every machine: gliding tones with noise, loud and soft in turn like syllables.
 
     Returns:
         float32 at 16 kHz, of 1 s and 0.61 s.
@@ -45,12 +49,12 @@ def prove_import(model: XLSRCTCModel, checkpoint: EncoderCheckpoint, with_head: 
     """Compare a model with the source of its checkpoint, alone and in a padded batch.
 
     Args:
-        model: As imported, in evaluation mode.
-        checkpoint: With the source as `reference`.
+        model: The imported model, in evaluation mode.
+        checkpoint: The checkpoint with its source as `reference`.
         with_head: Compare the log-probabilities too.
 
     Returns:
-        What goes into the model's configuration as `import_proof`: `reference` (what it was held against),
+        The model configuration's `import_proof`: `reference` (what it was compared with),
         `tolerance`, and for each comparison the greatest difference as a share of the greatest absolute value.
 
     Raises:
@@ -59,15 +63,16 @@ def prove_import(model: XLSRCTCModel, checkpoint: EncoderCheckpoint, with_head: 
     assert checkpoint.reference is not None
     try:
         differences = compare_with_source(model, checkpoint, checkpoint.reference, with_head)
-    except (RuntimeError, TypeError, ValueError) as error:  # settings with which a model is built and cannot run
-        raise ValueError(f"{checkpoint.source}: cannot be run ({' '.join(str(error).split())})") from error
+    except (RuntimeError, TypeError, ValueError) as error:  # settings with which a model can be built but not run
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{checkpoint.source}: cannot be run ({reason}); correct its configuration") from error
     judged = {name: value for name, value in differences.items() if not name.startswith(END_TO_END)}
     beyond = {name: value for name, value in judged.items() if not value <= TOLERANCE}
     if beyond:
         found = ", ".join(f"{name} {value:.1e}" for name, value in beyond.items())
         raise ValueError(
             f"{checkpoint.source}: the imported model differs from its source by more than {TOLERANCE:g} of the "
-            f"output's scale ({found}); reference: {checkpoint.reference.description}"
+            f"output's scale ({found}); reference: {checkpoint.reference.description}; report this with the checkpoint"
         )
     return {"reference": checkpoint.reference.description, "tolerance": TOLERANCE, **differences}
 
@@ -75,14 +80,14 @@ def prove_import(model: XLSRCTCModel, checkpoint: EncoderCheckpoint, with_head: 
 def compare_with_source(
     model: XLSRCTCModel, checkpoint: EncoderCheckpoint, reference: Reference, with_head: bool
 ) -> dict[str, float]:
-    """Greatest differences, relative to the greatest absolute value; see `prove_import`."""
+    """Return the greatest differences, relative to the greatest absolute value; see `prove_import`."""
     waves = fixed_waveforms()
-    batches = {"alone": waves[:1], "padded": waves}
+    batches = {"alone": waves[:1], "padded": waves, "short": waves[1:]}
     expected = dict(zip(batches, reference(list(batches.values())), strict=True))
-    gc.collect()  # the source's weights are gone before ours are read
+    gc.collect()  # the source's weights are freed before ours are read
     differences = {}
-    for name, batch in batches.items():
-        run = expected[name]
+    for name in ("alone", "padded"):
+        run, batch = expected[name], batches[name]
         features, lengths = _front_end(model, batch)
         frames, frame_lengths, log_probs = _run(model, features, lengths)
         if run.features is not None:
@@ -92,7 +97,38 @@ def compare_with_source(
         differences[f"encoder_{name}"] = _difference(frames, run.frames, frame_lengths)
         if with_head:
             differences[f"head_{name}"] = _difference(log_probs, _log_probs(run, checkpoint), frame_lengths)
+    alone = [expected[name] for name in ("alone", "short")]
+    unlimited = f"{END_TO_END}_" if alone[0].features is not None else ""
+    differences[f"{unlimited}{TRANSCRIPTION}_alone"] = _compare_transcription(
+        model, waves, alone, checkpoint, with_head
+    )
     return differences
+
+
+def _compare_transcription(
+    model: XLSRCTCModel,
+    waves: Sequence[torch.Tensor],
+    alone: Sequence[SourceRun],
+    checkpoint: EncoderCheckpoint,
+    with_head: bool,
+) -> float:
+    """Compare log-probabilities as transcription computes them, in one batch, with the source's for each wave alone."""
+    found = compute_log_probs(model, [wave.numpy() for wave in waves])
+    return max(
+        _difference(rows[None], _expected_log_probs(model, run, checkpoint, with_head), torch.tensor([len(rows)]))
+        for rows, run in zip(found, alone, strict=True)
+    )
+
+
+@torch.inference_mode()
+def _expected_log_probs(
+    model: XLSRCTCModel, run: SourceRun, checkpoint: EncoderCheckpoint, with_head: bool
+) -> torch.Tensor:
+    """The source's log-probabilities; of a new head, what it makes of the source's frames."""
+    if with_head:
+        return _log_probs(run, checkpoint)
+    log_probs: torch.Tensor = model.decoder(encoder_output=run.frames.transpose(1, 2))
+    return log_probs
 
 
 @torch.inference_mode()
@@ -117,7 +153,7 @@ def _log_probs(run: SourceRun, checkpoint: EncoderCheckpoint) -> torch.Tensor:
 
 
 def _difference(found: torch.Tensor, expected: torch.Tensor, lengths: torch.Tensor) -> float:
-    """Over valid frames; infinite where shapes differ or something is not a number."""
+    """Return the difference on valid frames; infinite where shapes differ or a value is not a number."""
     pairs = [(ours[:count], theirs[:count]) for ours, theirs, count in zip(found, expected, lengths, strict=True)]
     if any(ours.shape != theirs.shape for ours, theirs in pairs):
         return math.inf
@@ -127,7 +163,7 @@ def _difference(found: torch.Tensor, expected: torch.Tensor, lengths: torch.Tens
 
 
 def describe_proof(proof: Mapping[str, Any]) -> str:
-    """One line for the person who imports."""
+    """Describe the figures of a proof in one line."""
     figures = {name: f"{name.replace('_', ' ')} {value:.1e}" for name, value in proof.items() if "_" in name}
     judged = ", ".join(text for name, text in figures.items() if not name.startswith(END_TO_END))
     seen = ", ".join(text for name, text in figures.items() if name.startswith(END_TO_END))

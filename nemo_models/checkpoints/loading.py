@@ -1,4 +1,4 @@
-"""`load_checkpoint`: a fairseq `.pt`, a Hugging Face folder or hub id, or a `.nemo` of this project, all read alike."""
+"""`load_checkpoint`: a fairseq `.pt`, a Hugging Face folder or hub id, or a `.nemo` of this project: one form."""
 
 import re
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from nemo_models.checkpoints.ctc_head import CTCHead, Vocabulary, source_vocabulary
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.fairseq_checkpoint import load_fairseq
-from nemo_models.checkpoints.huggingface_checkpoint import download_huggingface, load_huggingface
+from nemo_models.checkpoints.huggingface_checkpoint import WEIGHT_FILES, download_huggingface, load_huggingface
 from nemo_models.inference.model_loading import load_ctc_model
 from nemo_models.w2v_bert_encoder import W2VBertEncoder
 from nemo_models.xlsr_encoder import XLSREncoder
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 FILE_SUFFIXES = (".pt", ".pth", ".bin", ".nemo", ".safetensors", ".ckpt")
-"""What a hub id does not end in: such a name is of a file that is missing."""
+"""Suffixes of files: a name with one of them is a missing file, not a hub id."""
 
 
 def load_checkpoint(source: str, with_head: bool = True) -> EncoderCheckpoint:
@@ -22,20 +22,25 @@ def load_checkpoint(source: str, with_head: bool = True) -> EncoderCheckpoint:
     Args:
         source: A fairseq `.pt`, a folder with Hugging Face's `config.json` and weights, a hub id such as
             `facebook/wav2vec2-large-xlsr-53`, or a `.nemo` of this project.
-        with_head: Read a CTC head; otherwise nothing that is wrong with it or its vocabulary matters.
+        with_head: Read a CTC head; otherwise it and its vocabulary are not opened.
 
     Returns:
         Its encoder and CTC head, every tensor of the source either in one of them or in `left_out`.
 
     Raises:
-        FileNotFoundError: Nothing is there.
-        ValueError: It is not a wav2vec 2.0 checkpoint, is damaged, or holds tensors that cannot be placed.
+        FileNotFoundError: The source does not exist.
+        ValueError: It is not a wav2vec 2.0 checkpoint, is damaged, or holds unknown tensors.
     """
     path = Path(source)
     if path.is_dir():
         return load_huggingface(path, source, with_head)
     if path.is_file() and path.suffix == ".nemo":
         return _load_nemo(path, with_head)
+    if path.is_file() and (path.suffix == ".safetensors" or path.name in WEIGHT_FILES):
+        raise ValueError(
+            f"checkpoint={source}: found the weights alone, expected the folder with config.json beside them; "
+            f"give checkpoint={path.parent}"
+        )
     if path.is_file():
         return load_fairseq(path, with_head)
     if HUB_ID.fullmatch(source) and path.suffix not in FILE_SUFFIXES:
@@ -48,11 +53,15 @@ def load_checkpoint(source: str, with_head: bool = True) -> EncoderCheckpoint:
 def _load_nemo(path: Path, with_head: bool) -> EncoderCheckpoint:
     model = load_ctc_model(path)
     if not isinstance(model.encoder, XLSREncoder | W2VBertEncoder):
-        raise ValueError(f"{path}: its encoder is a {type(model.encoder).__name__}, expected one of this project's")
+        raise ValueError(
+            f"{path}: found an encoder of type {type(model.encoder).__name__}, expected XLSREncoder or W2VBertEncoder; "
+            "choose a model of this project"
+        )
     layer = model.decoder.decoder_layers[0]
     labels = tuple(model.decoder.vocabulary)
     vocabulary = source_vocabulary(model.cfg) or Vocabulary((*labels, "<blank>"), len(labels))
-    head = CTCHead(layer.weight[vocabulary.classes, :, 0], layer.bias[vocabulary.classes], vocabulary, str(path))
+    rows = vocabulary.nemo_indices
+    head = CTCHead(layer.weight[rows, :, 0], layer.bias[rows], vocabulary, str(path))
     return EncoderCheckpoint(
         source=str(path),
         architecture=dict(model.cfg.encoder.architecture),

@@ -1,4 +1,4 @@
-"""A new model: its configuration, around an architecture or a checkpoint, and the checkpoint's weights in it."""
+"""Building a model: its configuration around an architecture or a checkpoint, and the checkpoint's weights."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,9 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
 from nemo_models.checkpoints.ctc_head import keep_source_vocabulary
-from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, load_encoder_weights
+from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, load_encoder_weights, require_finite
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.layers.meta_init import weightless_encoders
+from nemo_models.layers.meta_init import encoders_on_meta
 
 
 def model_config(
@@ -23,19 +23,19 @@ def model_config(
     kind: str = "wav2vec2",
     mask_padding: bool = True,
 ) -> DictConfig:
-    """The configuration of an `XLSRCTCModel` around a checkpoint, with nothing in it about training.
+    """Make the configuration of an `XLSRCTCModel` around a checkpoint, without settings of training.
 
     Args:
-        architecture: The checkpoint's, as in `EncoderCheckpoint`.
+        architecture: The checkpoint's architecture, as in `EncoderCheckpoint`.
         labels: Characters that the head can write, in order; the blank comes after them.
         normalize: Whether the checkpoint reads normalised waveforms.
         epsilon: Added to the variance there.
-        sample_rate: Of the checkpoint's audio, Hz.
-        kind: Of encoder, as in `EncoderCheckpoint`.
-        mask_padding: As in `EncoderCheckpoint`.
+        sample_rate: Rate of the checkpoint's audio, Hz.
+        kind: Kind of encoder, see `EncoderCheckpoint`.
+        mask_padding: See `EncoderCheckpoint`.
 
     Returns:
-        What `XLSRCTCModel(cfg=…)` takes.
+        The argument `cfg` of `XLSRCTCModel`.
     """
     if kind == "wav2vec2":
         preprocessor = {
@@ -66,7 +66,7 @@ def model_config(
 
 
 def config_of_checkpoint(checkpoint: EncoderCheckpoint, labels: Sequence[str]) -> DictConfig:
-    """`model_config` of a checkpoint that has been read."""
+    """Make the configuration of a model around a checkpoint, see `model_config`."""
     return model_config(
         checkpoint.architecture,
         labels,
@@ -96,26 +96,30 @@ def model_from_checkpoint(
     head = checkpoint.head if labels is None else None
     if labels is None:
         if head is None:
-            raise ValueError(f"{checkpoint.source}: has no CTC head; a new one needs labels")
+            raise ValueError(f"{checkpoint.source}: found no CTC head, expected one where labels=None; give labels")
         labels = head.require_vocabulary().labels
     config = config_of_checkpoint(checkpoint, labels)
-    with torch.random.fork_rng(devices=[]), weightless_encoders():
+    with torch.random.fork_rng(devices=[]), encoders_on_meta():
         torch.manual_seed(seed)
         try:
             model = XLSRCTCModel(cfg=config)
-        except Exception as error:  # hydra's, transformers' or torch's, as a value that cannot be meets one of them
+        except Exception as error:  # of hydra, transformers or torch, whichever meets an invalid value
             cause = error.__cause__ if isinstance(error, InstantiationException) else error
             reason = " ".join(f"{type(cause).__name__}: {cause}".split())
-            raise ValueError(f"{checkpoint.source}: its configuration cannot be built ({reason})") from error
+            raise ValueError(
+                f"{checkpoint.source}: invalid value in its configuration ({reason}); download it again"
+            ) from error
     load_encoder_weights(model.encoder, checkpoint)
     if head is not None:
-        model.cfg.normalizer_fingerprint = checkpoint.normalizer_fingerprint  # none: others' transcripts, unknown
+        model.cfg.normalizer_fingerprint = checkpoint.normalizer_fingerprint  # None: trained by others
         layer = model.decoder.decoder_layers[0]
         if head.weight.shape[1] != layer.weight.shape[1]:
             raise ValueError(
-                f"{checkpoint.source}: the head reads {head.weight.shape[1]} channels, "
-                f"the encoder gives {layer.weight.shape[1]}"
+                f"{checkpoint.source}: found a head over {head.weight.shape[1]} channels, expected "
+                f"{layer.weight.shape[1]}, the encoder's; head=new makes a new one over the alphabet"
             )
+        tensors = {"head.weight": head.weight, "head.bias": head.bias}
+        require_finite(checkpoint.source, tensors, "head=new makes a new head over the alphabet")
         vocabulary = head.require_vocabulary()
         with torch.no_grad():
             layer.weight.copy_(vocabulary.blank_last(head.weight)[..., None])

@@ -1,1 +1,1 @@
-"""The way out: Hugging Face folders and ONNX files, each run and compared before it appears."""
+"""Export to Hugging Face folders and ONNX files, each run and compared with the model before it appears."""

@@ -1,7 +1,7 @@
-"""Export of a `.nemo` to other runtimes: what every format shares.
+"""Export of a `.nemo` to other runtimes: the steps that every format shares.
 
-A folder appears complete or not at all, and only after what was written has been run on its own and has given the
-model's log-probabilities.
+A folder appears complete or not at all, and only after the exported files were run without this project's models and
+gave the model's log-probabilities.
 """
 
 import shutil
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from data_prep.arguments import require_choice
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.export.huggingface import compare_huggingface, write_huggingface
 from nemo_models.export.onnx import compare_onnx, require_onnx_packages, write_onnx
@@ -24,14 +25,14 @@ QUANTIZATIONS = ("int8",)
 
 @dataclass
 class ExportReport:
-    """What an export wrote and how it compares with the model.
+    """The files of an export, and their comparison with the model.
 
     Attributes:
-        folder: Where it is.
-        files: Names in it, with their bytes.
-        difference: Largest difference of a log-probability from the model's, natural log; `None` if not compared.
+        folder: The exported folder.
+        files: Names of its files, with their sizes in bytes.
+        difference: Largest difference of a log-probability from the model's, natural log; `None` without comparison.
         seconds: From the restored model to the finished folder.
-        notes: What the user should know, a sentence each.
+        notes: Notes for the user, a sentence each.
     """
 
     folder: Path
@@ -51,32 +52,34 @@ def export_model(
     lm_beta: float = 3.0,
     verify: bool = True,
 ) -> ExportReport:
-    """Write a model the way another runtime reads it.
+    """Write a model in the form of another runtime.
 
     Args:
-        model_path: The `.nemo`.
+        model_path: The `.nemo` file.
         format: One of `FORMATS`.
-        output_dir: The folder to make; it must not exist, or be empty.
+        output_dir: The folder to make; it must be missing or empty.
         quantization: With `onnx`: one of `QUANTIZATIONS`; `None` keeps float32.
-        lm: With `huggingface`: a word n-gram language model in ARPA form for pyctcdecode.
+        lm: With `huggingface`: a word language model for pyctcdecode, see `read_unigrams`.
         lm_alpha: Weight of that model's score.
         lm_beta: Added for each word.
-        verify: Run what was written and compare it with the model.
+        verify: Run the exported files and compare them with the model.
 
     Returns:
-        What was written.
+        The report of the export.
 
     Raises:
         FileNotFoundError: The model or the language model is missing.
-        ValueError: An argument cannot be, a package is missing, the model cannot be written in that form, or what was
-            written gives other log-probabilities.
+        ValueError: An argument is invalid, a package is missing, the format does not support the model, or the
+            exported files give other log-probabilities.
     """
     _check_arguments(format, quantization, lm, output_dir)
     if format == "onnx":
         require_onnx_packages(quantization is not None or verify)
     model = load_ctc_model(model_path)
     if not isinstance(model, XLSRCTCModel):
-        raise ValueError(f"{model_path}: a {type(model).__name__}, expected one of this project's models")
+        raise ValueError(
+            f"{model_path}: found a {type(model).__name__}, expected a model of this project; choose another"
+        )
     started = time.monotonic()
     with new_folder(output_dir) as folder:
         if format == "onnx":
@@ -89,8 +92,8 @@ def export_model(
             allowed = allowed_difference(model)
             if not difference <= allowed:
                 raise ValueError(
-                    f"{model_path}: the {format} export gives other log-probabilities (by up to {difference:.2g}, "
-                    f"allowed {allowed:g}); nothing written"
+                    f"{model_path}: the {format} export differs from the model by {difference:.2g} "
+                    f"(log-probabilities), expected {allowed:g} at most; nothing is written, report this with the model"
                 )
     files = {path.relative_to(output_dir).as_posix(): path for path in sorted(output_dir.rglob("*")) if path.is_file()}
     sizes = {name: path.stat().st_size for name, path in files.items()}
@@ -99,12 +102,12 @@ def export_model(
 
 @contextmanager
 def new_folder(output_dir: Path) -> Iterator[Path]:
-    """Give a hidden folder beside `output_dir` that takes its name if the block ends well, and vanishes otherwise."""
+    """Give a hidden folder beside `output_dir`, renamed to it unless the block raises, and removed otherwise."""
     output_dir.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{output_dir.name}.", dir=output_dir.parent))
     try:
         yield partial
-        for path in (partial, *partial.rglob("*")):  # mkdtemp's, and some libraries' files, are their owner's alone
+        for path in (partial, *partial.rglob("*")):  # mkdtemp and some libraries allow only the owner to read
             path.chmod(0o755 if path.is_dir() else 0o644)
         partial.replace(output_dir)
     finally:
@@ -112,15 +115,13 @@ def new_folder(output_dir: Path) -> Iterator[Path]:
 
 
 def _check_arguments(format: str, quantization: str | None, lm: Path | None, output_dir: Path) -> None:
-    if format not in FORMATS:
-        raise ValueError(f"format is {format}, expected one of {', '.join(FORMATS)}")
-    if quantization is not None and quantization not in QUANTIZATIONS:
-        raise ValueError(f"quantization is {quantization}, expected null or one of {', '.join(QUANTIZATIONS)}")
+    require_choice("format", format, FORMATS)
+    require_choice("quantization", quantization, QUANTIZATIONS, optional=True)
     if quantization is not None and format != "onnx":
-        raise ValueError(f"quantization={quantization} is for format=onnx; format={format} keeps float32")
+        raise ValueError(f"quantization={quantization}: expected null with format={format}; it is for format=onnx")
     if lm is not None and format != "huggingface":
-        raise ValueError(f"lm={lm} is for format=huggingface; a graph holds no language model")
+        raise ValueError(f"lm={lm}: expected null with format={format}; a graph holds no language model")
     if lm is not None and not lm.is_file():
-        raise FileNotFoundError(f"lm: {lm}: no such file")
+        raise FileNotFoundError(f"lm={lm}: no such file")
     if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
-        raise ValueError(f"output_dir: {output_dir} is there and not an empty folder; remove it or name another")
+        raise ValueError(f"output_dir={output_dir}: expected a missing or empty folder; remove it or name another")

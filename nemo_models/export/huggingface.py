@@ -1,4 +1,4 @@
-"""A model as Hugging Face's `Wav2Vec2ForCTC` or `Wav2Vec2BertForCTC`: a folder that `transformers.pipeline` takes."""
+"""Export to Hugging Face's `Wav2Vec2ForCTC` or `Wav2Vec2BertForCTC`: a folder for `transformers.pipeline`."""
 
 import json
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
 WORD_DELIMITER = "|"
 BLANK_NAMES = ("<pad>", "[PAD]", "<blank>")
 SPECIAL_NAMES = {"bos_token": ("<s>", "[BOS]"), "eos_token": ("</s>", "[EOS]"), "unk_token": ("<unk>", "[UNK]")}
-"""Labels that a head brought from elsewhere may have; a head of this project has none of them."""
+"""Labels of imported heads; a head of this project has none of them."""
 
 
 def write_huggingface(
@@ -37,22 +37,22 @@ def write_huggingface(
 ) -> list[str]:
     """Write model, tokenizer and feature extractor, and a language model where one is given.
 
-    The tensors are the model's own, bit for bit. A head that came with its checkpoint goes out in that one's order and
-    with its tokens' names; of another one the blank is the last, as in NeMo.
+    The tensors equal the model's, bit for bit. An imported head is written in its checkpoint's order and with its
+    tokens' names; another head has the blank last, as in NeMo.
 
     Args:
-        model: Of wav2vec 2.0 or Wav2Vec2-BERT.
-        folder: Exists, empty.
-        lm: A word n-gram language model, ARPA, plain or gzip; `None` takes the one of words that is bundled with
-            the model, if one is, with its settings.
+        model: A model with a wav2vec 2.0 or Wav2Vec2-BERT encoder.
+        folder: An empty folder.
+        lm: A word language model, see `read_unigrams`; `None`: the model's bundled word language model, if any, with
+            its settings.
         lm_alpha: Weight of its score.
         lm_beta: Added for each word.
 
     Returns:
-        What the user should know, a sentence each.
+        Notes for the user, a sentence each.
 
     Raises:
-        ValueError: The labels are such that the form cannot hold them, or `lm` is no ARPA file over words of them.
+        ValueError: The format does not support the labels, or `lm` is not a language model over words of them.
     """
     vocabulary = vocabulary_for_export(model)
     network = _as_hugging_face(model, vocabulary)
@@ -65,20 +65,20 @@ def write_huggingface(
     _write_processor(model, folder, vocabulary, with_lm=lm is not None)
     if lm is None and bundled:
         notes.append(
-            "the model's language model stays behind: it is one of characters, and transformers decodes with one of "
-            "words, which lm= takes (ARPA)"
+            "the model's character language model is not exported; transformers decodes with a word language model, "
+            "which lm= takes"
         )
     temperature = model.decoder.temperature
     if temperature != 1:
         notes.append(
-            f"decoding.temperature={temperature:g} stays behind: divide the logits by it (format=onnx does so inside)"
+            f"decoding.temperature={temperature:g} is not exported; divide the logits by it (format=onnx does so)"
         )
     notes += _note_epsilon(model)
     return notes
 
 
 def vocabulary_for_export(model: XLSRCTCModel) -> Vocabulary:
-    """The tokens of the head that is written: its checkpoint's, or `hugging_face_vocabulary` of the labels."""
+    """Return the tokens of the exported head: its checkpoint's, or `hugging_face_vocabulary` of the labels."""
     return source_vocabulary(model.cfg) or hugging_face_vocabulary(list(model.decoder.vocabulary))
 
 
@@ -86,17 +86,19 @@ def hugging_face_vocabulary(labels: Sequence[str]) -> Vocabulary:
     """Name the classes of a head: the labels with `|` for the space, then the blank.
 
     Raises:
-        ValueError: `|` is a label itself beside the space, a label is there twice, or every name for the blank is
-            taken.
+        ValueError: Both `|` and the space are labels, a label comes twice, or every name for the blank is a label.
     """
     if WORD_DELIMITER in labels and " " in labels:
         raise ValueError(
-            "the labels hold both a space and '|', which stands for the space in Hugging Face vocabularies"
+            "labels: found both a space and '|', expected one of them: Hugging Face writes the space as '|'; export "
+            "with format=onnx"
         )
     names = [WORD_DELIMITER if label == " " else label for label in labels]
     free = [name for name in BLANK_NAMES if name not in names]
     if not free or len(set(names)) != len(names):
-        raise ValueError("the labels hold one label twice, or every name for the blank; a vocabulary needs unlike ones")
+        raise ValueError(
+            "labels: found one twice, or every name for the blank, expected distinct ones; use format=onnx"
+        )
     specials = {key: next((name for name in some if name in names), None) for key, some in SPECIAL_NAMES.items()}
     return Vocabulary((*names, free[0]), len(names), {**FAIRSEQ_TOKENIZER, **specials})
 
@@ -104,14 +106,14 @@ def hugging_face_vocabulary(labels: Sequence[str]) -> Vocabulary:
 def compare_huggingface(model: XLSRCTCModel, folder: Path) -> float:
     """Load a folder with transformers alone and run it on noise, each waveform alone and all in a padded batch.
 
-    Wav2Vec2-BERT is given transformers' features on both sides: it magnifies their last bit, see `import_proof`. The
-    model is taken at temperature 1, since the folder holds no other.
+    Wav2Vec2-BERT gets transformers' features on both sides, since it magnifies their last bit, see `import_proof`. The
+    model runs at temperature 1, since the folder has no temperature.
 
     Returns:
         The largest difference of a log-probability on a valid frame from the model's, natural log.
 
     Raises:
-        ValueError: A language model is in the folder, and transformers cannot open its processor.
+        ValueError: The folder has a language model, and transformers cannot open its processor.
     """
     open_processor_with_lm(folder)
     temperature, model.decoder.temperature = model.decoder.temperature, 1.0
@@ -152,7 +154,7 @@ def _kind(model: XLSRCTCModel) -> str:
 
 
 def _as_hugging_face(model: XLSRCTCModel, vocabulary: Vocabulary) -> Wav2Vec2ForCTC | Wav2Vec2BertForCTC:
-    """The model's own tensors under transformers' names; nothing but the head is copied."""
+    """Put the model's tensors under transformers' names; only the head is copied."""
     head = model.decoder.decoder_layers[0]
     make_config, keys, prefix = KINDS[_kind(model)]
     config = make_config(
@@ -167,7 +169,7 @@ def _as_hugging_face(model: XLSRCTCModel, vocabulary: Vocabulary) -> Wav2Vec2For
     with torch.device("meta"):
         network = (Wav2Vec2ForCTC if _kind(model) == "wav2vec2" else Wav2Vec2BertForCTC)(config)
     setattr(network, prefix.rstrip("."), model.encoder.network)
-    rows = vocabulary.classes
+    rows = vocabulary.nemo_indices
     network.lm_head.weight = torch.nn.Parameter(head.weight.detach()[rows, :, 0], requires_grad=False)
     network.lm_head.bias = torch.nn.Parameter(head.bias.detach()[rows], requires_grad=False)
     return network

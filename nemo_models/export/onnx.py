@@ -1,9 +1,9 @@
-"""A model as one ONNX graph: waveforms in, log-probabilities out, with the whole front-end inside.
+"""Export to one ONNX graph: waveforms in, log-probabilities out, with the front-end inside.
 
-The graph's `lengths` may be left out: it then takes every sample as valid. That is what lets sherpa-onnx, which feeds
-a single input, load the same file that batches with padding use.
+The input `lengths` is optional: without it every sample counts as valid. So sherpa-onnx, which feeds a single input,
+loads the same file that padded batches use.
 
-It is traced with torch's TorchScript exporter, as NeMo's own `export` does: the newer one turns the whole-number
+The graph is traced with torch's TorchScript exporter, as in NeMo's `export`: the newer exporter turns the integer
 division of frame counts into float32 arithmetic, which is wrong for long audio.
 """
 
@@ -34,14 +34,14 @@ EXTERNAL_DATA_LIMIT = 2**31 - 2**20  # bytes; protobuf cannot hold more in one m
 INPUTS, OUTPUTS = ("waveforms", "lengths"), ("log_probs", "frames")
 BLANK = "<blk>"
 SPACE = "▁"
-"""How sherpa-onnx's `tokens.txt` writes the blank and the space."""
+"""The blank and the space in sherpa-onnx's `tokens.txt`."""
 
 
 class LogProbGraph(torch.nn.Module):
-    """What is exported: preprocessor, encoder, head, and the mask over padding.
+    """The exported module: preprocessor, encoder, head, and the mask over padding.
 
     Args:
-        model: On the CPU, in evaluation mode.
+        model: A model on the CPU, in evaluation mode.
     """
 
     def __init__(self, model: XLSRCTCModel) -> None:
@@ -54,10 +54,10 @@ class LogProbGraph(torch.nn.Module):
 
         Args:
             waveforms: float32, (B, T), at 16 kHz, any scale.
-            lengths: Valid samples of each, int64, (B,); or one negative number, int64, (1,): all samples of all.
+            lengths: Valid samples of each, int64, (B,); or one negative number, int64, (1,), for all samples.
 
         Returns:
-            float32, (B, T', labels + 1), blank last and certain beyond each length; valid frames, int64, (B,).
+            float32, (B, T', labels + 1), blank last, with probability 1 beyond each length; valid frames, int64, (B,).
         """
         samples = torch.as_tensor(waveforms.shape[1])
         lengths = torch.where(lengths < 0, samples, torch.minimum(lengths, samples))
@@ -71,16 +71,16 @@ class LogProbGraph(torch.nn.Module):
 
 
 def require_onnx_packages(with_runtime: bool) -> None:
-    """Tell the missing packages in one line, before any work is done.
+    """Check that the packages for the export are installed.
 
     Raises:
-        ValueError: One is missing.
+        ValueError: A package is missing.
     """
     for name in ("onnx", *(["onnxruntime"] if with_runtime else [])):
         try:
             importlib.import_module(name)
         except ImportError as error:
-            raise ValueError(f"format=onnx needs the package {name}: pip install '.[export]' ({error})") from error
+            raise ValueError(f"format=onnx: package {name} is missing ({error}); pip install '.[export]'") from error
 
 
 def write_onnx(
@@ -89,13 +89,13 @@ def write_onnx(
     """Write `model.onnx` (or `model.int8.onnx`), `tokens.txt` and `metadata.json`.
 
     Args:
-        model: On the CPU, in evaluation mode.
-        folder: Exists, empty.
-        quantization: `int8`: the weights of the linear layers, and at run time what they multiply; `None`: float32.
+        model: A model on the CPU, in evaluation mode.
+        folder: An empty folder.
+        quantization: `int8`: weights of the linear layers, and their inputs at run time; `None`: float32.
         source: The model's name, for the metadata.
 
     Returns:
-        The graph's path; what the user should know, a sentence each.
+        The graph's path; notes for the user, a sentence each.
 
     Raises:
         ValueError: The encoder is not one of this project's.
@@ -104,8 +104,8 @@ def write_onnx(
 
     if not isinstance(model.encoder, PretrainedEncoder):
         raise ValueError(
-            f"format=onnx: a model with {type(model.encoder).__name__} is not supported, only wav2vec 2.0 and "
-            "Wav2Vec2-BERT"
+            f"format=onnx: found an encoder of type {type(model.encoder).__name__}, expected wav2vec 2.0 or "
+            "Wav2Vec2-BERT; choose a model of this project"
         )
     labels = list(model.decoder.vocabulary)
     path = folder / "model.onnx"
@@ -129,9 +129,9 @@ def write_onnx(
     if quantization == "int8":
         notes.append("int8: activations are scaled over a whole batch, so a text may depend on it; run one at a time")
     if metadata.get("normalize") is False:  # Wav2Vec2-BERT's features are the same at any loudness
-        notes.append("sherpa-onnx normalises waveforms, which this model was not trained on: do not use it there")
+        notes.append("sherpa-onnx normalises waveforms, and this model was trained without: do not use it there")
     if OmegaConf.select(model.cfg, LM_KEY):
-        notes.append("the model's language model stays behind: a graph gives log-probabilities, which decode greedily")
+        notes.append("the model's language model is not exported: a graph gives log-probabilities, for greedy decoding")
     return path, notes
 
 
@@ -139,7 +139,7 @@ def trace(model: XLSRCTCModel, path: Path) -> "onnx.ModelProto":
     """Trace a model into a graph with dynamic batch and time, and an optional `lengths`.
 
     Args:
-        model: On the CPU, in evaluation mode.
+        model: A model on the CPU, in evaluation mode.
         path: Scratch file for torch; overwritten.
     """
     import onnx
@@ -148,7 +148,7 @@ def trace(model: XLSRCTCModel, path: Path) -> "onnx.ModelProto":
     dynamic |= {"log_probs": {0: "batch", 1: "time"}, "frames": {0: "batch"}}
     example = pad_waveforms(probe_waveforms())
     with typecheck.disable_checks(), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on constants that are meant to be, and on the exporter's age
+        warnings.simplefilter("ignore")  # about intended constants, and about the exporter's age
         torch.onnx.export(
             LogProbGraph(model).eval(),
             example,
@@ -160,7 +160,7 @@ def trace(model: XLSRCTCModel, path: Path) -> "onnx.ModelProto":
             dynamo=False,
         )
     graph = onnx.load(str(path))
-    for file in path.parent.iterdir():  # beyond 2 GB torch writes one more file a tensor
+    for file in path.parent.iterdir():  # beyond 2 GB torch writes one more file for each tensor
         file.unlink()
     graph.graph.initializer.append(onnx.helper.make_tensor("lengths", onnx.TensorProto.INT64, [1], [-1]))
     return graph
@@ -186,7 +186,7 @@ def compare_onnx(model: XLSRCTCModel, path: Path) -> float:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # it would say that `lengths` has a value of its own, which is meant
+    options.log_severity_level = 3  # no warning about the default value of `lengths`, which is intended
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(waveforms: Sequence[torch.Tensor]) -> tuple[torch.Tensor, Sequence[int]]:
@@ -230,7 +230,7 @@ def _describe(model: XLSRCTCModel, labels: list[str], quantization: str | None, 
     return {
         "model": source,
         "sample_rate_hz": int(model.cfg.sample_rate),
-        "input": "waveforms float32 (batch, samples), any scale; lengths int64 (batch), may be left out",
+        "input": "waveforms float32 (batch, samples), any scale; lengths int64 (batch), optional",
         "output": "log_probs float32 (batch, time, labels + 1), natural log; frames int64 (batch)",
         "labels": labels,
         "blank_id": len(labels),

@@ -1,4 +1,4 @@
-"""What an export is compared with its model on: noise of three lengths, alone and in a padded batch."""
+"""Comparison of an export with its model: on noise of three lengths, alone and in a padded batch."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,15 +7,15 @@ import torch
 from nemo_models.ctc_model import XLSRCTCModel
 
 TOLERANCE = 1e-4  # natural log; float32 arithmetic in another order differs by some 1e-6 to 1e-5
-RELATIVE_TOLERANCE = 1e-5  # of the greatest log-probability, where that is more: an import's; float32 has 6e-8
+RELATIVE_TOLERANCE = 1e-5  # of the greatest log-probability, if that is more; as for an import
 PROBE_SAMPLES = (51_234, 16_000, 1_600)  # 3.2, 1.0 and 0.1 s at 16 kHz
 
 Run = Callable[[Sequence[torch.Tensor]], tuple[torch.Tensor, Sequence[int] | None]]
-"""Runs waveforms, (T,) float32 each, as one padded batch: gives log-probabilities (B, T', labels + 1), blank last, and
-the valid frames of each; `None` where the runtime does not count them."""
+"""Runs waveforms, (T,) float32 each, as one padded batch; returns log-probabilities (B, T', labels + 1), blank last,
+and the valid frames of each, or `None` if the runtime does not count them."""
 
 Reference = Callable[[Sequence[torch.Tensor]], tuple[torch.Tensor, list[int]]]
-"""A `Run` that always counts."""
+"""A `Run` that always counts the frames."""
 
 
 def run_model(model: XLSRCTCModel, waveforms: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[int]]:
@@ -46,7 +46,7 @@ def largest_difference(
 
 
 def allowed_difference(model: XLSRCTCModel) -> float:
-    """How far an export's log-probabilities may be from the model's: `TOLERANCE`, or more for a very steep head."""
+    """Return the largest allowed difference of log-probabilities: `TOLERANCE`, or more for large log-probabilities."""
     with torch.inference_mode():
         log_probs, frames = run_model(model, probe_waveforms())
     greatest = max(row[:count].abs().max().item() for row, count in zip(log_probs, frames, strict=True))
@@ -54,12 +54,12 @@ def allowed_difference(model: XLSRCTCModel) -> float:
 
 
 def probe_waveforms() -> list[torch.Tensor]:
-    """Noise of unit variance, float32, of `PROBE_SAMPLES`: always the same."""
+    """Make noise of unit variance, float32, of `PROBE_SAMPLES`: always the same."""
     generator = torch.Generator().manual_seed(0)
     return [torch.randn(samples, generator=generator) for samples in PROBE_SAMPLES]
 
 
 def pad_waveforms(waveforms: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Stack waveforms with zeros behind: (B, T) and their lengths, int64, (B,)."""
+    """Stack waveforms, padded with zeros: (B, T), and their lengths, int64, (B,)."""
     lengths = torch.tensor([len(waveform) for waveform in waveforms])
     return torch.nn.utils.rnn.pad_sequence(list(waveforms), batch_first=True), lengths

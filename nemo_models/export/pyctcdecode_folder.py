@@ -1,9 +1,8 @@
-"""A word language model beside an exported head, the way pyctcdecode, and so `Wav2Vec2ProcessorWithLM`, reads one."""
+"""A word language model beside an exported head, in the form of pyctcdecode and `Wav2Vec2ProcessorWithLM`."""
 
 import gzip
 import json
 import os
-import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,34 +11,38 @@ from transformers import Wav2Vec2ProcessorWithLM
 
 from data_prep.file_kinds import FileKind, identify_file
 from nemo_models.checkpoints.ctc_head import Vocabulary
+from nemo_models.checkpoints.pyctcdecode_files import (
+    ALPHABET_FILE,
+    ATTRIBUTES_FILE,
+    FIXED_ATTRIBUTES,
+    LM_FOLDER,
+    UNIGRAMS_FILE,
+    pyctcdecode_labels,
+)
 from nemo_models.language_models.arpa import open_arpa
 from nemo_models.language_models.labels import LabelTokenizer
 from nemo_models.language_models.word_lm import read_unigrams
 
 ARPA_END_BYTES = 64
-"""Of an ARPA file, the last of which hold the mark of its end."""
+"""Bytes at the end of an ARPA file that contain its end mark."""
 MIN_ORDER = 2
-"""Shortest longest n-gram that KenLM opens."""
-LM_FOLDER = "language_model"
-"""pyctcdecode's names: this folder with `attrs.json`, `unigrams.txt` and the model, beside `alphabet.json`."""
-UNKNOWN, PYCTCDECODE_UNKNOWN = re.compile(r"[<\[]unk[>\]]", flags=re.IGNORECASE), "⁇"
-"""Which tokens pyctcdecode takes for the unknown one, and what it calls that."""
+"""Lowest order that KenLM opens."""
 
 
 def write_word_lm(folder: Path, lm: Path, vocabulary: Vocabulary, alpha: float, beta: float) -> list[str]:
-    """Write a word language model the way pyctcdecode, and so `Wav2Vec2ProcessorWithLM`, reads one.
+    """Write a word language model in the form of pyctcdecode and `Wav2Vec2ProcessorWithLM`.
 
-    pyctcdecode itself is not needed for that.
+    pyctcdecode need not be installed.
 
     Args:
-        folder: Of the export.
+        folder: Folder of the export.
         lm: Word language model, see `read_unigrams`.
-        vocabulary: The tokens of the head that is written.
+        vocabulary: Tokens of the exported head.
         alpha: Weight of the language model's score.
         beta: Added for each word.
 
     Returns:
-        What the user should know, a sentence each.
+        Notes for the user, a sentence each.
 
     Raises:
         ValueError: It is not a word language model of order 2 or more, or the model can write none of its words.
@@ -56,19 +59,19 @@ def write_word_lm(folder: Path, lm: Path, vocabulary: Vocabulary, alpha: float, 
             "train it on text of this alphabet"
         )
     _copy_lm(lm, target)
-    (target / "unigrams.txt").write_text("".join(f"{word}\n" for word in sorted(writable)), encoding="utf-8")
-    settings = {"alpha": alpha, "beta": beta, "unk_score_offset": -10.0, "score_boundary": True}
-    (target / "attrs.json").write_text(json.dumps(settings), encoding="utf-8")
+    (target / UNIGRAMS_FILE).write_text("".join(f"{word}\n" for word in sorted(writable)), encoding="utf-8")
+    settings = {"alpha": alpha, "beta": beta, **FIXED_ATTRIBUTES}
+    (target / ATTRIBUTES_FILE).write_text(json.dumps(settings), encoding="utf-8")
     alphabet = {"labels": labels, "is_bpe": False}
-    (folder / "alphabet.json").write_text(json.dumps(alphabet, ensure_ascii=False), encoding="utf-8")
+    (folder / ALPHABET_FILE).write_text(json.dumps(alphabet, ensure_ascii=False), encoding="utf-8")
     return [f"language model: {len(writable)} of {len(words)} words can be written with the model's labels"]
 
 
 def open_processor_with_lm(folder: Path) -> None:
-    """Open what `write_word_lm` wrote as transformers does, where that is there and can be opened here.
+    """Open the processor with a language model as transformers does, if it exists and pyctcdecode is installed.
 
     Raises:
-        ValueError: transformers cannot.
+        ValueError: transformers cannot open it.
     """
     if not ((folder / LM_FOLDER).exists() and find_spec("pyctcdecode") and find_spec("kenlm")):
         return
@@ -77,13 +80,6 @@ def open_processor_with_lm(folder: Path) -> None:
     except Exception as error:  # transformers', pyctcdecode's or KenLM's
         reason = " ".join(str(error).split())
         raise ValueError(f"transformers cannot open the language model beside this head ({reason})") from error
-
-
-def pyctcdecode_labels(vocabulary: Vocabulary) -> list[str]:
-    """The tokens by row as pyctcdecode, and transformers' check of it, expects them."""
-    assert vocabulary.tokenizer is not None
-    names = {vocabulary.tokenizer["word_delimiter_token"]: " ", vocabulary.tokens[vocabulary.blank]: ""}
-    return [names.get(token, PYCTCDECODE_UNKNOWN if UNKNOWN.fullmatch(token) else token) for token in vocabulary.tokens]
 
 
 def _copy_lm(lm: Path, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Looking into a `.nemo` file (a tar of a YAML configuration and weights) without restoring the model in it."""
+"""Reading the configuration in a `.nemo` file (a tar of YAML and weights) without restoring the model."""
 
 import tarfile
 import zlib
@@ -7,16 +7,20 @@ from typing import Any
 
 import yaml
 
-MAX_CONFIG_BYTES = 50 * 2**20  # far above any real one; keeps a hostile file from filling the memory
+MAX_CONFIG_BYTES = 50 * 2**20  # far above any real one; a hostile file does not fill the memory
+
+CHECKPOINT_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
 
 
 def read_nemo_config(path: Path) -> dict[str, Any]:
-    """Read the configuration inside a `.nemo` file, without its weights and without running anything from it.
+    """Read the configuration inside a `.nemo` file, without its weights and without running code from it.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is not a `.nemo` file.
     """
+    if path.is_dir():
+        raise ValueError(f"{path}: found a folder, expected a .nemo file; {_say_how_to_import(path)}")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
@@ -26,10 +30,18 @@ def read_nemo_config(path: Path) -> dict[str, Any]:
             config = yaml.safe_load(stream) if stream else None
     except (tarfile.TarError, EOFError, OSError, zlib.error, yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0].rstrip(":")
-        raise ValueError(f"{path}: not a .nemo file, or damaged ({reason})") from error
+        raise ValueError(f"{path}: not a .nemo file, or damaged ({reason}); {_say_how_to_import(path)}") from error
     if not isinstance(config, dict):
-        raise ValueError(f"{path}: not a .nemo file: no model_config.yaml in the archive")
+        raise ValueError(f"{path}: found no model_config.yaml in the archive, expected a .nemo file; copy it again")
     return config
+
+
+def _say_how_to_import(path: Path) -> str:
+    """Give the remedy for a path that is no `.nemo` file: the import of a checkpoint, where it looks like one."""
+    if (path / "config.json").is_file() or path.suffix in CHECKPOINT_SUFFIXES:
+        checkpoint = path.parent if path.suffix == ".safetensors" else path
+        return f"import it first: python scripts/import_checkpoint.py checkpoint={checkpoint} output=model.nemo"
+    return "give a .nemo file, or copy it again"
 
 
 def read_labels(model_path: Path) -> list[str]:
@@ -42,5 +54,7 @@ def read_labels(model_path: Path) -> list[str]:
     config = read_nemo_config(model_path)
     labels = (config.get("decoder") or {}).get("vocabulary") or config.get("labels")
     if not labels:
-        raise ValueError(f"{model_path}: holds no labels (decoder.vocabulary); expected a CTC model over characters")
+        raise ValueError(
+            f"{model_path}: found no labels (decoder.vocabulary), expected a CTC model over characters; choose one"
+        )
     return [str(label) for label in labels]

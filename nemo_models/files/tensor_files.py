@@ -1,7 +1,7 @@
-"""Opening files of tensors that somebody else wrote: nothing in them runs, and what is wrong is said in one line.
+"""Reading files of tensors that others wrote: code in them does not run, and errors are one line.
 
-Files are mapped into memory where their form allows it, so that a checkpoint that also holds an optimiser's state costs
-no more than the tensors that are used.
+Files are mapped into memory where their form allows it, so that a checkpoint with an optimiser's state takes no more
+memory than the tensors that are used.
 """
 
 import pickle
@@ -26,15 +26,15 @@ _REMEDIES = {
 
 
 def load_tensors(path: Path, named_classes: Sequence[Any] = ()) -> Any:
-    """Read a file that `torch.save` or safetensors wrote, without running anything from it.
+    """Read a file that `torch.save` or safetensors wrote, without running code from it.
 
     Args:
-        path: `.safetensors`, or anything else for `torch.save`'s two forms.
+        path: A `.safetensors` file, or one with another suffix in one of `torch.save`'s two forms.
         named_classes: Classes beyond tensors and plain containers that the file may name, as
             `torch.serialization.safe_globals` takes them.
 
     Returns:
-        What was saved; tensors on the CPU, in the number format of the file, mapped from it where possible.
+        The content; tensors on the CPU, in the number format of the file, mapped from it where possible.
 
     Raises:
         ValueError: The file is a Git-LFS pointer, an HTML page, empty, cut short, damaged, or names another class.
@@ -46,16 +46,16 @@ def load_tensors(path: Path, named_classes: Sequence[Any] = ()) -> Any:
         with torch.serialization.safe_globals(list(named_classes)):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{path}: refused, {describe_refusal(error)}") from error
+        raise ValueError(f"{path}: refused, {describe_refusal(error)}; expected tensors alone") from error
     except (SafetensorError, RuntimeError, EOFError, KeyError, AttributeError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), "it ends too early")
-        raise ValueError(f"{path}: cut short or damaged ({reason})") from error
+        raise ValueError(f"{path}: cut short or damaged ({reason}); download or copy it again") from error
 
 
 def describe_refusal(error: pickle.UnpicklingError) -> str:
-    """Why torch refused a pickle: what it names, without torch's advice to run it all the same."""
+    """Say why torch refused a pickle, without torch's advice to run it all the same."""
     blocked = re.search(r"GLOBAL ([\w.]+)", str(error))
-    return f"it names {blocked[1]}, which this reader does not admit" if blocked else NO_PICKLE
+    return f"it names {blocked[1]}, which is not on the list of safe classes" if blocked else NO_PICKLE
 
 
 def check_is_payload(path: Path) -> None:

@@ -29,10 +29,10 @@ DEFAULT_FORMAT = "float32"
 
 
 class _QuickRestore(SaveRestoreConnector):
-    """Restores a model of XLSR-53's size in a third of the time: draws no random weights, and copies none.
+    """Restores a model of XLSR-53's size in a third of the time: without random weights, and without copies.
 
-    NeMo draws them first and then loads strictly, so that the file's replace every one. Here those become the model's
-    own, read from the disk (the file is unlinked, but mapped) when they are first needed.
+    NeMo draws random weights first and then loads strictly, so that the file's weights replace all of them. Here the
+    tensors of the file, which is mapped into memory, become the model's weights and are read when first needed.
     """
 
     def load_config_and_state_dict(self, *arguments: Any, **keywords: Any) -> Any:
@@ -47,7 +47,7 @@ class _QuickRestore(SaveRestoreConnector):
 
     @staticmethod
     def _load_state_dict_from_disk(model_weights: str, map_location: Any = "cpu") -> Any:
-        mappable = zipfile.is_zipfile(model_weights)  # not what torch before 1.6 wrote
+        mappable = zipfile.is_zipfile(model_weights)  # torch before 1.6 wrote another form
         return torch.load(model_weights, map_location=map_location, weights_only=True, mmap=mappable)
 
 
@@ -64,7 +64,7 @@ def choose_device(cuda: int | None = None) -> torch.device:
     if cuda is None:
         cuda = 0 if count else -1
     if cuda >= count:
-        raise ValueError(f"cuda={cuda}, but this machine has {count} CUDA devices; cuda=-1 computes on the CPU")
+        raise ValueError(f"cuda={cuda}: expected a device below {count}, the CUDA devices here; cuda=-1 uses the CPU")
     return torch.device("cpu") if cuda < 0 else torch.device("cuda", cuda)
 
 
@@ -74,16 +74,19 @@ def load_ctc_model(
     """Restore a CTC model from a `.nemo` file, or from NVIDIA's or Hugging Face's hub by name, ready for inference.
 
     Args:
-        model_path: The `.nemo` file, or
-        pretrained_name: what NeMo's `from_pretrained` takes. One of the two.
-        device: Where the model goes; `None`: the CPU.
+        model_path: The `.nemo` file; `None` with `pretrained_name`.
+        pretrained_name: Name on a hub, see NeMo's `from_pretrained`; `None` with `model_path`.
+        device: Device of the model; `None`: the CPU.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: Neither or both are given, the file cannot be restored, or the model is not a CTC model.
     """
     if (model_path is None) == (pretrained_name is None):
-        raise ValueError("give either model_path (a .nemo file) or pretrained_name (a name on a model hub)")
+        raise ValueError(
+            f"model_path={model_path} pretrained_name={pretrained_name}: expected one of them; give model_path "
+            "(a .nemo file) or pretrained_name (a name on a model hub)"
+        )
     device = device or torch.device("cpu")
     if model_path is not None:
         model = _restore(model_path, device)
@@ -93,12 +96,14 @@ def load_ctc_model(
         except FileNotFoundError as error:
             raise ValueError(f"pretrained_name={pretrained_name}: {str(error).splitlines()[0]}") from error
     if not isinstance(model, EncDecCTCModel):
-        raise ValueError(f"{model_path or pretrained_name}: a {type(model).__name__}, expected a CTC model")
+        raise ValueError(
+            f"{model_path or pretrained_name}: found a {type(model).__name__}, expected a CTC model; choose another"
+        )
     return model.to(device).eval()
 
 
 def _restore(path: Path, device: torch.device) -> Any:
-    """Restore a file; whatever is wrong with it is said in one line, NeMo's own account of it is not printed."""
+    """Restore a file; an error becomes one line, and NeMo's own messages are not printed."""
     config = read_nemo_config(path)
     try:
         with logging.temp_verbosity(logging.CRITICAL):
@@ -107,13 +112,16 @@ def _restore(path: Path, device: torch.device) -> Any:
         raise ValueError(f"{path}: its weights are refused, {describe_refusal(error)}") from error
     except (tarfile.TarError, EOFError, RuntimeError, OSError) as error:
         reason = next(iter(str(error).splitlines()), "it ends too early")
-        raise ValueError(f"{path}: cannot be restored, damaged? ({reason})") from error
-    except Exception as error:  # hydra's, omegaconf's or a constructor's, as a setting that cannot be meets one of them
-        raise ValueError(f"{path}: its configuration builds no model ({_why(config, error)})") from error
+        raise ValueError(f"{path}: cannot be restored ({reason}); copy the file again") from error
+    except Exception as error:  # of hydra, omegaconf or a constructor, whichever meets an invalid setting
+        raise ValueError(
+            f"{path}: invalid value in its configuration ({_why(config, error)}); "
+            "copy the file again"
+        ) from error
 
 
 def _why(config: Mapping[str, Any], error: Exception) -> str:
-    """Why a model cannot be built. NeMo ends with another error than the first one, so one of ours is built again."""
+    """Say why a model cannot be built. NeMo raises another error than the first, so our model is built once more."""
     from nemo_models.ctc_model import XLSRCTCModel
 
     if config.get("target") == f"{XLSRCTCModel.__module__}.{XLSRCTCModel.__name__}":

@@ -1,7 +1,7 @@
 """n-gram models with backoff as sorted arrays: read from KenLM's ARPA text, scored, written back.
 
-NeMo's own reader takes ARPA files one Python object an n-gram, which is minutes and gigabytes for what a large text
-leaves; here an n-gram is 16 bytes and every step works on whole orders at once.
+NeMo's own reader makes one Python object for each n-gram, which takes minutes and gigabytes for a large text. Here an
+n-gram takes 16 bytes, and every step works on whole orders at once.
 """
 
 import gzip
@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 from data_prep.file_kinds import FileKind, identify_file
 
-# In the order in which NeMo's n-gram model numbers them (-3, -2, -1), so that sorted n-grams are sorted there too.
+# In the order in which NeMo's n-gram model numbers them (-3, -2, -1), so that n-grams sorted here are sorted there.
 SPECIAL_WORDS = (b"<unk>", b"</s>", b"<s>")
 UNKNOWN, END, START = range(3)
 NO_LOG10_PROB = -99.0  # how ARPA files write a probability of 0
-_BLOCK_LINES = 100_000  # parsed at a time: bounds what is held as Python objects
+_BLOCK_LINES = 100_000  # parsed at a time, which bounds the number of Python objects
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class NgramOrder:
     """All n-grams of one order, sorted by key.
 
     Attributes:
-        keys: (N,) int64: place of the first n-1 words in the order below × size of the vocabulary + number of the last
-            word. Of order 1: the number of the word, every word of the vocabulary once.
-        log_probs: (N,) float32, natural: of the last word after the others; -inf: none.
-        backoffs: (N,) float32, natural: added where a longer n-gram that begins with this one is missing.
+        keys: (N,) int64: index of the first n-1 words in the order below × size of the vocabulary + number of the last
+            word. In order 1: the number of the word, every word of the vocabulary once.
+        log_probs: (N,) float32, natural log-probability of the last word after the others; -inf for probability 0.
+        backoffs: (N,) float32, natural log, added where a longer n-gram that begins with this one is missing.
     """
 
     keys: np.ndarray
@@ -46,7 +46,7 @@ class BackoffModel:
     """An n-gram model with backoff.
 
     Attributes:
-        vocabulary: Its words, `SPECIAL_WORDS` first; a word's number is its place here.
+        vocabulary: Its words, `SPECIAL_WORDS` first; a word's number is its index here.
         orders: The n-grams, order 1 first.
     """
 
@@ -57,31 +57,31 @@ class BackoffModel:
         """Look n-grams up.
 
         Args:
-            order: Of the n-grams.
-            parents: (N,) int64, places of their first words in the order below; -1: nowhere.
+            order: Order of the n-grams.
+            parents: (N,) int64, indices of their first words in the order below; -1 for missing ones.
             words: (N,) int64, numbers of their last words.
 
         Returns:
-            (N,) int64, their places in this order; -1 where there is no such n-gram.
+            (N,) int64, their indices in this order; -1 for missing n-grams.
         """
         return words if order == 1 else find_keys(self.orders[order - 1].keys, parents * len(self.vocabulary) + words)
 
     def split(self, order: int) -> tuple[np.ndarray, np.ndarray]:
-        """Places of an order's first words in the order below, and numbers of its last words, each (N,) int64."""
+        """Return indices of an order's first words in the order below, and numbers of its last words, (N,) int64."""
         return np.divmod(self.orders[order - 1].keys, len(self.vocabulary))
 
     def suffixes(self) -> Iterator[np.ndarray]:
-        """Yield for each order from 2 the places, in the order below, of its n-grams without their first word.
+        """Yield for each order from 2 the indices, in the order below, of its n-grams without their first word.
 
         Raises:
-            ValueError: An n-gram is there without its end: the model is damaged.
+            ValueError: The end of an n-gram is missing in the order below: the model is damaged.
         """
         below = np.empty(0, dtype=np.int64)
         for order in range(2, len(self.orders) + 1):
             parents, words = self.split(order)
             below = words if order == 2 else self.find(order - 1, below[parents], words)
             if (below < 0).any():
-                raise ValueError(f"a {order}-gram is there without its last {order - 1} words")
+                raise ValueError(f"found a {order}-gram without its last {order - 1} words in the order below")
             yield below
 
     def number(self, sentences: Iterable[bytes]) -> np.ndarray:
@@ -91,7 +91,7 @@ class BackoffModel:
             sentences: Words, separated by single spaces.
 
         Returns:
-            (N,) int64, as `score` takes them.
+            (N,) int64, the argument of `score`.
         """
         index = {word: number for number, word in enumerate(self.vocabulary)}
         numbers: list[int] = []
@@ -123,7 +123,7 @@ class BackoffModel:
 
 
 def find_keys(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Places of `wanted` in the sorted `keys`, -1 where they are not among them."""
+    """Return the indices of `wanted` in the sorted `keys`, -1 for missing ones."""
     if not len(keys):
         return np.full(len(wanted), -1, dtype=np.int64)
     places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
@@ -135,10 +135,10 @@ def read_arpa(path: Path, words: Sequence[bytes], is_closed: bool, excluded: Col
 
     Args:
         path: The file.
-        words: The vocabulary, special words not among it. Words of it that the file lacks share the probability of
-            `<unk>` evenly.
-        is_closed: There are no other words than these (labels): where some are missing, nothing is left to `<unk>`
-            itself, as NeMo's reader has it.
+        words: The vocabulary without special words. Words of it that the file lacks share the probability of `<unk>`
+            evenly.
+        is_closed: True if no other words exist (labels): where some are missing, `<unk>` itself keeps no probability,
+            as in NeMo's reader.
         excluded: Numbers, in `words`, of those that no text contains: they get a log10 probability of
             `NO_LOG10_PROB`.
 
@@ -166,7 +166,7 @@ def open_arpa(path: Path) -> Iterator[tuple[IO[bytes], list[int]]]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not a complete ARPA file; raised for what goes wrong in the block too.
+        ValueError: It is not a complete ARPA file; errors inside the block are raised in this form too.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
@@ -178,7 +178,7 @@ def open_arpa(path: Path) -> Iterator[tuple[IO[bytes], list[int]]]:
                 raise ValueError(f"found {kind.value if kind else repr(first[:20])}, expected \\data\\")
             counts = [int(line.partition(b"=")[2]) for line in iter(lambda: lines.readline().strip(), b"")]
             if not counts:
-                raise ValueError("it counts no n-grams")
+                raise ValueError("found no counts of n-grams")
             yield lines, counts
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path}: not a complete gzip file ({error})") from error
@@ -190,7 +190,7 @@ def read_section(lines: IO[bytes], order: int, count: int) -> Iterator[list[list
     """Yield the n-grams of the next order, some at a time, each as its fields (log10 probability, words, backoff).
 
     Raises:
-        ValueError: They are not there, or not all of them.
+        ValueError: The section is missing or not complete.
     """
     header = next((line for line in lines if line.strip()), b"").strip()
     if header != b"\\%d-grams:" % order:
@@ -207,7 +207,7 @@ def read_section(lines: IO[bytes], order: int, count: int) -> Iterator[list[list
 
 
 def write_arpa(model: BackoffModel, path: Path) -> None:
-    """Write an ARPA file, as any n-gram tool reads it."""
+    """Write an ARPA file, which every n-gram tool reads."""
     with path.open("wb") as out:
         out.write(b"\\data\\\n")
         out.writelines(b"ngram %d=%d\n" % (order, len(part.keys)) for order, part in enumerate(model.orders, 1))
@@ -228,7 +228,7 @@ def write_arpa(model: BackoffModel, path: Path) -> None:
 def _read_order(
     lines: IO[bytes], model: BackoffModel, order: int, count: int, index: dict[bytes, int], bar: tqdm
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Keys (N,) int64 and natural log-probabilities with backoffs (2, N) float32, as the file has them in order."""
+    """Read keys (N,) int64 and natural log-probabilities with backoffs (2, N) float32, in the file's order."""
     keys, values, at = np.empty(count, dtype=np.int64), np.zeros((2, count), dtype=np.float32), 0
     for block in read_section(lines, order, count):
         numbers = [index[word] for fields in block for word in fields[1].split(b" ")]
@@ -237,7 +237,7 @@ def _read_order(
         for length in range(2, order):
             places = model.find(length, places, words[:, length - 1])
         if (places < 0).any():
-            raise ValueError(f"a {order}-gram is there without its first {order - 1} words")
+            raise ValueError(f"found a {order}-gram without its first {order - 1} words in the order below")
         here = slice(at, at + len(block))
         keys[here] = places * len(model.vocabulary) + words[:, -1]
         values[0, here] = np.array([fields[0] for fields in block], dtype=np.float64) / np.log10(np.e)
@@ -256,10 +256,10 @@ def _sort(keys: np.ndarray, values: np.ndarray) -> NgramOrder:
 def _fill_vocabulary(
     keys: np.ndarray, values: np.ndarray, size: int, is_closed: bool, excluded: np.ndarray
 ) -> NgramOrder:
-    """Unigrams by their numbers, those that are missing with an even share of the unknown word's probability."""
+    """Sort unigrams by number; missing ones get an even share of the unknown word's probability."""
     log_probs, backoffs = np.full(size, -np.inf, dtype=np.float32), np.zeros(size, dtype=np.float32)
     log_probs[keys], backoffs[keys] = values
-    log_probs[START] = -np.inf  # it begins sentences, it is never predicted
+    log_probs[START] = -np.inf  # it begins sentences and is never predicted
     is_missing = np.ones(size, dtype=bool)
     is_missing[keys] = False
     is_missing[: len(SPECIAL_WORDS)] = False

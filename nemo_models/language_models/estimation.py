@@ -1,4 +1,4 @@
-"""KenLM's `lmplz` and, before it, the dropping of repeated lines: both go to disk where memory does not suffice."""
+"""Estimation with KenLM's `lmplz`, after repeated lines are dropped; both use the disk beyond their memory."""
 
 import os
 import re
@@ -35,14 +35,14 @@ _SORT_MEMORY = "256M"  # of `sort` while it drops repeated lines; beyond it, it 
 
 @dataclass(frozen=True)
 class Estimator:
-    """How n-gram models are estimated.
+    """Settings of the estimation of n-gram models.
 
     Attributes:
         order: Longest n-gram.
-        prune: Counts up to which n-grams are dropped, by order.
-        memory: What `lmplz` may use for sorting, as it writes it.
+        prune: For each order, the count up to which n-grams are dropped.
+        memory: Memory that `lmplz` uses for sorting, in its notation.
         tokenizer: Divides lines into labels, which are the tokens; `None` makes words the tokens.
-        deduplicate: Whether a line counts once however often it stands there.
+        deduplicate: Whether repeated lines count once.
     """
 
     order: int
@@ -55,18 +55,18 @@ class Estimator:
         """Estimate a model of one text.
 
         Args:
-            name: What errors call the text.
-            text: Its lines.
-            counts: Of its lines; what is a duplicate is moved there from what is used.
-            unseen: Words; those of the text are taken out.
-            folder: For the ARPA file and what is sorted on disk.
+            name: Name of the text, for errors.
+            text: Lines of the text.
+            counts: Counts of the lines; duplicates are moved out of `used`.
+            unseen: Words; those of the text are removed.
+            folder: Folder for the ARPA file and temporary files.
 
         Returns:
             The ARPA file.
 
         Raises:
             FileNotFoundError: `lmplz` is missing.
-            ValueError: No usable line, too little text for the order, or `lmplz` failed.
+            ValueError: There is no usable line or too little text for the order, or `lmplz` failed.
         """
         if not counts.used:
             raise ValueError(f"no usable line in {name}: {describe_counts(counts)}")

@@ -1,7 +1,7 @@
-"""Several n-gram models as one: weights by what predicts a held-out text best, then one model with backoff.
+"""Interpolation of n-gram models: weights that predict a held-out text best, then one model with backoff.
 
-A small text of the domain at hand and a large general one make better models together than poured into one another,
-where the large one drowns the small.
+A small text of the target domain and a large general text make a better model when each is estimated separately: in one
+text, the large part outweighs the small one.
 """
 
 from collections.abc import Sequence
@@ -12,22 +12,22 @@ from nemo_models.language_models.arpa import BackoffModel, NgramOrder
 
 _MAX_ROUNDS = 1000
 _WEIGHT_TOLERANCE = 1e-6  # change of a weight at which the search ends
-_NO_PROB = 1e-9  # below it, what a sum of float32 leaves of 1 is rounding
+_NO_PROB = 1e-9  # below it, 1 minus a sum of float32 is rounding error
 
 
 def fit_weights(log_probs: np.ndarray) -> np.ndarray:
     """Find the weights of a linear mixture that give a held-out text the highest probability.
 
-    Expectation-maximisation; the likelihood is concave in the weights, so that there is one best place.
+    Expectation-maximisation; the likelihood is concave in the weights, so it has one maximum.
 
     Args:
-        log_probs: (components, words) float, natural: what each component gives each word.
+        log_probs: (components, words) float, natural log-probability of each word in each component.
 
     Returns:
-        (components,) float64, none negative, their sum 1.
+        (components,) float64, 0 or more, with sum 1.
     """
     highest = log_probs.max(axis=0)
-    probs = np.exp(log_probs - highest)[:, np.isfinite(highest)]  # a common factor of a word changes no weight
+    probs = np.exp(log_probs - highest)[:, np.isfinite(highest)]  # a factor common to a word changes no weight
     weights = np.full(len(probs), 1 / len(probs))
     for _ in range(_MAX_ROUNDS):
         shares = weights[:, None] * probs
@@ -42,20 +42,20 @@ def fit_weights(log_probs: np.ndarray) -> np.ndarray:
 def interpolate(models: Sequence[BackoffModel], weights: Sequence[float]) -> BackoffModel:
     """Merge models into one, whose probability of each n-gram that any of them holds is the weighted sum of theirs.
 
-    What it gives other n-grams follows by backoff, with weights that make every context's probabilities sum to 1.
+    Other n-grams get their probability by backoff, with weights that make every context's probabilities sum to 1.
 
     Args:
-        models: Of the same vocabulary and order.
-        weights: Of each, their sum 1.
+        models: Models of the same vocabulary and order.
+        weights: Weight of each model, with sum 1.
 
     Returns:
-        The mixture; it holds every n-gram that one of the models holds.
+        The mixture; it contains every n-gram of any of the models.
     """
     size, last = len(models[0].vocabulary), len(models[0].orders)
     parts = [model.orders[0] for model in models]
     keys = parts[0].keys
-    to_mixture = [keys] * len(models)  # place of a component's n-gram in the mixture
-    of_component = [keys] * len(models)  # and the other way round, -1: the component lacks it
+    to_mixture = [keys] * len(models)  # index of a component's n-gram in the mixture
+    of_component = [keys] * len(models)  # the inverse; -1 where the component lacks the n-gram
     component_probs = [part.log_probs.astype(np.float64) for part in parts]
     mixed, suffixes = _mix(component_probs, weights), keys
     orders: list[NgramOrder] = []
@@ -97,14 +97,14 @@ def _invert(places: np.ndarray, size: int) -> np.ndarray:
 def _with_backoff(
     log_probs: np.ndarray, places: np.ndarray, backoffs: np.ndarray, contexts: np.ndarray, shorter: np.ndarray
 ) -> np.ndarray:
-    """A component's log-probabilities of the mixture's n-grams: its own where it has them, else through backoff."""
+    """Return a component's log-probabilities of the mixture's n-grams: by backoff where it lacks them."""
     backed_off = shorter + np.where(contexts >= 0, backoffs[contexts], 0.0)
     return np.where(places >= 0, log_probs[places] if len(log_probs) else 0.0, backed_off)
 
 
 def _renormalize(parents: np.ndarray, longer: np.ndarray, shorter: np.ndarray, count: int) -> np.ndarray:
-    """Backoffs that give the words without an n-gram of their own what those with one leave over."""
+    """Return backoffs that give words without a longer n-gram the probability that words with one leave over."""
     left = 1 - np.bincount(parents, np.exp(longer), minlength=count)
     left_below = 1 - np.bincount(parents, np.exp(shorter), minlength=count)
-    is_open = left_below > _NO_PROB  # else every word follows, and no backoff is ever read
+    is_open = left_below > _NO_PROB  # otherwise every word follows, and the backoff is never used
     return np.log(np.where(is_open, np.maximum(left, _NO_PROB) / left_below, 1.0)).astype(np.float32)

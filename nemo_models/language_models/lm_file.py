@@ -1,7 +1,7 @@
-"""The file of a token n-gram language model, as NeMo's `beam_batch` reads it: what it was made for, and its writing.
+"""The file of a token n-gram language model, which NeMo's `beam_batch` reads: its metadata, its check, its writing.
 
-A language model is tied to the order of a model's labels, and to the normaliser that its text went through. Both are
-in the file and checked before decoding, since a mismatch gives no error by itself, only bad texts.
+A language model depends on the order of a model's labels and on the version of the text normalisation. Both are in the
+file and checked before decoding, since a mismatch would give wrong texts without an error.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from nemo_models.files.nemo_file import read_nemo_config
 from nemo_models.language_models.arpa import END, SPECIAL_WORDS, START, BackoffModel
 from nemo_models.language_models.labels import LabelTokenizer
 
-METADATA_KEY = "text_lm"  # where the metadata stands in the configuration inside the language model's .nemo file
+METADATA_KEY = "text_lm"  # key of the metadata in the configuration inside the language model's .nemo file
 _WORD_LM_KINDS = (FileKind.ARPA, FileKind.KENLM)
 _REMEDY = "make one for this model: python scripts/train_ngram_lm.py text=… model_path=… output=…"
 _FIRST_LABEL = len(SPECIAL_WORDS)
@@ -30,7 +30,7 @@ _FIRST_LABEL = len(SPECIAL_WORDS)
 
 @dataclass(frozen=True)
 class NgramLMMetadata:
-    """What a language model was made for and from; written into its file."""
+    """The labels and texts of a language model; written into its file."""
 
     order: int
     labels_hash: str
@@ -39,7 +39,7 @@ class NgramLMMetadata:
     lines: int = 0
     lines_used: int = 0
     lines_left_out: int = 0
-    weights: tuple[float, ...] = ()  # of the texts that were interpolated
+    weights: tuple[float, ...] = ()  # of the interpolated texts
 
 
 def hash_labels(labels: Sequence[str]) -> str:
@@ -48,7 +48,7 @@ def hash_labels(labels: Sequence[str]) -> str:
 
 
 def token_words(labels: Sequence[str]) -> list[bytes]:
-    """What stands for each label in a token language model: NeMo looks for `chr(index + 100)`."""
+    """Return the word for each label in a token language model: NeMo reads `chr(index + 100)`."""
     return [chr(index + DEFAULT_TOKEN_OFFSET).encode() for index in range(len(labels))]
 
 
@@ -66,43 +66,33 @@ def encode_tokens(text: str, tokenizer: LabelTokenizer) -> str | None:
     return None if numbers is None else " ".join(chr(number + DEFAULT_TOKEN_OFFSET) for number in numbers)
 
 
-def read_metadata(lm_path: Path) -> NgramLMMetadata | None:
-    """Read what a language model was made for; `None` for one that another tool wrote.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not an n-gram language model in a `.nemo` file.
-    """
-    return _parse_metadata(_read_config(lm_path))
-
-
 def check_lm_matches(lm_path: Path, labels: Sequence[str], normalizer_fingerprint: str) -> None:
     """Refuse a language model that was made for other labels or from text of another normaliser.
 
-    A language model of another tool carries neither; only the number of its labels can be compared then.
+    A language model of another tool has neither in its file; only the number of its labels is compared then.
 
     Args:
         lm_path: The language model's `.nemo` file.
         labels: The acoustic model's labels, in order, without the blank.
-        normalizer_fingerprint: Of the normaliser that the acoustic model's transcripts went through.
+        normalizer_fingerprint: Version of the text normalisation of the acoustic model's transcripts.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no language model or does not fit; the message holds both sides.
+        ValueError: It is not a language model, or does not fit.
     """
     config = _read_config(lm_path)
     size, metadata = config.get("vocab_size"), _parse_metadata(config)
     if size != len(labels):
-        raise ValueError(f"{lm_path}: language model over {size} labels, but the model has {len(labels)}; {_REMEDY}")
+        raise ValueError(f"{lm_path}: found a language model over {size} labels, expected {len(labels)}; {_REMEDY}")
     if metadata and metadata.labels_hash != hash_labels(labels):
         raise ValueError(
-            f"{lm_path}: language model of other labels or another order of them (hash {metadata.labels_hash}, "
-            f"the model's {hash_labels(labels)}); {_REMEDY}"
+            f"{lm_path}: found a language model of other labels or another order (hash {metadata.labels_hash}), "
+            f"expected the model's (hash {hash_labels(labels)}); {_REMEDY}"
         )
     if metadata and metadata.normalizer_fingerprint != normalizer_fingerprint:
         raise ValueError(
-            f"{lm_path}: text normalised by {metadata.normalizer_fingerprint}, but the model's transcripts by "
-            f"{normalizer_fingerprint}; {_REMEDY}"
+            f"{lm_path}: found text normalised by {metadata.normalizer_fingerprint}, expected "
+            f"{normalizer_fingerprint}, the model's; {_REMEDY}"
         )
 
 
@@ -110,8 +100,8 @@ def write_token_lm(model: BackoffModel, metadata: NgramLMMetadata, output: Path)
     """Write a language model over labels for `beam_batch`.
 
     Args:
-        model: Its vocabulary is `token_words` of the labels.
-        metadata: What it is for and from; written into the file.
+        model: Language model with the vocabulary `token_words(labels)`.
+        metadata: Metadata, written into the file.
         output: The `.nemo` file to write.
     """
     nemo_model = NGramGPULanguageModel.from_suffix_tree(to_suffix_tree(model))
@@ -125,12 +115,12 @@ def write_token_lm(model: BackoffModel, metadata: NgramLMMetadata, output: Path)
 
 
 def to_suffix_tree(model: BackoffModel) -> SuffixTreeStorage:
-    """Lay a model over labels out as NeMo's acceptor: a state for each context, an arc for each n-gram.
+    """Convert a model over labels to NeMo's acceptor: a state for each context, an arc for each n-gram.
 
-    NeMo fills the same arrays n-gram by n-gram from an ARPA file (`SuffixTreeStorage`); the numbering is the same.
+    NeMo fills the same arrays n-gram by n-gram from an ARPA file (`SuffixTreeStorage`); the numbering is equal.
 
     Returns:
-        What `NGramGPULanguageModel.from_suffix_tree` takes.
+        The argument of `NGramGPULanguageModel.from_suffix_tree`.
     """
     label_count, last = len(model.vocabulary) - _FIRST_LABEL, len(model.orders)
     state_count = 2 + label_count + sum(_count_continued(model, order) for order in range(2, last))
@@ -140,7 +130,7 @@ def to_suffix_tree(model: BackoffModel) -> SuffixTreeStorage:
     arcs, states = tree.arcs, tree.states
 
     unigrams = model.orders[0]
-    state_of = np.concatenate([[-1, -1, tree.bos_state], 2 + np.arange(label_count)])  # by place in the order
+    state_of = np.concatenate([[-1, -1, tree.bos_state], 2 + np.arange(label_count)])  # by index in the order
     arcs["to"][:label_count] = state_of[_FIRST_LABEL:]
     arcs["ilabel"][:label_count] = np.arange(label_count)
     arcs["weight"][:label_count] = unigrams.log_probs[_FIRST_LABEL:]
@@ -177,12 +167,12 @@ def to_suffix_tree(model: BackoffModel) -> SuffixTreeStorage:
 
 
 def _count_continued(model: BackoffModel, order: int) -> int:
-    """n-grams of an order that do not end the sentence."""
+    """Count the n-grams of an order that do not end the sentence."""
     return int((model.split(order)[1] >= _FIRST_LABEL).sum())
 
 
 def _read_config(lm_path: Path) -> dict[str, Any]:
-    """The configuration in a token language model's file, told from other files and from half a one."""
+    """Read the configuration in a token language model's file; refuse other and incomplete files."""
     if not lm_path.is_file():
         raise FileNotFoundError(f"{lm_path}: no such file")
     kind = identify_file(lm_path)
@@ -191,16 +181,18 @@ def _read_config(lm_path: Path) -> dict[str, Any]:
         raise ValueError(f"{lm_path}: found {kind.value}{hint}, expected a token language model (.nemo); {_REMEDY}")
     config = read_nemo_config(lm_path)
     if not {"num_states", "num_arcs", "max_order"} <= config.keys():
-        raise ValueError(f"{lm_path}: a .nemo file, but no n-gram language model; {_REMEDY}")
+        raise ValueError(f"{lm_path}: found a .nemo file of another kind, expected an n-gram language model; {_REMEDY}")
     try:
         with tarfile.open(lm_path) as archive:
             weights = next((m for m in archive.getmembers() if m.name.endswith("model_weights.ckpt")), None)
             stream = archive.extractfile(weights) if weights else None
             if stream is None:
                 raise tarfile.ReadError("no weights in it")
-            zipfile.ZipFile(stream).close()  # reads its table of contents, which stands at the end
+            zipfile.ZipFile(stream).close()  # reads its table of contents, which is at the end
     except (tarfile.TarError, zipfile.BadZipFile, OSError) as error:
-        raise ValueError(f"{lm_path}: a damaged language model ({error}); copy it again, or {_REMEDY}") from error
+        raise ValueError(
+            f"{lm_path}: found a damaged file ({error}), expected a complete one; copy it again, or {_REMEDY}"
+        ) from error
     return config
 
 

@@ -1,8 +1,7 @@
 """Training of n-gram language models: of characters for NeMo's `beam_batch` (NGPU-LM), of words for pyctcdecode.
 
-KenLM's `lmplz` estimates. Around it stands what keeps a language model honest and small: one normaliser, no line twice,
-no evaluation sentence in the text, a text in the domain at hand not drowned by a large general one, and what the result
-is worth on text that it has not seen.
+KenLM's `lmplz` estimates. This module adds text normalisation, removal of repeated lines and of evaluation sentences,
+interpolation of a text of the target domain with a general one, and the perplexity on held-out text.
 """
 
 import tempfile
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.arguments import require_choice
+from data_prep.arguments import is_int, require_choice
 from data_prep.manifest import write_json
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
 from data_prep.text.policy import TextPolicy
@@ -34,13 +33,13 @@ SUFFIXES = {"token": ".nemo", "word": ".arpa"}  # kind of language model → its
 
 @dataclass(frozen=True)
 class Component:
-    """The part that one side, `text` or `in_domain`, has in a language model.
+    """One side, `text` or `in_domain`, of a language model.
 
     Attributes:
-        name: Which side.
-        weight: In the mixture, 0 … 1.
-        counts: What became of its lines.
-        held_out: What it gives the held-out text alone; `None` where there is none.
+        name: Name of the side.
+        weight: Weight in the mixture, 0 … 1.
+        counts: Counts of its lines.
+        held_out: Scores of this side alone on the held-out text; `None` without one.
     """
 
     name: str
@@ -51,7 +50,7 @@ class Component:
 
 @dataclass(frozen=True)
 class NgramLMReport:
-    """How training a language model went."""
+    """Result of the training of a language model."""
 
     output: Path
     ngrams: dict[int, int]  # number of n-grams by order
@@ -86,23 +85,24 @@ def train_ngram_lm(
 
     Args:
         texts: UTF-8 text files, one sentence a line, plain or gzip (`.gz`). They are streamed: memory stays bounded.
-        labels: The acoustic model's labels, in order, without the blank.
+        labels: The acoustic model's labels, in order, without the blank. Special tokens (`<s>`, `[UNK]`) among them get
+            no probability; a label of several characters is written where the longest match finds it.
         output: The file to write, `.nemo` for tokens, `.arpa` for words; it appears complete or not at all.
         order: Longest n-gram, 2 … 10, in characters or words.
         prune: For each order, drop n-grams seen that often or less (`0 0 1`: trigrams and longer seen once); the last
             value holds for the remaining orders. Empty: keep all.
-        memory: What `lmplz` may use for sorting before it goes to disk, as it writes it (`500M`, `1G`, `50%`).
+        memory: Memory that `lmplz` uses for sorting before it uses the disk, in its notation (`500M`, `1G`, `50%`).
         numbers: `reject` lines with numbers, or `verbalize` them, see `data_prep.text.policy.TextPolicy`.
         annotations: `reject` lines with notes such as [हँसी], `strip` the notes, or `keep` their words.
         abbreviations: `expand` those with one reading, `reject` lines with any, or `keep` them without their dots.
         kind: `token`: of characters, for `beam_batch`; `word`: for pyctcdecode.
-        in_domain: Text like what will be recognised: a model of its own, mixed with that of `texts` by the weights that
-            predict the held-out text best.
-        held_out: A text to measure on, or the share of lines (of `in_domain` where there is one) to keep for that.
-            Its lines are left out of what is estimated from.
-        check_against: Manifests of evaluation data, whose sentences must not stand in the texts.
+        in_domain: Text of the target domain: estimated separately, and mixed with the model of `texts` by the weights
+            that predict the held-out text best.
+        held_out: Text to measure on, or the share of lines (of `in_domain` if given) to keep for it; its lines are not
+            used for estimation.
+        check_against: Manifests of evaluation data, whose sentences the texts must not contain.
         leaks: With lines that hold them: `refuse` the texts, `drop` the lines, or `allow` them.
-        deduplicate: Whether a line counts once however often it stands there.
+        deduplicate: Whether repeated lines count once.
         num_workers: Processes that normalise; `None` is one a core.
 
     Returns:
@@ -110,8 +110,8 @@ def train_ngram_lm(
 
     Raises:
         FileNotFoundError: A text, a manifest or `lmplz` is missing.
-        ValueError: A setting or the labels cannot be; a text cannot be read or holds evaluation sentences; no usable
-            line; or `lmplz` failed.
+        ValueError: A setting or the labels are invalid; a text cannot be read or contains evaluation sentences; there
+            is no usable line; or `lmplz` failed.
     """
     started = time.monotonic()
     sides = {"in_domain": list(in_domain), "text": list(texts)} if in_domain else {"text": list(texts)}
@@ -171,7 +171,7 @@ def _read_models(arpas: Sequence[Path], tokenizer: LabelTokenizer | None) -> lis
 def _combine(
     models: Sequence[BackoffModel], estimator: Estimator, held: HeldOut
 ) -> tuple[BackoffModel, list[float], list[HeldOutScores | None]]:
-    """One model of all, their weights, and what each and then the whole gives the held-out text."""
+    """Return one model of all, their weights, and the held-out scores of each and of the whole."""
     encoded = {line: tokens for line in held.lines if (tokens := estimator.encode(line)) is not None}
     lines = [line for line in held.lines if line in encoded]
     tokens = [encoded[line] for line in lines] if estimator.tokenizer else lines
@@ -211,7 +211,7 @@ def _as_json(report: NgramLMReport, kind: str, metadata: NgramLMMetadata) -> dic
     def scores(held_out: HeldOutScores | None) -> dict[str, Any] | None:
         return {**asdict(held_out), "oov_rate": held_out.oov_rate} if held_out else None
 
-    def lines(counts: TextCounts) -> dict[str, Any]:  # `asdict` makes nonsense of a Counter
+    def lines(counts: TextCounts) -> dict[str, Any]:  # `asdict` does not support a Counter
         named = {"reasons": counts.reasons, "characters": counts.characters}
         return {**vars(counts), **{name: dict(counter.most_common()) for name, counter in named.items()}}
 
@@ -232,23 +232,21 @@ def _as_json(report: NgramLMReport, kind: str, metadata: NgramLMMetadata) -> dic
 
 def _check_arguments(texts: Sequence[Path], order: int, prune: Sequence[int]) -> None:
     if not texts:
-        raise ValueError("no text given")
+        raise ValueError("text=[]: expected one text or more; give text=a.txt")
     missing = [str(path) for path in texts if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"no such text: {', '.join(missing)}")
-    if not isinstance(order, int) or not MIN_ORDER <= order <= MAX_ORDER:
-        raise ValueError(f"order is {order}, expected a whole number, {MIN_ORDER} … {MAX_ORDER}")
-    are_counts = all(isinstance(threshold, int) and threshold >= 0 for threshold in prune)
+    if not is_int(order) or not MIN_ORDER <= order <= MAX_ORDER:
+        raise ValueError(f"order={order}: expected a whole number, {MIN_ORDER} … {MAX_ORDER}")
+    are_counts = all(is_int(threshold) and threshold >= 0 for threshold in prune)
     if not are_counts or list(prune) != sorted(prune) or len(prune) > order:
-        raise ValueError(f"prune is {list(prune)}, expected at most {order} counts that never fall, such as [0,0,1]")
+        raise ValueError(f"prune={list(prune)}: expected at most {order} counts that never fall, such as [0,0,1]")
 
 
 def _check_choices(kind: str, output: Path, leaks: str, is_mixture: bool, held_out: Path | float | None) -> None:
-    if kind not in SUFFIXES:
-        raise ValueError(f"kind is {kind}, expected one of {', '.join(SUFFIXES)}")
+    require_choice("kind", kind, SUFFIXES)
     if output.suffix != SUFFIXES[kind]:
-        raise ValueError(f"output {output}: expected a name that ends in {SUFFIXES[kind]} (kind={kind})")
-    if leaks not in LEAK_POLICIES:
-        raise ValueError(f"leaks is {leaks}, expected one of {', '.join(LEAK_POLICIES)}")
+        raise ValueError(f"output={output}: expected a name that ends in {SUFFIXES[kind]} (kind={kind})")
+    require_choice("leaks", leaks, LEAK_POLICIES)
     if is_mixture and held_out is None:
-        raise ValueError("in_domain is mixed with text by what predicts a held-out text best: give held_out=… too")
+        raise ValueError("held_out=null: expected a text or a share with in_domain=…; give held_out=0.01, or a text")

@@ -1,4 +1,4 @@
-"""What a language model is worth on text that it has not seen."""
+"""Perplexity of a language model on held-out text."""
 
 import math
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ class HeldOutScores:
     """Perplexities, exp(-mean natural log-probability); the ends of sentences are predicted, and counted, too.
 
     Attributes:
-        sentences: Of the held-out text.
-        words: Of the held-out text, unknown ones included.
-        characters: Of the held-out text, spaces included.
-        perplexity_per_word: Over words and sentence ends. Of a word model: over those words that it knows.
-        perplexity_per_character: Over characters and sentence ends; `None` of a word model.
-        unknown_words: Words that the texts of the model lack, each as often as it stands there.
+        sentences: Number of sentences of the held-out text.
+        words: Number of its words, unknown ones included.
+        characters: Number of its characters, spaces included.
+        perplexity_per_word: Perplexity over words and sentence ends; for a word model, over the words that it knows.
+        perplexity_per_character: Perplexity over characters and sentence ends; `None` for a word model.
+        unknown_words: Number of occurrences of words that the model's texts lack.
     """
 
     sentences: int
@@ -50,7 +50,7 @@ def score_sentences(model: BackoffModel, sentences: Sequence[bytes]) -> tuple[np
 
     Args:
         model: A language model.
-        sentences: Words of it, separated by single spaces.
+        sentences: Sentences of its words, separated by single spaces.
 
     Returns:
         Natural log-probabilities of all words and ends of sentences, (N,) float64; which of them the model knows, bool.
@@ -68,7 +68,7 @@ def measure(model: BackoffModel, lines: Sequence[bytes], tokens: Sequence[bytes]
     Args:
         model: A language model over tokens or words.
         lines: The text, normalised, in UTF-8.
-        tokens: The same as the model reads it; the very `lines` for a model over words.
+        tokens: The same as the model's tokens; the object `lines` itself for a model over words.
         unknown_words: See `HeldOutScores`.
 
     Returns:

@@ -77,14 +77,14 @@ def check_word_lm(path: Path, labels: Sequence[str], normalizer_fingerprint: str
         path: See `read_unigrams`. `<path>.json` says what it was made for; without that file only its words are
             compared.
         labels: The acoustic model's labels.
-        normalizer_fingerprint: Of the normaliser that the acoustic model's transcripts went through.
+        normalizer_fingerprint: Version of the text normalisation of the acoustic model's transcripts.
 
     Returns:
-        Its words, see `read_unigrams`.
+        The words, see `read_unigrams`.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It cannot be read or does not fit.
+        ValueError: It cannot be read, or does not fit.
     """
     words = read_unigrams(path)
     sidecar = path.with_name(f"{path.name}.json")
@@ -92,8 +92,7 @@ def check_word_lm(path: Path, labels: Sequence[str], normalizer_fingerprint: str
         found = _read_fingerprint(sidecar)
         if found != normalizer_fingerprint:
             raise ValueError(
-                f"{path}: text normalised by {found}, but the model's transcripts by {normalizer_fingerprint}; "
-                f"{_REMEDY}"
+                f"{path}: found text normalised by {found}, expected {normalizer_fingerprint}, the model's; {_REMEDY}"
             )
     if words and all(len(word) == 1 for word in words):
         raise ValueError(f"{path}: found a language model over characters or tokens, expected words; {_REMEDY}")

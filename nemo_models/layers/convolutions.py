@@ -1,8 +1,8 @@
-"""wav2vec 2.0's convolutions where they do not learn: matrix products over windows of rows, with channels last.
+"""wav2vec 2.0's convolutions without gradients: matrix products over windows of rows, with channels last.
 
-transformers turns every layer's output to normalise it and back again, and in mixed precision keeps it in float32 in
-between. With channels last nothing is turned, and the number format is one throughout: half the time on a CPU, and half
-the traffic to and from a GPU's memory, which is what bounds these layers there.
+transformers transposes every layer's output to normalise it and back again, and in mixed precision keeps it in float32
+in between. With channels last nothing is transposed, and one number format is used throughout: half the time on a CPU,
+and half the traffic to and from a GPU's memory, which limits these layers there.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2FeatureEncode
 
 from nemo_models.layers.nemo_contract import is_exporting
 
-CONV_FRAMES = 100  # that a CPU makes at a time: the largest output between them, 13 MB in float32, stays in its cache
+CONV_FRAMES = 100  # computed at a time on a CPU: the largest output of a layer, 13 MB in float32, stays in its cache
 
 
 class Convolution(NamedTuple):
     """One layer: a kernel over time, its layer norm, and GELU.
 
     Attributes:
-        kernel: Rows that one output sees.
+        kernel: Rows that one output depends on.
         stride: Rows from one output to the next.
         multiply: (rows, kernel x channels in) to (rows, channels out).
         norm: Over the last dimension.
@@ -35,7 +35,7 @@ class Convolution(NamedTuple):
 
 
 def take_convolutions(encoder: Wav2Vec2FeatureEncoder, dtype: torch.dtype) -> list[Convolution]:
-    """Lay out the layers of a feature encoder with layer norm for `convolve`, their weights copied to `dtype`."""
+    """Prepare the layers of a feature encoder with layer norm for `convolve`, their weights converted to `dtype`."""
     return [_take_convolution(layer, dtype) for layer in encoder.conv_layers]
 
 
@@ -44,7 +44,7 @@ def convolve(signals: torch.Tensor, convolutions: Sequence[Convolution]) -> torc
 
     Args:
         signals: Normalised waveforms, (B, T), of at least the receptive field, in the layers' number format.
-        convolutions: As `take_convolutions` gives them.
+        convolutions: Layers, see `take_convolutions`.
 
     Returns:
         (B, frames, channels), in the same format.
@@ -61,9 +61,9 @@ def convolve(signals: torch.Tensor, convolutions: Sequence[Convolution]) -> torc
 
 
 def convolve_in_pieces(signal: torch.Tensor, convolutions: Sequence[Convolution]) -> torch.Tensor:
-    """As `convolve`, of one waveform (T,) to (frames, channels), `CONV_FRAMES` frames at a time.
+    """Apply the layers to one waveform (T,), `CONV_FRAMES` frames at a time; returns (frames, channels).
 
-    The layers have no padding, so that the pieces are those of the whole.
+    The layers have no padding, so the pieces together equal `convolve` of the whole.
     """
     field = step = 1
     for convolution in reversed(convolutions):
@@ -78,13 +78,13 @@ def convolve_in_pieces(signal: torch.Tensor, convolutions: Sequence[Convolution]
 
 
 class FrozenFeatureEncoder(Wav2Vec2FeatureEncoder):
-    """transformers' feature encoder, which takes the shorter way in training if it is frozen and has layer norm.
+    """transformers' feature encoder, with the faster forward pass in training if it is frozen and has layer norm.
 
     Outside training it computes transformers' sums in transformers' order.
     """
 
     def forward(self, input_values: torch.Tensor) -> torch.Tensor:
-        """As transformers'.
+        """Overrides transformers' method: computes frozen convolutions without gradients.
 
         Args:
             input_values: Normalised waveforms, float, (B, T).
@@ -107,7 +107,7 @@ class FrozenFeatureEncoder(Wav2Vec2FeatureEncoder):
 
 
 def has_layer_norm_and_gelu(encoder: Wav2Vec2FeatureEncoder) -> bool:
-    """Whether every layer is one that `take_convolutions` knows."""
+    """Whether `take_convolutions` supports every layer."""
     return all(
         isinstance(getattr(layer, "layer_norm", None), torch.nn.LayerNorm)
         and isinstance(layer.activation, GELUActivation)
@@ -116,7 +116,7 @@ def has_layer_norm_and_gelu(encoder: Wav2Vec2FeatureEncoder) -> bool:
 
 
 def _take_convolution(layer: Any, dtype: torch.dtype) -> Convolution:
-    weight = layer.conv.weight.permute(0, 2, 1).flatten(1).to(dtype)  # (out, kernel x in), as the windows lie
+    weight = layer.conv.weight.permute(0, 2, 1).flatten(1).to(dtype)  # (out, kernel x in), the order within a window
     bias = None if layer.conv.bias is None else layer.conv.bias.to(dtype)
     norm = layer.layer_norm
     gain, offset = norm.weight.to(dtype), norm.bias.to(dtype)

@@ -1,4 +1,4 @@
-"""Weights, gradients and optimizer state spread over the processes (FSDP2): for encoders too large for one GPU."""
+"""Sharding of weights, gradients and optimizer state over the processes (FSDP2), for encoders too large for one GPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from nemo_models.files.checkpoint_files import load_training_checkpoint
 
 SHARDED = "fsdp2"
-"""What `trainer.strategy` is called that asks for it."""
+"""The value of `trainer.strategy` for it."""
 
 
 class ShardedStrategy(ModelParallelStrategy):
@@ -24,7 +24,7 @@ class ShardedStrategy(ModelParallelStrategy):
         super().__init__(tensor_parallel_size=1, save_distributed_checkpoint=False)
 
     def load_checkpoint(self, checkpoint_path: str | Path) -> dict[str, Any]:
-        """As Lightning's, which unpickles whatever is there: so it is first read in a way that runs nothing."""
+        """Overrides Lightning's method, which unpickles the file: reads it first without running code from it."""
         load_training_checkpoint(Path(checkpoint_path))
         return super().load_checkpoint(checkpoint_path)
 
@@ -34,14 +34,14 @@ class ShardedStrategy(ModelParallelStrategy):
 
 
 def shard(encoder_network: torch.nn.Module, decoder: torch.nn.Module, mesh: DeviceMesh) -> None:
-    """Spread an encoder, layer by layer, and a decoder over the processes.
+    """Shard an encoder, layer by layer, and a decoder over the processes.
 
-    They are parts of their own, since NeMo's training step calls them and not the model as a whole.
+    They are separate units, since NeMo's training step calls them and not the model as a whole.
 
     Args:
         encoder_network: transformers' model; its layers are gathered one at a time.
-        decoder: NeMo's.
-        mesh: Of one dimension.
+        decoder: NeMo's decoder module.
+        mesh: Device mesh of one dimension.
     """
     for layer in encoder_network.encoder.layers:  # type: ignore[union-attr]
         fully_shard(layer, mesh=mesh)
@@ -50,13 +50,13 @@ def shard(encoder_network: torch.nn.Module, decoder: torch.nn.Module, mesh: Devi
 
 
 def is_sharded(model: torch.nn.Module) -> bool:
-    """Whether any part of a model is spread over the processes."""
+    """Whether any part of a model is sharded."""
     return any(isinstance(module, FSDPModule) for module in model.modules())
 
 
 @contextmanager
 def gathered_state_dict(model: torch.nn.Module) -> Iterator[None]:
-    """Let a sharded model's `state_dict` give whole weights on the first process; all processes have to come here."""
+    """Let a sharded model's `state_dict` return complete weights on the first process; all processes must enter."""
     if not is_sharded(model):
         yield
         return

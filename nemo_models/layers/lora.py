@@ -1,8 +1,8 @@
-"""Low-rank updates (LoRA) of an encoder: a hundredth of its weights learn, gradients and optimizer shrink likewise.
+"""Low-rank updates (LoRA) of an encoder: about 1 % of its weights learn, and gradients and optimizer shrink likewise.
 
-The library peft puts them in. What is ours is that NeMo's freezing leaves the original weights alone, and that a
-`.nemo` holds the sum of both, so that nothing downstream knows of them. A training checkpoint (`.ckpt`) holds them
-apart, and the run goes on from it.
+The library peft adds them. This module keeps the base weights frozen when NeMo unfreezes the encoder, and merges the
+updates into the weights of a `.nemo`, so that other tools read an ordinary model. A training checkpoint (`.ckpt`) holds
+weights and updates separately, so that the run can be resumed.
 """
 
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ import torch
 from omegaconf import DictConfig
 
 UPDATE = ".lora_"
-"""What the names of peft's tensors have in them."""
+"""Part of the names of peft's tensors."""
 ORIGINAL = ".base_layer."
-"""What peft puts into the names of the tensors that are updated."""
+"""What peft adds to the names of the base weights."""
 
 
 def add_lora(network: torch.nn.Module, settings: DictConfig | None) -> None:
-    """Give layers of a network low-rank updates, zero at first, and freeze everything else in it.
+    """Add low-rank updates, zero at first, to layers of a network, and freeze all other weights in it.
 
     Args:
         network: transformers' model, with its pretrained weights; changed in place.
-        settings: `r`, `alpha`, `dropout`, `target_modules` as in `conf/xlsr_hi.yaml`; `None` or `r` 0 changes nothing.
+        settings: `r`, `alpha`, `dropout`, `target_modules` see `conf/finetune.yaml`; `None` or `r` 0 changes nothing.
 
     Raises:
         ValueError: No layer has a name of `target_modules`, or peft is not installed.
@@ -59,9 +59,9 @@ def freeze_base_weights(network: torch.nn.Module) -> None:
 
 @contextmanager
 def updates_merged_in_state_dict(network: torch.nn.Module) -> Iterator[None]:
-    """In this context `state_dict` gives the sum of weights and updates, under the names of a network without any.
+    """Let `state_dict` return the sums of weights and updates, under the names of a network without updates.
 
-    The network itself is not touched: training goes on exactly where it was.
+    The network itself does not change, so training continues exactly.
     """
     handle = network.register_state_dict_post_hook(_merge)
     try:

@@ -1,4 +1,4 @@
-"""Building an encoder that gets all of its weights from a checkpoint, without inventing random ones first."""
+"""Building an encoder on torch's `meta` device, without random weights, before a checkpoint is loaded into it."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -6,19 +6,24 @@ from contextvars import ContextVar
 
 import torch
 
-_weightless: ContextVar[bool] = ContextVar("weightless", default=False)
+_on_meta: ContextVar[bool] = ContextVar("encoders_on_meta", default=False)
 
 
 @contextmanager
-def weightless_encoders() -> Iterator[None]:
-    """Encoders built inside the block have shapes only (torch's `meta` device), until a checkpoint is loaded."""
-    token = _weightless.set(True)
+def encoders_on_meta() -> Iterator[None]:
+    """Build encoders inside the block with shapes only, until a checkpoint is loaded."""
+    token = _on_meta.set(True)
     try:
         yield
     finally:
-        _weightless.reset(token)
+        _on_meta.reset(token)
 
 
 def encoder_device() -> AbstractContextManager[object]:
-    """Where an encoder is to make its network: on `meta` inside `weightless_encoders`, else as usual."""
-    return torch.device("meta") if _weightless.get() else nullcontext()
+    """Return the device context in which an encoder makes its network: `meta` inside `encoders_on_meta`."""
+    return torch.device("meta") if _on_meta.get() else nullcontext()
+
+
+def is_on_meta(network: torch.nn.Module) -> bool:
+    """Whether a network has no weights yet."""
+    return any(tensor.is_meta for tensor in network.state_dict().values())

@@ -1,4 +1,4 @@
-"""What NeMo asks of a front-end and of an encoder, said once for every kind of checkpoint."""
+"""Base classes for NeMo's interfaces of front-end and encoder, shared by every kind of checkpoint."""
 
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ LENGTHS = NeuralType(tuple("B"), LengthsType())
 
 
 class FrontEnd(NeuralModule):
-    """Makes of waveforms what an encoder reads; NeMo calls it the preprocessor.
+    """Turns waveforms into an encoder's input; NeMo calls it the preprocessor.
 
     Args:
         sample_rate: Samples per second of the audio, Hz.
@@ -54,7 +54,7 @@ class PretrainedEncoder(NeuralModule, Exportable):
 
     @property
     def network(self) -> Any:
-        """transformers' model, whose names a checkpoint's tensors have."""
+        """transformers' model, whose names of tensors are those of a checkpoint."""
         raise NotImplementedError
 
     @property
@@ -72,25 +72,25 @@ class PretrainedEncoder(NeuralModule, Exportable):
         return False
 
     def receptive_field(self) -> int:
-        """Samples that one frame sees: the shortest audio that gives a frame."""
+        """Return the samples that one frame depends on: the shortest audio that gives a frame."""
         raise NotImplementedError
 
     def unfreeze(self, partial: bool = False) -> None:
-        """As NeMo's, but weights under low-rank updates stay frozen (NeMo's `freeze_updates` ends here)."""
+        """Overrides NeMo's method, which ends `freeze_updates`: weights under low-rank updates stay frozen."""
         super().unfreeze(partial=partial)
         freeze_base_weights(self.network)
 
     def compile_layers(self) -> None:
-        """Let torch compile the layers, all to the same kernels, when they first run; for batches of any size."""
+        """Let torch compile the layers, all to the same kernels, when they first run, for batches of any size."""
         for layer in self.network.encoder.layers:
             layer.compile(dynamic=True)
 
     def _make_network(
         self, kind: Any, config: Any, mask_time_prob: float, gradient_checkpointing: bool, attention: str = KEY_MASK
     ) -> Any:
-        """Build a network of class `kind`; its `config` masks, so that the vector for masked frames exists.
+        """Build a network of class `kind` from a `config` that masks, so that the vector for masked frames exists.
 
-        A checkpoint has that vector; whether training masks is `mask_time_prob`'s to say.
+        A checkpoint has that vector; `mask_time_prob` decides whether training masks.
         """
         with encoder_device():
             network = kind._from_config(config, attn_implementation=attention)
@@ -101,14 +101,14 @@ class PretrainedEncoder(NeuralModule, Exportable):
         return network
 
 
-def may_look_at(lengths: torch.Tensor) -> bool:
-    """Whether a branch may depend on what lengths hold: not while a graph is recorded, nor in a training step on a GPU.
+def can_read_values(lengths: torch.Tensor) -> bool:
+    """Whether a branch may depend on the values of lengths: not while a graph is recorded, nor in training on a GPU.
 
-    The host would wait there until the GPU has done all that it was given before, and the GPU then for the host.
+    Reading a value makes the host wait until the GPU has finished its queue, and the GPU then waits for the host.
     """
     return not is_exporting() and (lengths.device.type == "cpu" or not torch.is_grad_enabled())
 
 
 def is_exporting() -> bool:
-    """Whether a graph is being recorded, in which a branch would be taken for ever."""
+    """Whether a graph is being recorded, in which a branch would be fixed."""
     return torch.jit.is_tracing() or torch.compiler.is_exporting()

@@ -1,8 +1,8 @@
-"""Attention in a padded batch: with a mask of keys alone, or with none, and never asking the device for a length.
+"""Attention in a padded batch with a mask of keys alone, or with sequence bounds, and without reading lengths back.
 
-transformers lays out which frame may attend to which, (B, 1, T, T), once it has asked the device whether anything is
-padded at all: a GPU then waits for the host, and the dense mask keeps it from its fastest kernel. What is to be known
-is one length for each utterance. Importing this module makes both ways of using it known to transformers by name.
+transformers builds a dense mask (B, 1, T, T) after it has asked the device whether anything is padded: a GPU then waits
+for the host, and the dense mask rules out its fastest kernel. One length for each utterance is enough. Importing this
+module registers both variants with transformers by name.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 KEY_MASK = "key_mask"
 """Attention through `scaled_dot_product_attention`, with a mask that is broadcast over queries and heads."""
 VARLEN = "varlen"
-"""Attention through the kernel for packed sequences, where there is one; elsewhere as `KEY_MASK`."""
+"""Attention through the kernel for packed sequences where it exists; elsewhere the same as `KEY_MASK`."""
 
 
 def mask_keys(*_: Any, attention_mask: torch.Tensor | None = None, **__: Any) -> torch.Tensor | None:
@@ -32,16 +32,16 @@ def mask_keys(*_: Any, attention_mask: torch.Tensor | None = None, **__: Any) ->
 
 
 def bound_sequences(*_: Any, attention_mask: torch.Tensor | None = None, **__: Any) -> torch.Tensor | None:
-    """Cut the frames of all rows, one row behind the other, into sequences: an utterance, its padding, and so on.
+    """Divide the frames of all rows, one row after the other, into sequences: an utterance, its padding, and so on.
 
-    Nothing need be moved for that, and the number of sequences does not depend on a value. Padding attends to padding,
-    which costs little and keeps it finite.
+    No frame is moved, and the number of sequences does not depend on a value. Padding attends to padding, which costs
+    little and keeps it finite.
 
     Args:
-        attention_mask: As in `mask_keys`, the frames of each utterance first.
+        attention_mask: See `mask_keys`; the frames of each utterance come first.
 
     Returns:
-        Where each sequence begins, and where the last ends, int32, (2 B + 1,).
+        The start of each sequence, and the end of the last, int32, (2 B + 1,).
     """
     if attention_mask is None:
         return None
@@ -65,11 +65,11 @@ def attend_in_sequences(
     Args:
         module: The layer.
         query: Float, (B, heads, T, width), like `key` and `value`.
-        key: As `query`.
-        value: As `query`.
+        key: Float, the same shape.
+        value: Float, the same shape.
         attention_mask: `bound_sequences`' result.
-        dropout: On attention weights; the kernel has none.
-        settings: For transformers' own function.
+        dropout: Dropout of attention weights; the kernel does not support it.
+        settings: Arguments of transformers' function.
 
     Returns:
         Float, (B, T, heads, width), and no weights.

@@ -1,7 +1,7 @@
 """Masks over spans of frames and of channels, wav2vec 2.0's regularisation in fine-tuning, drawn on the device.
 
-transformers draws them with numpy: in every step the lengths travel to the host and the masks back, and a GPU waits for
-both. Here a mask is a handful of tensor operations, none of whose shapes depends on a value.
+transformers draws them with numpy: in every step the lengths go to the host and the masks back, and a GPU waits for
+both. Here a mask is a few tensor operations whose shapes do not depend on a value.
 """
 
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 MIN_TIME_SPANS = 2
-"""Spans in even the shortest utterance that has room for them, in fairseq and in transformers."""
+"""Least spans in an utterance that has room for them, in fairseq and in transformers."""
 
 
 def sample_span_mask(
@@ -23,21 +23,21 @@ def sample_span_mask(
     """Draw spans that may overlap, each row's uniformly among its own positions.
 
     A row gets `share * length / span` spans, a fraction rounded up with its own probability, and no start twice.
-    As in transformers' `_compute_mask_indices`, except on purpose:
+    Differences from transformers' `_compute_mask_indices`, all intended:
 
-    - The fraction is rounded for each row by itself (fairseq does so too), not by one number for the whole batch.
+    - The fraction is rounded for each row separately (as in fairseq), not with one random number for the whole batch.
     - The spans of a row leave at least one position free. transformers masks all of an utterance of `span + 1` frames.
-    - How many spans fit is asked of a row's own length, not of the batch's: the distribution of an utterance's mask is
-      the same in any batch.
-    - A row without spans stays without; transformers masks the last position of the batch then, one of padding.
+    - The number of spans that fit follows from the row's own length, not the batch's: the distribution of an
+      utterance's mask is the same in any batch.
+    - A row without spans stays unmasked; transformers then masks the last position of the batch, which is padding.
 
     Args:
         lengths: Valid positions of each row, integer, (B,); spans lie within them.
         size: Positions of the longest row, padding included.
-        share: Of the positions, that spans would cover if none overlapped, ≥ 0.
+        share: Share of the positions that spans would cover if none overlapped, ≥ 0.
         span: Positions in a span, ≥ 1.
-        min_spans: In a row that has room for them.
-        generator: Of random numbers, on the device of `lengths`; `None` takes that device's own.
+        min_spans: Least spans in a row that has room for them.
+        generator: Random generator on the device of `lengths`; `None`: that device's default one.
 
     Returns:
         True where masked, bool, (B, size), on the device of `lengths`.
@@ -68,21 +68,21 @@ else:
 class SpanMasking(_Network):
     """A transformers network of the wav2vec 2.0 kind with its masks drawn here: `class X(SpanMasking, Wav2Vec2Model)`.
 
-    What is masked and how much stays in the network's own configuration (`mask_time_prob`, …); what stands in for a
-    masked frame is the network's own vector, `masked_spec_embed`, which a pretrained checkpoint has learned.
+    The amount of masking comes from the network's configuration (`mask_time_prob`, …). A masked frame becomes the
+    network's vector `masked_spec_embed`, which a pretrained checkpoint has learned.
     """
 
     masked_spec_embed: torch.nn.Parameter
 
     def sample_time_mask(self, lengths: torch.Tensor, frames: int) -> torch.Tensor | None:
-        """The frames to mask in this step: the network's argument `mask_time_indices`.
+        """Draw the frames to mask in this step: the network's argument `mask_time_indices`.
 
         Args:
             lengths: Valid frames of each utterance, int64, (B,).
             frames: Frames of the batch.
 
         Returns:
-            True where masked, bool, (B, frames); `None` where nothing is to be masked, as outside training.
+            True where masked, bool, (B, frames); `None` without masking, such as outside training.
         """
         if not self.training or self.config.mask_time_prob <= 0:
             return None
@@ -96,7 +96,7 @@ class SpanMasking(_Network):
         mask_time_indices: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """As transformers', with selections of a fixed shape where it indexes with a mask, which waits for the GPU."""
+        """Overrides transformers' method: selects with fixed shapes; indexing with a mask would wait for the GPU."""
         if mask_time_indices is not None:
             vector = self.masked_spec_embed.to(hidden_states.dtype)
             hidden_states = torch.where(mask_time_indices[..., None], vector, hidden_states)

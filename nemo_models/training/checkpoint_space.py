@@ -7,7 +7,7 @@ from nemo.core.classes import NeuralModule
 from omegaconf import DictConfig
 
 from nemo_models.layers.lora import add_lora
-from nemo_models.layers.meta_init import encoder_device, weightless_encoders
+from nemo_models.layers.meta_init import encoder_device, encoders_on_meta
 
 BYTES_PER_WEIGHT = 4  # weights and Adam's two averages are float32 at any precision
 ADAM_AVERAGES = 2
@@ -42,7 +42,7 @@ def estimate_checkpoint_bytes(cfg: DictConfig) -> int:
     to resume from and its successor while that is written, each with the optimizer's state, and the `.nemo`. The head
     is too small to count.
     """
-    with weightless_encoders():
+    with encoders_on_meta():
         encoder = NeuralModule.from_config_dict(cfg.model.encoder)
         merged = sum(parameter.numel() for parameter in encoder.parameters())
         if cfg.model.get("lora") and cfg.model.lora.r:

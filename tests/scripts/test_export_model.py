@@ -27,7 +27,7 @@ def test_script_exports_and_refuses_to_overwrite(tiny_model, tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "x.nemo"]
     again = run(tmp_path, "model_path=x.nemo", "format=huggingface", "output_dir=out")
     assert again.returncode == 1
-    assert again.stderr.splitlines()[-1].startswith("error: output_dir: out is there and not an empty folder")
+    assert again.stderr.splitlines()[-1].startswith("error: output_dir=out: expected a missing or empty folder")
     assert "Traceback" not in again.stderr
 
 

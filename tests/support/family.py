@@ -30,6 +30,8 @@ MEMBERS: Mapping[str, Mapping[str, Any]] = yaml.safe_load(
 )["members"]
 ENGLISH = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
 """wav2vec2-base-960h's vocabulary: fairseq's order, capitals."""
+ENGLISH_HEAD = "wav2vec2-large-960h-lv60-self"
+"""A member with that vocabulary."""
 HINDI = ["|", *"अआइईउएकखगचजतदनपबमयरलवसहािीुूेैोौं्", "[UNK]", "[PAD]"]
 """As the many fine-tuned XLSR-53 on the hub have it: the blank at the end, other names."""
 
@@ -149,3 +151,9 @@ def fairseq_name(name: str, is_group: bool) -> str:
 
 def _pad(vocabulary: list[str]) -> str:
     return "<pad>" if "<pad>" in vocabulary else "[PAD]"
+
+
+def change_json(path: Path, **changes: object) -> None:
+    """Change keys of a JSON file, which may be missing."""
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps({**content, **changes}, ensure_ascii=False), encoding="utf-8")

@@ -9,33 +9,22 @@ import torch
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2Processor
 
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
-from family import ENGLISH, HINDI, random_model, write_fairseq, write_huggingface, write_member
+from family import (
+    ENGLISH,
+    ENGLISH_HEAD,
+    HINDI,
+    change_json,
+    random_model,
+    write_fairseq,
+    write_huggingface,
+    write_member,
+)
 from nemo_models.checkpoints.ctc_head import parse_fairseq_dictionary
 from nemo_models.checkpoints.import_proof import fixed_waveforms, prove_import
 from nemo_models.checkpoints.importing import import_checkpoint
 from nemo_models.checkpoints.loading import load_checkpoint
 from nemo_models.ctc_model import XLSRCTCModel
 from topology import architecture, write_fairseq_checkpoint
-
-NAME = "wav2vec2-large-960h-lv60-self"
-
-
-@pytest.fixture(scope="module")
-def ctc_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small Hugging Face folder with a CTC head over capitals."""
-    folder = tmp_path_factory.mktemp("ctc")
-    config = Wav2Vec2Config(**architecture(), vocab_size=len(ENGLISH))
-    torch.manual_seed(0)
-    write_huggingface(folder, NAME, Wav2Vec2ForCTC(config), ENGLISH)
-    return folder
-
-
-@pytest.fixture
-def changed(ctc_folder: Path, tmp_path: Path) -> Path:
-    """The same for a test to change."""
-    for path in ctc_folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    return tmp_path
 
 
 def test_labels_keep_the_vocabularys_order_and_case_and_rows_their_token(ctc_folder: Path, tmp_path: Path):
@@ -62,10 +51,14 @@ def test_new_head_where_asked_for_and_where_there_is_none(ctc_folder: Path, tmp_
     labels = [" ", "क", "ख"]
     renewed = import_checkpoint(str(ctc_folder), labels, head="new")
     assert list(renewed.model.cfg.labels) == labels
-    assert {key for key in renewed.model.cfg.import_proof if "_" in key} == {"encoder_alone", "encoder_padded"}
+    assert {key for key in renewed.model.cfg.import_proof if "_" in key} == {
+        "encoder_alone",
+        "encoder_padded",
+        "transcription_alone",
+    }
     write_fairseq_checkpoint(tmp_path / "pretrained.pt")
     assert list(import_checkpoint(str(tmp_path / "pretrained.pt"), labels).model.cfg.labels) == labels
-    with pytest.raises(ValueError, match="head is old, expected one of auto, new"):
+    with pytest.raises(ValueError, match="head=old: expected one of auto, new"):
         import_checkpoint(str(ctc_folder), labels, head="old")
 
 
@@ -76,7 +69,7 @@ def test_head_without_a_vocabulary_names_the_file_and_the_way_out(changed: Path,
     assert import_checkpoint(str(changed), [" "], head="new").report
     folder = tmp_path / "fairseq"
     folder.mkdir()
-    write_fairseq(folder / "x.pt", NAME, random_model(NAME, 0, ENGLISH), ENGLISH)
+    write_fairseq(folder / "x.pt", ENGLISH_HEAD, random_model(ENGLISH_HEAD, 0, ENGLISH), ENGLISH)
     (folder / "dict.ltr.txt").write_text("| 1\nE 1\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"dict\.ltr\.txt: 6 tokens, but the head has 32 rows"):
         load_checkpoint(str(folder / "x.pt"))
@@ -86,7 +79,7 @@ def test_head_without_a_vocabulary_names_the_file_and_the_way_out(changed: Path,
 
 
 def test_fairseqs_pickled_dictionary_is_read_without_its_code(tmp_path: Path, monkeypatch):
-    write_fairseq(tmp_path / "x.pt", NAME, random_model(NAME, 0, ENGLISH), ENGLISH)
+    write_fairseq(tmp_path / "x.pt", ENGLISH_HEAD, random_model(ENGLISH_HEAD, 0, ENGLISH), ENGLISH)
     expected = load_checkpoint(str(tmp_path / "x.pt")).head
     (tmp_path / "dict.ltr.txt").unlink()
     module: Any = types.ModuleType("fairseq.data.dictionary")
@@ -112,14 +105,14 @@ def test_dictionary_of_another_form_is_refused_by_line(line: str):
     [
         ({"adapter_attn_dim": 16}, "language adapters.*mms-1b-all"),
         ({"add_adapter": True}, "add_adapter"),
-        ({"model_type": "hubert"}, "model_type='hubert', expected 'wav2vec2' or 'wav2vec2-bert'"),
+        ({"model_type": "hubert"}, "model_type='hubert' in config.json, expected 'wav2vec2' or 'wav2vec2-bert'"),
         ({"hidden_size": 48}, "tensors do not fit.*the configuration says"),
         ({"num_hidden_layers": 4}, "missing encoder.layers.3"),
         ({"num_hidden_layers": 2}, "unknown encoder.layers.2"),
-        ({"num_hidden_layers": None}, "config.json holds what cannot be.*num_hidden_layers"),
-        ({"hidden_size": "abc"}, "config.json holds what cannot be.*hidden_size"),
-        ({"num_attention_heads": 7}, "its configuration cannot be built.*divisible"),
-        ({"hidden_act": "nonsense"}, "its configuration cannot be built.*nonsense"),
+        ({"num_hidden_layers": None}, "invalid value in config.json.*num_hidden_layers"),
+        ({"hidden_size": "abc"}, "invalid value in config.json.*hidden_size"),
+        ({"num_attention_heads": 7}, "invalid value in its configuration.*divisible"),
+        ({"hidden_act": "nonsense"}, "invalid value in its configuration.*nonsense"),
         ({"conv_stride": [0] * 7}, "cannot be run.*stride"),
     ],
 )
@@ -129,11 +122,6 @@ def test_configuration_that_does_not_fit_is_refused(changed: Path, change: dict,
     with pytest.raises(ValueError, match=message) as raised:
         import_checkpoint(str(changed), [" "])
     assert str(changed) in str(raised.value) and "\n" not in str(raised.value)
-
-
-def change_json(path: Path, **changes: object) -> None:
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.write_text(json.dumps({**content, **changes}, ensure_ascii=False), encoding="utf-8")
 
 
 NUMBERS = {token: number for number, token in enumerate(ENGLISH)}
@@ -146,17 +134,17 @@ BROKEN_HEADS = {
     "none": ("vocab.json", "{}", "0 tokens, but the head has 32 rows"),
     "long": ("vocab.json", json.dumps({**NUMBERS, "क": 32, "ख": 33}), "0 rows have no token, 2 tokens no row"),
     "two languages": ("vocab.json", '{"hin": {"a": 0}}', "several languages"),
-    "no blank": ("tokenizer_config.json", '{"pad_token": null}', "names no pad_token"),
+    "no blank": ("tokenizer_config.json", '{"pad_token": null}', "found no pad_token"),
     "other tokenizer": (
         "tokenizer_config.json",
         '{"tokenizer_class": "Wav2Vec2PhonemeCTCTokenizer"}',
-        "its tokenizer is Wav2Vec2PhonemeCTCTokenizer.*head=new",
+        "found tokenizer Wav2Vec2PhonemeCTCTokenizer.*head=new",
     ),
     "no JSON": ("tokenizer_config.json", "{bad", r"tokenizer_config\.json: not JSON"),
     "pointer": (
         "special_tokens_map.json",
         "version https://git-lfs.github.com/spec/v1",
-        r"map\.json: a Git-LFS pointer",
+        r"map\.json: found a Git-LFS pointer",
     ),
 }
 
@@ -196,7 +184,7 @@ def test_front_end_is_read_where_transformers_5_writes_it(tmp_path: Path):
 
 
 def test_broken_head_in_fairseqs_form_does_not_matter_to_a_new_one(tmp_path: Path):
-    source, _ = write_member(tmp_path, NAME, "fairseq", layers=1)
+    source, _ = write_member(tmp_path, ENGLISH_HEAD, "fairseq", layers=1)
     for content, message in (
         (b"version https://git-lfs.github.com/spec/v1", "Git-LFS pointer"),
         (b"\xff\xfe 1\n", "not UTF-8"),
@@ -217,7 +205,7 @@ def test_nemo_file_keeps_the_fingerprint_of_its_transcripts(ctc_folder: Path, tm
 
 
 def test_language_adapters_in_fairseqs_form_are_refused(tmp_path: Path):
-    checkpoint, _ = write_member(tmp_path, NAME, "fairseq", layers=1)
+    checkpoint, _ = write_member(tmp_path, ENGLISH_HEAD, "fairseq", layers=1)
     content = torch.load(checkpoint, weights_only=True)
     content["cfg"]["model"]["w2v_args"]["model"] |= {"layer_type": "trf_adp", "adp_num": 102, "adp_dim": 16}
     torch.save(content, checkpoint)
@@ -225,13 +213,13 @@ def test_language_adapters_in_fairseqs_form_are_refused(tmp_path: Path):
         import_checkpoint(checkpoint, [" "])
 
 
-def test_mask_vector_that_a_checkpoint_lacks_is_made_up_and_said(changed: Path):
+def test_mask_vector_that_a_checkpoint_lacks_is_new_and_reported(changed: Path):
     model = Wav2Vec2ForCTC.from_pretrained(changed)
     weights = {name: tensor for name, tensor in model.state_dict().items() if "masked_spec_embed" not in name}
     (changed / "model.safetensors").unlink()
     torch.save(weights, changed / "pytorch_model.bin")
     imported = import_checkpoint(str(changed), [" "])
-    assert any("made up: masked_spec_embed" in line for line in imported.report)
+    assert any("new: masked_spec_embed" in line for line in imported.report)
     again = import_checkpoint(str(changed), [" "]).model.encoder.network
     assert torch.equal(imported.model.encoder.network.masked_spec_embed, again.masked_spec_embed)
 

@@ -45,8 +45,8 @@ def test_bad_models_are_named_in_one_line(saved, tmp_path, hindi_lm):
         ({"model_path": tmp_path / "text.nemo"}, r"text\.nemo: not a \.nemo file"),
         ({"model_path": tmp_path / "cut.nemo"}, r"cut\.nemo: "),
         ({"model_path": hindi_lm}, "expected a CTC model"),
-        ({"model_path": None}, "give either model_path"),
-        ({"model_path": saved, "pretrained_name": "x"}, "give either model_path"),
+        ({"model_path": None}, "expected one of them; give model_path"),
+        ({"model_path": saved, "pretrained_name": "x"}, "expected one of them; give model_path"),
     ]
     for arguments, named in cases:
         with pytest.raises((ValueError, FileNotFoundError), match=named) as error:
@@ -80,10 +80,10 @@ def _pickled(_):
     ("member", "change", "message"),
     [
         ("weights.ckpt", _pickled, r"its weights are refused, it names (posix|nt)\.mkdir"),
-        ("weights.ckpt", lambda content: content[:5000], "cannot be restored, damaged"),
-        ("config.yaml", lambda text: text.replace(b"mask_padding:", b"surprise:"), "builds no model.*'surprise'"),
-        ("config.yaml", lambda text: text.replace(b"conv_dim:", b"conv_tim:"), "builds no model.*missing.*conv_dim"),
-        ("config.yaml", lambda text: text.replace(b"encoder:", b"other:", 1), "builds no model.*encoder"),
+        ("weights.ckpt", lambda content: content[:5000], "cannot be restored"),
+        ("config.yaml", lambda text: text.replace(b"mask_padding:", b"surprise:"), "invalid value in .*'surprise'"),
+        ("config.yaml", lambda text: text.replace(b"conv_dim:", b"conv_tim:"), "invalid value in .*missing.*conv_dim"),
+        ("config.yaml", lambda text: text.replace(b"encoder:", b"other:", 1), "invalid value in .*encoder"),
     ],
     ids=["code", "cut", "unknown key", "missing key", "no encoder"],
 )

@@ -9,8 +9,9 @@ import pytest
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.policy import TextPolicy
 from lm_text import LM_SENTENCES, lm_lines
+from nemo_models.files.nemo_file import read_nemo_config
 from nemo_models.language_models.corpus import HeldOut, LineRules, normalize_lines, prepare_text
-from nemo_models.language_models.lm_file import read_metadata
+from nemo_models.language_models.lm_file import METADATA_KEY
 from nemo_models.language_models.ngram_lm import train_ngram_lm
 from nemo_models.language_models.text_counts import describe_counts, suggest_settings
 from nemo_models.language_models.word_lm import check_word_lm, read_unigrams
@@ -71,7 +72,7 @@ def test_leaks_are_dropped_and_counted_or_allowed(lmplz, write, evaluation, tmp_
     assert (tmp_path / "dropped.arpa").read_bytes() == (tmp_path / "clean.arpa").read_bytes()
     report = train_ngram_lm([text], LABELS, tmp_path / "allowed.arpa", leaks="allow", **options)
     assert (report.counts.leaked, report.counts.used) == (0, 9)
-    with pytest.raises(ValueError, match="leaks is keep, expected one of refuse, drop, allow"):
+    with pytest.raises(ValueError, match="leaks=keep: expected one of refuse, drop, allow"):
         train_ngram_lm([text], LABELS, tmp_path / "x.arpa", leaks="keep", **options)
 
 
@@ -199,7 +200,7 @@ def test_in_domain_text_is_mixed_by_what_the_held_out_text_says(lmplz, write, tm
     assert report.held_out.perplexity_per_character < min(alone.values())
     assert report.held_out.perplexity_per_character < poured.perplexity_per_character
     assert report.counts.used == 5 + 5 * 64
-    assert read_metadata(tmp_path / "mix.nemo").weights == pytest.approx(
+    assert read_nemo_config(tmp_path / "mix.nemo")[METADATA_KEY]["weights"] == pytest.approx(
         (weights["in_domain"], weights["text"]), abs=1e-6
     )
     with pytest.raises(ValueError, match="give held_out="):
@@ -253,7 +254,7 @@ def test_unfit_word_models_are_one_line(lmplz, write, hindi_lm, tmp_path):
         with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
             check_word_lm(tmp_path / name, LABELS, "hi-1")
         assert "\n" not in str(error.value)
-    with pytest.raises(ValueError, match="but the model's transcripts by hi-0"):
+    with pytest.raises(ValueError, match="expected hi-0, the model's"):
         check_word_lm(tmp_path / "words.arpa", LABELS, "hi-0")
     (tmp_path / "words.arpa.json").unlink()
     with pytest.raises(ValueError, match=r"that the model cannot write \(U\+0915 DEVANAGARI LETTER KA"):

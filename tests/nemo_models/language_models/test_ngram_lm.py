@@ -4,6 +4,7 @@ import gzip
 import math
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import kenlm
 import pytest
@@ -13,9 +14,10 @@ from nemo.collections.asr.parts.submodules.ngram_lm import NGramGPULanguageModel
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
 from lm_text import lm_lines
+from nemo_models.files.nemo_file import read_nemo_config
 from nemo_models.language_models.estimation import find_lmplz
 from nemo_models.language_models.labels import LabelTokenizer
-from nemo_models.language_models.lm_file import encode_tokens, hash_labels, read_metadata
+from nemo_models.language_models.lm_file import METADATA_KEY, encode_tokens, hash_labels
 from nemo_models.language_models.ngram_lm import train_ngram_lm
 from nemo_models.language_models.text_counts import describe_counts
 
@@ -99,7 +101,7 @@ def test_one_text_or_many_plain_or_gzip_give_the_same(lmplz, write, tmp_path):
 
 
 def test_file_says_what_it_is_for(hindi_lm):
-    metadata = read_metadata(hindi_lm)
+    metadata = SimpleNamespace(**read_nemo_config(hindi_lm)[METADATA_KEY])
     assert (metadata.order, metadata.lines_used, metadata.lines_left_out) == (4, len(lm_lines()), 0)
     assert metadata.labels_hash == hash_labels(LABELS) != hash_labels(LABELS[::-1])
     assert metadata.normalizer_fingerprint == NORMALIZER_FINGERPRINT
@@ -109,12 +111,12 @@ def test_file_says_what_it_is_for(hindi_lm):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"order": 1}, "order is 1"),
-        ({"order": 11}, "order is 11"),
-        ({"order": "six"}, "order is six"),
-        ({"prune": [1, 0]}, "prune is"),
-        ({"prune": [0, "x"]}, "prune is"),
-        ({"prune": [-1]}, "prune is"),
+        ({"order": 1}, "order=1:"),
+        ({"order": 11}, "order=11:"),
+        ({"order": "six"}, "order=six:"),
+        ({"prune": [1, 0]}, "prune="),
+        ({"prune": [0, "x"]}, "prune="),
+        ({"prune": [-1]}, "prune="),
         ({"memory": "lots"}, "memory=lots: expected a size such as 500M"),
         ({"output": "lm.arpa"}, "ends in .nemo"),
         ({"labels": ["▁क", "ख"]}, "expected characters"),
