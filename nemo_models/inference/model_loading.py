@@ -115,8 +115,7 @@ def _restore(path: Path, device: torch.device) -> Any:
         raise ValueError(f"{path}: cannot be restored ({reason}); copy the file again") from error
     except Exception as error:  # of hydra, omegaconf or a constructor, whichever meets an invalid setting
         raise ValueError(
-            f"{path}: invalid value in its configuration ({_why(config, error)}); "
-            "copy the file again"
+            f"{path}: invalid value in its configuration ({_why(config, error)}); copy the file again"
         ) from error
 
 

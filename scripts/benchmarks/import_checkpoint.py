@@ -3,8 +3,8 @@
 Usage: python scripts/benchmarks/import_checkpoint.py WORK_FOLDER [fairseq|huggingface]
 
 Makes a random checkpoint of 1.27 GB in WORK_FOLDER, imports it with the functions of scripts/import_checkpoint.py
-and saves the .nemo. Printed are seconds of torch.load, import and saving, and the peak of the resident memory, mapped files
-included, beyond what it was once the libraries were imported, as a multiple of the checkpoint.
+and saves the .nemo. Prints seconds of torch.load, import and saving, and the peak of the resident memory, mapped files
+included, above its value after the imports of libraries, as a multiple of the checkpoint's size.
 """
 
 import argparse

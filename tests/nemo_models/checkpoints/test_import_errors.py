@@ -52,7 +52,7 @@ def test_names_from_data_parallel_are_read_in_fairseqs_form_and_one_line_in_hugg
     content = torch.load(path, weights_only=True)
     wrapped = {f"module.{name}": tensor for name, tensor in content["model"].items()}
     torch.save({**content, "model": wrapped}, folder / "wrapped.pt")
-    found = import_checkpoint(str(folder / "wrapped.pt"), ["unused"])  # with the proof, whose source reads the same names
+    found = import_checkpoint(str(folder / "wrapped.pt"), ["unused"])  # and proven
     assert all(torch.equal(tensor, expected[name]) for name, tensor in found.model.encoder.network.state_dict().items())
     tensors = {
         f"module.{name}": tensor for name, tensor in Wav2Vec2ForCTC.from_pretrained(changed).state_dict().items()
