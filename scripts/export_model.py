@@ -1,4 +1,4 @@
-"""Write a .nemo in the form of another runtime: ONNX (ONNX Runtime, sherpa-onnx) or Hugging Face's transformers.
+"""Export a .nemo file to another runtime: ONNX (ONNX Runtime, sherpa-onnx) or Hugging Face's transformers.
 
 python scripts/export_model.py model_path=model.nemo format=onnx output_dir=exported
 """

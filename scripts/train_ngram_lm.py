@@ -1,9 +1,8 @@
 """Train the n-gram language model of the beam search from plain text.
 
-The text passes through the project's normaliser; lines with characters that the model cannot write are left out and
-counted, repeated ones count once. kind=token is the character model of strategy beam_batch; the file carries what it
-was made for, and decoding refuses it with any other model. kind=word is the ARPA of strategy pyctcdecode. A report lies
-beside either as <output>.json.
+The text is normalised. Lines with characters that the model cannot write are left out and counted; repeated lines
+count once. kind=token is the language model of strategy beam_batch, over the model's labels; decoding refuses it with
+another model. kind=word is the ARPA of strategy pyctcdecode. The report is <output>.json.
 
     python scripts/train_ngram_lm.py text=a.txt model_path=model.nemo order=6 output=lm.nemo
 """
@@ -29,7 +28,7 @@ def main(cfg: DictConfig) -> None:
     logging.setLevel(logging.ERROR)
     labels = read_labels(Path(cfg.model_path)) if cfg.model_path else load_alphabet(cfg.alphabet)
     if not cfg.check_against:
-        print("check_against=[dev.json,test.json] would tell whether evaluation sentences stand in the text")
+        print("check_against=[dev.json,test.json] would show whether the text contains evaluation sentences")
     report = train_ngram_lm(
         paths(cfg.text),
         labels,

@@ -32,7 +32,7 @@ def read_nemo_config(path: Path) -> dict[str, Any]:
         reason = str(error).splitlines()[0].rstrip(":")
         raise ValueError(f"{path}: not a .nemo file, or damaged ({reason}); {_say_how_to_import(path)}") from error
     if not isinstance(config, dict):
-        raise ValueError(f"{path}: found no model_config.yaml in the archive, expected a .nemo file; copy it again")
+        raise ValueError(f"{path}: not a .nemo file: found no model_config.yaml in the archive; copy it again")
     return config
 
 

@@ -1,6 +1,6 @@
-"""The training behind make_tiny_checkpoint.py: CTC on synthesised speech in plain torch, on a few CPU threads.
+"""The training of make_tiny_checkpoint.py: CTC on synthesised speech in plain torch, on a few CPU threads.
 
-It stands apart from the project's models on purpose: they are tried on the checkpoint, so none of their code made it.
+It uses none of the project's models on purpose: they are tested on the checkpoint, so their code must not have made it.
 """
 
 import copy
@@ -22,16 +22,17 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
+from data_prep.atomic import open_atomic
 from data_prep.text.alphabet import load_alphabet
 
 SAMPLE_RATE_HZ = 16000
 
 
 def train_checkpoint(cfg: DictConfig) -> None:
-    """Train until time or updates are used up; evaluate, save and export on the way and at the end.
+    """Train until time or updates are used up; evaluate, save and export at intervals and at the end.
 
     Args:
-        cfg: conf/make_tiny_checkpoint.yaml.
+        cfg: Settings, see conf/make_tiny_checkpoint.yaml.
     """
     torch.set_num_threads(1)  # see Run.compute_part
     torch.manual_seed(cfg.seed)
@@ -66,7 +67,9 @@ def read_corpus(folder: str | Path) -> list[Spoken]:
     table = Path(folder) / "transcripts.tsv"
     rows = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()[1:]]
     if not rows:
-        raise ValueError(f"{table}: no utterance")
+        raise ValueError(
+            f"{table}: found no utterance, expected one or more; make the corpus with synthesize_speech.py"
+        )
     return [
         Spoken(soundfile.read(Path(folder) / row[0], dtype="int16")[0], [number[c] for c in row[4]], row[4])
         for row in rows
@@ -94,11 +97,14 @@ def build_model(widths: Any) -> Wav2Vec2ForCTC:
 
 
 def compute_logits(model: Any, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Wav2Vec2ForCTC's forward pass, with the convolutions' LayerNorm on a contiguous axis (half the time on CPU).
+    """Run `Wav2Vec2ForCTC` with the convolutions' LayerNorm on a contiguous axis, which halves the time on a CPU.
+
+    `layers.convolutions` computes the same without gradients.
+
 
     Args:
         model: A Wav2Vec2ForCTC with XLSR-53's topology.
-        waveforms: (B, T) float32, each normalised over its own samples, zeros behind.
+        waveforms: (B, T) float32, each normalised over its own samples, padded with zeros.
         lengths: (B,) samples.
 
     Returns:
@@ -119,15 +125,13 @@ def compute_logits(model: Any, waveforms: Tensor, lengths: Tensor) -> tuple[Tens
 
 
 def _length_mask(lengths: Tensor, size: int) -> Tensor:
-
     return torch.arange(size)[None] < lengths[:, None]
 
 
 class Run:
-    """The state of one training run: weights, optimiser, position in time."""
+    """The state of one training run: weights, optimiser, progress."""
 
     def __init__(self, model: Wav2Vec2ForCTC, cfg: DictConfig) -> None:
-
         self.model, self.cfg = model, cfg
         self.parameters = list(model.parameters())
         self.pool = ThreadPoolExecutor(cfg.threads)
@@ -143,7 +147,7 @@ class Run:
 
     @property
     def progress(self) -> float:
-        """Fraction of the run that is over."""
+        """The share of the run that is done, 0 … 1."""
         return max(self.seconds / (60 * self.cfg.max_minutes), self.step / self.cfg.max_steps)
 
     @property
@@ -169,7 +173,7 @@ class Run:
         self.epoch += 1
 
     def update(self, batch: list[Spoken]) -> float:
-        """Make one update; gives back the CTC loss per label."""
+        """Make one update; return the CTC loss per label."""
         cfg = self.cfg
         rise = min(1.0, (self.step + 1) / cfg.warmup_steps)
         fall = cfg.final_scale + (1 - cfg.final_scale) * 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress)))
@@ -188,7 +192,7 @@ class Run:
     def compute_part(self, batch: list[Spoken], part: int, label_count: int) -> tuple[float, tuple[Tensor, ...]]:
         """Compute one thread's share of the loss and its gradients.
 
-        Each thread has utterances of its own: threads that share every operation wait for each other all the time.
+        Each thread has its own utterances: threads that share every operation wait for each other most of the time.
         """
         rng = np.random.default_rng([self.cfg.seed, self.step, part])
         waveforms, lengths = pad([augment(u.samples, self.cfg.augment, rng) for u in batch])
@@ -209,12 +213,11 @@ class Run:
         self.next_evaluation_s = self.seconds + 60 * self.cfg.evaluate_minutes
         state: dict[str, Any] = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         state |= {"step": self.step, "epoch": self.epoch, "seconds": self.seconds}
-        torch.save(state, self.work_dir / "training.pt.tmp")
-        (self.work_dir / "training.pt.tmp").replace(self.work_dir / "training.pt")
+        with open_atomic(self.work_dir / "training.pt") as file:
+            torch.save(state, file)
         export(self.model, self.cfg.output_dir)
 
     def _restore(self) -> None:
-
         path = self.work_dir / "training.pt"
         if path.is_file():
             state = torch.load(path, weights_only=True)
@@ -222,11 +225,11 @@ class Run:
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.epoch, self.seconds = state["step"], state["epoch"], state["seconds"]
             self.next_evaluation_s = self.seconds + 60 * self.cfg.evaluate_minutes
-            print(f"going on at step {self.step}, {self.seconds / 60:.1f} min", flush=True)
+            print(f"continuing at step {self.step}, {self.seconds / 60:.1f} min", flush=True)
 
 
 def make_batches(utterances: list[Spoken], batch_seconds: float, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Give index lists of similar lengths in random order, each within `batch_seconds` of padded audio."""
+    """Return index lists of similar lengths in random order, each within `batch_seconds` of padded audio."""
     jittered = [len(u.samples) * rng.uniform(0.9, 1.1) for u in utterances]
     batches: list[list[int]] = [[]]
     for index in sorted(range(len(utterances)), key=jittered.__getitem__):
@@ -238,7 +241,7 @@ def make_batches(utterances: list[Spoken], batch_seconds: float, rng: np.random.
 
 
 def augment(samples: np.ndarray, settings: DictConfig, rng: np.random.Generator) -> np.ndarray:
-    """Change speed, spectral tilt and noise of int16 samples; gives back float32 of unit variance."""
+    """Change speed, spectral tilt and noise of int16 samples; return float32 of unit variance."""
     speed = rng.uniform(1 - settings.speed, 1 + settings.speed)
     positions = np.arange(0, len(samples) - 1, speed)
     wave = np.interp(positions, np.arange(len(samples)), samples).astype(np.float32)
@@ -250,19 +253,19 @@ def augment(samples: np.ndarray, settings: DictConfig, rng: np.random.Generator)
 
 
 def normalize(samples: np.ndarray) -> np.ndarray:
-    """Zero mean and unit variance over one utterance, as transformers' feature extractor does."""
+    """Scale one utterance to zero mean and unit variance, as transformers' feature extractor does."""
     wave = samples.astype("float32")
     return (wave - wave.mean()) / (wave.var() + 1e-7) ** 0.5
 
 
 def pad(waves: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Stack waveforms with zeros behind; gives back (B, T) float32 and (B,) lengths."""
+    """Stack waveforms, padded with zeros; return (B, T) float32 and (B,) lengths."""
     waveforms = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(wave) for wave in waves], batch_first=True)
     return waveforms, torch.tensor([len(wave) for wave in waves])
 
 
 def ctc_loss(logits: Tensor, frames: Tensor, batch: list[Spoken]) -> Tensor:
-    """Sum of the CTC loss; blank is the last class."""
+    """Return the sum of the CTC loss; the blank is the last class."""
     labels = torch.tensor([label for u in batch for label in u.labels])
     label_counts = torch.tensor([len(u.labels) for u in batch])
     log_probs = logits.log_softmax(-1).transpose(0, 1)
@@ -271,7 +274,7 @@ def ctc_loss(logits: Tensor, frames: Tensor, batch: list[Spoken]) -> Tensor:
 
 
 def measure(model: Wav2Vec2ForCTC, utterances: list[Spoken]) -> dict[str, float]:
-    """Greedy CER and WER in percent."""
+    """Measure greedy CER and WER in percent."""
     alphabet, hypotheses = load_alphabet(), []
     model.eval()
     for at in range(0, len(utterances), 10):
@@ -289,14 +292,13 @@ def measure(model: Wav2Vec2ForCTC, utterances: list[Spoken]) -> dict[str, float]
 
 def export(model: Wav2Vec2ForCTC, folder: str | Path) -> None:
     """Write the encoder as transformers writes a Wav2Vec2Model, the weights as float16."""
-
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     temporary = target / ".new"
     encoder = copy.deepcopy(model.wav2vec2).half()
     encoder.save_pretrained(temporary)
     config = json.loads((temporary / "config.json").read_text())
-    config["dtype"] = "float32"  # what to compute in; storage is half of that
+    config["dtype"] = "float32"  # number format of computing; the file stores float16
     (temporary / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=True).save_pretrained(temporary)
     for path in sorted(temporary.iterdir()):

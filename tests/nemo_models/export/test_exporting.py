@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.export import huggingface
+from nemo_models.export import exporting
 from nemo_models.export.exporting import export_model, new_folder
 from nemo_models.export.probes import TOLERANCE, allowed_difference, pad_waveforms, probe_waveforms
 
@@ -31,7 +31,7 @@ def test_report_names_every_file_and_the_measured_difference(nemo_file: Path, tm
 
 def test_an_export_that_differs_is_not_written(nemo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for difference in (1.0, float("nan"), float("inf")):
-        monkeypatch.setattr(huggingface, "compare_huggingface", lambda *_, found=difference: found)
+        monkeypatch.setattr(exporting, "compare_huggingface", lambda *_, found=difference: found)
         with pytest.raises(ValueError, match="export differs from the model"):
             export_model(nemo_file, "huggingface", tmp_path / "x")
     assert list(tmp_path.iterdir()) == []

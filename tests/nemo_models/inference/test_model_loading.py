@@ -103,7 +103,7 @@ def test_device_follows_nemos_rule(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert [str(choose_device(cuda)) for cuda in (None, 1, -1)] == ["cuda:0", "cuda:1", "cpu"]
-    with pytest.raises(ValueError, match="has 2 CUDA devices"):
+    with pytest.raises(ValueError, match="expected a device below 2"):
         choose_device(2)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert str(choose_device()) == "cpu"
