@@ -39,8 +39,8 @@ def indic(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A fairseq checkpoint with such a head, and transformers' model with the same weights."""
     folder = tmp_path_factory.mktemp("indic")
     model = random_model(NAME, 0, TOKENS, layers=1)
-    with torch.no_grad():  # so that noise gives this token too
-        model.lm_head.bias[TOKENS.index("त्र")] += 5
+    with torch.no_grad():  # so that noise gives these tokens too
+        model.lm_head.bias[[TOKENS.index("<s>"), TOKENS.index("त्र")]] += 8
     write_fairseq(folder / "checkpoint.pt", NAME, model, TOKENS)
     return folder / "checkpoint.pt", model
 

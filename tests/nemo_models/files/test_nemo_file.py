@@ -39,7 +39,7 @@ def test_bad_files_are_named(tmp_path):
         with pytest.raises(ValueError, match=f"{path.name}: not a .nemo file"):
             read_nemo_config(path)
     _write_archive(tmp_path / "plain.nemo", "model_config.yaml", b"decoder: {}")
-    with pytest.raises(ValueError, match=r"plain\.nemo: holds no labels"):
+    with pytest.raises(ValueError, match=r"plain\.nemo: found no labels"):
         read_labels(tmp_path / "plain.nemo")
     with pytest.raises(FileNotFoundError, match=r"absent\.nemo: no such file"):
         read_labels(tmp_path / "absent.nemo")

@@ -158,7 +158,7 @@ def test_export_is_what_transformers_reads(tmp_path: Path):
 
 def test_corpus_without_rows_is_an_error(tmp_path: Path):
     (tmp_path / "transcripts.tsv").write_text("path\tduration_s\tsample_rate\tspeaker\ttext\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"transcripts\.tsv: no utterance"):
+    with pytest.raises(ValueError, match=r"transcripts\.tsv: found no utterance"):
         tiny_checkpoint.read_corpus(tmp_path)
 
 
