@@ -1,8 +1,8 @@
-"""The CTC model: NeMo's `EncDecCTCModel` where its stock behaviour is right, ours in the three places where it is not.
+"""The CTC model: NeMo's `EncDecCTCModel` with corrections for character labels.
 
-NeMo lets decoders read the frames of padding (`beam_batch` with a language model then gives a text that depends on the
-batch), decodes character labels without the times and confidence that it promises (see `ctc_decoding`), and parses
-transcripts as English unless told otherwise (which destroys Devanagari without a word).
+NeMo's model lets decoders read the frames of padding (`beam_batch` with a language model then gives a text that depends
+on the batch), decodes character labels without times and confidence (see `ctc_decoding`), and by default parses
+transcripts as English, which destroys Devanagari without an error.
 """
 
 import threading
@@ -24,6 +24,7 @@ from nemo.utils import logging
 from nemo.utils.get_rank import is_global_rank_zero
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from data_prep.arguments import is_int
 from data_prep.atomic import atomic_path
 from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding
 from nemo_models.decoding.lm_bundle import LM_KEY, is_bundled, register_language_model, unpack_language_model
@@ -44,11 +45,11 @@ class XLSRCTCModel(EncDecCTCModel):
     """
 
     def __init__(self, cfg: DictConfig, trainer: Trainer | None = None):
-        """As NeMo's, with a decoding of ours.
+        """Build the model with a decoding over characters.
 
         Args:
-            cfg: As `model_building.model_config` makes it.
-            trainer: Lightning's, for training.
+            cfg: Configuration, see `model_building.model_config`.
+            trainer: Lightning's trainer; `None` without training.
         """
         unpack_language_model(cfg)
         decoding = cfg.get("decoding")
@@ -64,7 +65,7 @@ class XLSRCTCModel(EncDecCTCModel):
         processed_signal: torch.Tensor | None = None,
         processed_signal_length: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """As NeMo's, with every frame beyond an utterance's end certain to be blank.
+        """Overrides NeMo's method: frames beyond an utterance's end have a blank of probability 1.
 
         Args:
             input_signal: Waveforms at 16 kHz, float, (B, T).
@@ -86,12 +87,12 @@ class XLSRCTCModel(EncDecCTCModel):
         return log_probs, lengths, log_probs.argmax(dim=-1)
 
     def change_vocabulary(self, new_vocabulary: Sequence[str], decoding_cfg: DictConfig | None = None) -> None:
-        """As NeMo's, with `cfg.labels` changed too: NeMo goes on encoding transcripts with the old ones.
+        """Overrides NeMo's method: changes `cfg.labels` too, with which NeMo encodes transcripts.
 
         Args:
-            new_vocabulary: What a new head is to write, the blank not among it.
-            decoding_cfg: NeMo's decoding settings; `None` keeps those in use, or searches greedily where they have a
-                language model, which knows the old labels only.
+            new_vocabulary: Labels of a new head, without the blank.
+            decoding_cfg: NeMo's decoding settings; `None` keeps the current ones, or searches greedily if they have a
+                language model, which is for the old labels.
         """
         has_lm = OmegaConf.select(self.cfg, LM_KEY) is not None
         greedy = OmegaConf.create({"strategy": "greedy_batch"})
@@ -144,7 +145,7 @@ class XLSRCTCModel(EncDecCTCModel):
             return super().transcribe(*arguments, **keywords)
 
     def _transcribe_output_processing(self, outputs: dict[str, torch.Tensor], trcfg: TranscribeConfig) -> Any:
-        """As NeMo's, for n-best lists too."""
+        """Overrides NeMo's method: supports n-best lists."""
         if not self.decoding.returns_n_best:
             return super()._transcribe_output_processing(outputs, trcfg)
         return self.decoding.ctc_decoder_predictions_tensor(
@@ -152,7 +153,7 @@ class XLSRCTCModel(EncDecCTCModel):
         )
 
     def setup_optimizer_param_groups(self) -> None:
-        """As NeMo's (`cfg.optim_param_groups`), with norms and biases spared from weight decay."""
+        """Overrides NeMo's method (`cfg.optim_param_groups`): norms and biases get no weight decay."""
         super().setup_optimizer_param_groups()
         self._optimizer_param_groups: Any = exclude_from_weight_decay(self._optimizer_param_groups)
 
@@ -162,7 +163,7 @@ class XLSRCTCModel(EncDecCTCModel):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """As Lightning's, which clips for no fused optimizer in mixed precision: only float16 is a reason for that."""
+        """Overrides Lightning's method: clips for fused optimizers too, except in float16."""
         precision = self.trainer.precision_plugin
         if isinstance(precision, MixedPrecision) and precision.scaler is None:
             algorithm = GradClipAlgorithmType(gradient_clip_algorithm or GradClipAlgorithmType.NORM)
@@ -171,7 +172,7 @@ class XLSRCTCModel(EncDecCTCModel):
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def setup_training_data(self, train_data_config: DictConfig | dict[str, Any]) -> None:
-        """As NeMo's, but Lhotse's batches are an endless `TrainingStream` that a resumed run can take up anywhere."""
+        """Overrides NeMo's method: Lhotse's batches become a `TrainingStream`, which resumes at any batch."""
         from nemo_models.training_data.manifest_reader import fault_tolerant_manifests
         from nemo_models.training_data.stream import TrainingStream, set_lhotse_defaults
 
@@ -183,19 +184,19 @@ class XLSRCTCModel(EncDecCTCModel):
         loader = getattr(self, "_train_dl", None)
         if train_data_config.get("use_lhotse") and loader is not None:
             seed = train_data_config.get("shard_seed")
-            self._train_dl: Any = TrainingStream(loader, seed if isinstance(seed, int) else 0, self.global_rank)
+            self._train_dl: Any = TrainingStream(loader, seed if is_int(seed) else 0, self.global_rank)
 
     def configure_model(self) -> None:
-        """Spread the weights over the processes where `trainer.strategy` is `fsdp2`."""
+        """Shard the weights over the processes if `trainer.strategy` is `fsdp2`."""
         if self.device_mesh is not None and not is_sharded(self):
             shard(self.encoder.network, self.decoder, self.device_mesh["data_parallel"])
 
     def training_step(self, batch: Sequence[Any], batch_nb: int) -> dict[str, Any]:
-        """As NeMo's, whatever comes with a batch beside its four tensors."""
+        """Overrides NeMo's method: passes the batch's four tensors on, and nothing else."""
         return super().training_step(tuple(batch[:4]), batch_nb)
 
     def _setup_dataloader_from_config(self, config: DictConfig | None) -> Any:
-        """As NeMo's, with transcripts as they are unless another parser is named, and `augmentor` heeded everywhere."""
+        """Overrides NeMo's method: keeps transcripts unchanged by default, and applies `augmentor` with Lhotse too."""
         if config is not None and config.get("parser") is None:
             config = OmegaConf.create(config)
             with open_dict(config):
@@ -232,10 +233,10 @@ class XLSRCTCModel(EncDecCTCModel):
 
 
 def without_local_paths(config: DictConfig) -> DictConfig:
-    """A copy of a model's configuration that says nothing of where data sets and a language model lay.
+    """Copy a model's configuration without paths of data sets and of a language model on this machine.
 
-    A model that decodes with a language model is saved as a greedy one, since that file would not be found elsewhere,
-    unless it is bundled: then it goes into the `.nemo` file.
+    A model that decodes with a language model is saved as a greedy one, since that file would be missing elsewhere. A
+    bundled language model is part of the `.nemo` file and kept.
     """
     portable = DictConfig(OmegaConf.to_container(config, resolve=True))
     for name in ("train_ds", "validation_ds", "test_ds"):

@@ -14,14 +14,13 @@ SUBWORD_MARKS = ("▁", "##")
 _MOST_NAMED = 10
 
 
-def is_special_token(label: str) -> bool:
-    """Whether a label is a special token: it has a row in the head, but no text contains it."""
-    return SPECIAL_TOKEN.fullmatch(label) is not None
-
-
 def find_special_tokens(labels: Sequence[str]) -> list[int]:
-    """Return the numbers of the labels that are special tokens."""
-    return [number for number, label in enumerate(labels) if is_special_token(label)]
+    """Return the numbers of the labels that are special tokens: they have rows in the head, but no text contains them.
+
+    Args:
+        labels: The acoustic model's labels, in order, without the blank.
+    """
+    return [number for number, label in enumerate(labels) if SPECIAL_TOKEN.fullmatch(label)]
 
 
 class LabelTokenizer:
