@@ -1,8 +1,7 @@
-"""What a fairseq checkpoint computes, written down a second time to hold an import against.
+"""A second implementation of fairseq's forward pass, with which an import is compared.
 
-It is fairseq's forward pass in plain torch operations, straight from the file's own tensors by fairseq's own names: it
-shares neither the table of names nor a line of the network with the encoder that it judges. Tests hold it against
-outputs that genuine fairseq recorded.
+It uses plain torch operations and the file's tensors by fairseq's names: it shares neither the table of names nor code
+of the network with the encoder under test. Tests compare it with outputs that genuine fairseq recorded.
 """
 
 from collections.abc import Mapping, Sequence

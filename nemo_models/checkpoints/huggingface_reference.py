@@ -1,4 +1,4 @@
-"""The source of a Hugging Face checkpoint, run by transformers alone: its loading, its front-end, its model."""
+"""The source of a Hugging Face checkpoint, run by transformers alone: loading, front-end and model."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,18 +21,18 @@ from nemo_models.checkpoints.encoder_checkpoint import SourceRun
 from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
 
 FRONT_END_FILES = ("processor_config.json", "preprocessor_config.json")
-"""Where transformers 5 and earlier ones write the feature extractor's settings; transformers itself reads them."""
+"""Files in which transformers 5 and earlier versions write the feature extractor's settings."""
 
 
 class HuggingFaceReference:
-    """What transformers' `from_pretrained` makes of a folder, on the CPU in float32.
+    """transformers' model from a folder (`from_pretrained`), on the CPU in float32.
 
     Args:
         folder: The checkpoint.
         kind: Its `model_type`.
         has_head: Whether it has a CTC head.
-        mask_padding: Whether its feature extractor tells the model what is padding.
-        epsilon: What it adds to a waveform's variance; transformers itself knows only `HUGGING_FACE_EPSILON`.
+        mask_padding: Whether its feature extractor gives an attention mask.
+        epsilon: Added to a waveform's variance; transformers itself uses `HUGGING_FACE_EPSILON`.
     """
 
     description = "transformers' from_pretrained and feature extractor, on the same folder"
@@ -44,7 +44,7 @@ class HuggingFaceReference:
         self._kind = kind
         self._has_head = has_head
         self._mask_padding = mask_padding
-        # (x - mean) / sqrt(variance + epsilon) is what transformers makes of a waveform that is louder by this
+        # transformers gives (x - mean) / sqrt(variance + epsilon) for a waveform that is louder by this
         self._loudness = (HUGGING_FACE_EPSILON / epsilon) ** 0.5
 
     @torch.inference_mode()
@@ -76,14 +76,14 @@ class HuggingFaceReference:
             self._folder, dtype=torch.float32, local_files_only=True
         )
         if any((self._folder / name).exists() for name in FRONT_END_FILES):
-            with suppress(OSError):  # a processor's file that says nothing of the front-end
+            with suppress(OSError):  # a processor's file without settings of the front-end
                 return model.eval(), extractor.from_pretrained(self._folder, local_files_only=True)
         return model.eval(), extractor()
 
 
 @contextmanager
 def _only_errors() -> Iterator[None]:
-    """transformers reports pretraining's tensors, which an encoder leaves out, at length, and shows progress bars."""
+    """Silence transformers, which lists the tensors of pretraining at length and shows progress bars."""
     level, shows_progress = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -37,7 +37,7 @@ def read_nemo_config(path: Path) -> dict[str, Any]:
 
 
 def _say_how_to_import(path: Path) -> str:
-    """Give the remedy for a path that is no `.nemo` file: the import of a checkpoint, where it looks like one."""
+    """Give the remedy for a path that is not a `.nemo` file: the import of a checkpoint, if it looks like one."""
     if (path / "config.json").is_file() or path.suffix in CHECKPOINT_SUFFIXES:
         checkpoint = path.parent if path.suffix == ".safetensors" else path
         return f"import it first: python scripts/import_checkpoint.py checkpoint={checkpoint} output=model.nemo"

@@ -113,7 +113,7 @@ class BackoffModel:
         places = words
         scores = self.orders[0].log_probs[words].astype(np.float64)
         for order in range(2, len(self.orders) + 1):
-            before = np.concatenate([[-1], places[:-1]])  # no n-gram goes on after END, so none spans two sentences
+            before = np.concatenate([[-1], places[:-1]])  # no n-gram continues after END, so none spans two sentences
             places = self.find(order, before, words)
             scores += np.where(before >= 0, self.orders[order - 2].backoffs[before], 0.0)
             found = places >= 0

@@ -29,7 +29,7 @@ class LabelTokenizer:
     Attributes:
         labels: All labels in order, special tokens among them, the blank not.
         special: Numbers of the special tokens.
-        characters: Characters of the labels that are no special tokens.
+        characters: Characters of the labels, without special tokens.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:

@@ -55,7 +55,7 @@ def vocabulary_of(name: str) -> list[str] | None:
 def write_member(
     folder: Path, name: str, form: str, seed: int = 0, layers: int = 6
 ) -> tuple[str, Wav2Vec2PreTrainedModel]:
-    """Write a member in a form; where it lies, and transformers' model that it was written from."""
+    """Write a member in a form; return its path, and transformers' model that it was written from."""
     vocabulary = vocabulary_of(name)
     model = random_model(name, seed, vocabulary, layers)
     if form == "fairseq":

@@ -239,14 +239,14 @@ class TestHuggingFace:
         (huggingface_folder / "preprocessor_config.json").write_text('{"do_normalize": false, "sampling_rate": 16000}')
         assert not load_checkpoint(str(huggingface_folder)).normalize
         (huggingface_folder / "preprocessor_config.json").write_text('{"sampling_rate": 8000}')
-        with pytest.raises(ValueError, match="8000 Hz"):
+        with pytest.raises(ValueError, match="sampling_rate=8000, expected 16000 Hz"):
             load_checkpoint(str(huggingface_folder))
 
     def test_index_that_names_no_files_is_refused(self, huggingface_folder: Path):
         (huggingface_folder / "model.safetensors").unlink()
         for content in ('{"weight_map": ["a"]}', '{"weight_map": {"a": 5}}', '{"weight_map": {}}', "{}"):
             (huggingface_folder / "model.safetensors.index.json").write_text(content)
-            with pytest.raises(ValueError, match=r"index\.json: weight_map does not tell"):
+            with pytest.raises(ValueError, match=r"index\.json: found no file for each tensor"):
                 load_checkpoint(str(huggingface_folder))
 
     def test_a_hub_id_may_have_a_dot(self, huggingface_folder: Path, monkeypatch: pytest.MonkeyPatch):

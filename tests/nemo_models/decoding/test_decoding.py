@@ -213,9 +213,9 @@ def test_language_model_of_other_labels_is_refused(model, lmplz, tmp_path, monke
     (tmp_path / "words.nemo").write_text("no archive")
     cases = {
         "turned": "other labels",
-        "longer": "over 66 labels, but the model has 65",
-        "older": "normalised by hi-0-00000000, but",
-        "acoustic": "no n-gram language model",
+        "longer": "over 66 labels, expected 65",
+        "older": "normalised by hi-0-00000000, expected",
+        "acoustic": "expected an n-gram language model",
         "words": "not a .nemo file",
     }
     for name, message in cases.items():

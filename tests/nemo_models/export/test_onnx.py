@@ -21,7 +21,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export
 def open_session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    options.log_severity_level = 3  # says that `lengths` has a value of its own, which is meant
+    options.log_severity_level = 3  # says that `lengths` has a default value, which is intended
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
@@ -117,7 +117,7 @@ def test_normalisation_and_topology_follow_the_model(normalize: bool, epsilon: f
     config = model_config(architecture(**base), [" ", "क", "ख"], normalize, epsilon, mask_padding=not group_norm)
     model = XLSRCTCModel(cfg=config).eval()
     path, notes = write_onnx(model, tmp_path)
-    assert bool(notes) is not normalize  # sherpa-onnx normalises whatever the model wants
+    assert bool(notes) is not normalize  # sherpa-onnx always normalises
     quiet = noise(1.0, scale=0.001)  # where the epsilon matters
     expected, _, signal, lengths = run_model(model, [quiet, noise(0.5)])
     found = open_session(path).run(None, {"waveforms": signal, "lengths": lengths})[0]

@@ -1,4 +1,4 @@
-"""Restoring models, and what is said where that cannot be."""
+"""Restoring models, and the messages where that fails."""
 
 import io
 import os

@@ -94,7 +94,7 @@ def test_written_file_scores_as_its_model(arpa, tmp_path):
 
 
 def probabilities_after(model: BackoffModel, history: list[int]) -> np.ndarray:
-    """Of every word, after a history that begins a sentence."""
+    """Score every word after a history that begins a sentence."""
     return np.array(
         [
             math.exp(model.score(np.array([*history, word]))[-1]) if word != START else 0.0

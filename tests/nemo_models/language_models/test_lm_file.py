@@ -1,4 +1,4 @@
-"""Files that are taken for a token language model: each is told in one line what it is."""
+"""Files in place of a token language model: each is named in one line."""
 
 import gzip
 import io
@@ -19,7 +19,7 @@ LABELS = load_alphabet()
 
 @pytest.fixture
 def not_weights(hindi_lm, tmp_path):
-    """A language model whose weights are no longer what torch writes; its configuration is whole."""
+    """A language model whose weights are damaged, with a complete configuration."""
     with tarfile.open(hindi_lm) as source, tarfile.open(tmp_path / "not_weights.nemo", "w") as target:
         for member in source.getmembers():
             content = source.extractfile(member).read() if member.isfile() else b""

@@ -120,4 +120,4 @@ def test_masked_frames_are_the_learned_vector_and_masked_channels_zero():
         assert masked[row, : frames[row]].any() and not masked[row, : frames[row]].all()
     assert not masked[1, frames[1] :].any()
     output.sum().backward()
-    assert network.masked_spec_embed.grad.abs().sum() > 0  # the vector goes on learning
+    assert network.masked_spec_embed.grad.abs().sum() > 0  # the vector still learns

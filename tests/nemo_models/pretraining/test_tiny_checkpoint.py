@@ -47,7 +47,7 @@ def build_small(cfg: DictConfig):
 
 
 def tones(count: int, seconds: float = 1.0) -> list[Spoken]:
-    """Utterances whose labels can be learned: each label is a tone of its own."""
+    """Utterances whose labels can be learned: each label is another tone."""
     rng, alphabet = np.random.default_rng(0), load_alphabet()
     utterances = []
     for index in range(count):
