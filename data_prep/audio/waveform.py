@@ -15,7 +15,7 @@ import soundfile
 import soxr
 
 from data_prep.audio.channels import AUTO, ChannelMixer
-from data_prep.audio.errors import AudioError, MissingAudioError, NotFiniteError, UnreadableAudioError
+from data_prep.audio.errors import AudioError, Fault, MissingAudioError, NotFiniteError, UnreadableAudioError
 from data_prep.audio.opening import open_recording
 from data_prep.audio.recording import Recording
 from data_prep.audio.segments import check_segment, check_segment_end
@@ -32,6 +32,7 @@ class WaveformStream:
     Attributes:
         warning: What could not be read, or what the header does not say, as `reason: details`, once all blocks were
             taken; `None` where there is nothing to say.
+        faults: What could not be read, once all blocks were taken.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class WaveformStream:
         self._path, self._offset_s, self._duration_s = path, offset_s, duration_s
         self._channel, self._rate = channel, sample_rate_hz
         self.warning: str | None = None
+        self.faults: list[Fault] = []
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield blocks of (n,) float32 samples, full scale 1.0, about `BLOCK_S` of them.
@@ -122,6 +124,7 @@ class WaveformStream:
         ]
         if faults and not done:
             raise faults[0].make_error()
+        self.faults = faults
         notes = [f"{fault.make_error().reason}: {fault.detail}" for fault in faults]
         notes += [f"{UNCLEAR_HEADER}: {recording.note}"] if recording.note else []
         if notes:

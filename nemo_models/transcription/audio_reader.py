@@ -49,10 +49,17 @@ def load_waveform(
     channel: int | str | None = "auto",
     sample_rate_hz: int = 16_000,
 ) -> np.ndarray:
-    """Read it as one array, see `stream_waveform`.
+    """Read it as one array, see `stream_waveform`: whole or not at all, for those who pair it with a text.
 
     Returns:
         (T,) float32 samples, full scale 1.0.
+
+    Raises:
+        AudioError: It cannot be read, or a part of it cannot.
     """
-    blocks = list(stream_waveform(path, offset_s, duration_s, channel, sample_rate_hz))
+    stream = stream_waveform(path, offset_s, duration_s, channel, sample_rate_hz)
+    blocks = list(stream)
+    if stream.faults:
+        error = stream.faults[0].make_error()
+        raise type(error)(f"{error.reason}: {path}: {error}")
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)

@@ -73,3 +73,24 @@ def test_audio_whose_header_has_no_length_is_named_in_the_report(make_corpus, tm
     assert report["kept"] == 2 and report["audio_notes"]["rows"] == 1
     assert report["audio_notes"]["examples"] == {"b.wav": "its header gives a length of 0: read to the end of the file"}
     assert "note: 1 rows have audio of which the header is wrong or unclear, e.g. b.wav: " in format_preparation(report)
+
+
+def test_the_manifest_has_the_length_that_decodes_and_cut_files_are_rejected(make_corpus, tmp_path):
+    """MP3 of a variable bit rate without an index: its header gives another length; half of it is no utterance."""
+    folder = make_corpus([("a.wav", "s1", TEXTS[0])], name="first")
+    tone = make_tone(440, seconds=4, rate=44_100)
+    tone[: len(tone) // 2] *= 0.001
+    soundfile.write(tmp_path / "tone.wav", tone, 44_100)
+    piped = subprocess.run(
+        ["sox", tmp_path / "tone.wav", "-C", "-4.2", "-t", "mp3", "-"], capture_output=True, check=True
+    )
+    (folder / "vbr.mp3").write_bytes(piped.stdout)
+    subprocess.run(["sox", tmp_path / "tone.wav", "-C", "-4.2", folder / "indexed.mp3"], check=True)
+    content = (folder / "indexed.mp3").read_bytes()
+    (folder / "cut.mp3").write_bytes(content[: len(content) // 2])
+    rows = [f"{name}.mp3\ts1\t{text}" for name, text in zip(("vbr", "indexed", "cut"), TEXTS[1:4], strict=True)]
+    write_lines(folder / "transcripts.tsv", "path\tspeaker\ttext", *rows)
+    report = prepare_corpus("tsv", folder, tmp_path / "out", num_workers=1, splits={"train": 1.0})
+    kept = [json.loads(line) for line in (tmp_path / "out/train_manifest.json").read_text("utf-8").splitlines()]
+    assert [row["duration"] for row in kept] == [pytest.approx(4, abs=0.08), pytest.approx(4, abs=0.001)]
+    assert report["rejected_by_reason"] == {"truncated_audio": 1}

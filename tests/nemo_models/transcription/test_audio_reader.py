@@ -103,6 +103,8 @@ def test_bad_files_say_what_is_wrong(write, tmp_path):
         assert "\n" not in str(error.value)
     stream = stream_waveform(tmp_path / "cut.flac")
     assert 4096 <= sum(map(len, stream)) <= RATE / 2 and "decoding stops" in str(stream.warning)
+    with pytest.raises(AudioError, match=r"^truncated_audio: .*cut\.flac: decoding stops"):
+        load_waveform(tmp_path / "cut.flac")  # whole or not at all
 
 
 def test_probe(write, tmp_path):
