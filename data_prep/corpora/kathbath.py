@@ -3,7 +3,7 @@ noisy.
 
 Source: AI4Bharat/IndicSUPERB@add9123 (its README names the archives `train_audio.tar`, `valid_audio.tar`,
 `testkn_audio.tar`, `testunk_audio.tar`, `transcripts_n2w.tar`, each clean, the tests noisy too). Licence: CC0 for the
-packaging, the sentences come from IndicCorp; the Hub's copy says CC-BY-4.0. AAC in m4a: ffmpeg must be installed.
+packaging, the sentences come from IndicCorp; the Hub's copy says CC-BY-4.0. AAC in m4a.
 Layout (as unpacked, and as ESPnet's recipe `kathbath` reads it):
 
     kb_data_clean_m4a/hindi/{train,valid,test_known,test_unknown}/transcription_n2w.txt      `<file>.m4a<tab><text>`

@@ -2,7 +2,6 @@
 audio, or the wrong piece of it, shows."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 import numpy
 import pyarrow.parquet
 import soundfile
+
+from odd_audio import encode
 
 SECONDS = 0.8
 TEXTS = ("कमल खिला", "नदी बहती है", "आज बारिश हुई", "वह घर गया", "किताब खोलो", "चाय गरम है", "रात हो गई", "सूरज निकला")
@@ -40,16 +41,10 @@ def make_tone(pitch: float, seconds: float = SECONDS, rate: int = 16000) -> nump
 
 
 def write_tone(path: Path, text: str, rate: int = 16000, **options: str) -> None:
-    """Write the tone of a text, in the format of the path's suffix; m4a without ffmpeg is WAV under that name."""
+    """Write the tone of a text, in the format of the path's suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".m4a":
-        wav = path.with_suffix(".tmp.wav")
-        soundfile.write(wav, make_tone(find_pitch(text), rate=rate), rate)
-        try:
-            subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", wav, path], check=True)
-            wav.unlink()
-        except FileNotFoundError:
-            wav.rename(path)
+        path.write_bytes(encode(make_tone(find_pitch(text), rate=rate), rate, "ipod", "aac"))
     else:
         soundfile.write(path, make_tone(find_pitch(text), rate=rate), rate, **options)
 
