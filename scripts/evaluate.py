@@ -15,10 +15,12 @@ from omegaconf import DictConfig, ListConfig
 from data_prep.arguments import list_values
 from data_prep.manifest import write_json
 from hydra_job import hydra_job
-from nemo_models.evaluation.evaluation import EvaluationOptions, check_gate, evaluate, format_summary
+from nemo_models.evaluation.evaluation import check_gate, evaluate
 from nemo_models.evaluation.html_report import write_html_report
 from nemo_models.evaluation.layers import LayerOptions
 from nemo_models.evaluation.matching import load_test_set
+from nemo_models.evaluation.options import EvaluationOptions
+from nemo_models.evaluation.report import format_summary
 from nemo_models.evaluation.rows import Keys
 
 TRANSCRIBE = Path(__file__).with_name("transcribe_speech.py")
@@ -105,7 +107,8 @@ def _quote(value: str) -> str:
 def list_settings(settings: DictConfig, prefix: str = "") -> list[tuple[str, str]]:
     """Return nested settings as dotted keys with values that Hydra reads back."""
     found = []
-    for key, value in settings.items():
+    for name, value in settings.items():
+        key = str(name)
         if isinstance(value, DictConfig):
             found += list_settings(value, f"{prefix}{key}.")
         else:

@@ -178,7 +178,7 @@ def decode_masked(
     with torch.inference_mode():
         decoded = model.decoding.decode(log_probs, lengths, n_best, timestamps, confidence)
     if confidence and model.cfg.get(CALIBRATION_KEY):
-        calibration = Calibration.from_dict(OmegaConf.to_container(model.cfg[CALIBRATION_KEY]))
+        calibration = Calibration.from_dict(dict(model.cfg[CALIBRATION_KEY]))
         for hypothesis in (hypothesis for beam in decoded for hypothesis in beam):
             hypothesis.word_confidence = calibration.apply(hypothesis.word_confidence).tolist()
     return decoded

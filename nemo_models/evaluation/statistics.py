@@ -144,6 +144,27 @@ def bootstrap_rate(
     return Interval(float(low), float(high), float(rates.std()), unit, len(np.unique(blocks)), replicates, seed)
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """What every bootstrap of a report shares.
+
+    Attributes:
+        blocks: (N,) int64 and `unit`, from `group_blocks`.
+        unit: `speakers` or `utterances`.
+        replicates: How many draws.
+        seed: Of the random numbers.
+    """
+
+    blocks: np.ndarray
+    unit: str
+    replicates: int
+    seed: int
+
+    def rate(self, errors: np.ndarray, words: np.ndarray) -> Interval:
+        """Compute the interval of an error rate, see `bootstrap_rate`."""
+        return bootstrap_rate(errors, words, self.blocks, self.unit, self.replicates, self.seed)
+
+
 def _draw_rates(errors: np.ndarray, words: np.ndarray, blocks: np.ndarray, replicates: int, seed: int) -> np.ndarray:
     """Draw blocks with replacement: (N, S) errors → (replicates, S) rates.
 

@@ -44,8 +44,9 @@ errors = align(left, right).totals.sum()
 """
 ALL = """
 from pathlib import Path
-from nemo_models.evaluation.evaluation import EvaluationOptions, evaluate
+from nemo_models.evaluation.evaluation import evaluate
 from nemo_models.evaluation.matching import load_test_set
+from nemo_models.evaluation.options import EvaluationOptions
 result = evaluate(load_test_set([Path(sys.argv[1])]), EvaluationOptions(read_audio=False))
 errors = result.scores[0].layers[0].errors.sum()
 """

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from nemo_models.evaluation.evaluation import EvaluationOptions, evaluate
+from nemo_models.evaluation.evaluation import evaluate
 from nemo_models.evaluation.html_report import write_html_report
 from nemo_models.evaluation.matching import load_test_set
+from nemo_models.evaluation.options import EvaluationOptions
 
 CHROMIUM = shutil.which("chromium")
 

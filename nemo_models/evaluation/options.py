@@ -1,0 +1,38 @@
+"""Options of an evaluation, checked when they are made."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from data_prep.arguments import require_choice, require_int
+from nemo_models.evaluation.layers import LAYERS, LayerOptions
+from nemo_models.evaluation.statistics import REPLICATES
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """How to evaluate.
+
+    Attributes:
+        layers: Which layers to compute.
+        replicates: Draws of each bootstrap.
+        seed: Of its random numbers.
+        compare_layer: The layer that comparisons look at; `None`: the last.
+        lm_words: ARPA file or text of a language model, for words that it does not know; `None`: not looked at.
+        read_audio: Whether to read the audio, for noise and for insertions at silences.
+
+    Raises:
+        ValueError: A value is out of range.
+    """
+
+    layers: LayerOptions = field(default_factory=LayerOptions)
+    replicates: int = REPLICATES
+    seed: int = 0
+    compare_layer: str | None = None
+    lm_words: Path | None = None
+    read_audio: bool = True
+
+    def __post_init__(self) -> None:
+        require_int("replicates", self.replicates, 100)
+        require_int("seed", self.seed, 0)
+        if self.compare_layer is not None:
+            require_choice("compare_layer", self.compare_layer, LAYERS)
