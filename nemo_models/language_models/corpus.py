@@ -58,22 +58,27 @@ class HeldOut:
 
         Args:
             source: A text, or the share of lines to take, above 0 and below 1; `None`: nothing is held out.
-            rules: As for the texts.
+            rules: Rules of the lines, the same as for the texts.
 
         Raises:
-            FileNotFoundError: There is no such text.
-            ValueError: The share is none, or the text has no usable line.
+            FileNotFoundError: The text does not exist.
+            ValueError: The share is out of range, or the text has no usable line.
         """
         self.share = 0.0
         self.lines: list[bytes] = []
-        self.unseen_words: set[bytes] = set()  # once closed: all words, for those who read other text to take out
+        self.unseen_words: set[bytes] = (
+            set()
+        )  # once closed: all words; readers of other text remove those that they see
         self.counts = TextCounts()
         if isinstance(source, Path):
             for _, chunk, counts in normalize_lines([source], rules):
                 self.counts.add(counts)
                 self.lines.extend(line.encode() for _, line in chunk)
             if not self.lines:
-                raise ValueError(f"held_out={source}: no usable line: {describe_counts(self.counts)}")
+                raise ValueError(
+                    f"held_out={source}: expected a text with usable lines, found {describe_counts(self.counts)}; "
+                    "name another text"
+                )
         elif source is not None:
             if not is_number(source) or not 0 < source < 1:
                 raise ValueError(f"held_out={source}: expected a text, or a share of lines above 0 and below 1")
@@ -81,7 +86,7 @@ class HeldOut:
         self._known = frozenset(self.lines)
 
     def close(self) -> None:
-        """Take no further lines.
+        """Take no further lines, and list the words of those taken.
 
         Raises:
             ValueError: A share was asked for, and no line belongs to it.
@@ -272,7 +277,9 @@ def _read_chunks(texts: Sequence[Path]) -> Iterator[tuple[Path, int, list[bytes]
                     yield path, first, lines
                     bar.update(raw.tell() - bar.n)
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise ValueError(f"{path}: not a complete gzip file ({error})") from error
+                raise ValueError(
+                    f"{path}: found an incomplete gzip file ({error}), expected a complete one; copy it again"
+                ) from error
             bar.update(size - bar.n)
 
 

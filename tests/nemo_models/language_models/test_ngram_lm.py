@@ -143,7 +143,7 @@ def test_unusable_texts_are_named(lmplz, write, tmp_path):
     whole = gzip.compress("\n".join(lm_lines()).encode())
     for name, data in {"cut.gz": whole[:-20], "text.gz": b"plain"}.items():
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(ValueError, match=f"{name}: not a complete gzip file"):
+        with pytest.raises(ValueError, match=f"{name}: found an incomplete gzip file"):
             train_ngram_lm([tmp_path / name], LABELS, output)
     assert not output.exists()
 
