@@ -5,6 +5,7 @@ line of JSON: `{"open": …}` begins a file, `{"read": n}` asks for its next n s
 line of JSON, followed by the samples: 32-bit floats, one channel after another.
 """
 
+import contextlib
 import json
 import os
 import resource
@@ -15,6 +16,8 @@ from typing import Any, BinaryIO
 MEMORY_BYTES = 4 << 30  # address space; a decoder takes 300 MB of it
 _MOST_SECONDS_A_BYTE = 1.0  # of audio: FLAC's silence, the shortest of all, takes more than one byte a second
 _FREE_SECONDS = 3600.0
+# FFmpeg's AMR decoders refuse the frames of silence (DTX) that telephones send.
+_BETTER_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
 
 
 class _Range:
@@ -126,11 +129,16 @@ class Recording:
             yield from map(_planes, resampler.resample(None))
 
     def _decode_packets(self, container: Any, stream: Any) -> Iterator[Any]:
+        decoder = stream.codec_context
+        if decoder.name in _BETTER_DECODERS:
+            better = self._av.CodecContext.create(_BETTER_DECODERS[decoder.name], "r")
+            better.sample_rate, better.layout = decoder.sample_rate, "mono"
+            decoder = better
         for packet in container.demux(stream):
             try:
-                frames = packet.decode()
+                frames = decoder.decode(packet if packet.size else None)
             except self._av.error.FFmpegError as error:
-                if packet.dts is not None or packet.size:  # not the one that flushes the decoder
+                if packet.size:  # not the one that flushes the decoder
                     self.damage.append(self._done)
                     self.stopped = self.stopped or describe(error)
                 continue
@@ -171,9 +179,13 @@ def describe(error: Exception) -> str:
 
 def main() -> None:
     """Answer requests until the standard input ends."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # nothing is written
+    for limit, value in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),  # nothing is written
+    ):
+        with contextlib.suppress(ValueError, OSError):  # a system may not know a limit, or have a lower one
+            resource.setrlimit(limit, (value, value))
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # so that text that a library prints is not taken for an answer
     recording: Recording | None = None

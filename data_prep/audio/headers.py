@@ -12,13 +12,14 @@ from typing import BinaryIO
 from data_prep.audio import formats
 from data_prep.audio.errors import Fault
 from data_prep.audio.formats import AudioFormat
-from data_prep.audio.riff import STREAMED_SIZE, SampleLayout, inspect_riff
+from data_prep.audio.riff import STREAMED_SIZE, SampleLayout, inspect_riff, read_format
 
 _CAF_CODECS = (b"lpcm", b"alaw", b"ulaw", b"alac")  # that libsndfile decodes
 _AIFC_CODECS = (
     *(b"NONE", b"sowt", b"twos", b"raw ", b"in24", b"in32", b"23ni", b"42ni", b"fl32", b"FL32", b"fl64", b"FL64"),
     *(b"ulaw", b"ULAW", b"alaw", b"ALAW"),
 )
+_LAST_HEADER_BYTES = 1 << 14
 _FLAC_AGAIN = re.compile(rb"fLaC[\0\x80]\0\0\x22")  # the marker and the first metadata block
 
 
@@ -76,13 +77,16 @@ def _inspect_au(file: BinaryIO, size: int) -> SampleLayout | None:
 
 
 def _inspect_caf(file: BinaryIO, size: int) -> SampleLayout | None:
-    at, subtype = 8, ""
+    at, subtype, description = 8, "", b""
     while at + 12 <= size:
         file.seek(at)
         name, length = struct.unpack(">4sq", file.read(12))
         if name == b"desc":
-            subtype = "any" if file.read(12)[8:] in _CAF_CODECS else ""
+            description = file.read(32)
+            subtype = "any" if description[8:12] in _CAF_CODECS else ""
         elif name == b"data":
+            if length <= 4 and size - at > 16 + 4:
+                return _describe_open_caf(description, *_skip_headers(file, at + 16, size))
             return _judge(at + 16, max(0, length - 4), size, subtype)
         if length < 0:
             return None
@@ -90,12 +94,42 @@ def _inspect_caf(file: BinaryIO, size: int) -> SampleLayout | None:
     return None
 
 
+def _describe_open_caf(description: bytes, start: int, size: int) -> SampleLayout:
+    """Describe a CAF file without a length (-1, or 0 from sox to a pipe); codecs are left to FFmpeg."""
+    layout = SampleLayout(parts=[(start, size)], plain=False)
+    if len(description) == 32 and description[8:12] == b"lpcm":
+        rate, flags, channels, bits = struct.unpack(">d4xI8xII", description)
+        kind = {32: "FLOAT", 64: "DOUBLE"} if flags & 1 else {16: "PCM_16", 24: "PCM_24", 32: "PCM_32"}
+        layout.subtype, layout.endian = kind.get(bits, ""), "LITTLE" if flags & 2 else "BIG"
+        layout.rate, layout.channels, layout.block = round(rate), channels, channels * bits // 8
+    return layout
+
+
+def _skip_headers(file: BinaryIO, start: int, size: int) -> tuple[int, int]:
+    """Return where samples begin and end: to a pipe, sox writes its header of `start` bytes twice, and once behind."""
+    file.seek(0)
+    beginning = file.read(16)
+    file.seek(start)
+    if file.read(16) == beginning:
+        start *= 2
+    last = max(start, size - _LAST_HEADER_BYTES)
+    file.seek(last)
+    found = file.read().find(beginning)
+    return start, last + found if found >= 0 else size
+
+
 def _inspect_w64(file: BinaryIO, size: int) -> SampleLayout | None:
-    at = 40
+    at, form = 40, SampleLayout()
     while at + 24 <= size:
         file.seek(at)
         name, length = struct.unpack("<4s12xq", file.read(24))
-        if name == b"data":
+        if name == b"fmt ":
+            read_format(form, file.read(40))
+        elif name == b"data":
+            start, end = _skip_headers(file, at + 24, size)
+            if form.subtype and (start, end) != (at + 24, size):
+                form.parts, form.plain = [(start, end)], False
+                return form
             return _judge(at + 24, length - 24, size)
         if length < 24:
             return None

@@ -88,7 +88,7 @@ def _inspect_one(file: BinaryIO, base: int, size: int) -> SampleLayout | None:
             content = file.read(24)
             sizes[b"data"] = struct.unpack_from("<Q", content, 8)[0] if len(content) == 24 else length
         elif name == b"fmt ":
-            _read_format(layout, file.read(min(length, 40)))
+            read_format(layout, file.read(min(length, 40)))
         elif name == b"data":
             if big and length == 0xFFFFFFFF:
                 length = sizes.get(b"data", length)
@@ -98,7 +98,8 @@ def _inspect_one(file: BinaryIO, base: int, size: int) -> SampleLayout | None:
     return None
 
 
-def _read_format(layout: SampleLayout, content: bytes) -> None:
+def read_format(layout: SampleLayout, content: bytes) -> None:
+    """Fill in rate, channels and encoding from the content of a `fmt ` chunk (WAVEFORMATEX)."""
     if len(content) < 16:
         return
     tag, layout.channels, layout.rate, _, layout.block, bits = struct.unpack_from("<HHIIHH", content)

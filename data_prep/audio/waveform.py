@@ -118,7 +118,7 @@ class WaveformStream:
         wanted_s = float("inf") if self._duration_s is None else start_s + self._duration_s - END_TOLERANCE_S
         faults = [
             fault
-            for fault in recording.faults
+            for fault in sorted(recording.faults, key=lambda fault: not fault.truncated)
             if (fault.truncated and end_s < wanted_s)
             or (not fault.truncated and (fault.at_s is None or start_s <= fault.at_s <= end_s))
         ]
