@@ -131,7 +131,7 @@ class Recording:
     def _decode_packets(self, container: Any, stream: Any) -> Iterator[Any]:
         decoder = stream.codec_context
         if decoder.name in _BETTER_DECODERS:
-            better = self._av.CodecContext.create(_BETTER_DECODERS[decoder.name], "r")
+            better: Any = self._av.CodecContext.create(_BETTER_DECODERS[decoder.name], "r")
             better.sample_rate, better.layout = decoder.sample_rate, "mono"
             decoder = better
         for packet in container.demux(stream):

@@ -192,7 +192,7 @@ def write_wav(path: Path, samples: np.ndarray) -> None:
     head = struct.pack("<4sI4s", b"RIFF", 36 + content.nbytes, b"WAVE") + form
     with path.open("wb", buffering=0) as file:  # two writes: soundfile and wave write and seek several times
         file.write(head + struct.pack("<4sI", b"data", content.nbytes))
-        view = memoryview(content).cast("B") if len(content) else memoryview(b"")
+        view = content.data.cast("B") if len(content) else memoryview(b"")
         while view:
             view = view[file.write(view) :]
 
