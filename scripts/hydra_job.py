@@ -218,7 +218,10 @@ def _overrides() -> list[str]:
 
 def _config_files(config_name: str) -> Iterator[str]:
     """Yield the files that a configuration is composed of, in the order in which Hydra merges them."""
-    config = OmegaConf.load(CONF_DIR / f"{config_name}.yaml")
+    path = CONF_DIR / f"{config_name}.yaml"
+    if not path.is_file():
+        return  # a schema that the job registers with Hydra
+    config = OmegaConf.load(path)
     defaults = config.get("defaults", []) if isinstance(config, DictConfig) else []
     for entry in [*defaults, *([] if "_self_" in defaults else ["_self_"])]:
         if isinstance(entry, DictConfig):
