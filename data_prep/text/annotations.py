@@ -49,6 +49,7 @@ _ANNOTATION = re.compile(f"{_ALWAYS}|{_MAYBE}|{_BARE}|{_UNBALANCED}")
 _HINT = re.compile(r"[\[\]{}(<*+A-Za-z]")
 _ENGLISH_EVENT = re.compile(rf"(?:{ENGLISH_EVENTS})(?:[\s,]+(?:{ENGLISH_EVENTS}))*", re.IGNORECASE)
 _MANNER = re.compile(r"(?:हुए|हुई|(?:आवाज़|आवाज|स्वर) में)\s*$")
+_EMPTY = re.compile(r"\A[\s\]}]*[\]}]|[\[{][\s\[{]*\Z")
 _WORD = re.compile(r"[^\s,;।./_-]+")
 MOST_MANNER_WORDS = 4  # (ज़ोर से बोलते हुए), (धीमी आवाज़ में): a longer phrase may be spoken
 
@@ -73,11 +74,15 @@ def may_hold_annotations(text: str) -> bool:
 
 
 def strip_annotations(text: str) -> str:
-    """Put a space in place of each note; a bracket without its counterpart stays, because its note has no end."""
+    """Put a space in place of each note.
+
+    A bracket without its counterpart stays, because where its note ends is unknown; at the text's own end, where it can
+    hold nothing, it is removed.
+    """
     for match in reversed(find_annotations(text)):
         if len(match[0]) > 1:
             text = f"{text[: match.start()]} {text[match.end() :]}"
-    return text
+    return _EMPTY.sub(" ", text) if may_hold_annotations(text) else text
 
 
 def _is_note(match: re.Match[str]) -> bool:

@@ -242,7 +242,7 @@ def _take_fit(text: str, rules: LineRules, counts: TextCounts) -> list[str]:
     sentences = split_sentences(text) if fault and line else []
     if len(sentences) < 2:
         return [line] if _count_line(line, fault, counts) else []
-    parts = [normalize_text(sentence, rules.policy) for sentence in sentences]
+    parts = filter(None, (normalize_text(sentence, rules.policy) for sentence in sentences))
     return [part for part in parts if _count_line(part, judge(part, rules.labels, rules.policy), counts)]
 
 

@@ -49,6 +49,12 @@ def test_a_bracket_without_its_counterpart_cannot_be_stripped():
         assert judge(normalize_text(text, policy), policy=policy).reason == "annotation"
 
 
+def test_a_bracket_that_can_hold_nothing_is_stripped():
+    for text in ("} राम आया", "राम आया [", "}] राम आया {"):
+        assert normalize_text(text, TextPolicy(annotations="strip")) == "राम आया"
+        assert judge(normalize_text(text, TextPolicy())).reason == "annotation"
+
+
 def test_several_notes_are_each_named_once():
     text = normalize_text("<noise> राम [हँसी] आया <noise>", TextPolicy())
     assert judge(text).offending == ("<noise>", "[हँसी]")
