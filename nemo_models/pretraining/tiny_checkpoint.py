@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jiwer
 import numpy as np
 import soundfile
 import torch
@@ -24,6 +23,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCT
 
 from data_prep.atomic import open_atomic
 from data_prep.text.alphabet import load_alphabet
+from nemo_models.evaluation.scoring import score_texts
 
 SAMPLE_RATE_HZ = 16000
 
@@ -286,7 +286,8 @@ def measure(model: Wav2Vec2ForCTC, utterances: list[Spoken]) -> dict[str, float]
             hypotheses.append("".join(alphabet[label] for label in labels if label < len(alphabet)).strip())
     model.train()
     references = [u.text for u in utterances]
-    cer, wer = jiwer.cer(references, hypotheses), jiwer.wer(references, hypotheses)
+    scores = score_texts(references, hypotheses)
+    cer, wer = scores.cer, scores.wer
     return {"cer": round(100 * cer, 2), "wer": round(100 * wer, 2)}
 
 

@@ -63,3 +63,12 @@ def test_rates_equal_the_edit_distance(pairs):
     characters = sum(_edit_distance(r, h) for r, h in pairs)
     assert scores.wer == pytest.approx(words / sum(len(r.split()) for r in references))
     assert scores.cer == pytest.approx(characters / sum(len(r) for r in references))
+
+
+def test_nemos_error_rate_during_training_is_the_same():
+    """`val_wer` is NeMo's metric: on texts that are normalised, as training data is, it is this scorer's rate."""
+    from nemo.collections.asr.metrics.wer import word_error_rate
+
+    references = ["मैं घर जाता हूँ", "यह किताब है", "कल हम गाँव जाएँगे"]
+    hypotheses = ["मैं घर जाता हूं अब", "यह है", "कल हम गाँव"]
+    assert word_error_rate(hypotheses, references) == pytest.approx(score_texts(references, hypotheses).wer)
