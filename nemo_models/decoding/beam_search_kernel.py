@@ -1,17 +1,17 @@
-"""The compiled inside of `beam_search`: beam search over one utterance's CTC log-probabilities.
+"""The compiled part of `beam_search`: beam search over one utterance's CTC log-probabilities.
 
 It computes what NeMo's `BatchedBeamCTCComputer.batched_beam_search_torch` computes, sum by sum in float32, so that the
 two choose alike. Where NeMo runs 76 tensor operations for each frame, 400 with a language model, this visits each
 candidate once.
 
-- A language model's scores over all labels (a *row*) are worked out once for each state that a hypothesis comes to,
-  and kept. Most frames extend hypotheses by blanks or repeats, which stay in their state.
-- A frame's candidates are visited in the order of NeMo's flat index (hypothesis, then label). One that is no better
-  than the worst of a full beam cannot enter it; one that is `threshold` or more below the best so far would be pruned
-  after the frame, since the best only rises. Neither is looked at again.
-- Frames beyond an utterance's length are not visited at all.
+- A language model's scores over all labels (a *row*) are computed once for each state that a hypothesis reaches, and
+  kept. Most frames extend hypotheses by blanks or repeats, which stay in their state.
+- A frame's candidates are visited in the order of NeMo's flat index (hypothesis, then label). Two kinds are dropped at
+  once: one that is not better than the worst of a full beam, and one that is `threshold` or more below the best so far,
+  which would be pruned after the frame, since the best only rises.
+- Frames beyond an utterance's length are not visited.
 
-Equal scores: the lower flat index wins. `torch.topk`, which NeMo uses, leaves that open.
+Of equal scores, the lower flat index wins. NeMo uses `torch.topk`, which does not define the order.
 """
 
 from collections.abc import Callable
@@ -20,25 +20,25 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numba
 import numpy as np
 
-START_STATE = 0  # of a language model: the one that holds all unigrams
+START_STATE = 0  # the state of a language model that holds all unigrams
 NONE = -1  # no label, no frame, no state
-ROW_SLOTS = 1024  # language model states whose rows are kept; a power of two
+ROW_SLOTS = 1024  # number of language model states whose rows are kept; a power of two
 SLOT_MULTIPLIER = 0x9E3779B1  # 2³² / golden ratio: spreads neighbouring states over the slots
 HASH_MULTIPLIER = 6364136223846793005  # NeMo's hash of tokens: hash · multiplier + 1 + label (mod 2⁶⁴)
 MINUS_INFINITY = np.float32(-np.inf)
-ZERO: Any = np.int64(0)  # what counters begin with: for a literal 0, numba would compile what takes them once more
+ZERO: Any = np.int64(0)  # first value of counters; for a literal 0 numba would compile their functions twice
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class FusionArrays(NamedTuple):
-    """A language model or boosting tree as NeMo lays it out: a suffix tree, its arcs sorted by the state they leave."""
+    """A language model or boosting tree in NeMo's layout: a suffix tree, its arcs sorted by the state they leave."""
 
     arc_bounds: np.ndarray  # (S, 2) int, first arc of a state and one past its last
     arc_labels: np.ndarray  # (A,) int
     arc_targets: np.ndarray  # (A,) int, states
     arc_weights: np.ndarray  # (A,) float32, natural log
-    backoff_targets: np.ndarray  # (S,) int, states; of a lower order each, so that every chain ends in `START_STATE`
+    backoff_targets: np.ndarray  # (S,) int, states of a lower order, so that every chain ends in `START_STATE`
     backoff_weights: np.ndarray  # (S,) float32
     final_weights: np.ndarray  # (S,) float32
 
@@ -46,19 +46,19 @@ class FusionArrays(NamedTuple):
 class Fusion(NamedTuple):
     """Models whose scores are added to the acoustic ones."""
 
-    models: tuple[FusionArrays, ...]  # only the first M are used; each number of them is compiled for itself
+    models: tuple[FusionArrays, ...]  # only the first M are used
     alphas: np.ndarray  # (M,) float32, weights
     initial_states: np.ndarray  # (M,) int64
     has_final: np.ndarray  # (M,) bool, whether the model scores the end of the text
 
 
 class Settings(NamedTuple):
-    """How to search."""
+    """Settings of the search."""
 
     blank: int  # its index, 0 … V; V where there are fusion models
     beam_size: int  # K, hypotheses kept from frame to frame
     beta: np.float32  # added for each token
-    threshold: np.float32  # above 0; hypotheses that far below a frame's best are dropped
+    threshold: np.float32  # above 0; hypotheses this far below a frame's best are dropped
 
 
 class _Rows(NamedTuple):
@@ -82,7 +82,7 @@ class _Beam(NamedTuple):
 
 
 class _Tokens(NamedTuple):
-    """Tokens of all hypotheses that ever were in the beam, each linked to the one before it."""
+    """Tokens of all hypotheses that were in the beam at any time, each linked to the one before it."""
 
     previous: np.ndarray  # (N,) int64
     labels: np.ndarray  # (N,) int64
@@ -91,7 +91,7 @@ class _Tokens(NamedTuple):
 
 
 class _Candidates(NamedTuple):
-    """A frame's best extensions, best first, and what it takes to find them."""
+    """A frame's best extensions, best first, and working space to find them."""
 
     scores: np.ndarray  # (K,) float32
     indices: np.ndarray  # (K,) int64, hypothesis · (V+1) + label
@@ -99,10 +99,10 @@ class _Candidates(NamedTuple):
 
 
 def compiled(function: Function) -> Function:
-    """Compile when first called, to run without the GIL, and keep the result on disk where numba may write.
+    """Compile a function when it is first called, to run without the GIL, and keep the result on disk if possible.
 
-    Numba looks at `NUMBA_CACHE_DIR`, the source's `__pycache__` and the user's cache folder, and raises where it may
-    write to none of them; then each process compiles for itself.
+    Numba tries `NUMBA_CACHE_DIR`, the source's `__pycache__` and the user's cache folder. If it can write to none of
+    them it raises an error; then each process compiles for itself.
     """
     try:
         return cast(Function, numba.njit(cache=True, nogil=True)(function))
@@ -118,13 +118,13 @@ def search(
 
     Args:
         log_probs: (T, V+1) float32, C-contiguous, natural log.
-        settings: How to search.
-        fusion: What to add.
+        settings: Settings of the search.
+        fusion: Models whose scores are added.
 
     Returns:
-        The hypotheses that are left, in the beam's order (by score before the end of the text was scored): scores (H,)
-        float32; and with the tokens of all of them one after the other: bounds (H+1,) int64, labels, first frames
-        and numbers of frames, int64 each.
+        The hypotheses in the beam, in its order (by score before the end of the text was scored): scores (H,) float32;
+        and, with the tokens of all hypotheses one after the other, bounds (H+1,) int64, labels, first frames and
+        numbers of frames, int64 each.
     """
     frames, width = log_probs.shape
     models = len(fusion.alphas)
@@ -133,7 +133,7 @@ def search(
     candidates = _Candidates(
         np.empty(settings.beam_size, np.float32), np.empty(settings.beam_size, np.int64), np.empty(width, np.float32)
     )
-    tokens = _make_tokens(frames * settings.beam_size + 1)  # pages that are not written to take no memory
+    tokens = _make_tokens(frames * settings.beam_size + 1)  # pages that are never written take no memory
     beam.scores[0], beam.labels[0], beam.hashes[0], beam.counts[0] = 0.0, NONE, 0, 0
     beam.nodes[0], beam.ends[0] = 0, NONE
     for m in range(models):
@@ -180,7 +180,7 @@ def _make_tokens(size: int) -> _Tokens:
 
 @compiled
 def _find_row(rows: _Rows, fusion: Fusion, m: int, state: int) -> int:
-    """The slot that holds the row of a model's state; the row is worked out where it is not there."""
+    """Return the slot that holds the row of a model's state; compute the row if it is missing."""
     slot = ((state * SLOT_MULTIPLIER) >> 16) & (ROW_SLOTS - 1)
     if rows.states[m, slot] == state:
         return slot
@@ -211,10 +211,10 @@ def _choose(
     rows: _Rows,
     candidates: _Candidates,
 ) -> int:
-    """Choose a frame's best extensions into `candidates`; returns how many there are."""
+    """Write a frame's best extensions into `candidates`, and return their number."""
     width, found = len(log_probs), ZERO
     best, sums = candidates.scores, candidates.sums
-    least = MINUS_INFINITY  # what a candidate must be above; NaN is above nothing
+    least = MINUS_INFINITY  # a candidate must be above it; NaN never is
     for index in range(hypotheses):
         score, last = beam.scores[index], beam.labels[index]
         for label in range(width):
@@ -239,7 +239,7 @@ def _choose(
 
 @compiled
 def _insert(score: np.float32, index: int, candidates: _Candidates, found: int) -> int:
-    """Insert a candidate behind all that are as good; a full list loses its last. Returns the new number."""
+    """Insert a candidate behind all equally good ones; a full list loses its last. Return the new number."""
     scores, indices = candidates.scores, candidates.indices
     place = min(found, len(scores) - 1)
     while place > 0 and scores[place - 1] < score:
@@ -262,9 +262,9 @@ def _extend(
     tokens: _Tokens,
     nodes: int,
 ) -> tuple[int, int]:
-    """Write the chosen candidates into `extended`; of those that came to be alike, the best alone.
+    """Write the chosen candidates into `extended`, and of equivalent ones only the best.
 
-    Alike are those with the same tokens and the same last label: whatever follows, they score alike.
+    Two are equivalent if they have the same tokens and the same last label: any extension scores the same for both.
 
     Returns:
         Numbers of hypotheses and of nodes.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from data_prep.manifest import write_text
+from data_prep.atomic import atomic_path
 from nemo_models.transcription.inputs import AudioInput
 from nemo_models.transcription.subtitles import Cue, SubtitleSettings, list_cues
 from nemo_models.transcription.transcripts import TIME_DIGITS, Transcript, Word
@@ -96,7 +96,8 @@ def write_formats(
         if transcript.error:
             path.unlink(missing_ok=True)
         else:
-            write_text(path, format_transcript(transcript, extension, subtitles))
+            with atomic_path(path, sync=False) as temporary:  # another run can make it again
+                temporary.write_text(format_transcript(transcript, extension, subtitles), encoding="utf-8")
 
 
 def format_transcript(transcript: Transcript, extension: str, subtitles: SubtitleSettings | None = None) -> str:

@@ -126,7 +126,7 @@ def test_finds_what_nemo_finds_at_the_edges(fusions, fusion, case, lowest_index_
 @pytest.mark.parametrize(
     "settings", [{"threshold": 0.7}, {"threshold": np.inf}, {"beta": 0.0}, {"beta": -2.0}, {"blank": 0}]
 )
-def test_settings_mean_what_they_mean_to_nemo(settings):
+def test_settings_have_nemos_meaning(settings):
     nemo, ours = _searches(beam_size=6, **settings)
     for seed in range(3):
         assert _nbest(ours, _noise(30, seed=seed)) == _nbest(nemo, _noise(30, seed=seed))
@@ -196,7 +196,7 @@ def test_durations_are_the_frames_on_the_path():
 
 
 @pytest.mark.parametrize("spoilt", [torch.nan, -torch.inf, torch.inf])
-def test_nothing_finite_is_an_empty_hypothesis_beside_sound_ones(spoilt):
+def test_an_utterance_without_a_finite_score_gets_an_empty_hypothesis(spoilt):
     _, ours = _searches()
     log_probs = _noise(10, batch=2)
     log_probs[0, 4] = spoilt
@@ -205,7 +205,7 @@ def test_nothing_finite_is_an_empty_hypothesis_beside_sound_ones(spoilt):
     assert len(ours(log_probs, torch.tensor([10, 10])).to_hyps_list()) == 2
 
 
-def test_takes_the_place_of_nemos_in_its_decoder(hindi_lm):
+def test_replaces_nemos_search_in_its_decoder(hindi_lm):
     arguments = {"blank_index": BLANK, "beam_size": 4, "ngram_lm_model": str(hindi_lm), "return_best_hypothesis": False}
     decoder = BeamBatchedCTCInfer(**arguments, allow_cuda_graphs=False)
     log_probs, lengths = _noise(20), torch.tensor([20])
@@ -215,7 +215,7 @@ def test_takes_the_place_of_nemos_in_its_decoder(hindi_lm):
     assert [_plain(h) for h in found[0].n_best_hypotheses] == [_plain(h) for h in expected[0].n_best_hypotheses]
 
 
-def test_other_devices_are_left_to_nemo(monkeypatch):
+def test_nemo_searches_on_other_devices(monkeypatch):
     _, ours = _searches()
     monkeypatch.setattr(BatchedBeamCTCComputer, "__call__", lambda self, x, out_len: (x, out_len))
     x, out_len = torch.empty(1, 5, BLANK + 1, device="meta"), torch.tensor([5])
@@ -269,7 +269,7 @@ def test_a_damaged_language_model_is_refused(hindi_lm, tensor, value):
         read_fusion_model(lm, BLANK)
 
 
-def test_works_where_numba_may_write_nowhere(monkeypatch):
+def test_works_without_a_writable_numba_cache(monkeypatch):
     monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -107,7 +107,7 @@ def test_nothing_depends_on_the_batch(model, use, output, search):
     _check_independence(model, output[0][:5], output[1][:5])
 
 
-def test_without_the_mask_it_does(model, use, spoken, monkeypatch):
+def test_without_the_mask_texts_depend_on_the_batch(model, use, spoken, monkeypatch):
     """NeMo's own search reads the frames of padding; so the test above cannot pass by accident."""
     monkeypatch.setattr(ctc_model, "mask_log_probs", lambda log_probs, lengths, blank_id: log_probs)
     unmasked = recognise(model, spoken[1])
@@ -118,7 +118,7 @@ def test_without_the_mask_it_does(model, use, spoken, monkeypatch):
         _check_independence(model, *unmasked)
 
 
-def test_from_the_waveform_too(model, use, spoken):
+def test_waveforms_give_the_same_alone_and_in_a_batch(model, use, spoken):
     """The encoder's float32 sums differ by 1e-4 with the batch: hence the tolerances of scores and confidence."""
     use("beam with LM")
     waves = spoken[1][:4]
@@ -182,7 +182,7 @@ def test_times_are_those_of_a_forced_alignment(model, use, output, search):
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-def test_spaces_at_the_ends_are_in_nothing_that_is_shown(model, use, search):
+def test_spaces_at_the_ends_are_never_shown(model, use, search):
     use(search)
     path = [LABELS.index(character) for character in " कब  तक "]
     frames = [label for index in path for label in (BLANK, index)]
@@ -211,7 +211,7 @@ def test_a_repeated_label_ends_with_its_last_frame():
         align_tokens(log_probs[:4], [3, 3, 3])
 
 
-def test_words_keep_clear_of_the_silence_between_them(model, use, tmp_path):
+def test_words_do_not_reach_into_the_silence_between_them(model, use, tmp_path):
     """Words spoken one by one with half a second of silence between: every time lies where its word was said."""
     words = ["किताब", "बाज़ार", "नमस्ते", "पानी", "शहर"]
     silence = np.zeros(8000, np.float32)
@@ -234,7 +234,7 @@ def test_words_keep_clear_of_the_silence_between_them(model, use, tmp_path):
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-def test_there_is_a_confidence_for_each_word_and_character(model, use, output, search):
+def test_every_word_and_character_has_a_confidence(model, use, output, search):
     use(search)
     for hyp in decode_log_probs(model, *output, confidence=True):
         assert len(hyp.word_confidence) == len(hyp.text.split())
@@ -243,7 +243,7 @@ def test_there_is_a_confidence_for_each_word_and_character(model, use, output, s
 
 
 @pytest.mark.parametrize("search", ["greedy", "beam"])  # with a language model hardly a word is wrong here
-def test_confidence_tells_right_words_from_wrong_ones(model, use, spoken, output, search):
+def test_confidence_separates_right_words_from_wrong_ones(model, use, spoken, output, search):
     use(search)
     right, wrong = [], []
     for sentence, hyp in zip(spoken[0], decode_log_probs(model, *output, confidence=True), strict=True):
