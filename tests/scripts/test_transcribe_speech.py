@@ -11,6 +11,8 @@ import soundfile
 from lm_text import lm_lines
 from project import ROOT
 
+pytestmark = pytest.mark.slow  # each command is a process that loads NeMo
+
 
 @pytest.fixture(scope="module")
 def place(tiny_model, tmp_path_factory):

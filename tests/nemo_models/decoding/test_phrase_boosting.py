@@ -39,6 +39,7 @@ def _decode(model, token_lm, output, phrases_file=None, **boosting):
     return [hyp.text for hyp in decode_log_probs(model, *output)]
 
 
+@pytest.mark.slow
 def test_names_are_found(model, token_lm, tmp_path, monkeypatch):
     sentences = [TEMPLATES[index % len(TEMPLATES)].format(name) for index, name in enumerate(NAMES)]
     plain = read_sentences("test", 6)

@@ -61,6 +61,7 @@ def in_a_process_of_its_own(model, inputs, output, slowly):
     run(model, inputs, output, ["srt", "txt"], slowly, batch_size=1, num_workers=0)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_and_the_output_is_the_same(model, folder, tmp_path):
     inputs = [*list_inputs(audio_dir=folder), as_input("absent.wav")]
     whole = run(model, inputs, tmp_path / "whole/out.json", ["srt", "txt"])
@@ -180,6 +181,7 @@ def mutate_line(line: str, chance: random.Random) -> str:
     return chance.choice(["", "null", "[" * 3000, '"a"', "\x00", "{}" + line, line + line])
 
 
+@pytest.mark.slow
 def test_a_thousand_damaged_files_and_lines_cost_nothing_else(model, tmp_path, monkeypatch):
     """Every input gives one row, in order; sound ones their text; damaged ones a text or a reason of one line."""
     monkeypatch.setenv("PATH", "")  # no sox: a process for each would be the test's whole time
@@ -238,6 +240,7 @@ def test_a_thousand_damaged_files_and_lines_cost_nothing_else(model, tmp_path, m
             "unreadable_audio",
             "truncated_audio",
             "not_finite_audio",
+            "damaged_audio",
             "too short",
             "several_channels",
             "bad_segment",

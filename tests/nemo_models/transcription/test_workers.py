@@ -58,10 +58,12 @@ def _rows(transcripts):
     return [(transcript.index, transcript.text, transcript.error) for transcript in ordered]
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(settings, inputs, expected):
     assert _rows(transcribe_in_workers(settings, make_engine("local", 2, None, use_cuda=False), inputs)) == expected
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_named_and_the_same_job_goes_on(settings, inputs, tmp_path, monkeypatch):
     """SIGKILL to one of two workers once the first rows are there, with most shards still to come."""
     monkeypatch.setattr("nemo_models.transcription.workers.SHARDS_A_WORKER", 100)  # an input each, a few at a time
@@ -86,6 +88,7 @@ def test_a_killed_process_is_named_and_the_same_job_goes_on(settings, inputs, tm
     assert (tmp_path / "killed.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
 
 
+@pytest.mark.slow
 @needs_ray
 def test_a_ray_cluster_that_loses_its_node_gives_the_same(settings, inputs, expected, monkeypatch):
     """All work is on one node when it is killed, with shards done and shards to do; another takes its place."""
