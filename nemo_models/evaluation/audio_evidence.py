@@ -9,6 +9,7 @@ import soundfile
 
 from nemo_models.evaluation.layers import LayeredScore
 from nemo_models.evaluation.matching import System, Utterance
+from nemo_models.evaluation.steps import list_steps
 
 FRAME_S = 0.02
 SILENCE_BELOW_DB = 30.0
@@ -44,9 +45,9 @@ def measure_audio(
 
     Args:
         utterances: The test set; of more than `MOST_UTTERANCES` only the first are read.
-        systems: Whose inserted words are looked at.
+        systems: Systems whose inserted words are looked at.
         scores: Their scores.
-        folder: Where relative paths begin.
+        folder: Folder at which relative paths begin.
     """
     evidence = AudioEvidence([None] * len(utterances), [])
     counts = [[0, 0] for _ in systems]
@@ -61,7 +62,7 @@ def measure_audio(
             row = system.rows[number]
             if not score.errors[number] or not row.words:
                 continue
-            for step in score.steps(number):
+            for step in list_steps(score, number):
                 if step.kind == "insertion" and step.hyp_word < len(row.words):
                     word = row.words[step.hyp_word]
                     part = levels[

@@ -55,7 +55,7 @@ def break_down(utterances: Sequence[Utterance], score: LayeredScore, snr_db: Seq
 
 
 def read_snr(utterances: Sequence[Utterance]) -> list[float | None]:
-    """Return the signal-to-noise ratio that the rows themselves hold (`snr_db`, as prepare_data writes it)."""
+    """Return the signal-to-noise ratios in the rows (`snr_db`, as prepare_data writes it)."""
     found: list[float | None] = []
     for utterance in utterances:
         value = next((utterance.row.fields[key] for key in _SNR_KEYS if key in utterance.row.fields), None)

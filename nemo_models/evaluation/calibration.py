@@ -32,7 +32,7 @@ class Calibration:
         kind: `temperature` or `isotonic`.
         temperature: What log-odds are divided by; with `temperature`.
         confidences: Ascending, with `isotonic`: linear in between.
-        chances: As many, ascending.
+        chances: Chance for each of these confidences, ascending.
     """
 
     kind: str

@@ -67,7 +67,7 @@ def _closed_class(words: str) -> frozenset[str]:
 
 @cache
 def _pronoun_joins(pronoun: str, postposition: str) -> bool:
-    """उस ने = उसने; हम का is no form of Hindi."""
+    """उस ने = उसने; हम का is not Hindi."""
     if postposition not in _closed_class(_POSTPOSITIONS):
         return False
     if pronoun in _closed_class(_PERSONAL_PRONOUNS):

@@ -32,12 +32,12 @@ SIGNIFICANCE = 0.05
 
 @dataclass
 class Evaluation:
-    """What came of it.
+    """The result of an evaluation.
 
     Attributes:
         test_set: The utterances and predictions.
         scores: One for each system.
-        comparisons: Of each pair of systems, in order.
+        comparisons: One for each pair of systems, in order.
         report: What `report.json` holds.
     """
 
@@ -140,7 +140,7 @@ def check_gate(comparisons: Sequence[Comparison], gate: float) -> list[Compariso
         gate: Percentage points of error rate, 0 or more.
 
     Raises:
-        ValueError: The gate is no such number, or there is nothing to compare.
+        ValueError: The gate is negative, or there is only one system.
     """
     require_number("gate", gate, least=0)
     if not comparisons:

@@ -23,6 +23,7 @@ from nemo_models.evaluation.evaluation import Evaluation
 from nemo_models.evaluation.layers import LayeredScore
 from nemo_models.evaluation.matching import TestSet
 from nemo_models.evaluation.rows import Row
+from nemo_models.evaluation.steps import list_steps
 
 MOST_UTTERANCES = 10_000
 EMBEDDED_UTTERANCES = 20
@@ -82,7 +83,7 @@ def _describe_utterance(
     sound = _embed(row, test_set.folder) if embed else None
     steps, starts = [], []
     for system, score in zip(test_set.systems, scores, strict=True):
-        found = score.steps(number)
+        found = list_steps(score, number)
         timed = system.rows[number].words
         steps.append(
             [

@@ -75,30 +75,6 @@ class Layer:
     rules: list["Layer"] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of an utterance's alignment, for people to look at.
-
-    Attributes:
-        kind: `match`, `substitution`, `deletion`, `insertion`.
-        reference: Words of the reference; empty for an insertion.
-        hypothesis: Words of the hypothesis; empty for a deletion.
-        layer: Where a match was not literal: the layer that forgave it, otherwise an empty text.
-        hyp_word: Position of the hypothesis' first raw word, or of the next one for a deletion.
-        ref_word: Position of the reference's first raw word, or of the next one for an insertion.
-    """
-
-    kind: str
-    reference: str
-    hypothesis: str
-    layer: str
-    hyp_word: int
-    ref_word: int
-
-
-KINDS = ("match", "substitution", "deletion", "insertion", "match")
-
-
 class LayeredScore:
     """One system's errors, layer by layer, and the alignments behind them.
 
@@ -107,8 +83,10 @@ class LayeredScore:
         raw_errors: (N, 3) int64: substitutions, deletions, insertions of the raw layer.
         normalized_errors: (N, 3) int64: the same after normalising.
         normalized_words: (N,) int64, words of each normalised reference.
-        layers: In order.
+        layers: The layers, in order.
         pairs: The texts as word numbers.
+        tables: Name of each step, with (normalised words,) int32: words that the step makes equal have one number.
+        blocks: Spans of each piece that pass for each other; `block_layers` says which layer each comes from.
     """
 
     def __init__(self, references: Sequence[Reference], hypotheses: Sequence[str], options: LayerOptions) -> None:
@@ -123,13 +101,13 @@ class LayeredScore:
             ValueError: The two differ in number.
         """
         if len(references) != len(hypotheses):
-            raise ValueError(f"{len(references)} references but {len(hypotheses)} hypotheses; expected one for each")
+            raise ValueError(f"hypotheses: found {len(hypotheses)}, expected {len(references)}, as many as references")
         self._count = len(references)
         self.pairs = TextPairs(references, hypotheses)
         self.layers: list[Layer] = []
-        self._tables: list[tuple[str, np.ndarray]] = []
-        self._blocks: list[Spans] = [[] for _ in range(len(self.pairs.owner))]
-        self._block_layers: list[dict[tuple[int, int, int, int], str]] = [{} for _ in self._blocks]
+        self.tables: list[tuple[str, np.ndarray]] = []
+        self.blocks: list[Spans] = [[] for _ in range(len(self.pairs.owner))]
+        self.block_layers: list[dict[tuple[int, int, int, int], str]] = [{} for _ in self.blocks]
         self._final: Alignment | None = None
         self._score_raw()
         self._score_encoding()
@@ -176,14 +154,14 @@ class LayeredScore:
         self.normalized_errors = pairs.sum_by_utterance(alignment.errors)
         self.normalized_words = pairs.sum_by_utterance(pairs.ref.lengths)
         self._piece_errors = np.minimum(before, alignment.totals)
-        self._tables.append(("encoding", np.arange(len(pairs.normal_words), dtype=np.int32)))
+        self.tables.append(("encoding", np.arange(len(pairs.normal_words), dtype=np.int32)))
         self._keys = list(pairs.normal_words)
         layer = Layer("encoding", pairs.sum_by_utterance(self._piece_errors))
         layer.forgiven = self._list_encodings(alignment, np.flatnonzero(self._piece_errors < before))
         self.layers.append(layer)
 
     def _list_encodings(self, alignment: Alignment, pieces: np.ndarray) -> Counter[tuple[str, str]]:
-        """List raw words that differ and are equal once normalised, and those that are nothing but punctuation."""
+        """List raw words that become equal by normalising, and raw words that are punctuation alone."""
         found = Counter[tuple[str, str]]()
         for piece in pieces.tolist():
             for ones, others in self.pairs.list_equal_raw_words(alignment, piece):
@@ -199,7 +177,7 @@ class LayeredScore:
             layer.rules.append(part)
             layer.forgiven.update(part.forgiven)
             layer.errors = part.errors
-        self._tables = [(name if name not in SPELLING_RULES else f"spelling: {name}", t) for name, t in self._tables]
+        self.tables = [(name if name not in SPELLING_RULES else f"spelling: {name}", t) for name, t in self.tables]
         self.layers.append(layer)
 
     def _add_keys(self, name: str, rule: Callable[[str], str]) -> None:
@@ -213,28 +191,28 @@ class LayeredScore:
         """Let spans pass for each other: (piece, spans)."""
         changed = []
         for piece, spans in blocks:
-            new = [span for span in spans if span not in self._block_layers[piece]]
-            self._blocks[piece] += new
-            self._block_layers[piece].update(dict.fromkeys(new, name))
+            new = [span for span in spans if span not in self.block_layers[piece]]
+            self.blocks[piece] += new
+            self.block_layers[piece].update(dict.fromkeys(new, name))
             changed += [piece] if new else []
-        self._realign(name, self._tables[-1][1], changed)
+        self._realign(name, self.tables[-1][1], changed)
 
     def _realign(self, name: str, table: np.ndarray, changed: Sequence[int]) -> None:
         """Count errors again where some are left and something may have become equal."""
-        pairs, before, last = self.pairs, self._piece_errors, self._tables[-1][1]
+        pairs, before, last = self.pairs, self._piece_errors, self.tables[-1][1]
         has_new_keys = len(table) > 0 and (table.max(initial=0) < last.max(initial=0))
         pieces = np.flatnonzero(before) if has_new_keys else np.array(sorted(changed), np.int64)
         pieces = pieces[before[pieces] > 0]
         after, found = before.copy(), Counter[tuple[str, str]]()
         if len(pieces):
             ref, hyp = select(pairs.ref, pieces), select(pairs.hyp, pieces)
-            blocks = Blocks.from_lists([self._blocks[piece] for piece in pieces])
+            blocks = Blocks.from_lists([self.blocks[piece] for piece in pieces])
             alignment = align(ref.mapped(table), hyp.mapped(table), blocks)
             after[pieces] = np.minimum(before[pieces], alignment.totals)
             improved = after[pieces] < before[pieces]
             found = self._list_equal(alignment, ref, hyp, last, improved)
             found += self._list_blocks(alignment, ref, hyp, blocks, name, pieces, improved)
-        self._tables.append((name, table))
+        self.tables.append((name, table))
         self._piece_errors = after
         errors = pairs.sum_by_utterance(after)
         if self.layers[-1].name == name:  # numbers: keys first, then blocks
@@ -274,7 +252,7 @@ class LayeredScore:
         for step in np.flatnonzero(alignment.ops == BLOCK):
             at = int(np.searchsorted(alignment.bounds, step, side="right")) - 1
             span = tuple(int(place) for place in blocks.spans[alignment.block[step]])
-            if improved[at] and self._block_layers[pieces[at]].get(span) == name:  # type: ignore[call-overload]
+            if improved[at] and self.block_layers[pieces[at]].get(span) == name:  # type: ignore[call-overload]
                 ones = ref[at][span[0] : span[1]]
                 others = hyp[at][span[2] : span[3]]
                 found[" ".join(words[n] for n in ones), " ".join(words[n] for n in others)] += 1
@@ -290,12 +268,12 @@ class LayeredScore:
         return [(int(piece), pairs.find_numbers(int(piece))) for piece in np.flatnonzero(wanted)]
 
     def _find_compounds(self) -> list[tuple[int, Spans]]:
-        pairs, table = self.pairs, self._tables[-1][1]
+        pairs, table = self.pairs, self.tables[-1][1]
         pieces = np.flatnonzero(self._piece_errors)
         if not len(pieces):
             return []
         ref, hyp = select(pairs.ref, pieces), select(pairs.hyp, pieces)
-        blocks = Blocks.from_lists([self._blocks[piece] for piece in pieces])
+        blocks = Blocks.from_lists([self.blocks[piece] for piece in pieces])
         alignment = align(ref.mapped(table), hyp.mapped(table), blocks)
         places = find_differences(alignment, ref, hyp)
         sizes = np.column_stack([places[:, 2] - places[:, 1], places[:, 4] - places[:, 3]])
@@ -314,9 +292,9 @@ class LayeredScore:
     def final(self) -> Alignment:
         """The alignment of all pieces after the last layer."""
         if self._final is None:
-            table = self._tables[-1][1]
+            table = self.tables[-1][1]
             pairs = self.pairs
-            self.final_blocks = Blocks.from_lists(self._blocks)
+            self.final_blocks = Blocks.from_lists(self.blocks)
             self._final = align(pairs.ref.mapped(table), pairs.hyp.mapped(table), self.final_blocks)
         return self._final
 
@@ -335,43 +313,13 @@ class LayeredScore:
         if layer == names[-1]:
             return self.final, pairs.ref, pairs.hyp
         reached = set(names[: names.index(layer) + 1])
-        table = [table for name, table in self._tables if name.partition(":")[0] in reached][-1]
+        table = [table for name, table in self.tables if name.partition(":")[0] in reached][-1]
         spans = [
             [span for span in blocks if layers[span] in reached]
-            for blocks, layers in zip(self._blocks, self._block_layers, strict=True)
+            for blocks, layers in zip(self.blocks, self.block_layers, strict=True)
         ]
         alignment = align(pairs.ref.mapped(table), pairs.hyp.mapped(table), Blocks.from_lists(spans))
         return alignment, pairs.ref, pairs.hyp
-
-    def steps(self, utterance: int) -> list[Step]:
-        """Return an utterance's final alignment, step by step."""
-        pairs, alignment, found = self.pairs, self.final, []
-        first, last = np.searchsorted(pairs.owner, [utterance, utterance + 1])
-        ref_zero, hyp_zero = pairs.raw_ref.bounds[first], pairs.raw_hyp.bounds[first]
-        for piece in range(int(first), int(last)):
-            spans = sorted(self._blocks[piece], key=lambda span: span[1])
-            start = int(self.final_blocks.bounds[piece])
-            for step in range(alignment.bounds[piece], alignment.bounds[piece + 1]):
-                op, r, h = int(alignment.ops[step]), int(alignment.ref[step]), int(alignment.hyp[step])
-                if op == BLOCK:
-                    span = spans[int(alignment.block[step]) - start]
-                    ones, others = (r, r + span[1] - span[0]), (h, h + span[3] - span[2])
-                    layer = self._block_layers[piece][span]
-                else:
-                    ones = (r, r + (op != 3))
-                    others = (h, h + (op != 2))
-                    layer = self._layer_of(pairs.ref.ids[r], pairs.hyp.ids[h]) if op == MATCH else ""
-                reference = " ".join(pairs.normal_words[n] for n in pairs.ref.ids[slice(*ones)])
-                hypothesis = " ".join(pairs.normal_words[n] for n in pairs.hyp.ids[slice(*others)])
-                hyp_word = int(np.searchsorted(pairs.hyp_starts, h, side="right")) - 1 - int(hyp_zero)
-                ref_word = int(np.searchsorted(pairs.ref_starts, r, side="right")) - 1 - int(ref_zero)
-                found.append(Step(KINDS[op], reference, hypothesis, layer, hyp_word, ref_word))
-        return found
-
-    def _layer_of(self, one: int, other: int) -> str:
-        if one == other:
-            return ""
-        return next(name for name, table in self._tables if table[one] == table[other])
 
 
 def _any_flag(texts: Sequences, flags: np.ndarray) -> np.ndarray:

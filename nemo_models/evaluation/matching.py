@@ -32,7 +32,7 @@ class System:
 
     Attributes:
         name: Its name in the report.
-        path: Where its predictions are.
+        path: File of its predictions.
         rows: One for each utterance.
     """
 
@@ -43,14 +43,14 @@ class System:
 
 @dataclass
 class TestSet:
-    """What is to be scored.
+    """Utterances and predictions to score.
 
     Attributes:
-        utterances: In the order of the references.
+        utterances: Utterances in the order of the references.
         systems: Each with as many rows.
         unscorable: Rows without a reference, named with the reason; no system is scored on them.
         warnings: What a reader of the report has to know, one line each.
-        folder: Where relative audio paths begin.
+        folder: Folder at which relative audio paths begin.
     """
 
     utterances: list[Utterance]
@@ -115,7 +115,7 @@ def _keep_scorable(rows: Sequence[Row], test_set: TestSet, path: Path) -> list[R
     if not kept:
         raise ValueError(f"{path}: found no reference in {len(rows)} rows; name the field: gt_text_attr_name=…")
     if not any(row.reference and row.reference.text.split() for row in kept):
-        raise ValueError(f"{path}: found no word in {len(kept)} references; there is no error rate")
+        raise ValueError(f"{path}: found no word in {len(kept)} references, expected words; add texts")
     empty = sum(1 for row in kept if row.reference is not None and not row.reference.text.split())
     if empty:
         test_set.warnings.append(f"{path}: {empty} references are empty: every word recognised there is an insertion")

@@ -1,4 +1,4 @@
-"""What one word contributes to a number or an abbreviation: its value, scale, unit, or what it says by itself."""
+"""What one word contributes to a number or an abbreviation: its value, scale, unit, or what it says alone."""
 
 import re
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ EDGES = "।॥,;:!?\"'`()[]{}“”‘’-–—|.…"
 ORDINAL_ENDINGS = {"वां": "ा", "वाँ": "ा", "वीं": "ी", "वी": "ी", "वें": "े", "वे": "े", "वा": "ा"}
 _SPECIAL_ORDINALS = {1: ("पहल", "ल"), 2: ("दूसर", "र"), 3: ("तीसर", "र"), 4: ("चौथ", "थ"), 6: ("छठ", "ठ")}
 
-# Units and abbreviations: every way of writing → the one that stands for all.
+# Units and abbreviations: one form → other forms of the same.
 _UNITS = {
     "प्रतिशत": ("%", "फ़ीसदी"),
     "रुपये": ("₹", "रु", "रू", "/-", "रुपया", "रुपए", "रूपये", "रूपए"),
@@ -68,7 +68,7 @@ class Token:
     written: bool = False
     is_point: bool = False
     quarters: int = 0  # what साढ़े, सवा and पौने add to the number after them
-    others: tuple[str, ...] = ()  # values that the word says by itself: a time, a date, an ordinal, an abbreviation
+    others: tuple[str, ...] = ()  # values that the word alone says: a time, a date, an ordinal, an abbreviation
 
 
 @cache

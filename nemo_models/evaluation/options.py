@@ -15,7 +15,7 @@ class EvaluationOptions:
     Attributes:
         layers: Which layers to compute.
         replicates: Draws of each bootstrap.
-        seed: Of its random numbers.
+        seed: Seed of its random numbers.
         compare_layer: The layer that comparisons look at; `None`: the last.
         lm_words: ARPA file or text of a language model, for words that it does not know; `None`: not looked at.
         read_audio: Whether to read the audio, for noise and for insertions at silences.

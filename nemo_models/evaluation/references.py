@@ -31,7 +31,7 @@ class Reference:
 
     Attributes:
         text: The reference, one wording.
-        choices: Where others are allowed.
+        choices: Places where other wordings are allowed.
     """
 
     text: str
@@ -44,15 +44,15 @@ def read_reference(row: Mapping[str, Any], text_key: str = "text", variations_ke
     Args:
         row: A manifest's row. `variations` is a list with one list of wordings for each word or phrase, as OIWER's
             manifests have it (also as `[["बंद", "बन्द"], …]` in a string of JSON's form).
-        text_key: Where the reference is.
-        variations_key: Where the variations are.
+        text_key: Field of the reference.
+        variations_key: Field of the variations.
 
     Returns:
         The reference. Its raw text is `text`, also where variations are given; alternatives in brackets count by their
         first wording.
 
     Raises:
-        ValueError: There is no text, or the variations are no list of lists of texts.
+        ValueError: The text is missing, or the variations are not a list of lists of texts.
     """
     variations = row.get(variations_key)
     text = row.get(text_key)
@@ -87,7 +87,7 @@ def _read_lists(variations: Any, text: Any, key: str) -> Reference:
 
 
 def _choose(wordings: Sequence[str], words: Sequence[str], variations: Sequence[Any], at: int) -> str:
-    """Take the wording that the text has where each list stands for one word of it, otherwise the first."""
+    """Take the wording that the text has where each list is for one word of it, otherwise the first."""
     if len(words) == len(variations) and words[at] in wordings:
         return words[at]
     return wordings[0]

@@ -37,7 +37,7 @@ class Row:
     Attributes:
         place: `path:line`, for messages.
         audio: The recording or the utterance's name, as written.
-        offset_s: Where the utterance begins in the recording.
+        offset_s: Beginning of the utterance in the recording.
         duration_s: Its length; `None` where it is not known.
         speaker: Who speaks; `None` where it is not known.
         reference: What was said; `None` where the file does not say.

@@ -67,11 +67,11 @@ def score_texts(references: Sequence[str], hypotheses: Sequence[str]) -> Scores:
         ValueError: The two differ in length, or the references hold no word at all, so that no rate exists.
     """
     if len(references) != len(hypotheses):
-        raise ValueError(f"{len(references)} references but {len(hypotheses)} hypotheses; expected one for each")
+        raise ValueError(f"hypotheses: found {len(hypotheses)}, expected {len(references)}, as many as references")
     normalized = [normalize_text(text) for text in references]
     recognised = [normalize_text(text) for text in hypotheses]
     if not any(normalized):
-        raise ValueError(f"no word in any of {len(references)} references; there is no error rate")
+        raise ValueError(f"references: found no word in {len(references)} texts, expected words; add texts")
     vocabulary = Vocabulary()
     _, reference_words, hypothesis_words = cut_pairs(vocabulary.read(normalized), vocabulary.read(recognised))
     substitutions, deletions, insertions = align(reference_words, hypothesis_words).errors.sum(axis=0).tolist()

@@ -2,7 +2,7 @@
 
 Sources: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation" (ICASSP 2004), as
 in Kaldi's `compute-wer-bootci`; Liu et al., "Statistical testing on ASR performance via blockwise bootstrap"
-(arXiv 1912.09508): one speaker's errors hang together, so that speakers are drawn, not utterances; Gillick and Cox,
+(arXiv 1912.09508): errors of one speaker are correlated, so that speakers are drawn, not utterances; Gillick and Cox,
 "Some statistical issues in the comparison of speech recognition algorithms" (ICASSP 1989), as in NIST's `sc_stats`.
 """
 
@@ -33,7 +33,7 @@ class Interval:
         unit: What was drawn: `speakers` or `utterances`.
         blocks: How many there are.
         replicates: How many draws.
-        seed: Of the random numbers.
+        seed: Seed of the random numbers.
     """
 
     low: float
@@ -52,7 +52,7 @@ class Mapsswe:
     Attributes:
         segments: Stretches with an error of either system, parted by two words or more that both have right.
         mean: Errors of the first less errors of the second, for each segment.
-        standard_deviation: Of these differences.
+        standard_deviation: Standard deviation of these differences.
         z: The statistic; 0 where the systems make equal errors everywhere.
         p_value: Two-sided.
     """
@@ -73,7 +73,7 @@ class Comparison:
         b: The second's.
         layer: The layer that is compared.
         difference: Rate of `b` less rate of `a`: below 0, `b` is better.
-        interval: Of the difference, by paired bootstrap.
+        interval: Interval of the difference, by paired bootstrap.
         p_value: Two-sided, of the paired bootstrap, corrected by Holm's method where there are several comparisons.
         p_value_uncorrected: The same without the correction.
         probability_of_improvement: Share of replicates in which `b` makes fewer errors than `a`; ties count half.
@@ -134,7 +134,7 @@ def bootstrap_rate(
         blocks: (N,) from `group_blocks`.
         unit: From there, too.
         replicates: How often as many blocks as there are get drawn.
-        seed: Of the random numbers: equal seeds give equal intervals.
+        seed: Seed of the random numbers: equal seeds give equal intervals.
 
     Returns:
         Percentiles 2.5 and 97.5 of the replicates' rates.
@@ -152,7 +152,7 @@ class Drawing:
         blocks: (N,) int64 and `unit`, from `group_blocks`.
         unit: `speakers` or `utterances`.
         replicates: How many draws.
-        seed: Of the random numbers.
+        seed: Seed of the random numbers.
     """
 
     blocks: np.ndarray
@@ -197,7 +197,7 @@ def compare(
         blocks: (N,) from `group_blocks`.
         unit: From there.
         replicates: How many draws.
-        seed: Of the random numbers.
+        seed: Seed of the random numbers.
 
     Returns:
         Difference of the rates (b less a), its interval, the two-sided p-value, and the probability of improvement.
@@ -208,7 +208,7 @@ def compare(
     low, high = np.percentile(rates, [2.5, 97.5])
     interval = Interval(float(low), float(high), float(rates.std()), unit, len(np.unique(blocks)), replicates, seed)
     better, equal = float((rates < 0).mean()), float((rates == 0).mean())
-    # One more on both sides: with so many replicates no smaller p-value can be told.
+    # One more on both sides: a smaller p-value needs more replicates.
     tail = min(better + equal, 1 - better)
     p_value = min(1.0, 2 * (tail * replicates + 1) / (replicates + 1))
     return difference, interval, p_value, better + equal / 2

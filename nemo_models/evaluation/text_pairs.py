@@ -23,7 +23,7 @@ class TextPairs:
         owner: (P,) int64, the utterance that each piece belongs to, ascending.
         raw_ref: Raw reference words of each piece; `raw_hyp` of the hypothesis.
         ref: Normalised reference words of each piece; `hyp` of the hypothesis.
-        ref_starts: Where each raw reference word's normalised words begin; `hyp_starts` of the hypothesis.
+        ref_starts: Start of each raw reference word's normalised words; `hyp_starts` for the hypothesis.
         raw_words: The raw vocabulary; `normal_words` the normalised one.
     """
 
@@ -51,7 +51,7 @@ class TextPairs:
         """List the raw words of a piece that are equal once normalised, and words that are nothing once normalised.
 
         Args:
-            alignment: Of the normalised words.
+            alignment: Alignment of the normalised words.
             piece: Which piece.
         """
         steps = slice(alignment.bounds[piece], alignment.bounds[piece + 1])
@@ -185,7 +185,7 @@ def find_differences(alignment: Alignment, ref: Sequences, hyp: Sequences) -> np
     """Find the stretches between matches.
 
     Args:
-        alignment: Of the two.
+        alignment: Alignment of references and hypotheses.
         ref: The references.
         hyp: The hypotheses.
 

@@ -93,7 +93,7 @@ def list_error_slots(score: LayeredScore, layer: str | None = None) -> list[np.n
 
     Args:
         score: One system's score.
-        layer: Whose alignment counts; `None`: the last.
+        layer: Name of the layer to align in; `None`: the last.
     """
     alignment, ref, _ = score.align_at(layer or score.layers[-1].name)
     owner = score.pairs.owner

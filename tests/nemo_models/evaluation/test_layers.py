@@ -11,6 +11,7 @@ from nemo_models.evaluation.layers import LayeredScore, LayerOptions
 from nemo_models.evaluation.references import Choice, Reference
 from nemo_models.evaluation.scoring import score_texts
 from nemo_models.evaluation.spelling import SPELLING_RULES
+from nemo_models.evaluation.steps import list_steps
 
 _VARIED = (
     "ज़िंदगी जिन्दगी जिंदगी हिन्दी हिंदी यहाँ यहां चाहिये चाहिए छः छह 25 पच्चीस 1,25,000 एक लाख हज़ार रेलगाड़ी रेल गाड़ी उसने उस ने "
@@ -132,7 +133,7 @@ def test_the_layer_encoding_is_what_other_commands_print():
 
 def test_steps_say_which_layer_forgave_a_word():
     result = score(["यह 25 यहाँ रेल गाड़ी नहीं है"], ["यह पच्चीस यहां रेलगाड़ी कल है तो"])
-    steps = result.steps(0)
+    steps = list_steps(result, 0)
     assert [(step.kind, step.reference, step.hypothesis, step.layer) for step in steps] == [
         ("match", "यह", "यह", ""),
         ("match", "25", "पच्चीस", "numbers"),
