@@ -61,7 +61,7 @@ def list_steps() -> list[Step]:
     return [
         *spoken,
         *prepared,
-        Step("import the tiny checkpoint", "import_xlsr", checkpoint, imported),
+        Step("import the tiny checkpoint", "import_checkpoint", checkpoint, imported),
         Step("fine-tune", "speech_to_text_finetune", fine_tune, MODEL),
         Step("train the language model", "train_ngram_lm", ngram, LM),
         *(

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from hydra.core.config_store import ConfigStore
 
 from documents import DOCUMENTS, SHORT_RUN, Workspace, find_jobs, open_workspace, read_blocks, run_block, run_shell
 from family import random_model, write_huggingface
 from hydra_job import check_arguments
+from nemo_models.transcription.job_settings import TranscribeSettings
 from project import ROOT
 from topology import write_fairseq_checkpoint
 
@@ -97,6 +99,7 @@ def test_commands_of_a_document_run_in_their_order(document: str, workspace: Wor
 
 @pytest.mark.parametrize("document", ("README.md", *DOCUMENTS))
 def test_blocks_that_are_not_run_have_valid_arguments(document: str, monkeypatch: pytest.MonkeyPatch):
+    ConfigStore.instance().store("transcribe_speech_schema", TranscribeSettings)
     for block in read_blocks(document):
         for script, arguments in find_jobs(block):
             assert (ROOT / "scripts" / f"{script}.py").is_file()
@@ -189,7 +192,7 @@ def test_help_tells_what_the_script_does_without_importing_torch(script: str):
 
 @pytest.mark.parametrize("arguments", ["", "no_such_key=1", "checkpoint=nothing.pt output=x.nemo"])
 def test_wrong_arguments_get_a_clear_line_and_no_traceback(tmp_path: Path, arguments: str):
-    command = [sys.executable, str(ROOT / "scripts/import_xlsr.py"), *arguments.split()]
+    command = [sys.executable, str(ROOT / "scripts/import_checkpoint.py"), *arguments.split()]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
