@@ -49,7 +49,7 @@ _ANNOTATION = re.compile(f"{_ALWAYS}|{_MAYBE}|{_BARE}|{_UNBALANCED}")
 _HINT = re.compile(r"[\[\]{}(<*+A-Za-z]")
 _ENGLISH_EVENT = re.compile(rf"(?:{ENGLISH_EVENTS})(?:[\s,]+(?:{ENGLISH_EVENTS}))*", re.IGNORECASE)
 _MANNER = re.compile(r"(?:हुए|हुई|(?:आवाज़|आवाज|स्वर) में)\s*$")
-_EMPTY = re.compile(r"\A[\s\]}]*[\]}]|[\[{][\s\[{]*\Z")
+_EMPTY = re.compile(r"\A[^\w\u0900-\u0963]*[\]}]|[\[{][^\w\u0900-\u0963]*\Z")
 _WORD = re.compile(r"[^\s,;।./_-]+")
 MOST_MANNER_WORDS = 4  # (ज़ोर से बोलते हुए), (धीमी आवाज़ में): a longer phrase may be spoken
 
