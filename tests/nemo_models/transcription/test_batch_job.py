@@ -239,6 +239,7 @@ def test_a_thousand_damaged_files_and_lines_cost_nothing_else(model, tmp_path, m
             "missing_audio",
             "unreadable_audio",
             "truncated_audio",
+            "damaged_audio",
             "not_finite_audio",
             "damaged_audio",
             "too short",
