@@ -101,7 +101,7 @@ def run(step: Step, log: Path) -> int:
         subprocess.Popen(
             [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as process,
-        log.open("w", encoding="utf-8") as kept,
+        log.open("w", encoding="utf-8", buffering=1) as kept,  # a log of a step that hangs is of use, too
     ):
         for line in read_lines(process):
             lines.append(line)
