@@ -20,6 +20,7 @@ _AIFC_CODECS = (
     *(b"ulaw", b"ULAW", b"alaw", b"ALAW"),
 )
 _LAST_HEADER_BYTES = 1 << 14
+_LAST_FLAC_BYTES = 1 << 17  # holds a frame of any usual length
 _FLAC_AGAIN = re.compile(rb"fLaC[\0\x80]\0\0\x22")  # the marker and the first metadata block
 
 
@@ -160,7 +161,43 @@ def _inspect_flac(file: BinaryIO, size: int) -> SampleLayout | None:
     samples = int.from_bytes(head[21:26], "big") & 0xFFFFFFFFF
     starts = [start, *(at for at in _find_all(file, _FLAC_AGAIN, start + 4))]
     parts = list(zip(starts, [*starts[1:], size], strict=True))
+    if samples and len(parts) == 1 and _find_last_flac_sample(file, head, size) >= samples:
+        note = f"its header gives {samples} samples, more are there: read to the end of the file"
+        return SampleLayout(parts=parts, note=note)
     return SampleLayout(parts=parts, subtype="any" if samples and len(parts) == 1 and not start else "")
+
+
+def _find_last_flac_sample(file: BinaryIO, head: bytes, size: int) -> int:
+    """Return the first sample of the last frame; 0 where it is not found, or frames have different lengths.
+
+    Source: RFC 9639, section 9.1.
+    """
+    shortest, longest = struct.unpack_from(">HH", head, 8)
+    file.seek(max(0, size - _LAST_FLAC_BYTES))
+    tail = file.read()
+    at = len(tail)
+    while shortest == longest and (at := tail.rfind(b"\xff\xf8", 0, at)) >= 0:
+        lead = tail[at + 4] if at + 12 < len(tail) else 0xFF
+        extra = 0 if lead < 0x80 else 7 - (~lead & 0xFF).bit_length()  # bytes after the first, as in UTF-8
+        if lead == 0xFF or (lead >= 0x80 and extra < 1):
+            continue
+        block, rate = tail[at + 2] >> 4, tail[at + 2] & 15
+        end = at + 5 + extra + {6: 1, 7: 2}.get(block, 0) + {12: 1, 13: 2, 14: 2}.get(rate, 0)
+        if end < len(tail) and _crc_8(tail[at:end]) == tail[end]:
+            number = lead if not extra else lead & (0x3F >> extra)
+            for byte in tail[at + 5 : at + 5 + extra]:
+                number = number << 6 | byte & 0x3F
+            return number * longest
+    return 0
+
+
+def _crc_8(data: bytes) -> int:
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x07) & 0xFF if crc & 0x80 else crc << 1
+    return crc
 
 
 def _find_all(file: BinaryIO, mark: re.Pattern[bytes], at: int) -> list[int]:

@@ -249,6 +249,17 @@ def test_a_flac_from_a_pipe_has_no_length_and_is_read(tmp_path):
     assert prepare(path, tmp_path) == 2 and transcribe(path) == (2, None)
 
 
+def test_a_flac_whose_header_says_too_little_is_read_to_the_end(tmp_path):
+    soundfile.write(tmp_path / "a.flac", speak(40, RATE), RATE)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[22:26] = struct.pack(">I", 5 * RATE)
+    path = write(tmp_path / "b.flac", bytes(content))
+    assert prepare(path, tmp_path) == 40
+    seconds, warning = transcribe(path)
+    assert seconds == 40 and str(warning).startswith("unclear_header: its header gives 80000 samples")
+    assert prepare(tmp_path / "a.flac", tmp_path) == 40 and transcribe(tmp_path / "a.flac") == (40, None)
+
+
 @pytest.mark.parametrize("container", ["aiff", "au", "caf", "w64", "flac", "ogg", "sph", "wav", "mp3", "ircam", "wve"])
 def test_what_sox_writes_to_a_pipe_is_read_whole(tmp_path, voice, container):
     """Its header has no length, or a wrong one: sox could not go back to write it."""
