@@ -24,6 +24,7 @@ from nemo_models.evaluation.statistics import (
     hours_to_decide,
     mapsswe,
 )
+from nemo_models.evaluation.text_notes import note_texts
 from nemo_models.evaluation.word_errors import list_error_slots
 
 REPORT_VERSION = 1
@@ -70,6 +71,7 @@ def evaluate(test_set: TestSet, options: EvaluationOptions | None = None) -> Eva
             "intervals are over utterances, not speakers: found fewer than 5 speakers, or rows without one; "
             "expect them to be too narrow"
         )
+    test_set.warnings += note_texts(test_set)
     drawing = Drawing(blocks, unit, options.replicates, options.seed)
     comparisons = _compare_all(test_set, scores, drawing, options.compare_layer)
     evidence = (

@@ -53,14 +53,15 @@ class Mapsswe:
         segments: Stretches with an error of either system, parted by two words or more that both have right.
         mean: Errors of the first less errors of the second, for each segment.
         standard_deviation: Standard deviation of these differences.
-        z: The statistic; 0 where the systems make equal errors everywhere.
+        z: The statistic; 0 where the systems make equal errors everywhere, `None` where all segments differ by the same
+            number, so that there is no deviation.
         p_value: Two-sided.
     """
 
     segments: int
     mean: float
     standard_deviation: float
-    z: float
+    z: float | None
     p_value: float
 
 
@@ -243,11 +244,10 @@ def mapsswe(slots_a: Sequence[np.ndarray], slots_b: Sequence[np.ndarray]) -> Map
     if number < 2:
         return Mapsswe(number, float(sum(differences)), 0.0, 0.0, 1.0)
     mean, deviation = float(np.mean(differences)), float(np.std(differences, ddof=1))
-    z = mean / (deviation / math.sqrt(number)) if deviation else 0.0
-    p_value = float(2 * norm.sf(abs(z)))
     if deviation == 0 and mean:
-        z, p_value = math.copysign(math.inf, mean), 0.0
-    return Mapsswe(number, mean, deviation, z, p_value)
+        return Mapsswe(number, mean, deviation, None, 0.0)
+    z = mean / (deviation / math.sqrt(number)) if deviation else 0.0
+    return Mapsswe(number, mean, deviation, z, float(2 * norm.sf(abs(z))))
 
 
 def _segment(one: np.ndarray, other: np.ndarray) -> list[int]:

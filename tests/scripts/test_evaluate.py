@@ -41,7 +41,7 @@ def test_report_and_summary(systems):
     done = run(f"predictions=[{systems}/base.jsonl,{systems}/worse.jsonl]", f"output_dir={systems}/report")
     assert done.returncode == 0, done.stderr
     assert "base is better than worse by 11.11 points, and the difference is real" in done.stdout
-    report = json.loads((systems / "report/report.json").read_text(encoding="utf-8"))
+    report = json.loads((systems / "report/report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert [system["name"] for system in report["systems"]] == ["base", "worse"]
     assert next(layer["name"] for layer in report["systems"][1]["layers"]) == "raw"
     assert report["systems"][1]["layers"][0]["errors"] == 60

@@ -195,6 +195,20 @@ def test_intervals_without_speakers_come_with_a_warning(tmp_path):
     assert any("intervals are over utterances" in warning for warning in report["test_set"]["warnings"])
 
 
+def test_texts_that_say_less_than_they_seem_are_noted(tmp_path):
+    rows = [make_row(0, ""), make_row(1, "यह २५ है"), make_row(2, "यह OK है"), make_row(3)]
+    warnings = run([write(tmp_path / "a.jsonl", rows)]).report["test_set"]["warnings"]
+    assert "a: 1 hypotheses are empty: all their words count as deleted (0.wav)" in warnings
+    assert "a: 1 utterances have digits on one side only: compare the layer numbers (1.wav)" in warnings
+    assert any(line.startswith("a: 1 utterances have Latin letters on one side only") for line in warnings)
+
+
+def test_one_utterance_is_enough(tmp_path):
+    report = run([write(tmp_path / "a.jsonl", [make_row(0)]), write(tmp_path / "b.jsonl", [make_row(0, "यह")])]).report
+    assert report["comparisons"][0]["difference"] == pytest.approx(5 / 6)
+    json.dumps(report, allow_nan=False)
+
+
 def test_scoring_files_needs_neither_torch_nor_nemo():
     code = (
         "import pkgutil, importlib, sys, nemo_models.evaluation as room\n"
