@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -172,7 +172,8 @@ def open_arpa(path: Path) -> Iterator[tuple[IO[bytes], list[int]]]:
         raise FileNotFoundError(f"{path}: no such file")
     kind = identify_file(path)
     try:
-        with gzip.open(path) if kind is FileKind.GZIP else path.open("rb") as lines:
+        opener: Any = gzip.open if kind is FileKind.GZIP else open
+        with opener(path, "rb") as lines:
             first = next((line for line in lines if line.strip()), b"").strip()
             if first != b"\\data\\":
                 raise ValueError(f"found {kind.value if kind else repr(first[:20])}, expected \\data\\")

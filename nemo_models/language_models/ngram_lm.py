@@ -172,7 +172,7 @@ def _combine(
     models: Sequence[BackoffModel], estimator: Estimator, held: HeldOut
 ) -> tuple[BackoffModel, list[float], list[HeldOutScores | None]]:
     """Return one model of all, their weights, and the held-out scores of each and of the whole."""
-    encoded = {line: tokens for line in held.lines if (tokens := estimator.encode(line)) is not None}
+    encoded = {line: written for line in held.lines if (written := estimator.encode(line)) is not None}
     lines = [line for line in held.lines if line in encoded]
     tokens = [encoded[line] for line in lines] if estimator.tokenizer else lines
     unknown = held.count_unseen_words()

@@ -15,7 +15,7 @@ from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
 from lm_text import lm_lines
 from nemo_models.files.nemo_file import read_nemo_config
-from nemo_models.language_models.estimation import find_lmplz
+from nemo_models.language_models.estimation import UNWRITABLE, find_lmplz
 from nemo_models.language_models.labels import LabelTokenizer
 from nemo_models.language_models.lm_file import METADATA_KEY, encode_tokens, hash_labels
 from nemo_models.language_models.ngram_lm import train_ngram_lm
@@ -153,3 +153,10 @@ def test_missing_lmplz_names_the_remedy(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="make setup"):
         find_lmplz()
+
+
+def test_lines_with_characters_that_occur_only_inside_longer_labels_are_left_out(lmplz, write, tmp_path):
+    text = write("कल ज़म\nकलम\nकल ज\nमल कल\n")
+    report = train_ngram_lm([text], [" ", "<unk>", "क", "ल", "म", "ज़"], tmp_path / "lm.nemo", 2, deduplicate=False)
+    assert (report.counts.used, report.counts.left_out) == (3, 1)
+    assert report.counts.reasons[UNWRITABLE] == 1
