@@ -12,7 +12,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
-from data_prep.arguments import list_values
+from data_prep.arguments import list_values, require_int, require_number
 from data_prep.manifest import write_json
 from hydra_job import hydra_job
 from nemo_models.evaluation.evaluation import check_gate, evaluate
@@ -35,6 +35,10 @@ def rewrite_argument(argument: str) -> str:
 @hydra_job("evaluate", rewrite=rewrite_argument)
 def main(cfg: DictConfig) -> int:
     """Run the job, print what it found, and return the exit status."""
+    require_number("gate", cfg.gate, least=0, optional=True)
+    require_number("tolerance", cfg.tolerance, least=0, optional=True)
+    for key in ("html_utterances", "html_embedded_audio"):
+        require_int(key, cfg[key])
     output_dir = Path(cfg.output_dir)
     options = EvaluationOptions(
         LayerOptions(

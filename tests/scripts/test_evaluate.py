@@ -66,6 +66,17 @@ def test_tolerance(systems):
     assert "tolerance=0.1: worse has a WER of 0.1111" in broken.stderr
 
 
+@pytest.mark.parametrize(
+    "argument", ["tolerance=abc", "gate=-1", "html_utterances=x", "layers=[sandhi]", "replicates=1", "names=[a,b]"]
+)
+def test_a_wrong_argument_is_one_line_before_anything_is_done(systems, argument):
+    done = run(f"predictions={systems}/base.jsonl", f"output_dir={systems}/report", argument)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith(f"error: {argument.split('=')[0]}=")
+    assert not (systems / "report").exists()
+
+
 def test_a_missing_row_is_one_line(systems):
     lines = (systems / "worse.jsonl").read_text(encoding="utf-8").splitlines()
     (systems / "worse.jsonl").write_text("\n".join(lines[1:]), encoding="utf-8")
