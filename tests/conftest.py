@@ -1,7 +1,9 @@
 """What tests share: where real data lies, and a model that is small, random and always the same."""
 
 import os
+import random
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,16 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     if isinstance(val, str):
         return val if re.fullmatch(r"[\w .=/-]{1,60}", val, re.ASCII) else argname
     return None if isinstance(val, bool | int | float | None) else argname
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers_in_any_order() -> None:
+    """Seed every generator before each test: what a test draws does not depend on the tests before it."""
+    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")
