@@ -162,7 +162,7 @@ class _Int8Linear:
         x = x.float()
         largest = x.abs().amax(-1, keepdim=True).clamp_min(SMALLEST_SCALE)
         rounded = torch.addcmul(self._middle, x, self._steps / largest).to(torch.uint8)
-        options = (None, 1.0, 0, torch.float32, "none", [], "")
+        options: tuple[Any, ...] = (None, 1.0, 0, torch.float32, "none", [], "")
         y = torch.ops.onednn.qlinear_pointwise(
             rounded, 1.0, self._zero, self._weight, self._scale, self._zero_point, *options
         )

@@ -40,7 +40,7 @@ from nemo_models.inference.model_loading import load_ctc_model, set_compute_dtyp
 from nemo_models.transcription.audio_reader import load_waveform  # noqa: E402
 from nemo_models.transcription.inputs import AudioInput, list_inputs  # noqa: E402
 from nemo_models.transcription.transcribe import transcribe  # noqa: E402
-from nemo_models.transcription.transcript_files import Transcript  # noqa: E402
+from nemo_models.transcription.transcripts import Transcript  # noqa: E402
 
 if TYPE_CHECKING:
     from nemo.collections.asr.models import EncDecCTCModel
