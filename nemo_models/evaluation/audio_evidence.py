@@ -34,8 +34,9 @@ class AudioEvidence:
 
 
 def find_audio(row_audio: str, folder: Path) -> Path:
-    """Return where a row's recording is: a relative path begins at the references' folder."""
-    return folder / Path(row_audio).expanduser()
+    """Return the path of a row's recording: relative to the references' folder, or to the working directory."""
+    path = Path(row_audio).expanduser()
+    return path if not (folder / path).is_file() and path.is_file() else folder / path
 
 
 def measure_audio(

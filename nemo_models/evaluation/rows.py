@@ -71,7 +71,7 @@ def read_rows(path: Path, keys: Keys = Keys()) -> list[Row]:
     """Read a file of references, predictions or both.
 
     Args:
-        path: JSON lines (`.json`, `.jsonl`), a table with a header (`.tsv`, `.csv`), `.stm`, `.trn` or `.ctm`.
+        path: JSON lines (`.json`, `.jsonl`, any name), a table with header (`.tsv`, `.csv`), `.stm`, `.trn` or `.ctm`.
         keys: Names of the fields.
 
     Returns:
@@ -84,12 +84,20 @@ def read_rows(path: Path, keys: Keys = Keys()) -> list[Row]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     reader = _READERS.get(path.suffix.lower())
+    if reader is None and _holds_json(path):
+        reader = _read_json_lines
     if reader is None:
         raise ValueError(f"{path}: found {path.suffix or 'no ending'}, expected one of {', '.join(_READERS)}")
     rows = reader(path, keys)
     if not rows:
         raise ValueError(f"{path}: found no row, expected one for each utterance")
     return rows
+
+
+def _holds_json(path: Path) -> bool:
+    """Tell JSON lines by their first character, for manifests of other names."""
+    with path.open("rb") as file:
+        return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
 
 
 def _read_json_lines(path: Path, keys: Keys) -> list[Row]:

@@ -181,6 +181,10 @@ def test_a_postfixed_prediction_and_a_spoken_one(tmp_path):
     assert read_rows(write(tmp_path / "a.jsonl", [row]))[0].hypothesis == "दो है"
 
 
+def test_a_manifest_of_another_name(tmp_path):
+    assert len(read_rows(write(tmp_path / "test.manifest", ROWS))) == 3
+
+
 def test_names_of_systems(tmp_path):
     (tmp_path / "x").mkdir()
     (tmp_path / "y").mkdir()
