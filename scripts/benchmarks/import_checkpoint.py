@@ -27,7 +27,7 @@ def main() -> None:
     folder, form = arguments.folder, arguments.form
     folder.mkdir(parents=True, exist_ok=True)
     result: dict[str, object] = {}
-    for step in ("make", "load", "import"):  # each in a process of its own: memory is measured from nothing
+    for step in ("make", "load", "import"):  # each in a separate process: memory is measured from nothing
         code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import import_checkpoint as b; "
         code += f"b.{step}_step({str(folder)!r}, {form!r})"
         done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)

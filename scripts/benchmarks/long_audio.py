@@ -13,7 +13,7 @@ A model's text also changes where nothing is cut, with the sounds that stand bes
 pauses is transcribed a third way: cut by who made it, each utterance whole with half of the pauses around it. The
 recording against that is what finding the cuts costs; that against the utterances alone is the model's own.
 
-Word times are compared for the utterances whose words all came out the same. Memory: the peak of a process of its own
+Word times are compared for the utterances whose words all came out the same. Memory: the peak of a separate process
 (VmHWM) for recordings of 10 minutes, 1 hour and 3 hours.
 """
 
@@ -183,7 +183,7 @@ def write_recording(path: Path, waves: Sequence[np.ndarray], hours: float, pause
 
 
 def endless_order(count: int, generator: np.random.Generator) -> Iterator[int]:
-    """Yield all positions in an order drawn anew each time round."""
+    """Yield all positions in a new random order in each round."""
     while True:
         yield from generator.permutation(count).tolist()
 

@@ -4,7 +4,7 @@
     python scripts/benchmarks/train_ngram_lm.py --megabytes 100 1000 --memory 1G
 
 The texts are random sentences of the demo's words, a tenth of the lines repeated, seeded; their character n-grams grow
-ever more slowly, so that it is the text that grows. Each is trained on in a process of its own: normalised, rid of
+ever more slowly, so that it is the text that grows. Each is trained on in a separate process: normalised, rid of
 repeated lines, held against evaluation sentences, a share held out, an order-6 character model estimated and converted.
 Printed is the peak memory of that process beyond what its imports take, of `sort` and of `lmplz`; --memory bounds what
 the last sorts in.
@@ -104,7 +104,7 @@ def write_text(path: Path, words: list[str], size: int) -> None:
 
 
 def measure(folder: Path, memory: str) -> dict[str, float]:
-    """Train on the text in a process of its own."""
+    """Train on the text in a separate process."""
     command = [
         sys.executable,
         "-c",

@@ -4,7 +4,7 @@ Usage: python scripts/benchmarks/transcribe.py WORK_FOLDER AUDIO_FOLDER [--audio
        … --start-up     only the time to the first result, beside importing NeMo and restoring with it
 
 Writes the weights once as a Hugging Face folder and as a .nemo (2.6 GB in WORK_FOLDER). Takes real utterances, drawn by
-a fixed seed, of --audio-s seconds in all. Every contender lives in a process of its own, loaded before any clock
+a fixed seed, of --audio-s seconds in all. Every contender lives in a separate process, loaded before any clock
 starts; they take turns, --rounds times after one utterance to warm up, and the best turn counts (on a busy machine look
 at the ratio of CPU time, with OMP_NUM_THREADS=1, since threads that wait for each other burn it). The pipeline gets
 arrays that soundfile decodes within its clock, which is faster than the ffmpeg that it would start for each file.
@@ -62,7 +62,7 @@ def main() -> None:
     arguments = parser.parse_args()
     files, seconds = choose_files(arguments.audio, arguments.audio_s or AUDIO_S[arguments.device])
     context = get_context("spawn")
-    for step in (write_huggingface_folder, write_nemo):  # in processes of their own: they leave gigabytes behind
+    for step in (write_huggingface_folder, write_nemo):  # in separate processes: they leave gigabytes behind
         process = context.Process(target=step, args=(arguments.folder,))
         process.start()
         process.join()
@@ -200,7 +200,7 @@ def write_nemo(folder: Path) -> None:
 
 
 class Contender:
-    """A model in a process of its own, which answers one question at a time."""
+    """A model in a separate process, which answers one question at a time."""
 
     def __init__(self, kind: str, number_format: str, arguments: argparse.Namespace) -> None:
         self.number_format = number_format
