@@ -1,5 +1,6 @@
 # make demo    every step of the pipeline on speech that the project synthesises; installs only what it runs
-# make setup   everything for work on your own data: demo's packages, export, LoRA, number grammars, pyctcdecode
+# make setup   everything for work on your own data: demo's packages, export, LoRA, number grammars, server, pyctcdecode
+# make serve   the demo's model as a server on this machine, with the contract of OpenAI's transcription API
 # make test    lint, types and all tests; installs the test tools
 # make check   lint, types and the tests that are not slow: the loop while you change code
 # make clean   removes the demo's results
@@ -11,12 +12,17 @@ VENV_PYTHON := .venv/bin/python
 INSTALL := $(VENV_PYTHON) -m pip install --quiet --constraint constraints.txt
 PYTEST := $(VENV_PYTHON) -m pytest -n 2 --dist loadfile
 
-.PHONY: demo setup test check lint clean
+.PHONY: demo setup serve test check lint clean
 
 demo: .venv/.demo
 	$(VENV_PYTHON) scripts/demo.py
 
 setup: .venv/.setup
+
+serve: .venv/.setup
+	@[ -f demo_output/lm.nemo ] || $(VENV_PYTHON) scripts/demo.py
+	$(VENV_PYTHON) scripts/serve.py model_path=demo_output/exp/xlsr_tiny_hi/checkpoints/xlsr_tiny_hi.nemo \
+	    ctc_decoding.beam.ngram_lm_model=demo_output/lm.nemo
 
 test: lint
 	$(PYTEST) --durations=25
@@ -45,7 +51,7 @@ clean:
 
 # pyctcdecode 0.5.0 declares numpy<2 but works with numpy 2: its other dependencies are in pyproject.toml.
 .venv/.setup: .venv/.demo
-	$(INSTALL) --editable '.[export,lora,numbers]'
+	$(INSTALL) --editable '.[export,lora,numbers,serve]'
 	$(INSTALL) --no-deps pyctcdecode
 	@touch $@
 

@@ -48,7 +48,7 @@ def test_issue_forms_and_hooks_are_valid_yaml():
     }
 
 
-@pytest.mark.parametrize("target", ["demo", "setup", "test", "check", "lint", "clean"])
+@pytest.mark.parametrize("target", ["demo", "setup", "serve", "test", "check", "lint", "clean"])
 def test_make_target_expands_to_commands_that_work_in_any_folder(target: str):
     """A path with spaces must not break a recipe: tools are started by the interpreter, none by an absolute path."""
     done = subprocess.run(

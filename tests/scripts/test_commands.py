@@ -16,6 +16,7 @@ from hydra.core.config_store import ConfigStore
 from documents import DOCUMENTS, SHORT_RUN, Workspace, find_jobs, open_workspace, read_blocks, run_block, run_shell
 from family import random_model, write_huggingface
 from hydra_job import check_arguments
+from nemo_models.serving.settings import ServeSettings
 from nemo_models.transcription.job_settings import TranscribeSettings
 from project import ROOT
 from topology import write_fairseq_checkpoint
@@ -100,6 +101,7 @@ def test_commands_of_a_document_run_in_their_order(document: str, workspace: Wor
 @pytest.mark.parametrize("document", ("README.md", *DOCUMENTS))
 def test_blocks_that_are_not_run_have_valid_arguments(document: str, monkeypatch: pytest.MonkeyPatch):
     ConfigStore.instance().store("transcribe_speech_schema", TranscribeSettings)
+    ConfigStore.instance().store("serve_schema", ServeSettings)
     for block in read_blocks(document):
         for script, arguments in find_jobs(block):
             assert (ROOT / "scripts" / f"{script}.py").is_file()
@@ -163,7 +165,7 @@ def test_every_yaml_is_run_by_a_test():
         for job in find_jobs(block)
         if block.runs_here
     }
-    run_here = {"w2v_bert_hi"}  # test_w2v_bert_is_fine_tuned_with_its_own_configuration
+    run_here = {"w2v_bert_hi", "serve"}  # test_w2v_bert_is_fine_tuned_with_its_own_configuration; test_serve
     paths = list((ROOT / "conf").glob("*.yaml"))
     included = {name for path in paths for name in find_included(path)}
     assert {path.stem for path in paths} <= documented | run_here | included | WITHOUT_DOCUMENT.keys()

@@ -1,0 +1,147 @@
+"""`scripts/serve.py` from its settings to a running server."""
+
+import logging
+import os
+import time
+from dataclasses import asdict
+from ipaddress import ip_address
+from pathlib import Path
+
+import uvicorn
+
+from data_prep.arguments import require_choice
+from data_prep.text.inverse_numbers import make_number_writer
+from nemo_models.inference.model_loading import DEFAULT_FORMAT, choose_device
+from nemo_models.serving.application import make_application
+from nemo_models.serving.engine import EngineLimits, RecognitionEngine
+from nemo_models.serving.metrics import ServerMetrics
+from nemo_models.serving.phrases import can_prefer_phrases, read_prompt
+from nemo_models.serving.recogniser import ModelRecogniser
+from nemo_models.serving.request_guard import KEY_VARIABLE, read_keys
+from nemo_models.serving.rest_api import ServedModel
+from nemo_models.serving.settings import ServeSettings
+from nemo_models.serving.uploads import UploadFolder, UploadLimits
+from nemo_models.transcription.command import MATMUL_PRECISIONS
+from nemo_models.transcription.options import EACH_CHANNEL, TranscribeOptions
+from nemo_models.transcription.subtitles import SubtitleSettings
+from nemo_models.transcription.transcribe import Transcriber
+from nemo_models.transcription.workers import RecogniserSettings, load_recogniser
+
+
+def run_server(settings: ServeSettings) -> None:
+    """Serve as `conf/serve.yaml` describes, until a signal ends it.
+
+    Args:
+        settings: All arguments.
+
+    Raises:
+        FileNotFoundError: The model, a language model or the file of keys does not exist.
+        OSError: The port is in use.
+        ValueError: An argument is out of range.
+    """
+    keys = read_keys(Path(settings.api_key_file) if settings.api_key_file else None, os.environ)
+    served = load_served_model(settings)
+    application = make_application(served, keys, settings.max_connections, settings.shutdown_s)
+    config = uvicorn.Config(
+        application,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=round(max(1.0, settings.client_timeout_s)),
+        timeout_graceful_shutdown=round(settings.shutdown_s),
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("nemo_models.serving").setLevel(logging.INFO)
+    try:
+        listener = config.bind_socket()
+    except SystemExit:  # uvicorn has logged why
+        served.uploads.close()
+        raise OSError(f"port={settings.port}: found it in use or closed to this user; choose another port") from None
+    print(describe_address(settings.host, listener.getsockname()[1], bool(keys)), flush=True)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def load_served_model(settings: ServeSettings) -> ServedModel:
+    """Load the model and set up everything around it.
+
+    Args:
+        settings: All arguments.
+
+    Raises:
+        FileNotFoundError: The model or a language model does not exist.
+        ValueError: An argument is out of range.
+    """
+    limits = EngineLimits(
+        settings.max_requests,
+        settings.num_workers,
+        settings.batch_size,
+        settings.batch_audio_s,
+        settings.batch_wait_ms,
+        settings.max_audio_s,
+    )
+    subtitles = SubtitleSettings(**asdict(settings.subtitles))
+    write_numbers = make_number_writer(settings.itn_digits) if settings.itn else None
+    transcriber = load_transcriber(settings)
+    model, labels = transcriber.model, list(transcriber.model.decoder.vocabulary)
+    path = Path(settings.model_path) if settings.model_path else None
+    return ServedModel(
+        engine=RecognitionEngine(ModelRecogniser(transcriber, settings.boosting.weight), limits),
+        names=list(dict.fromkeys([path.stem if path else str(settings.pretrained_name), *settings.model_names])),
+        created=int(path.stat().st_mtime if path else time.time()),
+        uploads=UploadFolder(Path(settings.temporary_dir) if settings.temporary_dir else None),
+        metrics=ServerMetrics(),
+        upload_limits=UploadLimits(round(settings.max_upload_mb * 1e6), settings.client_timeout_s),
+        timeout_s=settings.timeout_s,
+        gives_words=transcriber.gives_words,
+        read_prompt=(lambda prompt: read_prompt(prompt, labels)) if can_prefer_phrases(model) else None,
+        write_numbers=write_numbers,
+        subtitles=subtitles,
+    )
+
+
+def load_transcriber(settings: ServeSettings) -> Transcriber:
+    """Load the model as `transcribe_speech.py` does with the same arguments.
+
+    Args:
+        settings: All arguments.
+
+    Raises:
+        FileNotFoundError: The model or a language model does not exist.
+        ValueError: An argument is out of range.
+    """
+    require_choice("matmul_precision", settings.matmul_precision, MATMUL_PRECISIONS)
+    if settings.channel_selector == EACH_CHANNEL:
+        raise ValueError("channel_selector=each: expected auto, average, a channel number from 0, or null; change it")
+    options = TranscribeOptions(
+        batch_size=settings.batch_size,
+        num_workers=settings.num_workers,
+        channel=settings.channel_selector,
+        window_s=settings.window_s,
+    )
+    recogniser = RecogniserSettings(
+        model_path=Path(settings.model_path) if settings.model_path else None,
+        pretrained_name=settings.pretrained_name,
+        compute_dtype=settings.compute_dtype or DEFAULT_FORMAT,
+        amp=settings.amp,
+        amp_dtype=settings.amp_dtype,
+        matmul_precision=settings.matmul_precision,
+        decoding=settings.ctc_decoding,
+        boosting=asdict(settings.boosting),
+        options=options,
+    )
+    return load_recogniser(recogniser, choose_device(settings.cuda))
+
+
+def describe_address(host: str, port: int, has_keys: bool) -> str:
+    """Say where the server listens, and warn if everybody on the network may use it."""
+    try:
+        is_local = ip_address(host).is_loopback
+    except ValueError:
+        is_local = host == "localhost"
+    shown = f"[{host}]" if ":" in host else host
+    lines = [f"http://{shown}:{port}/v1 listens (POST /v1/audio/transcriptions; ready: GET /health/ready)"]
+    if not (is_local or has_keys):
+        lines.append(f"warning: other machines may use this server without a key; set {KEY_VARIABLE} or api_key_file")
+    return "\n".join(lines)

@@ -1,0 +1,176 @@
+"""What the engine needs of a recogniser, and the one of a CTC model. The engine's thread alone runs the model."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from nemo_models.transcription.audio_windows import AudioWindow
+from nemo_models.transcription.inputs import AudioInput
+from nemo_models.transcription.transcripts import Transcript
+
+if TYPE_CHECKING:
+    from nemo_models.transcription.log_prob_joiner import LogProbSegment
+    from nemo_models.transcription.segment_results import SegmentResult
+    from nemo_models.transcription.transcribe import Transcriber
+
+KEPT_DECODERS = 8  # one for each list of phrases; each holds a boosting tree
+WARMUP_S = (1.0, 10.0)  # of noise: short and long windows take different paths on a GPU
+NOT_FINITE = "model: its output is not finite; try compute_dtype=float32"
+
+
+class Recognition(Protocol):
+    """One recording that is being recognised.
+
+    Attributes:
+        text: What was recognised so far: complete segments, with single spaces.
+        done: Whether the last window was added.
+        error: Why there is no transcript (`reason: details`), or `None`.
+    """
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def error(self) -> str | None: ...
+
+    def finish(self) -> Transcript:
+        """Return the transcript, once it is done."""
+
+
+class Recogniser(Protocol):
+    """A loaded model with its options."""
+
+    sample_rate_hz: int
+
+    def warm_up(self) -> None:
+        """Compute noise once, so that the first request is as fast as the others."""
+
+    def read(self, audio: AudioInput) -> Iterator[AudioWindow | Transcript]:
+        """Read an input as windows; the last item is a transcript with the error where it cannot be read."""
+
+    def open(self, audio: AudioInput, phrases: Sequence[str] = ()) -> Recognition:
+        """Begin to recognise an input, with phrases to prefer."""
+
+    def compute(self, waveforms: Sequence[np.ndarray]) -> list[Any]:
+        """Compute the log-probabilities of waveforms, (n,) float32 each, in one batch."""
+
+    def add(self, computed: Sequence[tuple[Any, AudioWindow, Any]]) -> None:
+        """Add windows and their log-probabilities to their recognitions."""
+
+
+class ModelRecognition:
+    """A recording that a CTC model is recognising; see `Recognition`."""
+
+    def __init__(self, audio: AudioInput, transcriber: "Transcriber", phrases: Sequence[str]) -> None:
+        """Begin with nothing recognised.
+
+        Args:
+            audio: The input.
+            transcriber: What recognises it.
+            phrases: Phrases to prefer.
+        """
+        self.phrases = tuple(phrases)
+        self.joiner = transcriber.make_joiner()
+        self.results: list[SegmentResult] = []
+        self.text = ""
+        self.error: str | None = None
+        self._audio, self._gives_words = audio, transcriber.gives_words
+        self._duration_s = 0.0
+        self._warning: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the last window was added."""
+        return self.joiner.done
+
+    def note(self, window: AudioWindow, sample_rate_hz: int) -> None:
+        """Remember what a window says about the whole recording."""
+        self._warning = window.warning or self._warning
+        self._duration_s = max(self._duration_s, (window.start + len(window.samples)) / sample_rate_hz)
+
+    def finish(self) -> Transcript:
+        """Return the transcript, as `Transcriber.transcribe` gives it."""
+        from nemo_models.transcription.segment_results import join_results
+
+        text, words, fields = join_results(self.results)
+        listed = words if self._gives_words else None
+        return Transcript(0, self._audio, text, self._duration_s, None, listed, None, fields, self._warning)
+
+
+class ModelRecogniser:
+    """A CTC model that recognises; see `Recogniser`."""
+
+    def __init__(self, transcriber: "Transcriber", boosting_weight: float | None = None) -> None:
+        """Set up for a transcriber with its model's current decoding strategy.
+
+        Args:
+            transcriber: The model with its options.
+            boosting_weight: How strongly the phrases of a request are preferred, above 0; `None`: the default.
+        """
+        self._transcriber, self._weight = transcriber, boosting_weight
+        self.sample_rate_hz = transcriber.sample_rate_hz
+        self._decoders: OrderedDict[tuple[str, ...], Any] = OrderedDict()
+
+    def warm_up(self) -> None:
+        """Compute and decode noise, see `Recogniser`."""
+        from nemo_models.transcription.log_prob_joiner import LogProbSegment
+
+        generator = np.random.default_rng(0)
+        for seconds in WARMUP_S:
+            noise = 0.1 * generator.standard_normal(round(seconds * self.sample_rate_hz)).astype(np.float32)
+            self._transcriber.decode([LogProbSegment(frames) for frames in self.compute([noise])])
+
+    def read(self, audio: AudioInput) -> Iterator[AudioWindow | Transcript]:
+        """Read an input as windows, see `Transcriber.read`."""
+        return self._transcriber.read(audio)
+
+    def open(self, audio: AudioInput, phrases: Sequence[str] = ()) -> ModelRecognition:
+        """Begin to recognise an input, see `Recogniser`."""
+        return ModelRecognition(audio, self._transcriber, phrases)
+
+    def compute(self, waveforms: Sequence[np.ndarray]) -> list[Any]:
+        """Compute log-probabilities, see `Transcriber.compute`."""
+        return self._transcriber.compute(waveforms)
+
+    def add(self, computed: Sequence[tuple[ModelRecognition, AudioWindow, Any]]) -> None:
+        """Join and decode windows, those of recordings with the same phrases together."""
+        segments: dict[tuple[str, ...], list[tuple[ModelRecognition, LogProbSegment]]] = {}
+        for recognition, window, frames in computed:
+            if not bool(frames.isfinite().all()):
+                recognition.error = NOT_FINITE
+            if recognition.error:
+                continue
+            recognition.note(window, self.sample_rate_hz)
+            ready = recognition.joiner.add(window, frames)
+            segments.setdefault(recognition.phrases, []).extend((recognition, segment) for segment in ready)
+        for phrases, waiting in segments.items():
+            self._decode(phrases, waiting)
+
+    def _decode(self, phrases: tuple[str, ...], waiting: Sequence[tuple[ModelRecognition, "LogProbSegment"]]) -> None:
+        model: Any = self._transcriber.model
+        usual = model.decoding
+        numbered = [replace(segment, index=number) for number, (_, segment) in enumerate(waiting)]
+        try:
+            model.decoding = self._decoder(phrases) if phrases else usual
+            results = {result.index: result for result in self._transcriber.decode_in_batches(numbered)}
+        finally:
+            model.decoding = usual
+        for number, (recognition, _) in enumerate(waiting):
+            recognition.results.append(results[number])
+            recognition.text = " ".join(f"{recognition.text} {results[number].text}".split())
+
+    def _decoder(self, phrases: tuple[str, ...]) -> Any:
+        """Return the decoder that prefers some phrases, made if need be."""
+        from nemo_models.serving.phrases import make_decoder
+
+        decoder = self._decoders.pop(phrases, None) or make_decoder(self._transcriber.model, phrases, self._weight)
+        self._decoders[phrases] = decoder
+        if len(self._decoders) > KEPT_DECODERS:
+            self._decoders.popitem(last=False)
+        return decoder

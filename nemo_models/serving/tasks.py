@@ -1,0 +1,75 @@
+"""A recording on its way through the engine, and why it may not get through."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+
+from nemo_models.serving.recogniser import Recognition
+from nemo_models.transcription.inputs import AudioInput
+from nemo_models.transcription.transcripts import Transcript
+
+TOO_LONG = "too_long"
+FAILED = "server: an unexpected error; the server's log has the details"
+STOPPED = "stopped: the server was stopped before this recording was done"
+
+
+class QueueFullError(RuntimeError):
+    """As many recordings wait as may wait; `retry_after_s` says when to try again."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        """Name the time.
+
+        Args:
+            retry_after_s: Seconds, 1 or more.
+        """
+        super().__init__("too many requests wait")
+        self.retry_after_s = retry_after_s
+
+
+class RecognitionTask:
+    """A recording in the engine.
+
+    Attributes:
+        transcript: Future of the transcript; audio that cannot be used gives one with an `error`.
+        submitted: `time.monotonic()` when it came.
+    """
+
+    def __init__(
+        self, audio: AudioInput, recognition: Recognition, on_text: Callable[[str], object] | None = None
+    ) -> None:
+        """Set up a task that nothing was done for yet.
+
+        Args:
+            audio: The recording.
+            recognition: What its windows are added to.
+            on_text: Function that is called, in the engine's thread, with each piece of text that is complete.
+        """
+        self.transcript: Future[Transcript] = Future()
+        self.submitted = time.monotonic()
+        self.audio, self.recognition, self.on_text = audio, recognition, on_text
+        self.waiting, self.told = 0, 0
+
+    def cancel(self) -> None:
+        """Give the recording up: what is not computed yet never will be."""
+        self.transcript.cancel()
+
+    @property
+    def over(self) -> bool:
+        """Whether there is a transcript, an error, or nobody who waits for one."""
+        return self.transcript.done()
+
+    def end(self, transcript: Transcript) -> None:
+        """Give the transcript to who waits for it, if anybody does."""
+        with suppress(InvalidStateError):
+            self.transcript.set_result(transcript)
+
+    def fail(self, error: str) -> None:
+        """End with an error (`reason: details`)."""
+        self.end(Transcript(0, self.audio, error=error))
+
+    def tell_text(self) -> None:
+        """Pass on the text that is new."""
+        new, self.told = self.recognition.text[self.told :], len(self.recognition.text)
+        if new and self.on_text:
+            self.on_text(new)
