@@ -18,30 +18,31 @@ EDGES = "।॥,;:!?\"'`()[]{}“”‘’-–—|.…"
 ORDINAL_ENDINGS = {"वां": "ा", "वाँ": "ा", "वीं": "ी", "वी": "ी", "वें": "े", "वे": "े", "वा": "ा"}
 _SPECIAL_ORDINALS = {1: ("पहल", "ल"), 2: ("दूसर", "र"), 3: ("तीसर", "र"), 4: ("चौथ", "थ"), 6: ("छठ", "ठ")}
 
-# Units and abbreviations: one form → other forms of the same.
+# Units: words that a sign or an abbreviation may be read as → these signs and abbreviations.
 _UNITS = {
-    "प्रतिशत": ("%", "फ़ीसदी"),
-    "रुपये": ("₹", "रु", "रू", "/-", "रुपया", "रुपए", "रूपये", "रूपए"),
-    "डॉलर": ("$",),
-    "यूरो": ("€",),
-    "पाउंड": ("£",),
-    "किलोमीटर": ("किमी", "कि मी", "km"),
-    "सेंटीमीटर": ("सेमी", "से मी", "cm"),
-    "मिलीमीटर": ("मिमी", "मि मी", "mm"),
-    "किलोग्राम": ("किग्रा", "कि ग्रा", "kg"),
-    "मिलीग्राम": ("मिग्रा", "मि ग्रा", "mg"),
-    "मिलीलीटर": ("मिली", "मि ली", "ml"),
-    "मीटर": ("मी", "m"),
-    "ग्राम": ("ग्रा", "g"),
-    "डिग्री": ("°",),
-    "सेल्सियस": ("°c",),
+    ("प्रतिशत", "फ़ीसदी"): ("%",),
+    ("रुपये", "रुपया", "रुपए", "रूपये", "रूपए"): ("₹", "रु", "रू", "/-"),
+    ("डॉलर", "डालर"): ("$",),
+    ("यूरो",): ("€",),
+    ("पाउंड",): ("£",),
+    ("किलोमीटर",): ("किमी", "कि मी", "km"),
+    ("सेंटीमीटर",): ("सेमी", "से मी", "cm"),
+    ("मिलीमीटर",): ("मिमी", "मि मी", "mm"),
+    ("किलोग्राम",): ("किग्रा", "कि ग्रा", "kg"),
+    ("मिलीग्राम",): ("मिग्रा", "मि ग्रा", "mg"),
+    ("मिलीलीटर",): ("मिली", "मि ली", "ml"),
+    ("मीटर",): ("मी", "m"),
+    ("ग्राम",): ("ग्रा", "g"),
+    ("डिग्री",): ("°",),
+    ("सेल्सियस",): ("°c",),
 }
+# Abbreviations: one form → other forms of the same.
 _ABBREVIATIONS = {
     "डॉक्टर": ("डॉ", "डा", "dr", "डाक्टर"),
     "प्रोफेसर": ("प्रो", "प्रोफ़ेसर", "prof"),
-    "किलोमीटर": _UNITS["किलोमीटर"],
-    "सेंटीमीटर": _UNITS["सेंटीमीटर"],
-    "किलोग्राम": _UNITS["किलोग्राम"],
+    "किलोमीटर": ("किमी", "कि मी", "km"),
+    "सेंटीमीटर": ("सेमी", "से मी", "cm"),
+    "किलोग्राम": ("किग्रा", "कि ग्रा", "kg"),
     "प्रतिशत": ("%",),
     "नंबर": ("नं", "no"),
     "पंडित": ("पं",),
@@ -64,7 +65,7 @@ class Token:
     value: int = -1  # of a number word or numeral
     decimals: str = ""
     scale: int = 0
-    unit: str = ""
+    units: tuple[str, ...] = ()  # keys of the words that its unit may be
     written: bool = False
     is_point: bool = False
     quarters: int = 0  # what साढ़े, सवा and पौने add to the number after them
@@ -100,8 +101,13 @@ def _fractions() -> dict[str, Token]:
 
 
 @cache
-def _unit_names() -> dict[str, str]:
-    return {spelling_key(other): name for name, others in _UNITS.items() for other in (name, *others)}
+def _unit_words() -> dict[str, tuple[str, ...]]:
+    """Return for the key of each unit, written out or short, the keys of the words that it may be read as."""
+    found: dict[str, tuple[str, ...]] = {}
+    for words, short in _UNITS.items():
+        keys = tuple(dict.fromkeys(map(spelling_key, words)))
+        found |= {key: (key,) for key in keys} | {spelling_key(form): keys for form in short}
+    return found
 
 
 @cache
@@ -127,11 +133,11 @@ def classify(word: str) -> Token | None:
     if not re.search(DIGIT, bare):
         key = spelling_key(re.sub("[.॰]", "", bare))
     others = (*_ordinal_values(key), *_abbreviation_values(bare, key))
-    unit = _unit_names().get(key.lower(), "")
-    if not others and not unit:
+    units = _unit_words().get(key.lower(), ())
+    if not others and not units:
         return None
-    is_written = unit != "" and key != spelling_key(unit)
-    return Token(unit=unit, others=others, written=is_written or _is_short(bare, key))
+    is_short_unit = bool(units) and key not in units
+    return Token(units=units, others=others, written=is_short_unit or _is_short(bare, key))
 
 
 def _is_short(bare: str, key: str) -> bool:
@@ -192,12 +198,13 @@ def _read_numeral(bare: str) -> Token | None:
     if suffix in ORDINAL_ENDINGS or _is_special_suffix(value, suffix):
         ending = ORDINAL_ENDINGS.get(suffix) or suffix[-1]
         return Token(written=True, others=(f"ordinal {value} {ending}",))
-    unit = _unit_names().get(match["sign"] or spelling_key(suffix).lower(), "") if match["sign"] or suffix else ""
-    if (match["sign"] or suffix) and not unit:
+    unit = match["sign"] or spelling_key(suffix).lower()
+    units = _unit_words().get(unit, ())
+    if unit and not units:
         return None
     digits = f"digits {whole}" if len(whole) > 1 and "," not in whole and not match["decimals"] else ""
     return Token(
-        value, match["decimals"] or "", unit=unit, written=True, others=(digits,) if digits and not unit else ()
+        value, match["decimals"] or "", units=units, written=True, others=(digits,) if digits and not unit else ()
     )
 
 

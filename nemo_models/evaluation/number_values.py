@@ -92,14 +92,16 @@ def _read_numbers(tokens: Sequence[Token | None], start: int) -> Iterator[Span]:
         end, written = start + len(run), any(part.written for part in run)
         value = _evaluate(run)
         if value is not None:
-            unit = run[-1].unit
-            yield Span(start, end, f"number {value} {unit}".strip(), written)
+            units = run[-1].units
+            for said in units or ("",):
+                yield Span(start, end, f"number {value} {said}".strip(), written)
             following = tokens[end] if end < len(tokens) else None
-            if not unit and following is not None and following.unit and following.value < 0:
-                yield Span(start, end + 1, f"number {value} {following.unit}", written or following.written)
+            if not units and following is not None and following.value < 0:
+                for said in following.units:
+                    yield Span(start, end + 1, f"number {value} {said}", written or following.written)
         if len(run) > 1 and all(0 <= part.value <= 9 and not part.written for part in run):
             yield Span(start, end, "digits " + "".join(str(part.value) for part in run), written)
-        if run[-1].unit:
+        if run[-1].units:
             break
 
 
