@@ -58,7 +58,7 @@ def main(cfg: DictConfig) -> int:
     if models:
         predictions += transcribe_models(models, manifest, output_dir, cfg.transcription)
     keys = Keys(cfg.gt_text_attr_name, cfg.pred_text_attr_name)
-    test_set = load_test_set(predictions, manifest, list_values(cfg.names) or None, keys)
+    test_set = load_test_set(predictions, manifest, list_values(cfg.names) or None, keys, cfg.annotations)
     evaluation = evaluate(test_set, options)
     write_json(output_dir / "report.json", evaluation.report)
     if cfg.html:

@@ -5,7 +5,10 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from data_prep.arguments import require_choice
+from data_prep.text.annotations import find_annotations, strip_annotations
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
+from data_prep.text.policy import ANNOTATION_POLICIES
 from nemo_models.evaluation.references import Reference
 from nemo_models.evaluation.rows import FINGERPRINT_KEY, Keys, Row, TimedWord, read_rows
 
@@ -65,6 +68,7 @@ def load_test_set(
     references: Path | None = None,
     names: Sequence[str] | None = None,
     keys: Keys | None = None,
+    annotations: str = "keep",
 ) -> TestSet:
     """Read predictions and references, and match them by recording and offset.
 
@@ -73,6 +77,8 @@ def load_test_set(
         references: A file of references; `None`: they are in the predictions' own rows.
         names: Names of the systems; `None`: those of the files.
         keys: Names of the fields that hold the texts.
+        annotations: What becomes of notes that nobody speaks ([हँसी], <noise>, SIL): `keep` scores them as words,
+            `strip` removes them from references and predictions, `reject` does not score a row whose reference has one.
 
     Returns:
         The test set.
@@ -88,9 +94,10 @@ def load_test_set(
         raise ValueError(
             "predictions=[]: expected one file or more; name transcripts, or model_path and dataset_manifest"
         )
-    files = [read_rows(path, keys) for path in predictions]
+    require_choice("annotations", annotations, ANNOTATION_POLICIES)
+    files = [_apply_annotations(read_rows(path, keys), annotations) for path in predictions]
     reference_path = references or predictions[0]
-    reference_rows = read_rows(references, keys) if references else files[0]
+    reference_rows = _apply_annotations(read_rows(references, keys), annotations) if references else files[0]
     if references is None and predictions[0].suffix.lower() in (".trn", ".ctm"):
         raise ValueError(
             f"predictions={predictions[0]}: a {predictions[0].suffix} holds no references; add dataset_manifest=…"
@@ -109,9 +116,29 @@ def load_test_set(
     return test_set
 
 
+def _apply_annotations(rows: Sequence[Row], annotations: str) -> list[Row]:
+    """Strip notes from texts, or take the reference from a row whose reference has one.
+
+    A reference with alternatives, `[a/b]`, stays as it is: its brackets hold spoken words.
+    """
+    if annotations == "keep":
+        return list(rows)
+    changed = []
+    for row in rows:
+        reference, hypothesis = row.reference, row.hypothesis
+        if reference is not None and not reference.choices and find_annotations(reference.text):
+            reference = Reference(strip_annotations(reference.text)) if annotations == "strip" else None
+        if hypothesis is not None and annotations == "strip":
+            hypothesis = strip_annotations(hypothesis)
+        changed.append(replace(row, reference=reference, hypothesis=hypothesis))
+    return changed
+
+
 def _keep_scorable(rows: Sequence[Row], test_set: TestSet, path: Path) -> list[Row]:
     kept = [row for row in rows if row.reference is not None]
-    test_set.unscorable = [f"{row.place}: {row.audio}: no reference" for row in rows if row.reference is None]
+    test_set.unscorable = [
+        f"{row.place}: {row.audio}: no reference, or one with an annotation" for row in rows if row.reference is None
+    ]
     if not kept:
         raise ValueError(f"{path}: found no reference in {len(rows)} rows; name the field: gt_text_attr_name=…")
     if not any(row.reference and row.reference.text.split() for row in kept):

@@ -193,3 +193,25 @@ def test_names_of_systems(tmp_path):
     assert [s.name for s in load_test_set(paths, names=["one", "two"]).systems] == ["one", "two"]
     with pytest.raises(ValueError, match=r"names=\['one'\]: expected 2 names that differ"):
         load_test_set(paths, names=["one"])
+
+
+NOTES = [
+    {"audio_filepath": "1.wav", "text": "[हँसी] यह है", "pred_text": "यह <noise> है"},
+    {"audio_filepath": "2.wav", "text": "कल [बंद/बन्द] था", "pred_text": "कल बंद था"},
+]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "expected"),
+    [
+        ("keep", [("[हँसी] यह है", "यह <noise> है"), ("कल बंद था", "कल बंद था")]),
+        ("strip", [("यह है", "यह है"), ("कल बंद था", "कल बंद था")]),
+        ("reject", [("कल बंद था", "कल बंद था")]),
+    ],
+)
+def test_notes_that_nobody_speaks_follow_the_setting(tmp_path, annotations, expected):
+    test_set = load_test_set([write(tmp_path / "a.jsonl", NOTES)], annotations=annotations)
+    assert [tuple(" ".join(text.split()) for text in pair) for pair in texts(test_set)] == expected
+    assert len(test_set.unscorable) == (annotations == "reject")
+    with pytest.raises(ValueError, match="annotations=drop: expected one of"):
+        load_test_set([tmp_path / "a.jsonl"], annotations="drop")
