@@ -1,4 +1,4 @@
-"""Serve a CTC model over HTTP, with the contract of OpenAI's transcription API.
+"""Serve a CTC model: OpenAI's transcription API over HTTP, and live streams over websockets.
 
 The text of a recording is the one that `transcribe_speech.py` writes with the same arguments. The server listens on
 this machine only unless `host` says otherwise. It ends with Ctrl-C or SIGTERM and finishes what it has begun.

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from nemo_models.serving.api_errors import ApiError
 from nemo_models.serving.request_guard import RequestGuard
 from nemo_models.serving.rest_api import ServedModel, make_router
+from nemo_models.serving.stream_socket import make_stream_router
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def make_application(
     application = FastAPI(lifespan=run, docs_url=None, redoc_url=None, openapi_url=None)
     served.metrics.watch(served.engine)
     application.include_router(make_router(served))
+    application.include_router(make_stream_router(served))
 
     async def answer_error(_: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):

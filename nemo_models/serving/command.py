@@ -20,6 +20,8 @@ from nemo_models.serving.recogniser import ModelRecogniser
 from nemo_models.serving.request_guard import KEY_VARIABLE, read_keys
 from nemo_models.serving.rest_api import ServedModel
 from nemo_models.serving.settings import ServeSettings
+from nemo_models.serving.stream_audio import StreamOptions
+from nemo_models.serving.stream_socket import MESSAGE_BYTES
 from nemo_models.serving.uploads import UploadFolder, UploadLimits
 from nemo_models.transcription.command import MATMUL_PRECISIONS
 from nemo_models.transcription.options import EACH_CHANNEL, TranscribeOptions
@@ -51,6 +53,7 @@ def run_server(settings: ServeSettings) -> None:
         server_header=False,
         timeout_keep_alive=round(max(1.0, settings.client_timeout_s)),
         timeout_graceful_shutdown=round(settings.shutdown_s),
+        ws_max_size=MESSAGE_BYTES,
     )
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("nemo_models.serving").setLevel(logging.INFO)
@@ -81,6 +84,7 @@ def load_served_model(settings: ServeSettings) -> ServedModel:
         settings.batch_wait_ms,
         settings.max_audio_s,
     )
+    stream_options = StreamOptions(**asdict(settings.stream))
     subtitles = SubtitleSettings(**asdict(settings.subtitles))
     write_numbers = make_number_writer(settings.itn_digits) if settings.itn else None
     transcriber = load_transcriber(settings)
@@ -98,6 +102,8 @@ def load_served_model(settings: ServeSettings) -> ServedModel:
         read_prompt=(lambda prompt: read_prompt(prompt, labels)) if can_prefer_phrases(model) else None,
         write_numbers=write_numbers,
         subtitles=subtitles,
+        stream_options=stream_options,
+        max_streams=settings.max_streams,
     )
 
 

@@ -14,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from data_prep.arguments import require_int, require_number
 from nemo_models.serving.recogniser import Recogniser
-from nemo_models.serving.tasks import FAILED, STOPPED, TOO_LONG, QueueFullError, RecognitionTask
+from nemo_models.serving.tasks import FAILED, STOPPED, TOO_LONG, QueueFullError, RecognitionTask, WindowTask
 from nemo_models.transcription.audio_windows import AudioWindow
 from nemo_models.transcription.inputs import AudioInput
 from nemo_models.transcription.transcripts import Transcript
@@ -60,7 +62,7 @@ class EngineLimits:
 class _Work:
     """A window that waits for the model."""
 
-    task: RecognitionTask
+    task: RecognitionTask | WindowTask
     window: AudioWindow
     arrived: float
 
@@ -134,6 +136,24 @@ class RecognitionEngine:
             self._tasks.add(task)
         task.transcript.add_done_callback(lambda _: self._forget(task))
         self._readers.submit(self._read, task)
+        return task
+
+    def compute(self, samples: np.ndarray) -> WindowTask:
+        """Take a window of a live stream.
+
+        Args:
+            samples: (n,) float32 at the recogniser's rate.
+
+        Returns:
+            The task, whose `frames` come with a batch.
+        """
+        task = WindowTask()
+        with self._changed:
+            if self._closed or not self._batcher.is_alive():
+                task.fail(STOPPED)
+            else:
+                self._queue.append(_Work(task, AudioWindow(samples, 0), time.monotonic()))
+                self._changed.notify_all()
         return task
 
     def close(self, timeout_s: float | None = None) -> None:
@@ -227,19 +247,24 @@ class RecognitionEngine:
 
     def _recognise(self, batch: Sequence[_Work]) -> None:
         started = time.monotonic()
-        computed = self._compute([work for work in batch if not work.task.over])
+        recordings: list[tuple[RecognitionTask, AudioWindow, Any]] = []
+        for work, frames in self._compute([work for work in batch if not work.task.over]):
+            if isinstance(work.task, WindowTask):
+                work.task.end(frames)
+            else:
+                recordings.append((work.task, work.window, frames))
         try:
-            self.recogniser.add([(work.task.recognition, work.window, frames) for work, frames in computed])
+            self.recogniser.add([(task.recognition, window, frames) for task, window, frames in recordings])
         except Exception:
             _log.exception("a batch could not be decoded")
-            for work, _ in computed:
-                work.task.fail(FAILED)
+            for task, _, _ in recordings:
+                task.fail(FAILED)
         seconds = time.monotonic() - started
         audio_s = sum(len(work.window.samples) for work in batch) / self.recogniser.sample_rate_hz
         self._speed = audio_s / max(seconds, 1e-6)
         if self.on_batch:
             self.on_batch(len(batch), audio_s, seconds)
-        for task in dict.fromkeys(work.task for work, _ in computed):
+        for task in dict.fromkeys(task for task, _, _ in recordings):
             self._tell(task)
 
     def _compute(self, batch: Sequence[_Work]) -> list[tuple[_Work, Any]]:

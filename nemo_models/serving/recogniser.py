@@ -44,9 +44,17 @@ class Recognition(Protocol):
 
 
 class Recogniser(Protocol):
-    """A loaded model with its options."""
+    """A loaded model with its options.
+
+    Attributes:
+        sample_rate_hz: Rate of the waveforms that the model takes.
+        frame_step: Samples from one frame of log-probabilities to the next.
+        vocabulary: The labels; the blank follows them.
+    """
 
     sample_rate_hz: int
+    frame_step: int
+    vocabulary: Sequence[str]
 
     def warm_up(self) -> None:
         """Compute noise once, so that the first request is as fast as the others."""
@@ -59,6 +67,9 @@ class Recogniser(Protocol):
 
     def compute(self, waveforms: Sequence[np.ndarray]) -> list[Any]:
         """Compute the log-probabilities of waveforms, (n,) float32 each, in one batch."""
+
+    def best_labels(self, frames: Any) -> np.ndarray:
+        """Return the best label of each frame, (T,) int."""
 
     def add(self, computed: Sequence[tuple[Any, AudioWindow, Any]]) -> None:
         """Add windows and their log-probabilities to their recognitions."""
@@ -115,6 +126,8 @@ class ModelRecogniser:
         """
         self._transcriber, self._weight = transcriber, boosting_weight
         self.sample_rate_hz = transcriber.sample_rate_hz
+        self.frame_step = round(transcriber.frame_s * transcriber.sample_rate_hz)
+        self.vocabulary: Sequence[str] = list(transcriber.model.decoder.vocabulary)
         self._decoders: OrderedDict[tuple[str, ...], Any] = OrderedDict()
 
     def warm_up(self) -> None:
@@ -137,6 +150,10 @@ class ModelRecogniser:
     def compute(self, waveforms: Sequence[np.ndarray]) -> list[Any]:
         """Compute log-probabilities, see `Transcriber.compute`."""
         return self._transcriber.compute(waveforms)
+
+    def best_labels(self, frames: Any) -> np.ndarray:
+        """Return the best label of each frame, see `Recogniser`."""
+        return frames.argmax(dim=-1).cpu().numpy()
 
     def add(self, computed: Sequence[tuple[ModelRecognition, AudioWindow, Any]]) -> None:
         """Join and decode windows, those of recordings with the same phrases together."""

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -66,11 +67,14 @@ class RequestGuard:
         self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http":
+        """Answer a request, or let a stream in."""
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if scope["type"] == "websocket":
+            await self._admit_stream(scope, headers, receive, send)
+            return
         asked = headers.get(ID_HEADER, "")
         request_id = asked if _ID.fullmatch(asked) else f"req_{uuid.uuid4().hex}"
         started, status = time.monotonic(), 0
@@ -94,6 +98,17 @@ class RequestGuard:
             self._metrics.count_request(route, status, seconds)
             row = {"id": request_id, "method": scope["method"], "path": route, "status": status}
             _log.info(json.dumps({**row, "seconds": round(seconds, 4)}))
+
+    async def _admit_stream(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
+        """Refuse streams without a key, and those that pages of other sites open in somebody's browser."""
+        origin = headers.get("origin")
+        is_own_page = origin is None or urlsplit(origin).netloc == headers.get("host")
+        if is_own_page and (not self._keys or is_allowed(headers.get("authorization", ""), self._keys)):
+            await self._app(scope, receive, send)
+            return
+        self._metrics.count_refusal("invalid_api_key" if is_own_page else "other_origin")
+        await receive()  # the request to connect; closing before it is accepted answers 403
+        await send({"type": "websocket.close", "code": 1008})
 
     async def _admit(
         self, scope: Scope, headers: dict[str, str], receive: Receive, send: Callable[[Any], Awaitable[None]]

@@ -60,13 +60,14 @@ def verbose(transcript: Transcript, granularities: Collection[str] = ()) -> dict
     if transcript.spoken_text is not None:
         row["text_spoken"] = transcript.spoken_text
     if "word" in granularities:
-        row["words"] = [_word_row(word) for word in transcript.words or ()]
+        row["words"] = [word_row(word) for word in transcript.words or ()]
     if "segment" in granularities or not granularities:
         row["segments"] = [_segment_row(number, *part) for number, part in enumerate(_segments(transcript))]
     return row
 
 
-def _word_row(word: Word) -> dict[str, Any]:
+def word_row(word: Word) -> dict[str, Any]:
+    """Return a word with its times (seconds) and, if known, its confidence."""
     row: dict[str, Any] = {
         "word": word.word,
         "start": round(word.start_s, TIME_DIGITS),

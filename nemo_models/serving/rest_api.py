@@ -17,6 +17,7 @@ from nemo_models.serving.api_errors import ApiError, audio_error, busy, unavaila
 from nemo_models.serving.engine import RecognitionEngine
 from nemo_models.serving.metrics import ServerMetrics
 from nemo_models.serving.response_formats import format_body
+from nemo_models.serving.stream_audio import StreamOptions
 from nemo_models.serving.tasks import QueueFullError, RecognitionTask
 from nemo_models.serving.transcription_request import ReadPrompt, TranscriptionRequest, read_request
 from nemo_models.serving.uploads import UploadFolder, UploadLimits, read_form
@@ -59,6 +60,9 @@ class ServedModel:
     read_prompt: ReadPrompt | None = None
     write_numbers: Callable[[str], str] | None = None
     subtitles: SubtitleSettings | None = None
+    stream_options: StreamOptions | None = None
+    max_streams: int = 64
+    open_streams: int = 0
 
 
 def make_router(served: ServedModel) -> APIRouter:

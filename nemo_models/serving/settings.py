@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import MISSING
+
 from data_prep.arguments import list_values, require_int, require_number
 from nemo_models.transcription.job_settings import BoostingSettings, SubtitleArguments
 
@@ -14,6 +16,18 @@ if TYPE_CHECKING:
     Text = str
 else:
     Text = int | str  # a name such as 2024 is a number for Hydra; `read_settings` makes it a text
+
+
+@dataclass
+class StreamArguments:
+    """When live streams give results, see `stream_audio.StreamOptions`."""
+
+    step_s: float = MISSING
+    left_context_s: float = MISSING
+    right_context_s: float = MISSING
+    endpoint_s: float = MISSING
+    utterance_s: float = MISSING
+    silence_s: float = MISSING
 
 
 @dataclass
@@ -41,6 +55,7 @@ class ServeSettings:
     batch_wait_ms: float
     max_requests: int
     max_connections: int
+    max_streams: int
     max_upload_mb: float
     max_audio_s: float
     timeout_s: float
@@ -49,6 +64,7 @@ class ServeSettings:
     temporary_dir: Text | None
     ctc_decoding: dict[str, Any]
     subtitles: SubtitleArguments = field(default_factory=SubtitleArguments)
+    stream: StreamArguments = field(default_factory=StreamArguments)
     boosting: BoostingSettings = field(default_factory=BoostingSettings)
 
 
@@ -74,9 +90,11 @@ def read_settings(arguments: Mapping[str, Any]) -> ServeSettings:
     if boosting.phrases_file is not None:
         boosting.phrases_file = str(boosting.phrases_file)
     values |= {"boosting": boosting, "subtitles": SubtitleArguments(**values["subtitles"])}
+    values["stream"] = StreamArguments(**values["stream"])
     settings = ServeSettings(**values)
     require_number("port", settings.port, 0, 65535)
     require_int("max_connections", settings.max_connections, 1)
+    require_int("max_streams", settings.max_streams)
     for key in ("max_upload_mb", "timeout_s", "client_timeout_s"):
         require_number(key, values[key], above=0)
     require_number("shutdown_s", settings.shutdown_s, 0)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from typing import Any
 
 from nemo_models.serving.recogniser import Recognition
 from nemo_models.transcription.inputs import AudioInput
@@ -73,3 +74,30 @@ class RecognitionTask:
         new, self.told = self.recognition.text[self.told :], len(self.recognition.text)
         if new and self.on_text:
             self.on_text(new)
+
+
+class WindowTask:
+    """A window of a live stream in the engine.
+
+    Attributes:
+        frames: Future of the window's log-probabilities; `None` where they could not be computed.
+    """
+
+    def __init__(self) -> None:
+        """Set up a task that nothing was done for yet."""
+        self.frames: Future[Any] = Future()
+        self.waiting = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether the window was computed, or nobody waits for it."""
+        return self.frames.done()
+
+    def end(self, frames: Any) -> None:
+        """Give the log-probabilities to who waits for them, if anybody does."""
+        with suppress(InvalidStateError):
+            self.frames.set_result(frames)
+
+    def fail(self, error: str) -> None:
+        """End without them; a stream goes on, for its final is computed from the whole utterance."""
+        self.end(None)

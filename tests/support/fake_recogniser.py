@@ -22,6 +22,23 @@ def word_of(samples: np.ndarray) -> str:
     return WORDS[int(np.abs(np.round(samples.astype(np.float64) * 32767)).sum()) % len(WORDS)]
 
 
+VOCABULARY = [*"कखगघचछजझट"]
+BLANK = len(VOCABULARY)
+
+
+def labels_of(samples: np.ndarray) -> np.ndarray:
+    """The label for each frame: a letter for how loud it is, the blank for quiet."""
+    peaks = np.abs(samples[: len(samples) // FRAME_STEP * FRAME_STEP].reshape(-1, FRAME_STEP)).max(axis=1, initial=0)
+    return np.where(peaks < 0.01, BLANK, np.minimum(peaks * 10, BLANK - 1).astype(int))
+
+
+def speak(letters, seconds=0.3, rate=RATE):
+    """Tones, each as loud as its letter's number says; a space is quiet."""
+    time = np.arange(round(seconds * rate)) / rate
+    loud = [0.0 if letter == " " else VOCABULARY.index(letter) / 10 + 0.05 for letter in letters]
+    return np.concatenate([level * np.sin(2 * np.pi * 400 * time) for level in loud]).astype(np.float32)
+
+
 class FakeRecognition:
     """A recording that is being recognised: one word for each window."""
 
@@ -38,7 +55,7 @@ class FakeRecognition:
 class FakeRecogniser:
     """Computes when it may: `gate` holds it, `batches` says what came together, `poison` is a word that fails."""
 
-    sample_rate_hz = RATE
+    sample_rate_hz, frame_step, vocabulary = RATE, FRAME_STEP, VOCABULARY
 
     def __init__(self, window_s: float = 30.0):
         self.window_s = window_s
@@ -65,17 +82,20 @@ class FakeRecogniser:
     def open(self, audio: AudioInput, phrases: Sequence[str] = ()) -> FakeRecognition:
         return FakeRecognition(audio, phrases)
 
-    def compute(self, waveforms: Sequence[np.ndarray]) -> list[str]:
+    def compute(self, waveforms: Sequence[np.ndarray]) -> list[tuple[str, np.ndarray]]:
         self.computing.release()
         assert self.gate.wait(60)
         words = [word_of(samples) for samples in waveforms]
         if self.poison in words:
             raise RuntimeError("this word is too much")
         self.batches.append([len(samples) for samples in waveforms])
-        return words
+        return [(word, labels_of(samples)) for word, samples in zip(words, waveforms, strict=True)]
+
+    def best_labels(self, frames: tuple[str, np.ndarray]) -> np.ndarray:
+        return frames[1]
 
     def add(self, computed) -> None:
-        for recognition, window, word in computed:
+        for recognition, window, (word, _) in computed:
             start_s, end_s = window.start / RATE, (window.start + len(window.samples)) / RATE
             recognition.words.append(Word(word, start_s, end_s, 0.75))
             recognition.text = " ".join(part.word for part in recognition.words)

@@ -1,5 +1,7 @@
 """The engine over a CTC model gives the texts of the batch job, with and without phrases."""
 
+import asyncio
+
 import numpy as np
 import pytest
 import soundfile
@@ -8,6 +10,8 @@ from nemo_models.decoding.strategy import configure_decoding
 from nemo_models.serving.engine import EngineLimits, RecognitionEngine
 from nemo_models.serving.phrases import read_prompt
 from nemo_models.serving.recogniser import ModelRecogniser
+from nemo_models.serving.stream_audio import StreamOptions
+from nemo_models.serving.stream_session import StreamSession
 from nemo_models.transcription.inputs import as_input
 from nemo_models.transcription.options import TranscribeOptions
 from nemo_models.transcription.transcribe import Transcriber, transcribe
@@ -92,3 +96,27 @@ def test_a_prompt_is_the_file_of_phrases_of_the_batch_job(model, files, tmp_path
     assert texts_of(found) != texts_of(without)
     assert_alike(serve(model, files), found)  # the server's own phrases
     assert_alike(serve(model, files, ["कल सुबह"], weight=3.0), found)  # a prompt adds to them
+
+
+def test_finals_of_a_stream_are_the_texts_of_the_batch_job(model, files):
+    samples, _ = soundfile.read(files[1], dtype="int16")
+    engine, rows = RecognitionEngine(ModelRecogniser(Transcriber(model, TranscribeOptions(**OPTIONS)))), []
+
+    async def stream():
+        async def send(row):
+            rows.append(row)
+
+        session = StreamSession(engine, RATE, send, StreamOptions(utterance_s=8.0, step_s=2.0))
+        for first in range(0, len(samples), 7777):
+            await session.add(samples[first : first + 7777])
+        await session.finish_utterance()
+
+    engine.start()
+    asyncio.run(stream())
+    engine.close(WAIT_S)
+    places = [(row["start_sample"], row["end_sample"]) for row in rows if row["type"] in ("final", "silence")]
+    assert [start for start, _ in places] + [len(samples)] == [0] + [end for _, end in places]
+    finals = [row for row in rows if row["type"] == "final"]
+    parts = [(samples[row["start_sample"] : row["end_sample"]], RATE) for row in finals]
+    assert [row["text"] for row in finals] == texts_of(batch_job(model, parts))
+    assert sum(len(row["text"]) > 0 for row in finals) >= 3
