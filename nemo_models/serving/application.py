@@ -13,6 +13,7 @@ from nemo_models.serving.api_errors import ApiError
 from nemo_models.serving.request_guard import RequestGuard
 from nemo_models.serving.rest_api import ServedModel, make_router
 from nemo_models.serving.stream_socket import make_stream_router
+from nemo_models.serving.web_page import make_page_router
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ def make_application(
     served.metrics.watch(served.engine)
     application.include_router(make_router(served))
     application.include_router(make_stream_router(served))
+    application.include_router(make_page_router())
 
     async def answer_error(_: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):

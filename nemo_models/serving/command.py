@@ -147,7 +147,7 @@ def describe_address(host: str, port: int, has_keys: bool) -> str:
     except ValueError:
         is_local = host == "localhost"
     shown = f"[{host}]" if ":" in host else host
-    lines = [f"http://{shown}:{port}/v1 listens (POST /v1/audio/transcriptions; ready: GET /health/ready)"]
+    lines = [f"http://{shown}:{port}/v1 is the API; for a browser: http://{shown}:{port}/"]
     if not (is_local or has_keys):
         lines.append(f"warning: other machines may use this server without a key; set {KEY_VARIABLE} or api_key_file")
     return "\n".join(lines)

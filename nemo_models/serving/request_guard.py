@@ -1,5 +1,6 @@
 """What happens around every request: its id, its key, the number of open ones, one line of log, one count."""
 
+import base64
 import json
 import logging
 import re
@@ -7,6 +8,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,11 +17,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nemo_models.serving.api_errors import ApiError, unavailable
 from nemo_models.serving.metrics import ServerMetrics
+from nemo_models.serving.web_page import list_page_paths
 
 KEY_VARIABLE = "HINDI_ASR_API_KEY"
 ID_HEADER = "x-request-id"
 _ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
-_OPEN_PATHS = ("/health/live", "/health/ready")
+STREAM_PROTOCOL, KEY_PROTOCOL = "hindi-asr", "key."
+_OPEN_PATHS = frozenset(("/health/live", "/health/ready", *list_page_paths()))
 _log = logging.getLogger("nemo_models.serving.requests")
 
 
@@ -103,7 +107,8 @@ class RequestGuard:
         """Refuse streams without a key, and those that pages of other sites open in somebody's browser."""
         origin = headers.get("origin")
         is_own_page = origin is None or urlsplit(origin).netloc == headers.get("host")
-        if is_own_page and (not self._keys or is_allowed(headers.get("authorization", ""), self._keys)):
+        authorization = headers.get("authorization") or read_protocol_key(scope.get("subprotocols", ()))
+        if is_own_page and (not self._keys or is_allowed(authorization, self._keys)):
             await self._app(scope, receive, send)
             return
         self._metrics.count_refusal("invalid_api_key" if is_own_page else "other_origin")
@@ -135,3 +140,20 @@ def is_allowed(authorization: str, keys: Sequence[bytes]) -> bool:
     kind, _, key = authorization.partition(" ")
     given = key.strip().encode()
     return kind.lower() == "bearer" and sum(secrets.compare_digest(given, known) for known in keys) > 0
+
+
+def read_protocol_key(protocols: Sequence[str]) -> str:
+    """Return the key that a page sends as a subprotocol, for browsers send no header with a websocket.
+
+    Args:
+        protocols: What the client offers; `key.` and the key in URL-safe base64, without `=`, is among them.
+
+    Returns:
+        As in a header, `Bearer` and the key; nothing without one.
+    """
+    for protocol in protocols:
+        if protocol.startswith(KEY_PROTOCOL):
+            encoded = protocol.removeprefix(KEY_PROTOCOL)
+            with suppress(ValueError):
+                return f"Bearer {base64.urlsafe_b64decode(encoded + '=' * (-len(encoded) % 4)).decode()}"
+    return ""

@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from nemo_models.serving.api_errors import ApiError, unavailable
+from nemo_models.serving.request_guard import STREAM_PROTOCOL
 from nemo_models.serving.rest_api import ServedModel
 from nemo_models.serving.stream_audio import ENCODINGS, LEAST_RATE_HZ, MOST_RATE_HZ, Encoding
 from nemo_models.serving.stream_session import StreamSession
@@ -31,7 +32,8 @@ def make_stream_router(served: ServedModel) -> APIRouter:
 
 
 async def _serve(served: ServedModel, websocket: WebSocket) -> None:
-    await websocket.accept()
+    offered = websocket.scope.get("subprotocols", ())
+    await websocket.accept(STREAM_PROTOCOL if STREAM_PROTOCOL in offered else None)
     stream = _Stream(served, websocket)
     served.open_streams += 1
     served.metrics.streams.set(served.open_streams)
