@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--audio-s", type=float, help="default: 40 on the CPU, 3600 on CUDA")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--formats", nargs="+", help="default: all that the device can compute")
     parser.add_argument("--start-up", action="store_true")
     arguments = parser.parse_args()
     files, seconds = choose_files(arguments.audio, arguments.audio_s or AUDIO_S[arguments.device])
@@ -69,10 +70,10 @@ def main() -> None:
         if process.exitcode:
             sys.exit(f"{step.__name__} failed")
     if arguments.start_up:
-        measure_start_up(arguments.folder, files[0], arguments.rounds, arguments.device)
+        measure_start_up(arguments, files[0])
         return
     contenders = [Contender("pipeline", "float32", arguments)]
-    contenders += [Contender("ours", name, arguments) for name in choose_formats(arguments.device)]
+    contenders += [Contender("ours", name, arguments) for name in choose_formats(arguments)]
     turns = [(contenders[0], f"pipeline, batch {size}", size) for size in PIPELINE_BATCHES[arguments.device]]
     turns += [(contender, f"ours, {contender.number_format}", 32) for contender in contenders[1:]]
     for contender, _, size in turns:
@@ -111,15 +112,16 @@ def main() -> None:
     print(json.dumps({"std_of_log_probs": round(float(np.concatenate(expected).std()), 3)}))
 
 
-def choose_formats(device: str) -> list[str]:
+def choose_formats(arguments: argparse.Namespace) -> list[str]:
     """Choose the number formats to measure, and name those that this processor lacks or emulates."""
     from nemo_models.inference.processor import describe_formats, has_int8, warn_of_slow_format
 
-    if device == "cuda":
-        return list(FORMATS[device])
+    wanted = arguments.formats or list(FORMATS[arguments.device])
+    if arguments.device == "cuda":
+        return wanted
     print(describe_formats(), flush=True)
-    formats = [name for name in FORMATS[device] if name != "int8" or has_int8()]
-    for name in FORMATS[device]:
+    formats = [name for name in wanted if name != "int8" or has_int8()]
+    for name in wanted:
         if name not in formats:
             print(f"{name}: this processor cannot compute it; left out", flush=True)
         elif warning := warn_of_slow_format("compute_dtype", name):
@@ -127,18 +129,19 @@ def choose_formats(device: str) -> list[str]:
     return formats
 
 
-def measure_start_up(folder: Path, file: str, rounds: int, device: str) -> None:
+def measure_start_up(arguments: argparse.Namespace, file: str) -> None:
     """Print what the first result takes, as a multiple of importing NeMo and restoring the model with it."""
+    folder, device = arguments.folder, arguments.device
     output = folder / "first_result.json"
     listed = folder / "first_result.txt"
     listed.write_text(f"{file}\n", encoding="utf-8")
     script = [str(ROOT / "scripts" / "transcribe_speech.py"), f"model_path={folder}/model.nemo"]
     script += [f"audio_list={listed}", f"output_filename={output}", f"cuda={0 if device == 'cuda' else -1}"]
     commands = {"NeMo alone": [sys.executable, "-c", NEMO_ALONE, str(folder / "model.nemo"), device]}
-    formats = choose_formats(device)
+    formats = choose_formats(arguments)
     commands |= {name: [sys.executable, *script, f"compute_dtype={name}"] for name in formats}
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
-    for _ in range(rounds):
+    for _ in range(arguments.rounds):
         for name, command in commands.items():
             output.unlink(missing_ok=True)
             began = time.perf_counter()
