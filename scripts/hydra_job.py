@@ -43,6 +43,7 @@ def hydra_job(
     rewrite: Callable[[str], str] = str,
     after_interrupt: str = "run the same command again to continue with what is not done yet",
     renamed: Mapping[str, str] | None = None,
+    help_note: Callable[[], str] | None = None,
 ) -> Callable[[Callable[[DictConfig], int | None]], Callable[[], None]]:
     """Turn `main(cfg) -> exit status` into a command-line job.
 
@@ -60,6 +61,7 @@ def hydra_job(
             which the YAML does not list.
         after_interrupt: What the user should know after Ctrl-C, printed behind "interrupted; ".
         renamed: Old name of an argument to its new name; the old one still works, and a note names the new one.
+        help_note: Gives a line that `--help` prints below the description, such as what this machine can do.
 
     Returns:
         A decorator; the decorated function takes no argument and reads `sys.argv`.
@@ -91,7 +93,8 @@ def hydra_job(
             if schema is not None:
                 ConfigStore.instance().store(f"{config_name}_schema", schema)
             if {"--help", "-h"} & set(sys.argv[1:]):
-                print_help(_chosen_config(config_name), inspect.getmodule(main).__doc__ or "")
+                description = (inspect.getmodule(main).__doc__ or "").strip()
+                print_help(_chosen_config(config_name), description + (f"\n\n{help_note()}" if help_note else ""))
                 return
             if not HYDRA_OPTIONS & set(sys.argv[1:]):
                 check_arguments(_chosen_config(config_name), _overrides())

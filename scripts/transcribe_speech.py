@@ -13,11 +13,17 @@ import sys
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_job import hydra_job
+from nemo_models.inference.processor import describe_formats
 from nemo_models.transcription.job_settings import TranscribeSettings, read_settings
 from nemo_models.transcription.nemo_arguments import check_nemo_arguments, rewrite_argument
 
 
-@hydra_job("transcribe_speech", schema=TranscribeSettings, rewrite=rewrite_argument)
+@hydra_job(
+    "transcribe_speech",
+    schema=TranscribeSettings,
+    rewrite=rewrite_argument,
+    help_note=lambda: f"Number formats {describe_formats()}.",
+)
 def main(cfg: DictConfig) -> int:
     from nemo.utils import logging
 

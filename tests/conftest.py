@@ -1,5 +1,6 @@
 """What tests share: where real data lies, and a model that is small, random and always the same."""
 
+import logging
 import os
 import random
 import re
@@ -21,8 +22,9 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 @pytest.fixture(autouse=True)
-def same_random_numbers_in_any_order() -> None:
-    """Seed every generator before each test: what a test draws does not depend on the tests before it."""
+def same_start_in_any_order() -> None:
+    """Seed every generator and let warnings through: nothing depends on what the tests before have left."""
+    logging.getLogger().setLevel(logging.WARNING)
     random.seed(0)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)

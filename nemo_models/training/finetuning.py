@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lhotse.audio.utils import AudioLoadingError
 from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from nemo.utils.exp_manager import exp_manager
@@ -19,6 +20,7 @@ from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, load_e
 from nemo_models.checkpoints.loading import load_checkpoint
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.files.checkpoint_files import CheckpointFiles, load_training_checkpoint
+from nemo_models.inference.processor import has_bfloat16
 from nemo_models.layers.fsdp import SHARDED, ShardedStrategy
 from nemo_models.layers.lora import add_lora
 from nemo_models.layers.memory import is_out_of_memory
@@ -96,6 +98,12 @@ def build_trainer(cfg: DictConfig) -> Trainer:
         trainer = Trainer(**settings)
     except (MisconfigurationException, TypeError, ValueError) as error:
         raise ValueError(f"trainer: {error}") from error
+    if isinstance(trainer.accelerator, CPUAccelerator) and "bf16" in str(trainer.precision) and not has_bfloat16():
+        logger.warning(
+            "trainer.precision=%s: this processor emulates bfloat16, which is slower than float32; "
+            "use trainer.precision=32-true",
+            trainer.precision,
+        )
     if isinstance(trainer.strategy, DDPStrategy):  # layer drop and a frozen encoder leave weights without a gradient
         trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
     return trainer

@@ -11,6 +11,7 @@ from data_prep.arguments import require_choice, require_int
 from data_prep.job_keys import hash_file
 from data_prep.text.inverse_numbers import make_number_writer
 from nemo_models.inference.model_loading import DEFAULT_FORMAT, choose_device
+from nemo_models.inference.processor import describe_formats
 from nemo_models.transcription.batch_job import OutputPlan, Summary, make_job_key, run_job
 from nemo_models.transcription.channels import split_channels
 from nemo_models.transcription.inputs import STANDARD_INPUT, list_inputs, measure_durations
@@ -81,7 +82,8 @@ def run_command(settings: TranscribeSettings) -> Summary | None:
     measured = measure_durations(inputs)
     with TranscriptionProgress(sum(audio.expected_s for audio in measured)) as progress:
         summary = run_job(partial(recognise, on_audio=progress.add_audio), measured, plan, key, progress)
-    summary.number_format = f"amp {settings.amp_dtype}" if settings.amp else recogniser.compute_dtype
+    number_format = f"amp {settings.amp_dtype}" if settings.amp else recogniser.compute_dtype
+    summary.number_format = f"{number_format} ({describe_formats()})" if device.type == "cpu" else number_format
     return summary
 
 

@@ -19,6 +19,7 @@ from data_prep.prepare.export_shards import export_shards
 from data_prep.text.alphabet import load_alphabet
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.files.checkpoint_files import load_training_checkpoint
+from nemo_models.inference import processor
 from nemo_models.training import curves, finetuning
 from nemo_models.training.finetuning import fine_tune
 from nemo_models.training_data.augmentation import TelephonePerturbation
@@ -235,3 +236,18 @@ def test_training_reads_exported_shards_and_augments_them(
     kept = next(c for c in trainers[0].callbacks if isinstance(c, curves.TrainingCurves)).curves
     assert len(kept["train_loss"]) == 3
     assert model_path.is_file()
+
+
+@pytest.mark.parametrize(
+    ("features", "precision", "warned"),
+    [("avx2", "bf16-mixed", True), ("avx2", "32-true", False), ("avx2 avx512_bf16", "bf16-mixed", False)],
+    ids=["emulated", "float32", "native"],
+)
+def test_bfloat16_on_a_processor_without_it_is_warned_of(monkeypatch, caplog, features, precision, warned):
+    monkeypatch.setattr(processor, "_read_features", lambda: frozenset(features.split()))
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    cfg = load_recipe("xlsr_hi", f"trainer.precision={precision}", "trainer.accelerator=cpu", "trainer.devices=1")
+    finetuning.build_trainer(cfg)
+    messages = [row.getMessage() for row in caplog.records if row.name == finetuning.__name__]
+    assert bool(messages) == warned
+    assert all("this processor emulates bfloat16" in message for message in messages)
