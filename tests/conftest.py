@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from lm_text import lm_lines
 from project import ROOT
@@ -21,10 +22,19 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return None if isinstance(val, bool | int | float | None) else argname
 
 
+settings.register_profile("same_examples_each_time", derandomize=True)
+settings.load_profile("same_examples_each_time")
+
+
 @pytest.fixture(autouse=True)
 def same_start_in_any_order() -> None:
     """Seed every generator and let warnings through: nothing depends on what the tests before have left."""
+    logging.disable(logging.NOTSET)
     logging.getLogger().setLevel(logging.WARNING)
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith(("nemo_models", "data_prep")) and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
     random.seed(0)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)

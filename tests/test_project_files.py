@@ -1,5 +1,6 @@
 """Files that describe the project: licence, version, citation, changelog, workflow, Makefile."""
 
+import os
 import re
 import subprocess
 
@@ -48,19 +49,21 @@ def test_issue_forms_and_hooks_are_valid_yaml():
     }
 
 
+def expand_make_target(target: str) -> str:
+    """Return the commands of a target. The tests themselves run below `make test`: its settings are not passed on."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    command = ["make", "--no-print-directory", "--dry-run", "--always-make", target]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize("target", ["demo", "setup", "serve", "test", "check", "lint", "clean"])
 def test_make_target_expands_to_commands_that_work_in_any_folder(target: str):
     """A path with spaces must not break a recipe: tools are started by the interpreter, none by an absolute path."""
-    done = subprocess.run(
-        ["make", "--dry-run", "--always-make", target], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert str(ROOT) not in done.stdout
-    assert not re.search(r"\.venv/bin/(?!python\b)", done.stdout)
+    commands = expand_make_target(target)
+    assert str(ROOT) not in commands
+    assert not re.search(r"\.venv/bin/(?!python\b)", commands)
 
 
 def test_make_demo_installs_none_of_the_test_tools():
-    done = subprocess.run(
-        ["make", "--dry-run", "--always-make", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    installs = [line for line in done.stdout.splitlines() if "pip install" in line]
+    installs = [line for line in expand_make_target("demo").splitlines() if "pip install" in line]
     assert len(installs) == 1 and installs[0].endswith("--editable .")

@@ -137,6 +137,7 @@ def test_no_letter_is_lost_or_reordered_but_by_the_repairs(text: str):
 
 
 MARKS = [char for char in DEVANAGARI if unicodedata.category(char) in ("Mn", "Mc")]
+MERGED_MARKS = [char for char in MARKS if not "\u0951" <= char <= "\u0954"]  # a doubled Vedic accent has a meaning
 # What a letter is drawn with; ए stands here for अ + ॅ, which indic-nlp makes of it.
 STROKES = {"आ": "अा", "ओ": "अाे", "औ": "अाै", "ऑ": "अाॅ", "ऐ": "अॅे", "ऍ": "अॅॅ", "ए": "अॅ", "ऊ": "उु", "ई": "र्इ"}
 STROKES |= {"ो": "ाे", "ौ": "ाै", "ॉ": "ाॅ"}
@@ -153,7 +154,7 @@ def test_repairs_do_what_their_names_say(text: str):
             assert sorted(before) == sorted(after) and bases[0] == bases[1]
         elif change.rule == "merge_doubled_marks":
             assert after == "".join(
-                char for at, char in enumerate(before) if char not in MARKS or before[at - 1 : at] != char
+                char for at, char in enumerate(before) if char not in MERGED_MARKS or before[at - 1 : at] != char
             )
         else:
             parts = [sorted("".join(STROKES.get(char, char) for char in side)) for side in (before, after)]
