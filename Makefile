@@ -1,7 +1,7 @@
 # make demo    every step of the pipeline on speech that the project synthesises; installs only what it runs
 # make setup   everything for work on your own data: demo's packages, export, LoRA, number grammars, server, pyctcdecode
 # make serve   the demo's model as a server on this machine, with the contract of OpenAI's transcription API
-# make test    lint, types and all tests; installs the test tools
+# make test    lint, types and all tests; installs the test tools, with a browser for the pages
 # make check   lint, types and the tests that are not slow: the loop while you change code
 # make clean   removes the demo's results
 #
@@ -56,5 +56,6 @@ clean:
 	@touch $@
 
 .venv/.test: .venv/.setup
+	scripts/install_system_packages.sh tests
 	$(INSTALL) --editable '.[dev]'
 	@touch $@

@@ -67,3 +67,14 @@ def test_make_target_expands_to_commands_that_work_in_any_folder(target: str):
 def test_make_demo_installs_none_of_the_test_tools():
     installs = [line for line in expand_make_target("demo").splitlines() if "pip install" in line]
     assert len(installs) == 1 and installs[0].endswith("--editable .")
+
+
+def test_only_the_tests_install_a_browser():
+    """The demo installs the packages that it runs; `make test` also those that only tests look with."""
+    calls = {
+        target: re.findall(r"^scripts/install_system_packages\.sh.*$", expand_make_target(target), re.MULTILINE)
+        for target in ("demo", "setup", "test", "check")
+    }
+    alone = ["scripts/install_system_packages.sh"]
+    assert calls["demo"] == calls["setup"] == alone
+    assert calls["test"] == calls["check"] == [*alone, "scripts/install_system_packages.sh tests"]

@@ -10,10 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
+import pytest
 from websockets.sync.client import connect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WAIT_S = 30
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="found no Chromium: run scripts/install_system_packages.sh tests, as root"
+)
 
 
 class Page:

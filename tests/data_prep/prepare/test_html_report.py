@@ -13,11 +13,11 @@ import numpy
 import pytest
 import soundfile
 
+from browser import CHROMIUM, needs_browser
 from data_prep.prepare.html_report import MAX_AUDIO_BYTES
 from data_prep.prepare.report import BIN_WIDTHS
 from preparing import prepare_corpus
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -130,7 +130,7 @@ def test_a_report_without_a_kept_row_is_a_page(make_corpus, tmp_path):
     assert Page((tmp_path / "out/report.html").read_text("utf-8")).tags
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="no Chromium to look with: apt-get install -y chromium")
+@needs_browser
 def test_a_browser_shows_it(prepared, tmp_path):
     """Chromium renders the page: the sections are there, every sound was decoded, nothing runs over the edge."""
 

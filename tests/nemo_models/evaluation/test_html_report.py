@@ -2,19 +2,17 @@
 
 import json
 import re
-import shutil
 import subprocess
 
 import numpy as np
 import pytest
 import soundfile
 
+from browser import CHROMIUM, needs_browser
 from nemo_models.evaluation.evaluation import evaluate
 from nemo_models.evaluation.html_report import write_html_report
 from nemo_models.evaluation.matching import load_test_set
 from nemo_models.evaluation.options import EvaluationOptions
-
-CHROMIUM = shutil.which("chromium")
 
 
 def make_evaluation(folder, count=12, hypothesis="यह जमीन <b>है</b> </script>"):
@@ -77,7 +75,7 @@ def test_of_many_utterances_those_with_most_errors_are_listed(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@needs_browser
 def test_the_page_lives_in_a_browser(tmp_path):
     write_html_report(make_evaluation(tmp_path, 600), tmp_path / "report.html")
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "

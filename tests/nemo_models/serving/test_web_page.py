@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from browser import CHROMIUM, open_browser
+from browser import needs_browser, open_browser
 from fake_recogniser import WORDS, speak
 from nemo_models.serving.request_guard import read_protocol_key
 from nemo_models.serving.web_page import FOLDER
@@ -39,7 +39,7 @@ def test_a_page_sends_its_key_as_a_subprotocol():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to look with: apt-get install -y chromium")
+@needs_browser
 def test_a_file_and_a_microphone_in_a_browser(tmp_path):
     quiet = np.zeros(24_000, np.float32)
     soundfile.write(tmp_path / "microphone.wav", np.concatenate([speak("घचछ"), quiet]), 16_000, subtype="PCM_16")
