@@ -1,10 +1,7 @@
 """What tests share: where real data lies, and a model that is small, random and always the same."""
 
-import logging
 import os
-import random
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ from hypothesis import settings
 
 from lm_text import lm_lines
 from project import ROOT
+from same_start import reset_process
 from topology import architecture
 
 
@@ -28,18 +26,8 @@ settings.load_profile("same_examples_each_time")
 
 @pytest.fixture(autouse=True)
 def same_start_in_any_order() -> None:
-    """Seed every generator and let warnings through: nothing depends on what the tests before have left."""
-    logging.disable(logging.NOTSET)
-    logging.getLogger().setLevel(logging.WARNING)
-    for name, logger in logging.root.manager.loggerDict.items():
-        if name.startswith(("nemo_models", "data_prep")) and isinstance(logger, logging.Logger):
-            logger.disabled, logger.propagate = False, True
-            logger.setLevel(logging.NOTSET)
-    random.seed(0)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(0)
-    if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(0)
+    """Nothing depends on what the tests before have left."""
+    reset_process()
 
 
 @pytest.fixture(scope="session")
