@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +12,14 @@ import soundfile
 import yaml
 from hydra.core.config_store import ConfigStore
 
-from documents import DOCUMENTS, SHORT_RUN, Workspace, find_jobs, open_workspace, read_blocks, run_block, run_shell
+from documents import DOCUMENTS, SHORT_RUN, Workspace, find_jobs, make_workspace, read_blocks, run_block, run_shell
 from family import random_model, write_huggingface
 from hydra_job import check_arguments
 from nemo_models.serving.settings import ServeSettings
 from nemo_models.transcription.job_settings import TranscribeSettings
 from project import ROOT
 from topology import write_fairseq_checkpoint
+from warm_python import WarmPython
 
 SENTENCES = ("आज मौसम बहुत अच्छा है", "मुझे थोड़ा पानी दीजिए", "बच्चे आँगन में खेल रहे हैं", "कल हम गाँव जाएँगे")
 DEFAULT_CONFIG = {"speech_to_text_finetune": "xlsr_hi"}
@@ -33,7 +33,7 @@ WITHOUT_DOCUMENT = {
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_model) -> Iterator[Workspace]:
+def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_model, warm_python: WarmPython) -> Workspace:
     """A folder that looks like the project's, with the inputs that the documents name."""
     folder = tmp_path_factory.mktemp("clone")
     write_corpus(folder / "my_corpus")
@@ -43,8 +43,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_model) -> Iterator[
     (folder / "hindi_text.txt").write_text("\n".join(lines * 2), encoding="utf-8")
     soundfile.write(folder / "recording.wav", noise(1.0), 16000)
     tiny_model.save_to(str(folder / "model.nemo"))
-    with tempfile.TemporaryDirectory() as short, open_workspace(folder, Path(short)) as workspace:
-        yield workspace
+    return make_workspace(folder, warm_python)
 
 
 @pytest.fixture(scope="module")

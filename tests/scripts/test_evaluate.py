@@ -88,7 +88,7 @@ def test_a_missing_row_is_one_line(systems):
 
 
 @pytest.mark.slow
-def test_a_model_transcribes_the_test_set_first(tiny_model, tmp_path):
+def test_a_model_transcribes_the_test_set_first(tiny_model, warm_python, tmp_path):
     rows = []
     for number in range(3):
         sound = np.random.default_rng(number).normal(scale=0.1, size=16000)
@@ -98,12 +98,14 @@ def test_a_model_transcribes_the_test_set_first(tiny_model, tmp_path):
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     tiny_model.save_to(str(tmp_path / "tiny.nemo"))
     shared = (f"model_path={tmp_path}/tiny.nemo", f"output_dir={tmp_path}/report")
-    done = run(*shared, f"dataset_manifest={manifest}", "replicates=100", "transcription.batch_size=2")
+    script = ROOT / "scripts/evaluate.py"
+    settings = (f"dataset_manifest={manifest}", "replicates=100", "transcription.batch_size=2")
+    done = warm_python.run(script, *shared, *settings, folder=ROOT)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report/report.json").read_text(encoding="utf-8"))
     assert report["systems"][0]["name"] == "tiny"
     assert report["test_set"]["utterances"] == 3
     assert (tmp_path / "report/tiny.jsonl").is_file()
-    without_manifest = run(*shared)
+    without_manifest = warm_python.run(script, *shared, folder=ROOT)
     assert without_manifest.returncode == 1
     assert "error: dataset_manifest=null: expected a manifest for model_path" in without_manifest.stderr

@@ -1,8 +1,6 @@
 """scripts/make_tiny_checkpoint.py as a user runs it, on a few seconds of noise and for three updates."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import soundfile
 from transformers import Wav2Vec2Model
 
 from project import ROOT
+from warm_python import WarmPython
 
 SMALL = (
     *("model.conv_dim=[8,8,8,8,8,8,8]", "model.hidden_size=32", "model.num_hidden_layers=1", "max_steps=3"),
@@ -29,16 +28,15 @@ def write_corpus(folder: Path) -> Path:
     return folder
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts/make_tiny_checkpoint.py"), *SMALL, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+SCRIPT = ROOT / "scripts/make_tiny_checkpoint.py"
 
 
-def test_training_leaves_a_log_and_a_checkpoint(tmp_path: Path):
+def test_training_leaves_a_log_and_a_checkpoint(tmp_path: Path, warm_python: WarmPython):
     corpus = write_corpus(tmp_path / "corpus")
-    done = run(
-        *(f"train_corpora=[{corpus}]", f"valid_corpora=[{corpus}]"),
+    done = warm_python.run(
+        *(SCRIPT, *SMALL, f"train_corpora=[{corpus}]", f"valid_corpora=[{corpus}]"),
         *(f"work_dir={tmp_path / 'work'}", f"output_dir={tmp_path / 'out'}"),
+        folder=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     (row,) = (json.loads(line) for line in (tmp_path / "work" / "log.jsonl").read_text().splitlines())
@@ -52,8 +50,9 @@ def test_training_leaves_a_log_and_a_checkpoint(tmp_path: Path):
     assert all(bool(weight.isfinite().all()) for weight in network.parameters())
 
 
-def test_a_corpus_that_is_not_there_gets_one_line(tmp_path: Path):
+def test_a_corpus_that_is_not_there_gets_one_line(tmp_path: Path, warm_python: WarmPython):
     missing = tmp_path / "nothing"
-    done = run(f"train_corpora=[{missing}]", f"valid_corpora=[{missing}]", f"work_dir={tmp_path / 'work'}")
+    settings = (f"train_corpora=[{missing}]", f"valid_corpora=[{missing}]", f"work_dir={tmp_path / 'work'}")
+    done = warm_python.run(SCRIPT, *SMALL, *settings, folder=tmp_path)
     assert done.returncode == 1
     assert str(missing) in done.stderr and "Traceback" not in done.stderr

@@ -1,8 +1,6 @@
 """docs/recipes.md: the commands of every recipe, on a miniature of its corpus in the layout that is published."""
 
 import json
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +9,11 @@ import pyarrow.parquet
 import pytest
 import soundfile
 
-from documents import SHORT_RUN, Block, Workspace, open_workspace, read_blocks, run_block
+from documents import SHORT_RUN, Block, Workspace, make_workspace, read_blocks, run_block
 from layouts import write_lines
 from project import ROOT
 from topology import write_fairseq_checkpoint
+from warm_python import WarmPython
 
 TEXTS = ("आज मौसम अच्छा है", "मुझे पानी दीजिए", "बच्चे खेल रहे हैं", "कल गाँव जाएँगे", "चाय गरम है", "किताब खोलो")
 FOLDERS = {
@@ -27,7 +26,7 @@ FOLDERS = {
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def workspace(tmp_path_factory: pytest.TempPathFactory, warm_python: WarmPython) -> Workspace:
     """A folder that looks like the project's, with a checkpoint, a text and the corpora as the downloads leave them."""
     folder = tmp_path_factory.mktemp("clone")
     write_fairseq_checkpoint(folder / "xlsr_53")
@@ -37,8 +36,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     write_parquet(folder / FOLDERS["kathbath"], train=range(100, 112), valid=range(120, 124))
     write_kathbath_test(folder / FOLDERS["kathbath_test"])
     write_parquet(folder / FOLDERS["shrutilipi"], train=range(130, 142))
-    with tempfile.TemporaryDirectory() as short, open_workspace(folder, Path(short)) as workspace:
-        yield workspace
+    return make_workspace(folder, warm_python)
 
 
 def write_noise(path: Path, number: int) -> None:

@@ -11,7 +11,7 @@ import soundfile
 from lm_text import lm_lines
 from project import ROOT
 
-pytestmark = pytest.mark.slow  # each command is a process that loads NeMo
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,18 @@ def place(tiny_model, tmp_path_factory):
     return folder
 
 
-def _run(place, script, *arguments):
+@pytest.fixture(scope="module")
+def run(place, warm_python):
+    """Run a script in `place`, in a process that has NeMo already."""
+
+    def run(script, *arguments):
+        return warm_python.run(ROOT / "scripts" / f"{script}.py", *arguments, folder=place)
+
+    return run
+
+
+def run_cold(place, script, *arguments):
+    """Run a script in a new process, as a user does."""
     command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *arguments]
     return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300)
 
@@ -46,14 +57,14 @@ def _fields(rows):
     return [{key: value for key, value in row.items() if key not in ("pred_text", "words")} for row in rows]
 
 
-def test_manifest_greedy_then_beam_search_with_a_language_model(place, lmplz):
-    done = _run(place, "train_ngram_lm", "text=text.txt", "model_path=tiny.nemo", "order=3", "output=lm.nemo")
+def test_manifest_greedy_then_beam_search_with_a_language_model(place, run, lmplz):
+    done = run("train_ngram_lm", "text=text.txt", "model_path=tiny.nemo", "order=3", "output=lm.nemo")
     assert done.returncode == 0, done.stderr
     assert "10 lines = 9 used + 0 empty + 1 left out" in done.stdout
     assert "U+0031 DIGIT ONE 1" in done.stdout
 
     common = ("model_path=tiny.nemo", "dataset_manifest=good.json", "cuda=-1")
-    done = _run(place, "transcribe_speech", *common, "output_filename=greedy.json")
+    done = run_cold(place, "transcribe_speech", *common, "output_filename=greedy.json")
     assert done.returncode == 0, done.stderr
     assert "WER " in done.stdout and "CER " in done.stdout
     greedy = _rows(place / "greedy.json")
@@ -65,14 +76,14 @@ def test_manifest_greedy_then_beam_search_with_a_language_model(place, lmplz):
 
     beam = ("ctc_decoding.strategy=beam_batch", "ctc_decoding.beam.ngram_lm_model=lm.nemo")
     weights = ("ctc_decoding.beam.ngram_lm_alpha=1.0", "ctc_decoding.beam.beam_beta=0.5")
-    done = _run(place, "transcribe_speech", *common, *beam, *weights, "output_filename=beam.json", "batch_size=2")
+    done = run("transcribe_speech", *common, *beam, *weights, "output_filename=beam.json", "batch_size=2")
     assert done.returncode == 0, done.stderr
     assert [row["pred_text"] for row in _rows(place / "beam.json")] != [row["pred_text"] for row in greedy]
 
 
-def test_folder_and_default_names(place):
+def test_folder_and_default_names(place, run):
     formats = "output_formats=[srt,TextGrid]"
-    done = _run(place, "transcribe_speech", "model_path=tiny.nemo", "audio_dir=audio", "cuda=-1", formats)
+    done = run("transcribe_speech", "model_path=tiny.nemo", "audio_dir=audio", "cuda=-1", formats)
     assert done.returncode == 0, done.stderr
     assert "WER" not in done.stdout
     rows = _rows(place / "audio.json")
@@ -81,14 +92,14 @@ def test_folder_and_default_names(place):
     made = sorted(str(path.relative_to(place / "audio_files")) for path in (place / "audio_files").rglob("*.*"))
     assert made == ["a.TextGrid", "a.srt", "c.TextGrid", "c.srt", "more/b.TextGrid", "more/b.srt"]
     before = (place / "audio.json").stat().st_mtime_ns
-    done = _run(place, "transcribe_speech", "model_path=tiny.nemo", "audio_dir=audio", "overwrite_transcripts=false")
+    done = run("transcribe_speech", "model_path=tiny.nemo", "audio_dir=audio", "overwrite_transcripts=false")
     assert done.returncode == 0 and "nothing was done" in done.stdout
     assert (place / "audio.json").stat().st_mtime_ns == before
 
 
-def test_bad_file_is_a_line_and_status_3(place):
+def test_bad_file_is_a_line_and_status_3(place, run):
     arguments = ("model_path=tiny.nemo", "dataset_manifest=bad.json", "append_pred=true", "pred_name_postfix=v1")
-    done = _run(place, "transcribe_speech", *arguments, "cuda=-1", "amp=true", "amp_dtype=bfloat16")
+    done = run("transcribe_speech", *arguments, "cuda=-1", "amp=true", "amp_dtype=bfloat16")
     assert done.returncode == 3, done.stderr
     assert "2 transcribed + 2 failed" in done.stdout
     assert "1 × missing" in done.stdout and "1 × manifest" in done.stdout
@@ -98,7 +109,7 @@ def test_bad_file_is_a_line_and_status_3(place):
     assert broken["error"].startswith("manifest: bad.json:3: not a line of JSON") and broken["pred_text_v1"] == ""
 
 
-def test_command_line_written_for_nemos_script(place):
+def test_command_line_written_for_nemos_script(place, run):
     """Each group of arguments that NeMo's own script takes, in its spelling; paths from standard input beside."""
     arguments = (
         "model_path=tiny.nemo pretrained_name=None dataset_manifest=good.json output_filename=nemo.json batch_size=2 "
@@ -109,7 +120,7 @@ def test_command_line_written_for_nemos_script(place):
         "langid=hi use_cer=True append_pred=False overwrite_transcripts=True presort_manifest=True "
         "calculate_rtfx=True warmup_steps=1 channel_selector=0 audio_key=audio_filepath random_seed=7 num_workers=1"
     )
-    done = _run(place, "transcribe_speech", *arguments.split())
+    done = run("transcribe_speech", *arguments.split())
     assert done.returncode == 0, done.stderr
     assert "RTFx" in done.stdout and "WER " in done.stdout and "CER " in done.stdout
     for noted in ("rnnt_decoding", "prompt", "clean_groundtruth_text", "langid", "use_cer"):
@@ -134,8 +145,8 @@ def test_command_line_written_for_nemos_script(place):
         ("model_path=tiny.nemo audio_list=[x{1}.wav,b]", """quote the value: 'audio_list=["x{1}.wav","b"]'"""),
     ],
 )
-def test_wrong_arguments_are_one_line(place, arguments, named):
-    done = _run(place, "transcribe_speech", *arguments.split())
+def test_wrong_arguments_are_one_line(place, run, arguments, named):
+    done = run("transcribe_speech", *arguments.split())
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and named in errors[0]
@@ -144,24 +155,24 @@ def test_wrong_arguments_are_one_line(place, arguments, named):
 
 
 def test_quoted_as_the_error_says_a_value_is_taken(place):
-    done = _run(place, "transcribe_speech", "model_path=tiny.nemo", 'audio_dir="हिंदी (1)"')
+    done = run_cold(place, "transcribe_speech", "model_path=tiny.nemo", 'audio_dir="हिंदी (1)"')
     assert done.returncode == 1 and "error: audio_dir=हिंदी (1): found no such folder" in done.stderr
 
 
-def test_a_single_recording_and_values_of_other_types(place):
+def test_a_single_recording_and_values_of_other_types(place, run):
     arguments = ("model_path=tiny.nemo", "audio_list=audio/a.wav", "cuda=-1", "output_filename=2024")
-    done = _run(place, "transcribe_speech", *arguments, "output_formats=txt", "overwrite_transcripts=yes")
+    done = run("transcribe_speech", *arguments, "output_formats=txt", "overwrite_transcripts=yes")
     assert done.returncode == 0, done.stderr
     assert [row["audio_filepath"] for row in _rows(place / "2024")] == ["audio/a.wav"]
     assert [path.name for path in (place / "2024_files").iterdir()] == ["a.txt"]
-    again = _run(place, "transcribe_speech", *arguments, "overwrite_transcripts=no")
+    again = run("transcribe_speech", *arguments, "overwrite_transcripts=no")
     assert again.returncode == 0 and "nothing was done" in again.stdout
 
 
-def test_two_processes_write_what_one_writes(place):
+def test_two_processes_write_what_one_writes(place, run):
     common = ("model_path=tiny.nemo", "dataset_manifest=bad.json", "cuda=-1")
     for name, more in (("one", ()), ("two", ("devices=2",)), ("short", ("compute_dtype=bfloat16",))):
-        done = _run(place, "transcribe_speech", *common, *more, f"output_filename={name}.json")
+        done = run("transcribe_speech", *common, *more, f"output_filename={name}.json")
         assert done.returncode == 3, done.stderr
         assert f"computed in     {'bfloat16' if name == 'short' else 'float32'}" in done.stdout
     assert (place / "one.json").read_bytes() == (place / "two.json").read_bytes()

@@ -1,6 +1,5 @@
 """Commands of the README and of docs/: found in fenced blocks, prepared for small inputs, run as a user runs them."""
 
-import contextlib
 import re
 import shlex
 import shutil
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from project import ROOT
-from warm_python import warm_python
+from warm_python import WarmPython
 
 DOCUMENTS = (
     *("docs/data.md", "docs/fine-tuning.md", "docs/language-models.md", "docs/transcription.md", "docs/evaluation.md"),
@@ -75,29 +74,27 @@ class Workspace:
 
     Attributes:
         folder: Working directory, with the environment at `.venv`.
-        python: Line of shell that defines `python` (see `warm_python`); empty for the environment's own.
+        python: Runs the commands.
     """
 
     folder: Path
-    python: str = ""
+    python: WarmPython
 
     def __truediv__(self, name: str) -> Path:
         return self.folder / name
 
 
-@contextlib.contextmanager
-def open_workspace(folder: Path, socket_folder: Path) -> Iterator[Workspace]:
-    """Make `folder` look like the project's, and start the Python that runs its commands.
+def make_workspace(folder: Path, python: WarmPython) -> Workspace:
+    """Make `folder` look like the project's.
 
     Args:
         folder: Folder to fill.
-        socket_folder: Folder with a short path.
+        python: Python that runs the commands.
     """
     for name in ("conf", "data_prep", "nemo_models", "scripts"):
         (folder / name).symlink_to(ROOT / name)
     (folder / ".venv").symlink_to(sys.prefix)
-    with warm_python(socket_folder) as python:
-        yield Workspace(folder, python)
+    return Workspace(folder, python)
 
 
 def run_block(block: Block, workspace: Workspace, replacements: dict[str, str] | None = None) -> str:
@@ -123,7 +120,7 @@ def run_block(block: Block, workspace: Workspace, replacements: dict[str, str] |
 def run_shell(script: str, workspace: Workspace) -> str:
     """Run a shell script with the environment active; return what it prints, both streams."""
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", f"source .venv/bin/activate\n{workspace.python}\n{script}"],
+        ["bash", "-euo", "pipefail", "-c", f"source .venv/bin/activate\n{workspace.python.shell}\n{script}"],
         cwd=workspace.folder,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""A Python that has imported NeMo already: commands of the documents run in forks of it, 9 s of CPU sooner each.
+"""A Python that has imported NeMo already: commands of tests run in forks of it, 9 s of CPU sooner each.
 
 `serve` listens at a Unix socket. A client sends arguments, folder, environment and its three streams; a fork runs the
 script as `__main__` there and answers with the exit status. Without threads in the parent a fork is safe: OpenMP and
@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 CLIENT = """
@@ -30,11 +31,38 @@ status = connection.recv(1)
 sys.exit(status[0] if status else 1)
 """
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Environment of tests: they share the cores as processes, and two threads in each would wait for one another."""
+
+
+@dataclass(frozen=True)
+class WarmPython:
+    """A running server.
+
+    Attributes:
+        address: Path of its socket.
+        client: Path of the client.
+    """
+
+    address: Path
+    client: Path
+
+    @property
+    def shell(self) -> str:
+        """Line of shell that defines `python` as the client."""
+        return f"export WARM_PYTHON='{self.address}'; python() {{ '{sys.executable}' -S -E '{self.client}' \"$@\"; }}"
+
+    def run(self, *arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Run `script.py arguments…` or `-m module arguments…` in a folder, with this process' environment."""
+        command = [sys.executable, "-S", "-E", str(self.client), *map(str, arguments)]
+        environment = {**os.environ, "WARM_PYTHON": str(self.address)}
+        return subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=600
+        )
 
 
 @contextlib.contextmanager
-def warm_python(folder: Path) -> Iterator[str]:
-    """Start a server; yield a line of shell that defines `python` as its client.
+def start_warm_python(folder: Path) -> Iterator[WarmPython]:
+    """Start a server, and end it at the end.
 
     Args:
         folder: Folder for the socket and the client; its path must be short enough for a socket (about 100 characters).
@@ -50,7 +78,7 @@ def warm_python(folder: Path) -> Iterator[str]:
                 break
             assert server.poll() is None, log.read_text(encoding="utf-8")
             time.sleep(0.1)
-        yield f"export WARM_PYTHON='{address}'; python() {{ '{sys.executable}' -S -E '{client}' \"$@\"; }}"
+        yield WarmPython(address, client)
     finally:
         server.terminate()
         server.wait()
