@@ -13,10 +13,6 @@ _TIME = rf"(?P<hour>{D}{{1,2}}):(?P<minute>{D}{{2}})(?::(?P<second>{D}{{2}}))?{E
 _UNTIL = rf"(?P<until>(?=\s*(?:से|तक)\s*(?:{_DAYTIME})?\s*{D}{{1,2}}(?::{D}{{2}})?\s*बजे))"
 _AROUND = rf"(?P<around>(?=\s*(?:पर|से|तक|के\sबीच){NO_LETTER}))"
 _WHOLE = r"(?P<whole>(?=[।.\s]*\Z))"
-# Before these, consecutive numbers with a slash may be a choice: 2/3 दिन is two or three days, or two thirds.
-CHOICE = rf"\s*(?:दिन|दिनों|लोग|लोगों|बार|साल|सालों|महीने|महीनों|बच्चे|बच्चों){NO_LETTER}"
-# Before these, they are hours or a date.
-NO_FRACTION = rf"(?!\s*(?:बजे|को|तारीख़|तारीख){NO_LETTER})"
 
 
 def say_time(match: re.Match[str]) -> str | None:

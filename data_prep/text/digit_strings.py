@@ -17,6 +17,7 @@ from data_prep.text.number_patterns import (
     UNSIGNED,
     D,
     Rule,
+    compile_pattern,
     read,
 )
 from data_prep.text.number_words import say_digits
@@ -33,6 +34,15 @@ _COLON = r"(?:\s*(?:है|हैं|[-–:]))?"
 _CODES = "हेल्पलाइन|टोल[ -]?फ़्री|टोल[ -]?फ्री|पिनकोड|पिन|ओटीपी|सीवीवी|पासवर्ड|पासकोड"
 _PHONES = "मोबाइल|फ़ोन|फोन|दूरभाष|टेलीफ़ोन|टेलीफोन|व्हाट्सएप|व्हाट्सऐप|संपर्क|सम्पर्क"
 _ACCOUNTS = "खाता|खाते|अकाउंट|आधार|कार्ड|ग्राहक|उपभोक्ता|पॉलिसी|पासपोर्ट|सिम|बैंक खाता|क्रेडिट कार्ड|डेबिट कार्ड"
+# Anything that a number names: ऑर्डर नंबर 45892, शिकायत संख्या 20230456; मरीजों की संख्या 45892 is a count.
+_IDENTITY = (
+    rf"(?:{NEW_WORD}(?:नंबर|नम्बर|क्रमांक|कोड|आईडी|पीएनआर|यूटीआर|यूएएन|आईएमईआई)(?:\s(?:नंबर|नम्बर|संख्या))?|"
+    rf"(?<![ीेा]\s)(?<!कुल\s){NEW_WORD}संख्या)"
+)
+_ADDRESS = compile_pattern(
+    rf"{NEW_WORD}(?:सेक्टर|गली|मकान|मार्ग|रोड|प्लॉट|फ़्लैट|फ्लैट|वार्ड|ज़िला|जिला|डाकघर|पोस्ट|थाना|कॉलोनी|कालोनी|एन्क्लेव|तहसील|पता|पते|पिन|मोहल्ला|"
+    rf"मुहल्ला|अपार्टमेंट|नगर|विहार|चौक|ब्लॉक|टावर){NO_LETTER}"
+)
 _LAST_DIGITS = rf"(?:आखिरी|आख़िरी|अंतिम|पहले|शुरुआती|आरंभिक)\s(?:(?:दो|तीन|चार|पाँच|पांच|छह|{D})\s)?(?:अंक|अंकों|डिजिट)"
 _DIGITS = rf"{D}(?:[ -]?{D})"
 _NO_AMOUNT = rf"(?!\s*(?:{CURRENCY_WORD}|{SCALE}|(?:{COUNTED}){NO_LETTER}|[%₹]))"
@@ -43,6 +53,11 @@ def _say_shape(match: re.Match[str]) -> str | None:
     if not PHONE_SHAPES.fullmatch(number):
         return None
     return ("प्लस " if number.startswith("+") else "") + say_digits(number)
+
+
+def _say_in_address(match: re.Match[str]) -> str | None:
+    """Say the postal code of an address: सेक्टर 62, नोएडा 201301."""
+    return say_digits(match["digits"]) if _ADDRESS.search(match.string) else None
 
 
 def _say_after_name(match: re.Match[str]) -> str:
@@ -92,6 +107,21 @@ DIGIT_STRING_RULES: tuple[Rule, ...] = (
             rf"(?P<name>{NEW_WORD}(?:गाड़ी|ट्रेन)\s(?:नंबर|नम्बर|संख्या){_COLON})\s*(?P<digits>{D}{{5}}){END}",
             _say_after_name,
             needs=("गाड़ी", "ट्रेन"),
+        ),
+    ),
+    (
+        "digits_after_an_identity",
+        read(
+            rf"(?P<name>{_IDENTITY}{_COLON})\s*(?P<digits>{D}{{5,}}){END}{_NO_AMOUNT}",
+            _say_after_name,
+            needs=("नंबर", "नम्बर", "संख्या", "क्रमांक", "कोड", "आईडी", "पीएनआर", "यूटीआर", "यूएएन", "आईएमईआई"),
+        ),
+    ),
+    (
+        "postal_code_in_an_address",
+        read(
+            rf"(?<=[{LETTER}]\s){START}(?P<digits>[1-8१-८]{D}{{5}}){END}{_NO_AMOUNT}(?=\s*(?:[,।.;)]|\Z))",
+            _say_in_address,
         ),
     ),
     (

@@ -3,8 +3,9 @@
 import re
 from datetime import date
 
+from data_prep.text.ambiguous_numbers import is_ambiguous
 from data_prep.text.grammars import say_span
-from data_prep.text.number_words import MAX_CARDINAL, say_cardinal, say_digits, say_number, say_year
+from data_prep.text.number_words import is_sayable, say_cardinal, say_digits, say_number, say_year
 from data_prep.text.units import CURRENCIES, name_unit
 
 # Irregular ordinals: stem, and the suffixes that are written after the digit for its three endings.
@@ -16,15 +17,6 @@ SPECIAL_ORDINALS = {
     6: ("छठ", ("ठा", "ठी", "ठे")),
 }
 ORDINAL_ENDINGS = {"वां": "ा", "वाँ": "ा", "वाॅं": "ा", "वॉं": "ा", "वीं": "ी", "वी": "ी", "वें": "े", "वे": "े"}
-VULGAR_FRACTIONS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8"}
-# Dates that are names.
-NAMED_DATES = {"9/11": "नौ ग्यारह", "26/11": "छब्बीस ग्यारह"}
-
-
-def is_sayable(written: str) -> bool:
-    """Whether a number is said as a cardinal: not 007, and at most `MAX_CARDINAL`."""
-    whole = written.replace(",", "").partition(".")[0]
-    return int(whole) <= MAX_CARDINAL and (len(whole) == 1 or int(whole[0]) != 0)
 
 
 def say_date(match: re.Match[str]) -> str | None:
@@ -44,7 +36,9 @@ def say_amount(match: re.Match[str]) -> str | None:
     if not is_sayable(first) or (second and not is_sayable(second)):
         return None
     whole, _, decimals = first.replace(",", "").partition(".")
-    if second or scale or len(decimals) > 2 or (decimals and not small_one):
+    if decimals and not scale and not second and (not small_one or (len(decimals) > 2 and decimals.endswith("0"))):
+        return None
+    if second or scale or len(decimals) > 2:
         said = say_number(first) + (f" से {say_number(second)}" if second else "")
         return " ".join(filter(None, (said, scale, many)))
     main, small = int(whole), int(decimals.ljust(2, "0") or 0)
@@ -72,37 +66,6 @@ def say_measure(match: re.Match[str]) -> str | None:
     return _say_signed(match, name_unit(match["unit"]) + per_hour)
 
 
-def say_fraction(match: re.Match[str]) -> str | None:
-    """Say 3/4, and halves and quarters by their names: 1 1/2 → डेढ़. 11/2 may be a slip for 1 1/2 and stays."""
-    whole, top, bottom = (_to_ascii(match[name] or "") for name in ("whole", "top", "bottom"))
-    if not whole and f"{top}/{bottom}" in NAMED_DATES:
-        return NAMED_DATES[f"{top}/{bottom}"]
-    if not whole and match["choice"] is not None and int(bottom) == int(top) + 1:
-        return None
-    if "0" in (top[0], bottom[0], whole[:1]) or int(top) >= int(bottom):
-        return None
-    fraction = say_span(f"{top}/{bottom}").replace("बटा एक सौ", "बटा सौ")
-    if not whole:
-        return fraction
-    count = int(whole)
-    if count >= 100:  # सवा सौ is 125
-        return f"{say_cardinal(count)} सही {fraction}"
-    if (top, bottom) == ("1", "2"):
-        return {1: "डेढ़", 2: "ढाई"}.get(count, f"साढ़े {say_cardinal(count)}")
-    if (top, bottom) == ("1", "4"):
-        return "सवा" if count == 1 else f"सवा {say_cardinal(count)}"
-    if (top, bottom) == ("3", "4"):
-        return f"पौने {say_cardinal(count + 1)}"
-    return f"{say_cardinal(count)} सही {fraction}"
-
-
-def say_numbered(match: re.Match[str]) -> str | None:
-    """Say धारा 302/34 with बटा."""
-    if not is_sayable(match["first"]) or not is_sayable(match["second"]):
-        return None
-    return f"{match['name']} {say_number(match['first'])} बटा {say_number(match['second'])}"
-
-
 def say_ordinal(match: re.Match[str]) -> str | None:
     """Say 70वीं → सत्तरवीं, 6वें → छठे, 2रा → दूसरा; वां or वाँ stays as written."""
     value, suffix = int(match["number"].replace(",", "")), match["suffix"]
@@ -110,6 +73,8 @@ def say_ordinal(match: re.Match[str]) -> str | None:
     if suffix in suffixes:
         return stem + "ाीे"[suffixes.index(suffix)]
     if suffix not in ORDINAL_ENDINGS or not value or not is_sayable(match["number"]):
+        return None
+    if 1100 <= value < 2000:  # ग्यारह सौ पचासवीं or एक हज़ार एक सौ पचासवीं
         return None
     if stem:
         return stem + ORDINAL_ENDINGS[suffix]
@@ -141,17 +106,13 @@ def say_minus(match: re.Match[str]) -> str | None:
 def say_plain(match: re.Match[str]) -> str | None:
     """Say a number by itself: 09 जुलाई as nine, 007 digit by digit; - 1.5 may be a minus or a dash."""
     number, dash = match["number"], match["dash"] or ""
-    if dash and "." in number:
+    if (dash and "." in number) or is_ambiguous(match):
         return None
     if is_sayable(number):
         return dash + say_number(number)
     if len(number) == 2 and int(number):
         return dash + say_cardinal(int(number)) if match["word"] is not None else None
     return None if set(number) & {".", ","} else dash + say_digits(number)
-
-
-def _to_ascii(written: str) -> str:
-    return re.sub("[०-९]", lambda match: str(int(match[0])), written)
 
 
 def _say_signed(match: re.Match[str], unit: str) -> str | None:

@@ -10,16 +10,14 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 
 from data_prep.text.abbreviations import LETTER_NAMES, SHORT_WORDS
-from data_prep.text.clock_rules import CHOICE, CLOCK_RULES, NO_FRACTION
+from data_prep.text.clock_rules import CLOCK_RULES
 from data_prep.text.digit_strings import DIGIT_STRING_RULES
+from data_prep.text.fraction_rules import FRACTION_RULES, VULGAR_FRACTIONS
 from data_prep.text.number_forms import (
-    VULGAR_FRACTIONS,
     say_amount,
     say_date,
-    say_fraction,
     say_measure,
     say_minus,
-    say_numbered,
     say_ordinal,
     say_percent,
     say_percent_bound,
@@ -50,11 +48,11 @@ from data_prep.text.number_patterns import (
     read,
     rewrite,
 )
-from data_prep.text.number_words import ENGLISH_DIGITS
+from data_prep.text.number_words import ENGLISH_DIGITS, say_cardinal
 from data_prep.text.units import CURRENCIES, CURRENCY_SIGN, UNIT
 from data_prep.text.year_rules import LONE_YEAR_RULES, YEAR_RULES
 
-RULES_VERSION = 5
+RULES_VERSION = 6
 """Raise it with every change of what a rule of this folder says; a reworded comment leaves it as it is."""
 
 # Words after a result: 1-3 से, 2-2 की बराबरी. Such numbers are said without से.
@@ -64,14 +62,21 @@ _RESULT = (
 # Letter names that are not words: के5 is a slip for के 5.
 _LETTER_NAMES = "|".join(sorted(LETTER_NAMES - SHORT_WORDS, key=len, reverse=True))
 _MONEY = (*CURRENCIES, "रु", "रू", "Rs")
-# Things whose numbers have parts: the slash is said बटा.
-_NUMBERED = (
-    "धारा|अनुच्छेद|खसरा|पत्रांक|(?:मकान|मुक़दमा|मुकदमा|वाद|केस|प्लॉट|फ़्लैट|फ्लैट|खाता|शिकायत|अपील|याचिका|आदेश)"
-    r"\s(?:नंबर|नम्बर|संख्या|क्रमांक)"
-)
 _ORDINAL = "वाँ|वां|वाॅं|वॉं|वीं|वी|वें|वे"
 _PER_UNITS = "किलो|किलोग्राम|लीटर|क्विंटल|टन|घंटा|घंटे|सेकंड|मिनट|दिन|माह|महीना|वर्ष|साल|व्यक्ति|यूनिट|मीटर|हेक्टेयर|एकड़|दर्जन|बैरल|पीस"
 _MEASURED = r"(?:\s?(?:₹|रु\.?|रुपये|रुपए|किमी|कि\.मी\.|मीटर|मी\.|लीटर|किलो|ग्राम|टन|यूनिट|घंटे|%))?"
+
+
+_SCORE = rf"({D}{{1,3}})[-‐‑–—−]({D}{{1,3}})"
+_SCORES = rf"{START}{_SCORE}(?:(?:,\s?(?:और\s)?|\sऔर\s|\s){_SCORE}){{1,4}}{END}(?P<result>(?=\s*{_RESULT}{NO_LETTER}))?"
+
+
+def _say_scores(match: re.Match[str]) -> str | None:
+    """Say the sets of a match, 21-18, 19-21, 21-15: a result follows, or one of them falls."""
+    scores = [(first, second) for first, second in re.findall(_SCORE, match[0])]
+    if match["result"] is None and all(int(first) < int(second) for first, second in scores):
+        return None
+    return " ".join(say_cardinal(int(points)) for score in scores for points in score)
 
 
 def _split_list(match: re.Match[str]) -> str:
@@ -128,7 +133,12 @@ NUMBER_RULES: tuple[Rule, ...] = (
         rewrite(rf"(?:(?<={D}{{4}})|({D}\s?{MONTH})){JOIN}(?={D}{{1,2}}\s*{MONTH})", r"\1 से ", needs=DASHES),
     ),
     ("range_of_percents", rewrite(rf"(?<={D}%){JOIN}(?={D})", " से ", needs="%")),
+    ("scores", read(_SCORES, _say_scores, needs=DASHES)),
     *CLOCK_RULES,
+    (  # 18+ आयु
+        "and_over",
+        rewrite(rf"{START}({D}{{2}})\+(?=\s(?:आयु|उम्र|वर्ष|साल|के\sलिए|वाले|वालों|श्रेणी){NO_LETTER})", r"\1 प्लस ", needs="+"),
+    ),
     ("about", rewrite(rf"(?<![^\s(])[~∼≈]\s?(?={D})", " लगभग ", needs="~∼≈")),  # ~10
     ("percent_bound", read(rf"{UNBOUND}(?P<sign>[<>])\s?(?P<number>{NUMBER})\s?%", say_percent_bound, needs="%")),
     # ₹50/किलो, 60 किमी/घंटा
@@ -153,23 +163,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
             needs=[*_MONEY, "/-"],
         ),
     ),
-    (  # धारा 302/34, मकान नंबर 45/2
-        "numbered_with_slash",
-        read(
-            rf"(?P<name>{NEW_WORD}(?:{_NUMBERED}))\s(?P<first>{D}{{1,4}})/(?P<second>{D}{{1,4}}){END}",
-            say_numbered,
-            needs="/",
-        ),
-    ),
-    (
-        "fraction",
-        read(
-            rf"{START}(?:(?P<whole>{D}{{1,3}})\s+)?(?P<top>{D}{{1,3}})/(?P<bottom>{D}{{1,3}}){END}"
-            rf"{NO_FRACTION}(?P<choice>(?={CHOICE}))?",
-            say_fraction,
-            needs="/",
-        ),
-    ),
+    *FRACTION_RULES,
     *YEAR_RULES,
     (
         "range",

@@ -49,6 +49,12 @@ def fix_spelling(words: str) -> str:
     return _WORD.sub(lambda match: SPELLINGS.get(match[0], match[0]), words)
 
 
+def is_sayable(written: str) -> bool:
+    """Whether a number is said as a cardinal: not 007, and at most `MAX_CARDINAL`."""
+    whole = written.replace(",", "").partition(".")[0]
+    return int(whole) <= MAX_CARDINAL and (len(whole) == 1 or int(whole[0]) != 0)
+
+
 def say_cardinal(value: int) -> str:
     """Say a whole number, 0 … `MAX_CARDINAL`: 125000 → एक लाख पच्चीस हज़ार."""
     if not 0 <= value <= MAX_CARDINAL:

@@ -86,6 +86,8 @@ def _say_years(match: re.Match[str]) -> str | None:
     """Say 1984-1994 with से; 2019-20, a season or budget year, without; 2000-01 would sound like 2001."""
     first, second = int(match["first"]), int(match["second"])
     if len(match["second"]) == 4:
+        if match["slash"] and second != first + 1:  # 1234/2019 may be the number of a file
+            return None
         return f"{say_year(first)} से {say_year(second)}" if first < second < 2200 else None
     if second == first % 100 + 1 and first % 100:
         return f"{say_year(first)} {say_cardinal(second)}"
