@@ -144,7 +144,7 @@ _NEXT_WORD = rf"(?=\s?[{_LETTER}])"
 _SHAPES = _compile(
     "|".join(
         [
-            rf"(?P<measured>[0-9०-९]\s?(?:{_forms(UNITS_AFTER_DIGITS)}){_SIGN})",  # not looked at here
+            rf"(?P<measured>[0-9०-९]\s?(?:{_forms(UNITS_AFTER_DIGITS)}){_SIGN}|{_START}(?:रु|रू){_SIGN}(?=\s?[0-9०-९]))",
             r"(?P<unclear>(?<=[0-9०-९])\s?(?:से|मि)[.॰])",  # सेकंड or सेंटीग्रेड, मिनट or मीटर
             rf"{_START}(?:{_forms(AMBIGUOUS)}){_SIGN}(?:\s?{_PART})*",
             # भा.क.पा., भा.क.पा

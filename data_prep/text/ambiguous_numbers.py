@@ -6,6 +6,7 @@ without commas are an identity number or an amount.
 
 import re
 
+from data_prep.text.abbreviations import LETTER_NAMES
 from data_prep.text.number_patterns import (
     COUNTED,
     CURRENCY_WORD,
@@ -16,6 +17,7 @@ from data_prep.text.number_patterns import (
     D,
     compile_pattern,
 )
+from data_prep.text.units import UNIT
 
 # Names of books and of their parts, and of versions: the dot after them is no decimal point.
 _CITED = (
@@ -30,13 +32,49 @@ _COUNT = compile_pattern(
     rf"{NEW_WORD}(?:जनसंख्या|आबादी|कुल|राशि|रकम|रक़म|मतदाता|मत|मतों|वोट|वोटों|लोग|लोगों|मूल्य|कीमत|क़ीमत|लागत|बजट|करीब|क़रीब|लगभग|संख्या|"
     rf"अधिक|ज़्यादा|ज्यादा|बढ़कर|घटकर|योग|गुणा|बराबर){NO_LETTER}"
 )
-_COUNTED_AFTER = compile_pattern(rf"\s*(?:{CURRENCY_WORD}|{SCALE}|(?:{COUNTED}){NO_LETTER}|[%₹])")
+_MORE_COUNTED = (
+    "वोट|वोटों|मत|मतों|मामले|मामलों|मरीज|मरीज़|मरीजों|मरीज़ों|पद|पदों|गाँव|गांव|गाँवों|गांवों|रन|रनों|सीट|सीटें|सीटों|कमरे|कमरों|घर|घरों|"
+    "स्कूल|स्कूलों|यूनिट|कर्मचारी|कर्मचारियों|अंक|अंकों|पुस्तकें|किताबें|उम्मीदवार|उम्मीदवारों|महिलाएँ|महिलाएं|महिलाओं|व्यक्ति|व्यक्तियों|सैनिक|सैनिकों|"
+    "पेड़|पौधे|वाहन|वाहनों|मकान|मकानों|शेयर|अतिरिक्त|नए|नये|और"
+)
+_COUNTED_AFTER = compile_pattern(rf"\s*(?:{CURRENCY_WORD}|{SCALE}|(?:{COUNTED}|{_MORE_COUNTED}){NO_LETTER}|[%₹])")
 _CLAUSE_ENDS = compile_pattern(r"\s*(?:[,।.!?;)]|\Z)")
 _NAME_BEFORE = compile_pattern(rf"[{LETTER}]\s?,?\s\Z")
-_ORDINAL_AFTER = compile_pattern(rf"-?(?:वाँ|वां|वीं|वें){NO_LETTER}|[लरथठ][ाीे]{NO_LETTER}")
+_ORDINAL_AFTER = compile_pattern(rf"-?(?:वाँ|वां|वीं|वें){NO_LETTER}|[लरथठ][ाीे]{NO_LETTER}|\sवे{NO_LETTER}")
+# 25°36', 5'6": minutes, seconds, feet or inches
+_QUOTE_AFTER = re.compile("['’′\"”″]")
+_PRIMES = "′″"
+# 1993 बम धमाके is a year, 1993 कमरे a count, and both are said in hundreds and as a cardinal.
+_EVENT_YEAR = re.compile(rf"[1१][89८९]{D}[1-9१-९]")
+_NOUN_AFTER = compile_pattern(rf"\s[{LETTER}]{{2}}")
 _POSTAL_CODE = re.compile(rf"[1-8१-८]{D}{{5}}")
+# 5 मी/से, 50 किमी/घं: a unit divided by another
+_DIVIDED_UNIT = re.compile(rf"\s?{UNIT}\s?/")
+# यूपी 32 एबी 1234, एबीसीडी1234ई: vehicles and cards with letters
+_LETTERS = f"(?:{'|'.join(sorted(LETTER_NAMES, key=len, reverse=True))})"
+_VEHICLE_BEFORE = compile_pattern(rf"{D}{{1,2}}[ -]?{_LETTERS}{{1,3}}[ -]?\Z")
+_LETTER_AFTER = compile_pattern(rf"{_LETTERS}{NO_LETTER}")
+# जी-20: twenty, in the name of the summit
+_SUMMIT_BEFORE = compile_pattern(rf"{NEW_WORD}जी[‐-]\Z")
+_LONGEST_PREFIX = 24
+_LONE_YEAR = re.compile(rf"[1१][7-9७-९]{D}{{2}}")
 _LONGEST_CITATION = 24  # characters of a name and its postposition
-_LONG_DIGITS = 9
+_LONG_DIGITS = 7
+
+
+def is_cited(text: str, start: int, number: str) -> bool:
+    """Whether the dot of a number that starts at `start` divides a chapter from a verse."""
+    return "." in number and _CITED_BEFORE.search(text, max(0, start - _LONGEST_CITATION), start) is not None
+
+
+def _is_quoted(text: str, start: int, end: int) -> bool:
+    """Whether the quote after a number closes one before it, as in '1984' and \"मिशन 2024\"."""
+    quote = text[end]
+    if quote in _PRIMES:
+        return False
+    opening = {"’": "‘", "”": "“"}.get(quote, quote)
+    before = text[:start].count(opening)
+    return before % 2 == 1 if opening == quote else before > text[:start].count(quote)
 
 
 def is_ambiguous(match: re.Match[str]) -> bool:
@@ -44,11 +82,22 @@ def is_ambiguous(match: re.Match[str]) -> bool:
     text, number, start, end = match.string, match["number"], match.start("number"), match.end("number")
     if _ORDINAL_AFTER.match(text, end):
         return True
-    if "." in number and _CITED_BEFORE.search(text, max(0, start - _LONGEST_CITATION), start):
+    if _QUOTE_AFTER.match(text, end) and (_LONE_YEAR.fullmatch(number) or not _is_quoted(text, start, end)):
+        return True
+    if _EVENT_YEAR.fullmatch(number) and _NOUN_AFTER.match(text, end) and not _COUNTED_AFTER.match(text, end):
+        return True
+    if is_cited(text, start, number):
+        return True
+    has_words = text[:start].strip(" (") or text[end:].strip(" ।.)")
+    if _DIVIDED_UNIT.match(text, end) or (_LONE_YEAR.fullmatch(number) and not has_words):
+        return True
+    before = max(0, start - _LONGEST_PREFIX)
+    if number in ("20", "२०") and _SUMMIT_BEFORE.search(text, before, start):
+        return True
+    if len(number) >= 4 and (_LETTER_AFTER.match(text, end) or _VEHICLE_BEFORE.search(text, before, start)):
         return True
     if not number.isdigit() or len(number) < 6 or _COUNTED_AFTER.match(text, end) or _COUNT.search(text):
         return False
-    has_words = text[:start].strip() or text[end:].strip(" ।.")
     if len(number) >= _LONG_DIGITS:
         return bool(has_words)
     is_postal = _POSTAL_CODE.fullmatch(number) and not number.endswith(("000", "०००"))

@@ -31,18 +31,19 @@ PHONE_SHAPES = re.compile(
 _NUMBER_WORD = "(?:नंबर|नम्बर|संख्या|क्रमांक|कोड|आईडी)"
 _COLON = r"(?:\s*(?:है|हैं|[-–:]))?"
 # Names of short codes, whose digits follow at once: महिला हेल्पलाइन 1091, ओटीपी 458213.
-_CODES = "हेल्पलाइन|टोल[ -]?फ़्री|टोल[ -]?फ्री|पिनकोड|पिन|ओटीपी|सीवीवी|पासवर्ड|पासकोड"
+_CODES = "कोड|आईडी|पीएनआर|हेल्पलाइन|टोल[ -]?फ़्री|टोल[ -]?फ्री|पिनकोड|पिन|ओटीपी|सीवीवी|पासवर्ड|पासकोड"
 _PHONES = "मोबाइल|फ़ोन|फोन|दूरभाष|टेलीफ़ोन|टेलीफोन|व्हाट्सएप|व्हाट्सऐप|संपर्क|सम्पर्क"
 _ACCOUNTS = "खाता|खाते|अकाउंट|आधार|कार्ड|ग्राहक|उपभोक्ता|पॉलिसी|पासपोर्ट|सिम|बैंक खाता|क्रेडिट कार्ड|डेबिट कार्ड"
 # Anything that a number names: ऑर्डर नंबर 45892, शिकायत संख्या 20230456; मरीजों की संख्या 45892 is a count.
 _IDENTITY = (
-    rf"(?:{NEW_WORD}(?:नंबर|नम्बर|क्रमांक|कोड|आईडी|पीएनआर|यूटीआर|यूएएन|आईएमईआई)(?:\s(?:नंबर|नम्बर|संख्या))?|"
+    rf"(?:{NEW_WORD}(?:नंबर|नम्बर|क्रमांक|यूटीआर|यूएएन|आईएमईआई)(?:\s(?:नंबर|नम्बर|संख्या))?|"
     rf"(?<![ीेा]\s)(?<!कुल\s){NEW_WORD}संख्या)"
 )
 _ADDRESS = compile_pattern(
     rf"{NEW_WORD}(?:सेक्टर|गली|मकान|मार्ग|रोड|प्लॉट|फ़्लैट|फ्लैट|वार्ड|ज़िला|जिला|डाकघर|पोस्ट|थाना|कॉलोनी|कालोनी|एन्क्लेव|तहसील|पता|पते|पिन|मोहल्ला|"
     rf"मुहल्ला|अपार्टमेंट|नगर|विहार|चौक|ब्लॉक|टावर){NO_LETTER}"
 )
+_CARD = compile_pattern(rf"{NEW_WORD}(?:कार्ड|खाता|खाते|नंबर|अकाउंट|मोबाइल){NO_LETTER}")
 _LAST_DIGITS = rf"(?:आखिरी|आख़िरी|अंतिम|पहले|शुरुआती|आरंभिक)\s(?:(?:दो|तीन|चार|पाँच|पांच|छह|{D})\s)?(?:अंक|अंकों|डिजिट)"
 _DIGITS = rf"{D}(?:[ -]?{D})"
 _NO_AMOUNT = rf"(?!\s*(?:{CURRENCY_WORD}|{SCALE}|(?:{COUNTED}){NO_LETTER}|[%₹]))"
@@ -104,7 +105,7 @@ DIGIT_STRING_RULES: tuple[Rule, ...] = (
     (
         "digits_after_a_train",
         read(
-            rf"(?P<name>{NEW_WORD}(?:गाड़ी|ट्रेन)\s(?:नंबर|नम्बर|संख्या){_COLON})\s*(?P<digits>{D}{{5}}){END}",
+            rf"(?P<name>{NEW_WORD}(?:गाड़ी|ट्रेन)(?:\s(?:नंबर|नम्बर|संख्या))?{_COLON})\s*(?P<digits>{D}{{5}}){END}{_NO_AMOUNT}",
             _say_after_name,
             needs=("गाड़ी", "ट्रेन"),
         ),
@@ -114,7 +115,7 @@ DIGIT_STRING_RULES: tuple[Rule, ...] = (
         read(
             rf"(?P<name>{_IDENTITY}{_COLON})\s*(?P<digits>{D}{{5,}}){END}{_NO_AMOUNT}",
             _say_after_name,
-            needs=("नंबर", "नम्बर", "संख्या", "क्रमांक", "कोड", "आईडी", "पीएनआर", "यूटीआर", "यूएएन", "आईएमईआई"),
+            needs=("नंबर", "नम्बर", "संख्या", "क्रमांक", "यूटीआर", "यूएएन", "आईएमईआई"),
         ),
     ),
     (
@@ -122,6 +123,22 @@ DIGIT_STRING_RULES: tuple[Rule, ...] = (
         read(
             rf"(?<=[{LETTER}]\s){START}(?P<digits>[1-8१-८]{D}{{5}}){END}{_NO_AMOUNT}(?=\s*(?:[,।.;)]|\Z))",
             _say_in_address,
+        ),
+    ),
+    (  # 12301 हावड़ा राजधानी एक्सप्रेस
+        "digits_before_a_train",
+        read(
+            rf"{START}(?P<digits>[012०१२]{D}{{4}}){END}(?=(?:\s[{LETTER}-]+){{1,3}}\s(?:एक्सप्रेस|मेल|पैसेंजर){NO_LETTER})",
+            lambda match: say_digits(match["digits"]),
+            needs=("एक्सप्रेस", "मेल", "पैसेंजर"),
+        ),
+    ),
+    (
+        "digits_that_end_a_card",
+        read(
+            rf"{START}(?P<digits>{D}{{3,4}}){END}(?=\s(?:से|पर|में)\s(?:समाप्त|ख़त्म|खत्म|अंत)\s?(?:होने|होता|होती){NO_LETTER})",
+            lambda match: say_digits(match["digits"]) if _CARD.search(match.string) else None,
+            needs=("समाप्त", "त्म", "अंत"),
         ),
     ),
     (
@@ -135,7 +152,7 @@ DIGIT_STRING_RULES: tuple[Rule, ...] = (
     (  # दिल्ली-110001
         "pin_code_after_its_place",
         read(
-            rf"(?<=[{LETTER}]){DASH}(?P<digits>[1-8१-८]{D}{{5}}){END}{_NO_AMOUNT}",
+            rf"(?<=[{LETTER}])(?:{DASH}|\s{DASH}\s)(?P<digits>[1-8१-८]{D}{{5}}){END}{_NO_AMOUNT}",
             lambda match: say_digits(match["digits"]),
             needs=DASHES,
         ),

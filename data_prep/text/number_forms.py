@@ -3,7 +3,7 @@
 import re
 from datetime import date
 
-from data_prep.text.ambiguous_numbers import is_ambiguous
+from data_prep.text.ambiguous_numbers import is_ambiguous, is_cited
 from data_prep.text.grammars import say_span
 from data_prep.text.number_words import is_sayable, say_cardinal, say_digits, say_number, say_year
 from data_prep.text.units import CURRENCIES, name_unit
@@ -68,7 +68,7 @@ def say_measure(match: re.Match[str]) -> str | None:
 
 def say_ordinal(match: re.Match[str]) -> str | None:
     """Say 70वीं → सत्तरवीं, 6वें → छठे, 2रा → दूसरा; वां or वाँ stays as written."""
-    value, suffix = int(match["number"].replace(",", "")), match["suffix"]
+    value, suffix = int(match["number"].replace(",", "")), match["suffix"].removeprefix("स")
     stem, suffixes = SPECIAL_ORDINALS.get(value, ("", ()))
     if suffix in suffixes:
         return stem + "ाीे"[suffixes.index(suffix)]
@@ -86,7 +86,12 @@ def say_ordinal(match: re.Match[str]) -> str | None:
 def say_range_start(match: re.Match[str]) -> str | None:
     """Say the first number of 10-15 with its से, or of the score 6-4; the second is left to the rules that follow."""
     first, second = match["first"], match["second"]
-    if not is_sayable(first) or not is_sayable(second) or match["ordinal"]:
+    if (
+        not is_sayable(first)
+        or not is_sayable(second)
+        or match["ordinal"]
+        or is_cited(match.string, match.start("first"), first)
+    ):
         return None
     low, high = (float(written.replace(",", "")) for written in (first, second))
     if low < 100 and 1900 <= high < 2100 and not match["counted"]:  # 11-2024: a number of a file, month and year

@@ -17,6 +17,10 @@ JOIN = rf"(?:{DASH}| {DASH} )"
 # has read all of it, none may read half of it.
 BOND = r"[.,:/\\^<>*_|~#'’′″‐‑–—−-]"
 UNBOUND = rf"(?<!{D})(?<![{LETTER}])(?<!{D}{BOND})(?<!{D}\s)(?<!{D}\s[–—−-]\s)"
+# Tokenised groups whose spaces no rule has removed: ३ , २०० मी
+UNBOUND += rf"(?!(?<={D}\s,\s){D}{{3}}(?!{D}))"
+# A year without its century: जून'23
+UNBOUND += rf"(?<![{LETTER}]['’])"
 # A list's dash and a minus, a decimal point and the stop of the sentence before look the same; >50 and <5 are rejected.
 UNSIGNED = r"(?<!\A[-−+.])(?<![\s(][-−+.])(?<![<>≈])(?<![<>≈]\s)"
 # The lookahead comes first because it fails soonest: these patterns are tried at every character of a line.

@@ -98,7 +98,17 @@ NUMBER_RULES: tuple[Rule, ...] = (
             lambda match: f"{match['letter'] or ''} {ENGLISH_DIGITS[int(match['first'] or match['last'])]} ",
         ),
     ),
-    ("split_glued_digits", rewrite(r"(?<=[\u0900-\u0963\u0971-\u097f])(?=[1-9१-९])", " ")),  # कोविड19, एच1एन1
+    (  # कोविड19; a model's number (आई20, ए320) is said in English as often as in Hindi, so it stays
+        "split_glued_digits",
+        rewrite(
+            rf"{NEW_WORD}(?!टी)(?:{_LETTER_NAMES}){D}{{2,3}}(?!{D})|(?<=[\u0900-\u0963\u0971-\u097f])(?=[1-9१-९])",
+            lambda match: match[0] or " ",
+        ),
+    ),
+    ("number_without_stop", rewrite(rf"{NEW_WORD}नं(?=\s?{D})", "नंबर ", needs=["नं"])),  # नं 5
+    # 10ः30: a visarga typed for a colon
+    ("visarga_as_colon", rewrite(rf"(?<={D})\s?ः\s?(?={D})", ":", needs="ः")),
+    ("tilde_as_dash", rewrite(rf"(?<={D})\s?[~〜]\s?(?={D})", "-", needs="~〜")),
     ("fraction_signs", rewrite(f"[{''.join(VULGAR_FRACTIONS)}]", lambda match: f" {VULGAR_FRACTIONS[match[0]]} ")),
     # Tokenised text: 10 ,500 · 1 ,20 ,000 · 22 , 000 · 2 .5
     (
@@ -186,14 +196,18 @@ NUMBER_RULES: tuple[Rule, ...] = (
     (
         "ordinal",
         read(
-            rf"{START}(?P<number>{WHOLE})(?:-?(?P<suffix>{_ORDINAL}|[लरथठ][ाीे])){NO_LETTER}",
+            rf"{START}(?P<number>{WHOLE})(?:-?(?P<suffix>{_ORDINAL}|[लथठ][ाीे]|स?र[ाीे])){NO_LETTER}",
             say_ordinal,
             needs=["व", "ल", "र", "थ", "ठ"],
         ),
     ),
     (
         "ordinal_apart",
-        read(rf"{START}(?P<number>{WHOLE})\s(?P<suffix>वाँ|वां|वीं|वें){NO_LETTER}", say_ordinal, needs=[" व"]),
+        read(
+            rf"{START}(?P<number>{WHOLE})\s(?P<suffix>वाँ|वां|वीं|वें|वी(?=\s[{LETTER}])){NO_LETTER}",
+            say_ordinal,
+            needs=[" व"],
+        ),
     ),
     # टी-20: the cricket game has an English name
     (
