@@ -29,18 +29,21 @@ def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
     if not path.parent.is_dir():  # a look costs a tenth of an attempt to make it
         path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{platform.node()}-{os.getpid()}.tmp{path.suffix}")
+    is_done = False
     try:
         yield temporary
         if sync:
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
         temporary.replace(path)
+        is_done = True
     except OSError as error:
         if error.errno is not None and error.filename in (None, str(temporary)):
             raise type(error)(error.errno, os.strerror(error.errno), str(path)) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if not is_done:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

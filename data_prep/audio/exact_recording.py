@@ -103,8 +103,9 @@ class PcmRecording(Recording):
         samples = np.frombuffer(self._file.read(2 * self.channels * wanted), "<i2").reshape(-1, self.channels)
         if dtype == "int16":
             return samples
-        # One channel after another in memory: what follows takes channels.
-        return np.multiply(samples.T, np.float32(1 / 32768), dtype=np.float32).T
+        scaled = samples.astype(np.float32)
+        scaled *= np.float32(1 / 32768)
+        return scaled
 
     def iterate(self, start: int, frames: int | None, block: int) -> Iterator[np.ndarray]:
         assert self.length is not None

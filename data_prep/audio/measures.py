@@ -74,16 +74,16 @@ def measure_audio(samples: np.ndarray, source: np.ndarray | None = None) -> Audi
     powers = np.einsum("ij,ij->i", frames, frames) / FRAME_SAMPLES
     rest = samples[frames.size :].astype("float64")
     energy = float(powers.sum(dtype="float64")) * FRAME_SAMPLES + float(rest @ rest)
-    not_finite = 0
-    if source is not None:
-        not_finite = int(source.size - np.count_nonzero(np.isfinite(source)))
+    clipped, is_finite = _measure_clipping(
+        samples[:, None] if source is None else source, 32768 if source is None else 1.0
+    )
     return AudioMeasures(
         samples=len(samples),
-        digest=hashlib.sha256(samples.astype("<i2", copy=False).tobytes()).hexdigest()[:32],
+        digest=hashlib.sha256(np.ascontiguousarray(samples, "<i2").data).hexdigest()[:32],
         level_db=10 * math.log10(energy / len(samples) / 32768**2) if energy else -math.inf,
-        clipped=_measure_clipping(samples[:, None] if source is None else source, 32768 if source is None else 1.0),
+        clipped=clipped,
         snr_db=_estimate_snr(powers),
-        not_finite=not_finite,
+        not_finite=0 if source is None or is_finite else int(source.size - np.count_nonzero(np.isfinite(source))),
     )
 
 
@@ -159,21 +159,21 @@ def _correlate(planar: np.ndarray) -> float | None:
     return float(pairs.min().clip(-1, 1))
 
 
-def _measure_clipping(samples: np.ndarray, full_scale: float) -> float:
-    """Return the share of the worst channel of samples (frames, channels)."""
-    if not len(samples):
-        return 0.0
-    return max(
-        sum(_count_flat(channel, channel.dtype.type(extreme), full_scale) for extreme in (channel.max(), channel.min()))
-        for channel in np.ascontiguousarray(samples.T)  # in strides, the extremes take twenty times as long
-    ) / len(samples)
+def _measure_clipping(samples: np.ndarray, full_scale: float) -> tuple[float, bool]:
+    """Return the share of the worst channel of samples (frames, channels), and whether all samples are finite."""
+    worst, is_finite = 0, True
+    for channel in np.ascontiguousarray(samples.T) if len(samples) else ():  # in strides, it takes twenty times as long
+        extremes = channel.max(), channel.min()  # NaN where there is one
+        is_finite = is_finite and all(math.isfinite(extreme) for extreme in extremes)
+        worst = max(worst, sum(_count_flat(channel, extreme, full_scale) for extreme in extremes))
+    return worst / max(1, len(samples)), is_finite
 
 
 def _count_flat(channel: np.ndarray, extreme: Any, full_scale: float) -> int:
     if not abs(float(extreme)) >= _FLAT_TOP_LEVEL * full_scale:  # NaN is reported elsewhere
         return 0
-    at_extreme = channel == extreme
-    return int(np.count_nonzero(at_extreme[2:] & at_extreme[1:-1] & at_extreme[:-2]))
+    at_extreme = np.flatnonzero(channel == extreme)
+    return int(np.count_nonzero(at_extreme[2:] - at_extreme[:-2] == 2))
 
 
 def _estimate_snr(powers: np.ndarray) -> float | None:

@@ -19,6 +19,7 @@ _KBPS = {  # (version 1?, layer): bit rates of indices 1 to 14; ISO/IEC 11172-3 
 }
 _RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by version bits
 _TRAILERS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI", b"ID3")  # tags behind the audio
+_INDEX_NAMES = (b"Xing", b"Info", b"VBRI")
 _READ_BYTES = 1 << 20
 _HEADER_BYTES = 7  # of ADTS; MPEG's has 4
 _LONGEST_FRAME = 8192  # ADTS; 13 bits give the length
@@ -145,7 +146,7 @@ def walk_frames(file: BinaryIO, start: int, size: int, kind: str) -> list[FrameW
                     walks.append(FrameWalk(start=at, end=at))
             continue
         length, samples, rate, bits = frame
-        index = _read_index(data, at - base) if kind == "mpeg" else None
+        index = _read_index(data, at - base) if kind == "mpeg" and window.has_index else None
         if not walks or (index and walks[-1].frames):
             walks.append(FrameWalk(start=at, end=at))
         walk = walks[-1]
@@ -165,11 +166,16 @@ def walk_frames(file: BinaryIO, start: int, size: int, kind: str) -> list[FrameW
 
 
 class _Window:
-    """A part of a large file in memory that follows the reading position."""
+    """A part of a large file in memory that follows the reading position.
+
+    Attributes:
+        has_index: Whether an index may begin in that part; asking once spares a look at every frame.
+    """
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size = file, size
         self._data, self._base = b"", 0
+        self.has_index = False
 
     def around(self, at: int) -> tuple[bytes, int]:
         """Return bytes that hold a frame's header and index at a position, and the position of the first of them."""
@@ -177,6 +183,7 @@ class _Window:
         if not (self._base <= at and (at + _LONGEST_FRAME <= held or held == self._size)):
             self._file.seek(at)
             self._data, self._base = self._file.read(_READ_BYTES), at
+            self.has_index = any(name in self._data for name in _INDEX_NAMES)
         return self._data, self._base
 
 
@@ -186,7 +193,7 @@ def _read_index(data: bytes, at: int) -> tuple[int, bool] | None:
         return struct.unpack_from(">I", data, at + 50)[0], False
     mono, version_1 = data[at + 3] >> 6 == 3, data[at + 1] >> 3 & 3 == 3
     place = at + 4 + ((17 if mono else 32) if version_1 else (9 if mono else 17))
-    if data[place : place + 4] not in (b"Xing", b"Info") or len(data) < place + 12:
+    if data[place : place + 4] not in _INDEX_NAMES[:2] or len(data) < place + 12:
         return None
     flags, frames = struct.unpack_from(">II", data, place + 4)
     return (frames, True) if flags & 1 else (-1, False)

@@ -44,13 +44,21 @@ def open_recording(path: Path, scratch_dir: Path | None = None, content: bytes |
     """
     if path.suffix.lower() in PLAYLIST_SUFFIXES:
         raise UnreadableAudioError("found a playlist, expected a recording; name the recordings that it lists")
-    with io.BytesIO(content) if content is not None else path.open("rb") as file:
+    file: BinaryIO | None = io.BytesIO(content) if content is not None else path.open("rb")
+    try:
         plan = plan_reading(file)
         if plan.found is None:
             file.seek(0)
             kind = identify_start(file.read(START_BYTES))
             if kind not in (None, FileKind.UTF16):  # two bytes, with which headerless samples may begin too
                 raise UnreadableAudioError(f"found {kind.value}, expected a recording; fetch or write the file again")
+        if plan.exact and plan.layout is not None and plan.simple:
+            recording = PcmRecording(file, plan.layout, plan.faults, content is None)
+            file = None  # the recording closes it
+            return recording
+    finally:
+        if file is not None:
+            file.close()
     return _Opening(path, scratch_dir, content, plan).open()
 
 
@@ -61,6 +69,7 @@ class _Opening:
         self._path, self._content, self._plan = path, content, plan
         self._scratch_dir = scratch_dir
         self._temporary: TemporaryDirectory[str] | None = None
+        self._packed: Path | None = None
         self._refusals: list[str] = []
 
     def open(self) -> Recording:
@@ -89,8 +98,6 @@ class _Opening:
     def _open_with_libsndfile(self) -> Recording:
         plan = self._plan
         try:
-            if plan.layout is not None and plan.simple:
-                return PcmRecording(self._open_file(), plan.layout, plan.faults, self._content is None)
             if plan.layout is not None:
                 layout = plan.layout
                 file = soundfile.SoundFile(
@@ -144,10 +151,11 @@ class _Opening:
     def _on_disk(self) -> Path:
         if self._content is None:
             return self._path
-        packed = self._scratch() / "packed"
-        if not packed.exists():
+        if self._packed is None:
+            packed = self._scratch() / "packed"
             packed.write_bytes(self._content)
-        return packed
+            self._packed = packed
+        return self._packed
 
     def _scratch(self) -> Path:
         if self._scratch_dir is None:
@@ -156,8 +164,8 @@ class _Opening:
         return self._scratch_dir
 
     def _clean_up(self) -> None:
-        if self._scratch_dir is not None:
-            (self._scratch_dir / "packed").unlink(missing_ok=True)
+        if self._packed is not None:
+            self._packed.unlink(missing_ok=True)
         if self._temporary is not None:
             self._temporary.cleanup()
 

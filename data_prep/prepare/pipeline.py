@@ -14,7 +14,7 @@ from data_prep.prepare.report import ReportBuilder
 from data_prep.prepare.row_scan import RowScan, cut_units, scan_rows
 from data_prep.prepare.settings import PrepareSettings
 from data_prep.prepare.verdicts import Verdicts
-from data_prep.prepare.work_units import UnitSettings, WorkUnit, process_unit, read_results
+from data_prep.prepare.work_units import UnitSettings, WorkUnit, count_folder_digits, process_unit, read_results
 from data_prep.progress import ProgressBar
 from data_prep.selection.kept_index import KeptIndex
 from data_prep.selection.leaks import find_split_leaks
@@ -42,6 +42,7 @@ def prepare_corpus(settings: PrepareSettings) -> dict[str, Any]:
     """
     reader = get_reader(settings.corpus, settings.columns)
     labels = load_alphabet(Path(settings.alphabet).expanduser() if settings.alphabet else None)
+    scan = scan_rows(reader, settings.corpus_dir)
     unit_settings = UnitSettings(
         settings.output_dir,
         settings.corpus_name,
@@ -52,8 +53,8 @@ def prepare_corpus(settings: PrepareSettings) -> dict[str, Any]:
         settings.make_text_policy(),
         settings.split_by,
         settings.audio_column,
+        count_folder_digits(scan.rows),
     )
-    scan = scan_rows(reader, settings.corpus_dir)
     if not scan.rows:
         raise ValueError(
             f"corpus_dir={settings.corpus_dir}: found no row, expected one or more; check that the list of "

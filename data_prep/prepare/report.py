@@ -188,9 +188,7 @@ def _make_notes(report: Mapping[str, Any]) -> list[str]:
     noted = report["audio_notes"]
     if noted["rows"]:
         path, note = next(iter(noted["examples"].items()))
-        notes.append(
-            f"note: {noted['rows']} rows have audio of which the header is wrong or unclear, e.g. {path}: {note}"
-        )
+        notes.append(f"note: look at the audio of {noted['rows']} rows, e.g. {path}: {note}")
     if report["speakers_in_several_splits"]:
         notes.append(f"note: {len(report['speakers_in_several_splits'])} speakers are in more than one split")
     if report["rejected_as_error"]:

@@ -107,7 +107,12 @@ def _check_row(row: dict[str, Any], settings: CheckSettings, reader: AudioReader
         return fault
     place = Utterance("", 0, str(path), str(path), text, offset=start, duration=length, channel=channel)
     fixed, repairs = _repair(row, place, audio, settings)
-    return {"kept": fixed, "measures": measures.as_row(), "repairs": repairs}
+    return {
+        "kept": fixed,
+        "measures": measures.as_row(),
+        "repairs": repairs,
+        "audio": {"audio": str(path), "channel": channel},
+    }
 
 
 def _repair(

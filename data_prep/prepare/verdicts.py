@@ -9,10 +9,13 @@ from data_prep.selection.duplicates import (
     Repetitions,
     find_duplicate_audio,
     find_duplicate_text,
+    find_equal_channels,
     find_text_in_evaluation,
 )
 from data_prep.selection.kept_index import KeptIndex
 from data_prep.selection.splits import assign_splits
+
+EQUAL_CHANNELS = "two channels hold the same audio, each listed with a text; both may hold both speakers"
 
 
 class Verdicts:
@@ -24,6 +27,7 @@ class Verdicts:
         self._index = index
         self._alive = np.ones(len(index.at), bool)
         self._repetitions: Repetitions = {}
+        self._equal_channels = find_equal_channels(index, self._alive)
 
     def reject_duplicates(self, audio: bool, text: bool) -> None:
         """Reject repeated audio, then a speaker's repeated texts, each if asked for."""
@@ -61,6 +65,7 @@ class Verdicts:
             results: All results in the order of the corpus, each `{"kept": …}` or `{"rejected": …}`.
         """
         firsts = {first for _, _, first in self._repetitions.values() if first is not None}
+        firsts |= set(self._equal_channels.values())
         places: dict[int, str] = {}
         kept = 0
         for at, result in enumerate(results):
@@ -75,6 +80,9 @@ class Verdicts:
                 detail = detail if first is None else detail.format(first=places[first])
                 result = {"rejected": describe_rejection(reason, detail, result), "audio": result.get("audio")}
                 split = None
+            elif at in self._equal_channels:
+                note = f"{EQUAL_CHANNELS}: as {places[self._equal_channels[at]]}, which has another text"
+                result = {**result, "audio_note": note}
             yield result, split
 
     def _reject(self, found: Repetitions) -> None:

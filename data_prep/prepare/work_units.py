@@ -1,7 +1,9 @@
 """The unit of work: some rows, checked and converted by one worker, finished atomically, kept for the next run."""
 
+import errno
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -17,6 +19,7 @@ from data_prep.audio.reader import SAMPLE_RATE_HZ, AudioError, AudioReader, writ
 from data_prep.corpora import MalformedRow, Utterance
 from data_prep.job_keys import make_key, stat_file
 from data_prep.manifest import write_jsonl
+from data_prep.memory import keep_freed_memory
 from data_prep.prepare.causes import find_cause
 from data_prep.prepare.output_folder import UNIT_FOLDER
 from data_prep.prepare.verdicts import describe_rejection
@@ -28,6 +31,8 @@ from data_prep.text.policy import TextPolicy
 # Part of every unit's key: raise it when this module, data_prep.audio or data_prep.selection.quality gives other
 # results than before.
 WORK_UNIT_VERSION = 8
+_MANY_ROWS = 16_000  # from here on, 16 folders would hold more than 1,000 files each
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EBADF)  # what pathlib takes for no file
 _MOST_SOURCE_CHARACTERS = 60  # of a file name; at most 255 bytes are allowed
 
 
@@ -45,6 +50,8 @@ class UnitSettings:
         policy: What is rewritten in a text and what is rejected.
         split_by: `speaker`, `text` or `utterance`: what is never in two splits.
         audio_column: Column of audio in Parquet files; `None` for the first one.
+        folder_digits: Hex digits that name the folders of converted audio. The results hold the names, so that another
+            number does not make them invalid.
     """
 
     output_dir: Path
@@ -56,6 +63,7 @@ class UnitSettings:
     policy: TextPolicy = field(default_factory=TextPolicy)
     split_by: str = "speaker"
     audio_column: str | None = None
+    folder_digits: int = 2
 
     @property
     def unit_dir(self) -> Path:
@@ -110,6 +118,7 @@ class FinishedUnit:
 
 def process_unit(unit: WorkUnit) -> FinishedUnit:
     """Check and convert a unit's rows and write its file, unless the file exists for the same rows and audio."""
+    keep_freed_memory()
     key = _make_key(unit)
     results = _read_finished(unit, key)
     reused = results is not None
@@ -148,7 +157,7 @@ def read_results(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
 def _make_key(unit: WorkUnit) -> str:
     """Hash everything that the results depend on, with the size and time of the audio files."""
-    settings = {**asdict(unit.settings), "output_dir": None, "split_by": None}
+    settings = {**asdict(unit.settings), "output_dir": None, "split_by": None, "folder_digits": None}
     rows = [
         (type(row).__name__, vars(row), stat_file(row.audio) if isinstance(row, Utterance) else None)
         for row in unit.rows
@@ -193,11 +202,13 @@ def _prepare_row(
 def check_file(audio: Path) -> tuple[str, str] | None:
     """Check that an audio file exists and is not empty; return (reason, detail), or `None` when it does."""
     try:
-        if not audio.is_file():
-            return "missing_audio", f"{audio}: {'found a folder' if audio.is_dir() else 'no such file'}"
-        return ("empty_audio", "the file has 0 bytes") if audio.stat().st_size == 0 else None
-    except OSError as error:
-        return "missing_audio", f"{audio}: {error.strerror}"
+        found = audio.stat()
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        is_absent = not isinstance(error, OSError) or error.errno in _ABSENT
+        return "missing_audio", f"{audio}: {'no such file' if is_absent else error.strerror}"
+    if not stat.S_ISREG(found.st_mode):
+        return "missing_audio", f"{audio}: {'found a folder' if stat.S_ISDIR(found.st_mode) else 'no such file'}"
+    return None if found.st_size else ("empty_audio", "the file has 0 bytes")
 
 
 def _prepare_utterance(row: Utterance, settings: UnitSettings, reader: AudioReader) -> dict[str, Any] | tuple[str, str]:
@@ -212,7 +223,7 @@ def _prepare_utterance(row: Utterance, settings: UnitSettings, reader: AudioRead
         return fault
     name = row.audio
     if not audio.ready:
-        name = str(name_converted(row, settings.source))
+        name = str(name_converted(row, settings.source, settings.folder_digits))
         write_converted(settings.output_dir / name, audio.samples)
     kept = {
         "audio_filepath": name,
@@ -234,13 +245,19 @@ def write_converted(path: Path, samples: np.ndarray) -> None:
         write_wav(temporary, samples)
 
 
-def name_converted(row: Utterance, source: str = "") -> Path:
+def count_folder_digits(rows: int) -> int:
+    """Return how many hex digits name the folders: on many file systems, to make a folder costs as much as a file."""
+    return 1 if rows < _MANY_ROWS else 2
+
+
+def name_converted(row: Utterance, source: str = "", folder_digits: int = 2) -> Path:
     """Name converted audio after its corpus and path: readable, unique, inside the output folder.
 
     Args:
         row: The utterance.
         source: Name of the corpus; names a folder, so that two corpora never share a file.
+        folder_digits: Hex digits of the name's hash that name the folder in it.
     """
     digest = sha256((row.path if row.key == os.path.normpath(row.path) else row.key).encode()).hexdigest()
     folder = source.replace("/", "_").replace("\0", "_").lstrip(".")[:_MOST_SOURCE_CHARACTERS]
-    return Path("audio") / folder / digest[:2] / f"{Path(row.path).stem[:40]}-{digest[:16]}.wav"
+    return Path("audio") / folder / digest[:folder_digits] / f"{Path(row.path).stem[:40]}-{digest[:16]}.wav"

@@ -16,17 +16,42 @@ def find_duplicate_audio(index: KeptIndex, alive: np.ndarray) -> Repetitions:
         alive: bool (rows,), False for the rows that are rejected already.
 
     Returns:
-        The repetitions. Where the text differs from the earlier row's, one of the two is wrong: `conflicting_text`.
+        The repetitions. Where the text differs from the earlier row's, one of the two is wrong: `conflicting_text`. Two
+        channels of one recording are none of them: see `find_equal_channels`.
     """
     first = find_first_equal(index.audio, alive)
+    equal_channels = find_equal_channels(index, alive)
     found: Repetitions = {}
     for row in np.flatnonzero(alive & (first != np.arange(len(first)))):
         earlier, same = int(first[row]), "the samples of {first}"
+        if int(index.at[row]) in equal_channels:
+            continue
         if (index.text[row] == index.text[earlier]).all():
             found[int(index.at[row])] = ("duplicate_audio", same, int(index.at[earlier]))
         else:
             found[int(index.at[row])] = ("conflicting_text", f"{same}, which has another text", int(index.at[earlier]))
     return found
+
+
+def find_equal_channels(index: KeptIndex, alive: np.ndarray) -> dict[int, int]:
+    """Find rows whose channel holds the samples of another channel of the same recording, with another text.
+
+    Both texts may be right: each is one speaker's of a call whose two sides were mixed before it was stored.
+
+    Args:
+        index: As for `find_duplicate_audio`.
+        alive: As for `find_duplicate_audio`.
+
+    Returns:
+        Position of such a row among all rows -> position of the earlier row.
+    """
+    first = find_first_equal(index.audio, alive)
+    chosen, other = index.channel_place, index.channel_place[first]
+    is_same_file = (chosen >> 8 == other >> 8) & (chosen != other)
+    is_other_text = (index.text != index.text[first]).any(axis=1)
+    return {
+        int(index.at[row]): int(index.at[first[row]]) for row in np.flatnonzero(alive & is_same_file & is_other_text)
+    }
 
 
 def find_duplicate_text(index: KeptIndex, alive: np.ndarray) -> Repetitions:

@@ -1,7 +1,7 @@
 """What the whole corpus must know about each kept row: digests of its audio and text, its speaker, group and split.
 
 Work units are finished in any order and kept for later runs; duplicates, splits and texts of evaluation are decided
-over all of them. Their results are large and on disk; this index holds about 50 bytes for each kept row (120 at the
+over all of them. Their results are large and on disk; this index holds about 60 bytes for each kept row (130 at the
 peak, while duplicates are looked for), so that no result is read again before the output is written.
 """
 
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from data_prep.arguments import is_int
 
 _NO_SPLIT = 255
 
@@ -27,6 +29,8 @@ class KeptRow:
         speaker: The speaker.
         group: What is never in two splits: the speaker, the text or the utterance.
         split: The corpus's own split; `None` where it has none.
+        channel_place: Digest of the file of which the row chooses a channel, 14 hexadecimal digits, and the channel's
+            number and 1, 2 digits; nothing where it chooses none.
     """
 
     at: int
@@ -35,6 +39,7 @@ class KeptRow:
     speaker: str
     group: str
     split: str | None
+    channel_place: str = ""
 
 
 def digest_text(text: str) -> str:
@@ -47,13 +52,17 @@ def make_kept_row(at: int, result: Mapping[str, Any], split_by: str = "utterance
 
     Args:
         at: Its position among all rows.
-        result: `kept` (the manifest row), `measures`, `path`, and perhaps `split`.
+        result: `kept` (the manifest row), `measures`, `path`, and perhaps `split` and `audio` (where the audio is).
         split_by: `speaker`, `text` or `utterance`: which of them is the group.
     """
     kept = result["kept"]
     text, speaker = digest_text(kept["text"]), str(kept.get("speaker", ""))
     group = {"speaker": speaker, "text": kept["text"], "utterance": result["path"]}[split_by]
-    return KeptRow(at, result["measures"]["digest"], text, speaker, group, result.get("split"))
+    place = result.get("audio") or {}
+    channel_place = ""
+    if is_int(place.get("channel")):
+        channel_place = f"{digest_text(place['audio'])[:14]}{min(place['channel'] + 1, 255):02x}"
+    return KeptRow(at, result["measures"]["digest"], text, speaker, group, result.get("split"), channel_place)
 
 
 class KeptIndex:
@@ -63,6 +72,8 @@ class KeptIndex:
         at: Positions among all rows, int64.
         audio: Digests, uint64 (rows, 2).
         text: Digests, uint64 (rows, 2).
+        channel_place: Digest of the file (above the lowest byte), and number and 1, of the channel that a row chooses,
+            uint64; 0 for rows that choose none.
         speaker: Numbers of the speakers, uint32.
         group: Numbers of the groups, uint32.
         split: Numbers of the splits in `splits`, uint8; 255 where the corpus has none.
@@ -79,7 +90,7 @@ class KeptIndex:
         """
         self.splits = tuple(splits)
         self._numbers: dict[str, int] = {}
-        self._at, self._audio, self._text = array("Q"), array("Q"), array("Q")
+        self._at, self._audio, self._text, self._channel_place = array("Q"), array("Q"), array("Q"), array("Q")
         self._speaker, self._group, self._split = array("I"), array("I"), array("B")
         self.add(rows)
 
@@ -90,6 +101,7 @@ class KeptIndex:
             for digests, digest in ((self._audio, row.audio), (self._text, row.text)):
                 digests.append(int(digest[:16], 16))
                 digests.append(int(digest[16:], 16))
+            self._channel_place.append(int(row.channel_place or "0", 16))
             self._speaker.append(self._numbers.setdefault(row.speaker, len(self._numbers)))
             self._group.append(self._numbers.setdefault(row.group, len(self._numbers)))
             self._split.append(self.splits.index(row.split) if row.split else _NO_SPLIT)
@@ -103,6 +115,8 @@ class KeptIndex:
         self._audio = array("Q")
         self.text = _take(self._text, order, 2)
         self._text = array("Q")
+        self.channel_place = _take(self._channel_place, order)
+        self._channel_place = array("Q")
         self.speaker = _take(self._speaker, order)
         self.group = _take(self._group, order)
         self.split = _take(self._split, order)

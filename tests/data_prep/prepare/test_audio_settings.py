@@ -72,7 +72,7 @@ def test_audio_whose_header_has_no_length_is_named_in_the_report(make_corpus, tm
     report = prepare_corpus("tsv", folder, tmp_path / "out", num_workers=1, splits={"train": 1.0})
     assert report["kept"] == 2 and report["audio_notes"]["rows"] == 1
     assert report["audio_notes"]["examples"] == {"b.wav": "its header gives a length of 0: read to the end of the file"}
-    assert "note: 1 rows have audio of which the header is wrong or unclear, e.g. b.wav: " in format_preparation(report)
+    assert "note: look at the audio of 1 rows, e.g. b.wav: " in format_preparation(report)
 
 
 def test_the_manifest_has_the_length_that_decodes_and_cut_files_are_rejected(make_corpus, tmp_path):

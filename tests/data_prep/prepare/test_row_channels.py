@@ -126,6 +126,36 @@ def test_one_voice_in_two_microphones_is_no_warning(tmp_path: Path):
     assert "look like" not in format_preparation(report)
 
 
+@pytest.mark.parametrize("make", MAKERS)
+def test_equal_channels_with_two_texts_are_no_conflict_but_are_noted(call: Path, make):
+    """A call whose two sides were mixed before it was stored: each text is right, for one of the two speakers."""
+    samples, rate = soundfile.read(call / "call.wav")
+    soundfile.write(call / "call.wav", np.repeat(samples.mean(axis=1, keepdims=True), 2, axis=1), rate)
+    report = prepare_corpus(make(call), call, call.parent / "out", splits={"train": 1.0}, num_workers=1)
+    assert (report["kept"], report["rejected"]) == (2, 0)
+    ((name, note),) = report["audio_notes"]["examples"].items()
+    assert "two channels hold the same audio" in note and report["audio_notes"]["rows"] == 1
+    assert f"note: look at the audio of 1 rows, e.g. {name}: two channels hold" in format_preparation(report)
+
+
+def test_equal_channels_with_one_text_are_a_duplicate(call: Path):
+    samples, rate = soundfile.read(call / "call.wav")
+    soundfile.write(call / "call.wav", np.repeat(samples.mean(axis=1, keepdims=True), 2, axis=1), rate)
+    write_lines(
+        call / "transcripts.tsv", "path\ttext\tchannel", *(f"call.wav\t{TEXTS[0]}\t{channel}" for channel in (0, 1))
+    )
+    report = prepare_corpus("tsv", call, call.parent / "out", splits={"train": 1.0}, num_workers=1)
+    assert report["rejected_by_reason"] == {"duplicate_audio": 1}
+
+
+def test_a_manifest_with_equal_channels_and_two_texts_has_no_conflict(call: Path):
+    samples, rate = soundfile.read(call / "call.wav")
+    soundfile.write(call / "call.wav", np.repeat(samples.mean(axis=1, keepdims=True), 2, axis=1), rate)
+    make_nemo(call)
+    report = check_manifest(call / "train_manifest.json", num_workers=1)
+    assert (report["kept"], report["rejected"]) == (2, 0)
+
+
 @pytest.mark.parametrize("channel", ["left", "-1", "1.0"])
 def test_a_channel_that_is_none_is_a_malformed_row(call: Path, channel: str):
     write_lines(
