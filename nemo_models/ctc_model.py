@@ -196,16 +196,22 @@ class XLSRCTCModel(EncDecCTCModel):
         return super().training_step(tuple(batch[:4]), batch_nb)
 
     def _setup_dataloader_from_config(self, config: DictConfig | None) -> Any:
-        """Overrides NeMo's method: keeps transcripts unchanged by default, and applies `augmentor` with Lhotse too."""
+        """Overrides NeMo's method: keeps transcripts unchanged by default, and applies `augmentor` with Lhotse too.
+
+        Manifests may begin with a byte order mark.
+        """
         if config is not None and config.get("parser") is None:
             config = OmegaConf.create(config)
             with open_dict(config):
                 config.parser = "base"
-        loader = super()._setup_dataloader_from_config(config)
-        if config is not None and config.get("use_lhotse") and config.get("augmentor"):
-            from nemo_models.training_data.augmentation import augment_lhotse_loader
+        from nemo_models.training_data.byte_order_marks import byte_order_marks_skipped
 
-            augment_lhotse_loader(loader, config.augmentor, self.cfg.sample_rate)
+        with byte_order_marks_skipped():
+            loader = super()._setup_dataloader_from_config(config)
+            if config is not None and config.get("use_lhotse") and config.get("augmentor"):
+                from nemo_models.training_data.augmentation import augment_lhotse_loader
+
+                augment_lhotse_loader(loader, config.augmentor, self.cfg.sample_rate)
         return loader
 
     def save_to(self, save_path: str) -> None:

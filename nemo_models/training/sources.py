@@ -1,6 +1,5 @@
 """The files that training and validation data are read from: manifests, tarred shards, and Lhotse's Shar folders."""
 
-import codecs
 import gzip
 import json
 import math
@@ -20,10 +19,6 @@ Row = dict[str, Any]
 
 DATA_KEYS = ("manifest_filepath", "shar_path", "cuts_path", "input_cfg")  # Lhotse reads any of them
 NOISE_KEYS = ("audio_filepath", "duration")
-BOM_REMEDY = (
-    "expected UTF-8 without one, because NeMo's data loaders refuse it; save the file without BOM, or write a clean "
-    "copy with scripts/check_manifest.py mode=fix"
-)
 SHARD_NUMBERS = (  # NeMo's expressions
     (re.compile(r"manifest[^/]*_(\d+)[^/]*\.json"), "manifest_N.json"),
     (re.compile(r"audio[^/]*_(\d+)[^/]*\.tar"), "audio_N.tar"),
@@ -56,8 +51,7 @@ class Source:
 
         Raises:
             FileNotFoundError: The file is missing.
-            ValueError: A line is invalid (`path:line: …`), the file begins with a byte order mark, or the file is
-                compressed and damaged.
+            ValueError: A line is invalid (`path:line: …`), or the file is compressed and damaged.
         """
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path}: no such manifest")
@@ -65,8 +59,6 @@ class Source:
         for number, line in enumerate(self._read_lines(), 1):
             if line.strip():
                 where = f"{self.path}:{number}"
-                if line.startswith(codecs.BOM_UTF8):
-                    raise ValueError(f"{where}: found a byte order mark (BOM), {BOM_REMEDY}")
                 if is_shar:
                     yield _row_of_cut(parse_manifest_line(line, where, ("id", "duration", "supervisions")), where)
                 else:
