@@ -7,12 +7,12 @@ Exit status: 0; 1 if nothing could be scored, or if gate or tolerance is broken.
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig, ListConfig
-
-from data_prep.arguments import list_values, require_int, require_number
+from data_prep.arguments import require_int, require_number
 from data_prep.manifest import write_json
 from hydra_job import hydra_job
 from nemo_models.evaluation.evaluation import check_gate, evaluate
@@ -32,45 +32,76 @@ def rewrite_argument(argument: str) -> str:
     return f"++{argument}" if argument.startswith("transcription.") else argument
 
 
-@hydra_job("evaluate", rewrite=rewrite_argument)
-def main(cfg: DictConfig) -> int:
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """The arguments; the comments in `conf/evaluate.yaml` explain them.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    predictions: list[Path]
+    model_path: list[Path]
+    dataset_manifest: Path | None
+    transcription: dict[str, Any]
+    names: list[str]
+    gt_text_attr_name: str | None
+    annotations: str
+    pred_text_attr_name: str | None
+    layers: list[str]
+    spelling_rules: list[str]
+    variant_lists: list[Path]
+    replicates: int
+    seed: int
+    compare_layer: str | None
+    lm_words: Path | None
+    read_audio: bool
+    output_dir: Path
+    title: str
+    html: bool
+    html_utterances: int
+    html_embedded_audio: int
+    gate: float | None
+    tolerance: float | None
+
+    def __post_init__(self) -> None:
+        require_number("gate", self.gate, least=0, optional=True)
+        require_number("tolerance", self.tolerance, least=0, optional=True)
+        for key in ("html_utterances", "html_embedded_audio"):
+            require_int(key, getattr(self, key))
+
+
+@hydra_job("evaluate", EvaluateSettings, rewrite=rewrite_argument)
+def main(settings: EvaluateSettings) -> int:
     """Run the job, print what it found, and return the exit status."""
-    require_number("gate", cfg.gate, least=0, optional=True)
-    require_number("tolerance", cfg.tolerance, least=0, optional=True)
-    for key in ("html_utterances", "html_embedded_audio"):
-        require_int(key, cfg[key])
-    output_dir = Path(cfg.output_dir)
     options = EvaluationOptions(
-        LayerOptions(
-            tuple(list_values(cfg.layers)),
-            tuple(list_values(cfg.spelling_rules)),
-            tuple(map(Path, list_values(cfg.variant_lists))),
-        ),
-        cfg.replicates,
-        cfg.seed,
-        cfg.compare_layer,
-        Path(cfg.lm_words) if cfg.lm_words else None,
-        cfg.read_audio,
+        LayerOptions(tuple(settings.layers), tuple(settings.spelling_rules), tuple(settings.variant_lists)),
+        settings.replicates,
+        settings.seed,
+        settings.compare_layer,
+        settings.lm_words,
+        settings.read_audio,
     )
-    predictions = [Path(path) for path in list_values(cfg.predictions)]
-    models = [Path(path) for path in list_values(cfg.model_path)]
-    manifest = Path(cfg.dataset_manifest) if cfg.dataset_manifest else None
-    if models:
-        predictions += transcribe_models(models, manifest, output_dir, cfg.transcription)
-    keys = Keys(cfg.gt_text_attr_name, cfg.pred_text_attr_name)
-    test_set = load_test_set(predictions, manifest, list_values(cfg.names) or None, keys, cfg.annotations)
+    predictions, manifest, output_dir = settings.predictions, settings.dataset_manifest, settings.output_dir
+    if settings.model_path:
+        predictions += transcribe_models(settings.model_path, manifest, output_dir, settings.transcription)
+    keys = Keys(settings.gt_text_attr_name, settings.pred_text_attr_name)
+    test_set = load_test_set(predictions, manifest, settings.names or None, keys, settings.annotations)
     evaluation = evaluate(test_set, options)
     write_json(output_dir / "report.json", evaluation.report)
-    if cfg.html:
-        write_html_report(
-            evaluation, output_dir / "report.html", cfg.title, cfg.html_utterances, cfg.html_embedded_audio
-        )
+    files = [output_dir / "report.json"]
+    if settings.html:
+        files.append(output_dir / "report.html")
+        examples = (settings.html_utterances, settings.html_embedded_audio)
+        write_html_report(evaluation, files[-1], settings.title, *examples)
     print(format_summary(evaluation.report))
-    print(f"\n{output_dir / 'report.json'}" + (f", {output_dir / 'report.html'}" if cfg.html else ""))
-    return report_limits(cfg, evaluation.report["systems"], evaluation.comparisons)
+    print("\n" + ", ".join(map(str, files)))
+    return report_limits(settings, evaluation.report["systems"], evaluation.comparisons)
 
 
-def transcribe_models(models: Sequence[Path], manifest: Path | None, folder: Path, settings: DictConfig) -> list[Path]:
+def transcribe_models(
+    models: Sequence[Path], manifest: Path | None, folder: Path, settings: Mapping[str, Any]
+) -> list[Path]:
     """Transcribe a manifest with each model in a separate process: scoring itself loads neither torch nor NeMo.
 
     Args:
@@ -91,45 +122,45 @@ def transcribe_models(models: Sequence[Path], manifest: Path | None, folder: Pat
     if len(set(outputs)) < len(outputs):
         raise ValueError(f"model_path={[str(model) for model in models]}: expected file names that differ; rename one")
     for model, output in zip(models, outputs, strict=True):
-        arguments = {"model_path": model, "dataset_manifest": manifest, "output_filename": output}
-        command = [
-            sys.executable,
-            str(TRANSCRIBE),
-            *(f"{key}={_quote(str(value))}" for key, value in arguments.items()),
-        ]
-        done = subprocess.run([*command, "calculate_wer=false"], stdout=subprocess.DEVNULL, check=False)
+        arguments = {
+            **dict(list_settings(settings)),
+            "model_path": quote(str(model)),
+            "dataset_manifest": quote(str(manifest)),
+            "output_filename": quote(str(output)),
+            "calculate_wer": "false",
+        }
+        command = [sys.executable, str(TRANSCRIBE), *(f"{key}={value}" for key, value in arguments.items())]
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
         if done.returncode not in TRANSCRIBED:
             raise ValueError(f"model_path={model}: could not transcribe {manifest}; see the message above")
     return outputs
 
 
-def _quote(value: str) -> str:
+def quote(value: str) -> str:
     """Quote a value for Hydra."""
     return '"{}"'.format(value.replace("\\", "\\\\").replace('"', '\\"'))
 
 
-def list_settings(settings: DictConfig, prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested settings as dotted keys with values that Hydra reads back."""
-    found = []
+def list_settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested settings as dotted keys with values that Hydra reads back."""
     for name, value in settings.items():
-        key = str(name)
-        if isinstance(value, DictConfig):
-            found += list_settings(value, f"{prefix}{key}.")
+        if isinstance(value, Mapping):
+            yield from list_settings(value, f"{prefix}{name}.")
         else:
-            plain = list(value) if isinstance(value, ListConfig) else value
-            found.append((f"{prefix}{key}", _quote(plain) if isinstance(plain, str) else json.dumps(plain)))
-    return found
+            yield f"{prefix}{name}", quote(value) if isinstance(value, str) else json.dumps(value)
 
 
-def report_limits(cfg: DictConfig, systems: Sequence[dict], comparisons: Sequence) -> int:
+def report_limits(settings: EvaluateSettings, systems: Sequence[dict], comparisons: Sequence) -> int:
     """Print which limits are broken, and return the exit status."""
     broken = []
-    if cfg.gate is not None:
-        broken += [f"gate={cfg.gate}: {one.sentence}" for one in check_gate(comparisons, cfg.gate)]
-    if cfg.tolerance is not None:
+    if settings.gate is not None:
+        broken += [f"gate={settings.gate}: {one.sentence}" for one in check_gate(comparisons, settings.gate)]
+    if settings.tolerance is not None:
         rates = [(system["name"], system["layers"][-1]["wer"]) for system in systems]
         broken += [
-            f"tolerance={cfg.tolerance}: {name} has a WER of {wer:.4f}" for name, wer in rates if wer > cfg.tolerance
+            f"tolerance={settings.tolerance}: {name} has a WER of {wer:.4f}"
+            for name, wer in rates
+            if wer > settings.tolerance
         ]
     for line in broken:
         print(f"error: {line}", file=sys.stderr)

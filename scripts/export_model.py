@@ -3,16 +3,30 @@
 python scripts/export_model.py model_path=model.nemo format=onnx output_dir=exported
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-
-from omegaconf import DictConfig
 
 from data_prep.manifest import write_text
 from hydra_job import hydra_job
 
 
-@hydra_job("export_model")
-def main(cfg: DictConfig) -> None:
+@dataclass(frozen=True)
+class ExportSettings:
+    """The arguments; the comments in `conf/export_model.yaml` explain them."""
+
+    model_path: Path
+    format: str
+    output_dir: Path
+    quantization: str | None
+    lm: Path | None
+    lm_alpha: float
+    lm_beta: float
+    verify: bool
+    report: Path | None
+
+
+@hydra_job("export_model", ExportSettings)
+def main(settings: ExportSettings) -> None:
     from nemo.utils import logging
 
     import nemo_models  # noqa: F401  lets NeMo restore this project's models
@@ -22,18 +36,18 @@ def main(cfg: DictConfig) -> None:
 
     logging.setLevel(logging.ERROR)
     card = None
-    if cfg.report:  # a report that cannot be used is refused before the export
-        model_path = Path(cfg.model_path)
-        card = make_model_card(read_nemo_config(model_path), model_path.stem, read_report(Path(cfg.report)))
+    if settings.report:  # a report that cannot be used is refused before the export
+        model_path = settings.model_path
+        card = make_model_card(read_nemo_config(model_path), model_path.stem, read_report(settings.report))
     report = export_model(
-        Path(cfg.model_path),
-        cfg.format,
-        Path(cfg.output_dir),
-        quantization=cfg.quantization,
-        lm=Path(cfg.lm) if cfg.lm else None,
-        lm_alpha=cfg.lm_alpha,
-        lm_beta=cfg.lm_beta,
-        verify=cfg.verify,
+        settings.model_path,
+        settings.format,
+        settings.output_dir,
+        quantization=settings.quantization,
+        lm=settings.lm,
+        lm_alpha=settings.lm_alpha,
+        lm_beta=settings.lm_beta,
+        verify=settings.verify,
     )
     if card is not None:
         write_text(report.folder / "README.md", str(card))

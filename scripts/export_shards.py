@@ -3,22 +3,36 @@
 Run the same command again to continue a killed run. Exit status: 0 all rows are packed; 3 some audio could not be read,
 see <format>.rejected.jsonl in output_dir; 1 the job failed."""
 
+from dataclasses import dataclass
 from pathlib import Path
-
-from omegaconf import DictConfig, OmegaConf
 
 from data_prep.prepare.export_shards import export_shards
 from hydra_job import hydra_job
 
 
-@hydra_job("export_shards")
-def main(cfg: DictConfig) -> int:
+@dataclass(frozen=True)
+class ExportSettings:
+    """The arguments; the comments in `conf/export_shards.yaml` explain them."""
+
+    manifest: Path
+    output_dir: Path
+    format: str
+    num_shards: int | None
+    audio_format: str
+    seed: int
+    engine: str
+    address: str | None
+    num_workers: int | None
+
+
+@hydra_job("export_shards", ExportSettings)
+def main(settings: ExportSettings) -> int:
     """Run the job, print what was packed and how to train on it, and return the exit status."""
-    report = export_shards(**OmegaConf.to_container(cfg, resolve=True))
+    report = export_shards(**vars(settings))
     size = f"{report['hours']:.3f} h, {report['bytes'] / 1e6:.1f} MB, {report['shards']} shards"
     print(f"{report['in']} rows in, {report['exported']} packed ({size}), {len(report['rejected'])} rejected")
-    folder, last = Path(cfg.output_dir) / cfg.format, report["shards"] - 1
-    if cfg.format == "shar":
+    folder, last = settings.output_dir / settings.format, report["shards"] - 1
+    if settings.format == "shar":
         print(f"train with: model.train_ds.shar_path={folder}")
     else:
         manifests = f"{folder}/sharded_manifests/manifest__OP_0..{last}_CL_.json"

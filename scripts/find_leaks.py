@@ -3,21 +3,33 @@
 Reads NeMo manifests, plain text and corpus folders on both sides; training material is streamed. Exit status: 0 no
 leak; 3 leaks, or a speaker is on both sides; 1 the job failed."""
 
-from omegaconf import DictConfig
+from dataclasses import dataclass
+from pathlib import Path
 
-from data_prep.arguments import list_values
 from data_prep.manifest import write_json
 from data_prep.selection.leaks import find_leaks, format_leaks
 from hydra_job import hydra_job
 
 
-@hydra_job("find_leaks")
-def main(cfg: DictConfig) -> int:
+@dataclass(frozen=True)
+class LeakSettings:
+    """The arguments; the comments in `conf/find_leaks.yaml` explain them."""
+
+    training: list[Path]
+    evaluation: list[Path]
+    ngram: int
+    min_overlap: float
+    output: Path | None
+    max_examples: int
+
+
+@hydra_job("find_leaks", LeakSettings)
+def main(settings: LeakSettings) -> int:
     """Run the job, print what leaks, and return the exit status."""
-    report = find_leaks(list_values(cfg.training), list_values(cfg.evaluation), cfg.ngram, cfg.min_overlap)
-    if cfg.output:
-        write_json(cfg.output, report)
-    print(format_leaks(report, cfg.max_examples))
+    report = find_leaks(settings.training, settings.evaluation, settings.ngram, settings.min_overlap)
+    if settings.output:
+        write_json(settings.output, report)
+    print(format_leaks(report, settings.max_examples))
     return 3 if report["leaked"] or report["shared_speakers"] else 0
 
 

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ValidationError
 
 import nemo_models  # noqa: F401  before NeMo: silences its telemetry client, and admits this project's classes
+from data_prep.job_settings import make_schema, read_settings
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
@@ -38,14 +39,15 @@ HYDRA_OPTIONS = {"--multirun", "-m", "--config-path", "-cp", "--config-dir", "-c
 
 def hydra_job(
     config_name: str,
+    settings: type | None = None,
     nemo: bool = False,
-    schema: type | None = None,
     rewrite: Callable[[str], str] = str,
     after_interrupt: str = "run the same command again to continue with what is not done yet",
     renamed: Mapping[str, str] | None = None,
     help_note: Callable[[], str] | None = None,
-) -> Callable[[Callable[[DictConfig], int | None]], Callable[[], None]]:
-    """Turn `main(cfg) -> exit status` into a command-line job.
+    note: Callable[[Mapping[str, Any]], Sequence[str]] | None = None,
+) -> Callable[[Callable[[Any], int | None]], Callable[[], None]]:
+    """Turn `main(settings) -> exit status` into a command-line job.
 
     `ValueError`, `OSError` and missing required values are mistakes that the user can correct: each is printed as one
     line on standard error, and the exit status is 1. Ctrl-C prints one line too, with exit status 130. Every other
@@ -54,14 +56,15 @@ def hydra_job(
     Args:
         config_name: Name of a file in `conf/`, without `.yaml`. Its keys are the job's arguments, its comments are what
             `--help` prints. `--config-name` on the command line replaces it.
+        settings: Dataclass with the types of the arguments, see `data_prep.job_settings`: `main` gets an instance of
+            it. The YAML names `<config_name>_schema` first among its defaults. `None`: `main` gets the `DictConfig`.
         nemo: True to start through NeMo's `hydra_runner`, as NeMo's training scripts do.
-        schema: Dataclass with the types of the arguments, which Hydra checks; the YAML names `<config_name>_schema`
-            first among its defaults.
         rewrite: Function that each argument of the command line goes through first, such as one that adds `++` to a key
             which the YAML does not list.
         after_interrupt: What the user should know after Ctrl-C, printed behind "interrupted; ".
         renamed: Old name of an argument to its new name; the old one still works, and a note names the new one.
         help_note: Gives a line that `--help` prints below the description, such as what this machine can do.
+        note: Gives lines to print before the job starts, from all arguments in plain containers.
 
     Returns:
         A decorator; the decorated function takes no argument and reads `sys.argv`.
@@ -69,14 +72,20 @@ def hydra_job(
 
     renamed = renamed or {}
 
-    def decorate(main: Callable[[DictConfig], int | None]) -> Callable[[], None]:
+    def decorate(main: Callable[[Any], int | None]) -> Callable[[], None]:
+        if settings is not None:
+            ConfigStore.instance().store(f"{config_name}_schema", make_schema(settings))
+
         def run(cfg: DictConfig) -> None:
             _rename_keys(cfg, renamed)
             missing = sorted(OmegaConf.missing_keys(cfg))
             if missing:
                 _fail(f"missing {' '.join(f'{key}=…' for key in missing)} (see: python {sys.argv[0]} --help)")
             try:
-                status = main(cfg)
+                arguments = OmegaConf.to_container(cfg, resolve=True) if settings or note else cfg
+                for line in note(arguments) if note else ():
+                    print(line, file=sys.stderr)
+                status = main(read_settings(settings, arguments) if settings else cfg)
             except (ValueError, OSError) as error:
                 _fail(str(error))
             sys.exit(status or 0)
@@ -90,8 +99,6 @@ def hydra_job(
 
         def begin() -> None:
             sys.argv[1:] = [rewrite(_rename_argument(argument, renamed)) for argument in sys.argv[1:]]
-            if schema is not None:
-                ConfigStore.instance().store(f"{config_name}_schema", schema)
             if {"--help", "-h"} & set(sys.argv[1:]):
                 description = (inspect.getmodule(main).__doc__ or "").strip()
                 print_help(_chosen_config(config_name), description + (f"\n\n{help_note()}" if help_note else ""))

@@ -6,22 +6,32 @@ one; a checkpoint without a head gets a new one over the alphabet.
     python scripts/import_checkpoint.py checkpoint=xlsr_53_56k.pt output=work/xlsr_53.nemo
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-
-from omegaconf import DictConfig
 
 from hydra_job import hydra_job
 
 
-@hydra_job("import_checkpoint")
-def main(cfg: DictConfig) -> None:
+@dataclass(frozen=True)
+class ImportSettings:
+    """The arguments; the comments in `conf/import_checkpoint.yaml` explain them."""
+
+    checkpoint: str
+    output: Path
+    head: str
+    alphabet: Path | None
+    seed: int
+
+
+@hydra_job("import_checkpoint", ImportSettings)
+def main(settings: ImportSettings) -> None:
     from data_prep.text.alphabet import load_alphabet
     from nemo_models.checkpoints.importing import import_checkpoint
 
-    labels = load_alphabet(Path(cfg.alphabet) if cfg.alphabet else None)
-    imported = import_checkpoint(str(cfg.checkpoint), labels, head=str(cfg.head), seed=cfg.seed)
-    imported.model.save_to(str(cfg.output))
-    print("\n".join([*imported.report, f"wrote {cfg.output}"]))
+    labels = load_alphabet(settings.alphabet)
+    imported = import_checkpoint(settings.checkpoint, labels, head=settings.head, seed=settings.seed)
+    imported.model.save_to(str(settings.output))
+    print("\n".join([*imported.report, f"wrote {settings.output}"]))
 
 
 if __name__ == "__main__":

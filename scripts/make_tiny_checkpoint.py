@@ -5,17 +5,16 @@ checkpoint is an encoder, as XLSR-53 is. The README.md beside the checkpoint has
 made for two CPU cores and a fixed time: the learning rate follows the clock, so two runs give different weights.
 """
 
-from omegaconf import DictConfig
-
 from hydra_job import hydra_job
+from nemo_models.pretraining.tiny_settings import TinyCheckpointSettings
 
 
-@hydra_job("make_tiny_checkpoint")
-def main(cfg: DictConfig) -> None:
+@hydra_job("make_tiny_checkpoint", TinyCheckpointSettings)
+def main(settings: TinyCheckpointSettings) -> None:
     """Train until the time is over; evaluate, save and export at intervals."""
     from nemo_models.pretraining.tiny_checkpoint import train_checkpoint
 
-    train_checkpoint(cfg)
+    train_checkpoint(settings)
 
 
 if __name__ == "__main__":

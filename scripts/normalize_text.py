@@ -5,24 +5,41 @@
 Exit status: 0 all is well, though lines may have been rejected by policy; 3 some lines are not UTF-8; 1 the job could
 not be done."""
 
-from omegaconf import DictConfig
+from dataclasses import dataclass
+from pathlib import Path
 
 from data_prep.text.files import NOT_UTF8, format_report, normalize_file
 from data_prep.text.policy import TextPolicy
 from hydra_job import hydra_job
 
 
-@hydra_job("normalize_text", after_interrupt="nothing was written")
-def main(cfg: DictConfig) -> int:
+@dataclass(frozen=True)
+class NormalizeSettings:
+    """The arguments; the comments in `conf/normalize_text.yaml` explain them."""
+
+    input: Path
+    output: Path
+    rejected: Path
+    numbers: str
+    latin: str
+    annotations: str
+    abbreviations: str
+    alphabet: Path | None
+    explain: bool
+    num_workers: int | None
+
+
+@hydra_job("normalize_text", NormalizeSettings, after_interrupt="nothing was written")
+def main(settings: NormalizeSettings) -> int:
     """Run the job and print its table; return the exit status."""
     report = normalize_file(
-        cfg.input,
-        cfg.output,
-        cfg.rejected,
-        policy=TextPolicy(cfg.numbers, cfg.latin, cfg.annotations, cfg.abbreviations),
-        alphabet=cfg.alphabet,
-        num_workers=cfg.num_workers,
-        explain=print if cfg.explain else None,
+        settings.input,
+        settings.output,
+        settings.rejected,
+        policy=TextPolicy(settings.numbers, settings.latin, settings.annotations, settings.abbreviations),
+        alphabet=settings.alphabet,
+        num_workers=settings.num_workers,
+        explain=print if settings.explain else None,
     )
     print(format_report(report))
     return 3 if report.rejected[NOT_UTF8] else 0

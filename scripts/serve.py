@@ -6,27 +6,24 @@ this machine only unless `host` says otherwise. It ends with Ctrl-C or SIGTERM a
     python scripts/serve.py model_path=bundle.nemo
 """
 
-from omegaconf import DictConfig, OmegaConf
-
 from hydra_job import hydra_job
-from nemo_models.serving.settings import ServeSettings, read_settings
+from nemo_models.serving.settings import ServeSettings
 from nemo_models.transcription.nemo_arguments import rewrite_argument
 
 
 @hydra_job(
     "serve",
-    schema=ServeSettings,
+    ServeSettings,
     rewrite=rewrite_argument,
     after_interrupt="requests that were not finished had an error as their answer",
 )
-def main(cfg: DictConfig) -> None:
+def main(settings: ServeSettings) -> None:
     from nemo.utils import logging
 
     from nemo_models.serving.command import run_server
 
     logging.setLevel(logging.ERROR)
-    arguments = OmegaConf.to_container(cfg, resolve=True)
-    run_server(read_settings(arguments))
+    run_server(settings)
 
 
 if __name__ == "__main__":

@@ -8,34 +8,52 @@ a value for each sentence. The same arguments give the same corpus; run them aga
 import random
 import sys
 from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
 
-from omegaconf import DictConfig
-
-from data_prep.arguments import list_values
 from data_prep.synthesis.corpus import read_sentences, read_voice_names, synthesize_corpus
 from hydra_job import hydra_job
 
 
-@hydra_job("synthesize_speech")
-def main(cfg: DictConfig) -> int:
+@dataclass(frozen=True)
+class SynthesisSettings:
+    """The arguments; the comments in `conf/synthesize_speech.yaml` explain them."""
+
+    text: list[Path]
+    corpus_dir: Path
+    voices: list[str]
+    voices_file: Path | None
+    voices_per_sentence: int
+    seed: int
+    min_words: int
+    max_words: int | None
+    skip_unusable: bool
+    exclude: list[Path]
+    skip_sentences: int
+    max_sentences: int | None
+    workers: int
+
+
+@hydra_job("synthesize_speech", SynthesisSettings)
+def main(settings: SynthesisSettings) -> int:
     """Read sentences, speak them, report."""
     reasons: Counter[str] = Counter()
-    excluded = list_values(cfg.exclude)
-    exclude = read_sentences(excluded, skipped=lambda reason: None) if excluded else []
-    skipped = (lambda reason: reasons.update([reason])) if cfg.skip_unusable else None
-    sentences = read_sentences(list_values(cfg.text), cfg.min_words, cfg.max_words, exclude, skipped)
-    random.Random(cfg.seed).shuffle(sentences)
-    stop = None if cfg.max_sentences is None else cfg.skip_sentences + cfg.max_sentences
-    chosen = sentences[cfg.skip_sentences : stop]
+    exclude = read_sentences(settings.exclude, skipped=lambda reason: None) if settings.exclude else []
+    skipped = (lambda reason: reasons.update([reason])) if settings.skip_unusable else None
+    sentences = read_sentences(settings.text, settings.min_words, settings.max_words, exclude, skipped)
+    random.Random(settings.seed).shuffle(sentences)
+    skip = settings.skip_sentences
+    chosen = sentences[skip:][: settings.max_sentences]
     if not chosen:
-        raise ValueError(
-            f"skip_sentences={cfg.skip_sentences}: expected less than {len(sentences)}, the number of usable sentences"
-        )
-    voices = [*list_values(cfg.voices), *(read_voice_names(cfg.voices_file) if cfg.voices_file else [])]
-    errors = synthesize_corpus(chosen, voices, cfg.corpus_dir, cfg.voices_per_sentence, cfg.seed, cfg.workers)
+        raise ValueError(f"skip_sentences={skip}: expected less than {len(sentences)}, the number of usable sentences")
+    voices = [*settings.voices, *(read_voice_names(settings.voices_file) if settings.voices_file else [])]
+    errors = synthesize_corpus(
+        chosen, voices, settings.corpus_dir, settings.voices_per_sentence, settings.seed, settings.workers
+    )
     for reason, count in reasons.most_common():
         print(f"lines left out, {reason}: {count}")
-    print(f"{len(chosen)} of {len(sentences)} sentences, {cfg.voices_per_sentence} voices each: {cfg.corpus_dir}")
+    spoken = f"{len(chosen)} of {len(sentences)} sentences"
+    print(f"{spoken}, {settings.voices_per_sentence} voices each: {settings.corpus_dir}")
     for error in errors:
         print(f"error: {error}", file=sys.stderr)
     return 1 if errors else 0

@@ -7,17 +7,37 @@ another model. kind=word is the ARPA of strategy pyctcdecode. The report is <out
     python scripts/train_ngram_lm.py text=a.txt model_path=model.nemo order=6 output=lm.nemo
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig
-
-from data_prep.arguments import list_values
 from hydra_job import hydra_job
 
 
-@hydra_job("train_ngram_lm")
-def main(cfg: DictConfig) -> None:
+@dataclass(frozen=True)
+class LanguageModelSettings:
+    """The arguments; the comments in `conf/train_ngram_lm.yaml` explain them."""
+
+    text: list[Path]
+    in_domain: list[Path]
+    kind: str
+    model_path: Path | None
+    alphabet: Path | None
+    output: Path
+    order: int
+    held_out: float | Path | None
+    check_against: list[Path]
+    leaks: str
+    numbers: str
+    annotations: str
+    abbreviations: str
+    deduplicate: bool
+    prune: list[int]
+    memory: str
+    num_workers: int | None
+
+
+@hydra_job("train_ngram_lm", LanguageModelSettings)
+def main(settings: LanguageModelSettings) -> None:
     from nemo.utils import logging
 
     from data_prep.text.alphabet import load_alphabet
@@ -26,26 +46,26 @@ def main(cfg: DictConfig) -> None:
     from nemo_models.language_models.text_counts import describe_counts
 
     logging.setLevel(logging.ERROR)
-    labels = read_labels(Path(cfg.model_path)) if cfg.model_path else load_alphabet(cfg.alphabet)
-    if not cfg.check_against:
+    labels = read_labels(settings.model_path) if settings.model_path else load_alphabet(settings.alphabet)
+    if not settings.check_against:
         print("check_against=[dev.json,test.json] would show whether the text contains evaluation sentences")
     report = train_ngram_lm(
-        paths(cfg.text),
+        settings.text,
         labels,
-        Path(cfg.output),
-        cfg.order,
-        list_values(cfg.prune),
-        cfg.memory,
-        cfg.numbers,
-        kind=cfg.kind,
-        in_domain=paths(cfg.in_domain),
-        held_out=Path(cfg.held_out) if isinstance(cfg.held_out, str) else cfg.held_out,
-        check_against=paths(cfg.check_against),
-        leaks=cfg.leaks,
-        annotations=cfg.annotations,
-        abbreviations=cfg.abbreviations,
-        deduplicate=cfg.deduplicate,
-        num_workers=cfg.num_workers,
+        settings.output,
+        settings.order,
+        settings.prune,
+        settings.memory,
+        settings.numbers,
+        kind=settings.kind,
+        in_domain=settings.in_domain,
+        held_out=settings.held_out,
+        check_against=settings.check_against,
+        leaks=settings.leaks,
+        annotations=settings.annotations,
+        abbreviations=settings.abbreviations,
+        deduplicate=settings.deduplicate,
+        num_workers=settings.num_workers,
     )
     for part in report.components:
         print(f"{part.name}: {describe_counts(part.counts)}")
@@ -56,12 +76,7 @@ def main(cfg: DictConfig) -> None:
     if report.held_out:
         print(f"held-out text: {report.held_out}")
     print("n-grams: " + ", ".join(f"{order}: {count}" for order, count in report.ngrams.items()))
-    print(f"{report.output}: order {cfg.order}, {report.size_bytes / 1e6:.1f} MB, {report.seconds:.1f} s")
-
-
-def paths(value: Any) -> list[Path]:
-    """Return one path or several as a list."""
-    return [Path(path) for path in list_values(value)]
+    print(f"{report.output}: order {settings.order}, {report.size_bytes / 1e6:.1f} MB, {report.seconds:.1f} s")
 
 
 if __name__ == "__main__":

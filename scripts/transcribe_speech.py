@@ -8,32 +8,25 @@ done.
     python scripts/transcribe_speech.py model_path=model.nemo dataset_manifest=test.json output_filename=out.json
 """
 
-import sys
-
-from omegaconf import DictConfig, OmegaConf
-
 from hydra_job import hydra_job
 from nemo_models.inference.processor import describe_formats
-from nemo_models.transcription.job_settings import TranscribeSettings, read_settings
+from nemo_models.transcription.job_settings import TranscribeSettings
 from nemo_models.transcription.nemo_arguments import check_nemo_arguments, rewrite_argument
 
 
 @hydra_job(
     "transcribe_speech",
-    schema=TranscribeSettings,
+    TranscribeSettings,
     rewrite=rewrite_argument,
     help_note=lambda: f"Number formats {describe_formats()}.",
+    note=check_nemo_arguments,
 )
-def main(cfg: DictConfig) -> int:
+def main(settings: TranscribeSettings) -> int:
     from nemo.utils import logging
 
     from nemo_models.transcription.command import run_command
 
     logging.setLevel(logging.ERROR)
-    arguments = OmegaConf.to_container(cfg, resolve=True)
-    for note in check_nemo_arguments(arguments):
-        print(note, file=sys.stderr)
-    settings = read_settings(arguments)
     summary = run_command(settings)
     if summary is None:
         print("the output exists, nothing was done (overwrite_transcripts=true writes it again)")

@@ -8,15 +8,30 @@ without any further argument.
     python scripts/tune_decoding.py model_path=model.nemo dataset_manifest=dev.json lm=lm.nemo output=bundle.nemo
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-
-from omegaconf import DictConfig
 
 from hydra_job import hydra_job
 
 
-@hydra_job("tune_decoding")
-def main(cfg: DictConfig) -> int:
+@dataclass(frozen=True)
+class TuneSettings:
+    """The arguments; the comments in `conf/tune_decoding.yaml` explain them."""
+
+    model_path: Path
+    dataset_manifest: Path
+    lm: Path
+    output: Path
+    alphas: list[float]
+    betas: list[float]
+    beam_sizes: list[int]
+    calibrate_confidence: str | None
+    batch_size: int
+    cuda: int | None
+
+
+@hydra_job("tune_decoding", TuneSettings)
+def main(settings: TuneSettings) -> int:
     from nemo.utils import logging
 
     from nemo_models.ctc_model import XLSRCTCModel
@@ -24,21 +39,21 @@ def main(cfg: DictConfig) -> int:
     from nemo_models.tuning.decoding_tuning import tune_decoding
 
     logging.setLevel(logging.ERROR)
-    model = load_ctc_model(Path(cfg.model_path), None, choose_device(cfg.cuda))
+    model = load_ctc_model(settings.model_path, None, choose_device(settings.cuda))
     if not isinstance(model, XLSRCTCModel):
         raise ValueError(
-            f"{cfg.model_path}: found a {type(model).__name__}, expected a model of this project; import it"
+            f"{settings.model_path}: found a {type(model).__name__}, expected a model of this project; import it"
         )
     report = tune_decoding(
         model,
-        Path(cfg.dataset_manifest),
-        Path(cfg.lm),
-        Path(cfg.output),
-        list(cfg.alphas),
-        list(cfg.betas),
-        list(cfg.beam_sizes),
-        cfg.batch_size,
-        cfg.calibrate_confidence,
+        settings.dataset_manifest,
+        settings.lm,
+        settings.output,
+        settings.alphas,
+        settings.betas,
+        settings.beam_sizes,
+        settings.batch_size,
+        settings.calibrate_confidence,
     )
     best = report.best
     print(f"greedy: {report.greedy}")
@@ -46,7 +61,7 @@ def main(cfg: DictConfig) -> int:
         f"best of {len(report.tried)} settings: {best.setting}, WER {100 * best.wer:.2f} %, CER {100 * best.cer:.2f} %"
     )
     print("(rates on the data that the settings were chosen with; report those of test data)")
-    print(f"{cfg.output}: {report.seconds:.0f} s; table and picture are beside it")
+    print(f"{settings.output}: {report.seconds:.0f} s; table and picture are beside it")
     if fitted := report.origin.get("confidence"):
         print(
             f"confidence of {fitted['words']} words: calibration error {fitted['ece_before']:.3f}, "

@@ -1,11 +1,10 @@
 """The settings of data preparation, declared and checked once."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from data_prep.arguments import list_values, require_choice, require_int
+from data_prep.arguments import require_choice, require_int
 from data_prep.audio.channels import check_channel
 from data_prep.engines import Engine
 from data_prep.selection.quality import QualityLimits
@@ -17,9 +16,9 @@ DUPLICATE_POLICIES = ("reject", "keep")
 NUMBER_POLICIES = ("reject", "verbalize")
 
 
-@dataclass(frozen=True)
-class PrepareSettings:
-    """What `conf/prepare_data.yaml` sets, with the same names.
+@dataclass(frozen=True, kw_only=True)
+class PrepareSettings(QualityLimits):
+    """What `conf/prepare_data.yaml` sets, with the same names. The quality limits are those of `QualityLimits`.
 
     Attributes:
         corpus: Name of a reader in `data_prep.corpora`.
@@ -30,8 +29,8 @@ class PrepareSettings:
         splits: Split -> share of the speakers; `None` for 80 % train, 10 % dev, 10 % test.
         split_by: What is never in two splits: `speaker`, `text`, or only the `utterance` itself.
         disjoint_text: True to leave out of train the texts of dev and test, and out of dev those of test.
-        dev_speakers: Speakers that make up dev, instead of its share; one name or several.
-        test_speakers: Speakers that make up test, instead of its share; one name or several.
+        dev_speakers: Speakers that make up dev, instead of its share.
+        test_speakers: Speakers that make up test, instead of its share.
         seed: Seed of the split.
         alphabet: Alphabet file; `None` for the Hindi one.
         numbers: `reject` texts with numbers, or `verbalize` them, see `data_prep.text.policy.TextPolicy`.
@@ -45,7 +44,7 @@ class PrepareSettings:
         address: Address of the Ray cluster.
         num_workers: Number of processes; `None` for one a core.
         unit_size: Rows that a worker finishes together, 1 or more.
-        limits: Quality limits of what is kept.
+        shard_size: Earlier name of `unit_size`.
 
     Raises:
         ValueError: A setting is out of range.
@@ -55,14 +54,14 @@ class PrepareSettings:
     corpus_dir: Path
     output_dir: Path
     source: str | None = None
-    columns: Mapping[str, str] | None = None
-    splits: Mapping[str, float] | None = None
+    columns: dict[str, str] | None = None
+    splits: dict[str, float] | None = None
     split_by: str = "speaker"
     disjoint_text: bool = False
-    dev_speakers: str | int | Sequence[str | int] = ()
-    test_speakers: str | int | Sequence[str | int] = ()
+    dev_speakers: list[str] = field(default_factory=list)
+    test_speakers: list[str] = field(default_factory=list)
     seed: int = 0
-    alphabet: str | Path | None = None
+    alphabet: Path | None = None
     numbers: str = "reject"
     annotations: str = "reject"
     abbreviations: str = "expand"
@@ -74,9 +73,12 @@ class PrepareSettings:
     address: str | None = None
     num_workers: int | None = None
     unit_size: int = 100
-    limits: QualityLimits = field(default_factory=QualityLimits)
+    shard_size: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shard_size is not None:
+            object.__setattr__(self, "unit_size", self.shard_size)
         for name in ("corpus_dir", "output_dir"):
             object.__setattr__(self, name, Path(getattr(self, name)).expanduser().resolve())
         check_split_settings(self.fractions, self.listed_speakers)
@@ -89,21 +91,10 @@ class PrepareSettings:
         check_channel(self.channel)
         self.make_engine()
 
-    @classmethod
-    def from_arguments(cls, shard_size: int | None = None, **arguments: Any) -> "PrepareSettings":
-        """Make settings of a flat mapping, such as `conf/prepare_data.yaml` is.
-
-        Args:
-            shard_size: Earlier name of `unit_size`.
-            arguments: The attributes of this class and of `QualityLimits`.
-
-        Raises:
-            ValueError: A setting is out of range.
-        """
-        limits = {limit.name: arguments.pop(limit.name) for limit in fields(QualityLimits) if limit.name in arguments}
-        if shard_size is not None:
-            arguments["unit_size"] = shard_size
-        return cls(**arguments, limits=QualityLimits(**limits))
+    @property
+    def limits(self) -> QualityLimits:
+        """The quality limits alone."""
+        return QualityLimits(**{limit.name: getattr(self, limit.name) for limit in fields(QualityLimits)})
 
     @property
     def corpus_name(self) -> str:
@@ -117,9 +108,8 @@ class PrepareSettings:
 
     @property
     def listed_speakers(self) -> dict[str, list[str]]:
-        """Split -> the speakers that the user assigned to it; one name is a list of one."""
-        listed = {"dev": self.dev_speakers, "test": self.test_speakers}
-        return {split: [str(name) for name in list_values(names)] for split, names in listed.items()}
+        """Split -> the speakers that the user assigned to it."""
+        return {"dev": self.dev_speakers, "test": self.test_speakers}
 
     def make_engine(self) -> Engine:
         """Set up what runs the work units."""
@@ -145,8 +135,8 @@ class PrepareSettings:
             "annotations": self.annotations,
             "abbreviations": self.abbreviations,
             "disjoint_text": self.disjoint_text,
-            "dev_speakers": self.listed_speakers["dev"],
-            "test_speakers": self.listed_speakers["test"],
+            "dev_speakers": self.dev_speakers,
+            "test_speakers": self.test_speakers,
             "seed": self.seed,
             "columns": dict(self.columns) if self.columns else None,
             "channel": self.channel,

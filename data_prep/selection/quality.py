@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
+from data_prep.arguments import is_number
 from data_prep.audio.measures import AudioMeasures
 from data_prep.audio.reader import SAMPLE_RATE_HZ
 from data_prep.conv_frames import count_conv_frames, count_ctc_steps
@@ -67,9 +68,10 @@ class QualityLimits:
     max_characters_per_second: float | None = 30.0
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if isinstance(value, bool) or not isinstance(value, (int, float, type(None))) or value != value:
-                raise ValueError(f"{name}={value}: expected a number of {_UNITS[name]}")
+        for name, unit in _UNITS.items():
+            value = getattr(self, name)
+            if not (value is None or is_number(value) or value in (math.inf, -math.inf)):
+                raise ValueError(f"{name}={value}: expected a number of {unit}")
         if self.min_duration is None or self.max_duration is None or not 0 <= self.min_duration < self.max_duration:
             pair = f"min_duration={self.min_duration}, max_duration={self.max_duration}"
             raise ValueError(f"{pair}: expected 0 ≤ minimum < maximum")

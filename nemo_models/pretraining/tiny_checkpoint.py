@@ -7,16 +7,12 @@ import copy
 import json
 import math
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from torch.nn import functional
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
@@ -24,56 +20,35 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCT
 from data_prep.atomic import open_atomic
 from data_prep.text.alphabet import load_alphabet
 from nemo_models.evaluation.scoring import score_texts
+from nemo_models.pretraining.tiny_corpus import (
+    SAMPLE_RATE_HZ,
+    Spoken,
+    augment,
+    make_batches,
+    normalize,
+    pad,
+    read_corpus,
+)
+from nemo_models.pretraining.tiny_settings import TinyCheckpointSettings
 
-SAMPLE_RATE_HZ = 16000
 
-
-def train_checkpoint(cfg: DictConfig) -> None:
+def train_checkpoint(settings: TinyCheckpointSettings) -> None:
     """Train until time or updates are used up; evaluate, save and export at intervals and at the end.
 
     Args:
-        cfg: Settings, see conf/make_tiny_checkpoint.yaml.
+        settings: All arguments.
     """
     torch.set_num_threads(1)  # see Run.compute_part
-    torch.manual_seed(cfg.seed)
-    train = [utterance for folder in cfg.train_corpora for utterance in read_corpus(folder)]
-    valid = {Path(folder).name: read_corpus(folder) for folder in cfg.valid_corpora}
-    model = build_model(OmegaConf.to_container(cfg.model, resolve=True))
+    torch.manual_seed(settings.seed)
+    train = [utterance for folder in settings.train_corpora for utterance in read_corpus(folder)]
+    valid = {folder.name: read_corpus(folder) for folder in settings.valid_corpora}
+    model = build_model(settings.model)
     hours = sum(len(u.samples) for u in train) / SAMPLE_RATE_HZ / 3600
     print(f"{hours:.2f} h, {model.num_parameters()} parameters", flush=True)
-    run = Run(model, cfg)
+    run = Run(model, settings)
     while not run.finished:
         run.train_epoch(train, valid)
     run.evaluate_and_save(valid)
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """One utterance: int16 samples at 16 kHz and its label numbers."""
-
-    samples: np.ndarray
-    labels: list[int]
-    text: str
-
-
-def read_corpus(folder: str | Path) -> list[Spoken]:
-    """Read a corpus that synthesize_speech.py made into memory.
-
-    Raises:
-        FileNotFoundError: The folder has no transcripts.tsv.
-        ValueError: It lists no utterance.
-    """
-    number = {character: index for index, character in enumerate(load_alphabet())}
-    table = Path(folder) / "transcripts.tsv"
-    rows = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()[1:]]
-    if not rows:
-        raise ValueError(
-            f"{table}: found no utterance, expected one or more; make the corpus with synthesize_speech.py"
-        )
-    return [
-        Spoken(soundfile.read(Path(folder) / row[0], dtype="int16")[0], [number[c] for c in row[4]], row[4])
-        for row in rows
-    ]
 
 
 def build_model(widths: Any) -> Wav2Vec2ForCTC:
@@ -100,7 +75,6 @@ def compute_logits(model: Any, waveforms: Tensor, lengths: Tensor) -> tuple[Tens
     """Run `Wav2Vec2ForCTC` with the convolutions' LayerNorm on a contiguous axis, which halves the time on a CPU.
 
     `layers.convolutions` computes the same without gradients.
-
 
     Args:
         model: A Wav2Vec2ForCTC with XLSR-53's topology.
@@ -131,24 +105,24 @@ def _length_mask(lengths: Tensor, size: int) -> Tensor:
 class Run:
     """The state of one training run: weights, optimiser, progress."""
 
-    def __init__(self, model: Wav2Vec2ForCTC, cfg: DictConfig) -> None:
-        self.model, self.cfg = model, cfg
+    def __init__(self, model: Wav2Vec2ForCTC, settings: TinyCheckpointSettings) -> None:
+        self.model, self.settings = model, settings
         self.parameters = list(model.parameters())
-        self.pool = ThreadPoolExecutor(cfg.threads)
+        self.pool = ThreadPoolExecutor(settings.threads)
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=cfg.learning_rate, betas=(0.9, 0.98), weight_decay=cfg.weight_decay
+            model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
         )
-        self.step, self.epoch, self.seconds, self.next_evaluation_s = 0, 0, 0.0, 60.0 * cfg.evaluate_minutes
+        self.step, self.epoch, self.seconds, self.next_evaluation_s = 0, 0, 0.0, 60.0 * settings.evaluate_minutes
         self.losses: list[float] = []
-        self.work_dir = Path(cfg.work_dir)
+        self.work_dir = settings.work_dir
         self.work_dir.mkdir(parents=True, exist_ok=True)
         self._restore()
-        self.rng = np.random.default_rng([cfg.seed, self.step])
+        self.rng = np.random.default_rng([settings.seed, self.step])
 
     @property
     def progress(self) -> float:
         """The share of the run that is done, 0 … 1."""
-        return max(self.seconds / (60 * self.cfg.max_minutes), self.step / self.cfg.max_steps)
+        return max(self.seconds / (60 * self.settings.max_minutes), self.step / self.settings.max_steps)
 
     @property
     def finished(self) -> bool:
@@ -158,7 +132,7 @@ class Run:
     def train_epoch(self, train: list[Spoken], valid: dict[str, list[Spoken]]) -> None:
         """Go through the training set once, or until the run is over."""
         self.model.train()
-        for batch in make_batches(train, self.cfg.batch_seconds, self.rng):
+        for batch in make_batches(train, self.settings.batch_seconds, self.rng):
             began = time.monotonic()
             self.losses.append(self.update([train[index] for index in batch]))
             self.seconds += time.monotonic() - began
@@ -174,17 +148,19 @@ class Run:
 
     def update(self, batch: list[Spoken]) -> float:
         """Make one update; return the CTC loss per label."""
-        cfg = self.cfg
-        rise = min(1.0, (self.step + 1) / cfg.warmup_steps)
-        fall = cfg.final_scale + (1 - cfg.final_scale) * 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress)))
+        settings = self.settings
+        rise = min(1.0, (self.step + 1) / settings.warmup_steps)
+        fall = settings.final_scale + (1 - settings.final_scale) * 0.5 * (
+            1 + math.cos(math.pi * min(1.0, self.progress))
+        )
         for group in self.optimizer.param_groups:
-            group["lr"] = cfg.learning_rate * rise * fall
-        parts = [batch[at :: cfg.threads] for at in range(min(cfg.threads, len(batch)))]
+            group["lr"] = settings.learning_rate * rise * fall
+        parts = [batch[at :: settings.threads] for at in range(min(settings.threads, len(batch)))]
         label_count = sum(len(u.labels) for u in batch)
         results = list(self.pool.map(lambda item: self.compute_part(item[1], item[0], label_count), enumerate(parts)))
         for parameter, *gradients in zip(self.parameters, *(gradients for _, gradients in results), strict=True):
             parameter.grad = sum(gradients[1:], start=gradients[0])
-        torch.nn.utils.clip_grad_norm_(self.parameters, cfg.grad_clip)
+        torch.nn.utils.clip_grad_norm_(self.parameters, settings.grad_clip)
         self.optimizer.step()
         self.step += 1
         return sum(loss for loss, _ in results)
@@ -194,9 +170,9 @@ class Run:
 
         Each thread has its own utterances: threads that share every operation wait for each other most of the time.
         """
-        rng = np.random.default_rng([self.cfg.seed, self.step, part])
-        waveforms, lengths = pad([augment(u.samples, self.cfg.augment, rng) for u in batch])
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.cfg.bf16):
+        rng = np.random.default_rng([self.settings.seed, self.step, part])
+        waveforms, lengths = pad([augment(u.samples, self.settings.augment, rng) for u in batch])
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bf16):
             logits, frames = compute_logits(self.model, waveforms, lengths)
         loss = ctc_loss(logits.float(), frames, batch) / label_count
         return loss.item(), torch.autograd.grad(loss, self.parameters)
@@ -210,12 +186,12 @@ class Run:
         print(json.dumps(row), flush=True)
         with (self.work_dir / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
-        self.next_evaluation_s = self.seconds + 60 * self.cfg.evaluate_minutes
+        self.next_evaluation_s = self.seconds + 60 * self.settings.evaluate_minutes
         state: dict[str, Any] = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         state |= {"step": self.step, "epoch": self.epoch, "seconds": self.seconds}
         with open_atomic(self.work_dir / "training.pt") as file:
             torch.save(state, file)
-        export(self.model, self.cfg.output_dir)
+        export(self.model, self.settings.output_dir)
 
     def _restore(self) -> None:
         path = self.work_dir / "training.pt"
@@ -224,44 +200,8 @@ class Run:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.epoch, self.seconds = state["step"], state["epoch"], state["seconds"]
-            self.next_evaluation_s = self.seconds + 60 * self.cfg.evaluate_minutes
+            self.next_evaluation_s = self.seconds + 60 * self.settings.evaluate_minutes
             print(f"continuing at step {self.step}, {self.seconds / 60:.1f} min", flush=True)
-
-
-def make_batches(utterances: list[Spoken], batch_seconds: float, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Return index lists of similar lengths in random order, each within `batch_seconds` of padded audio."""
-    jittered = [len(u.samples) * rng.uniform(0.9, 1.1) for u in utterances]
-    batches: list[list[int]] = [[]]
-    for index in sorted(range(len(utterances)), key=jittered.__getitem__):
-        longest = max(len(utterances[i].samples) for i in [*batches[-1], index])
-        if batches[-1] and longest * (len(batches[-1]) + 1) > batch_seconds * SAMPLE_RATE_HZ:
-            batches.append([])
-        batches[-1].append(index)
-    return (batches[i] for i in rng.permutation(len(batches)))
-
-
-def augment(samples: np.ndarray, settings: DictConfig, rng: np.random.Generator) -> np.ndarray:
-    """Change speed, spectral tilt and noise of int16 samples; return float32 of unit variance."""
-    speed = rng.uniform(1 - settings.speed, 1 + settings.speed)
-    positions = np.arange(0, len(samples) - 1, speed)
-    wave = np.interp(positions, np.arange(len(samples)), samples).astype(np.float32)
-    tilt = rng.uniform(-settings.tilt / 2, settings.tilt)
-    wave[1:] = wave[1:] - np.float32(tilt) * wave[:-1]
-    wave = normalize(wave)
-    noise = 10 ** (-rng.uniform(*settings.noise_db) / 20)
-    return normalize(wave + np.float32(noise) * rng.standard_normal(len(wave), dtype=np.float32))
-
-
-def normalize(samples: np.ndarray) -> np.ndarray:
-    """Scale one utterance to zero mean and unit variance, as transformers' feature extractor does."""
-    wave = samples.astype("float32")
-    return (wave - wave.mean()) / (wave.var() + 1e-7) ** 0.5
-
-
-def pad(waves: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Stack waveforms, padded with zeros; return (B, T) float32 and (B,) lengths."""
-    waveforms = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(wave) for wave in waves], batch_first=True)
-    return waveforms, torch.tensor([len(wave) for wave in waves])
 
 
 def ctc_loss(logits: Tensor, frames: Tensor, batch: list[Spoken]) -> Tensor:
@@ -291,9 +231,8 @@ def measure(model: Wav2Vec2ForCTC, utterances: list[Spoken]) -> dict[str, float]
     return {"cer": round(100 * cer, 2), "wer": round(100 * wer, 2)}
 
 
-def export(model: Wav2Vec2ForCTC, folder: str | Path) -> None:
+def export(model: Wav2Vec2ForCTC, target: Path) -> None:
     """Write the encoder as transformers writes a Wav2Vec2Model, the weights as float16."""
-    target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     temporary = target / ".new"
     encoder = copy.deepcopy(model.wav2vec2).half()

@@ -3,15 +3,12 @@
 import logging
 import os
 import time
-from dataclasses import asdict
 from ipaddress import ip_address
-from pathlib import Path
 
 import uvicorn
 
-from data_prep.arguments import require_choice
 from data_prep.text.inverse_numbers import make_number_writer
-from nemo_models.inference.model_loading import DEFAULT_FORMAT, choose_device
+from nemo_models.inference.model_loading import choose_device
 from nemo_models.serving.application import make_application
 from nemo_models.serving.engine import EngineLimits, RecognitionEngine
 from nemo_models.serving.metrics import ServerMetrics
@@ -20,14 +17,11 @@ from nemo_models.serving.recogniser import ModelRecogniser
 from nemo_models.serving.request_guard import KEY_VARIABLE, read_keys
 from nemo_models.serving.rest_api import ServedModel
 from nemo_models.serving.settings import ServeSettings
-from nemo_models.serving.stream_audio import StreamOptions
 from nemo_models.serving.stream_socket import MESSAGE_BYTES
 from nemo_models.serving.uploads import UploadFolder, UploadLimits
-from nemo_models.transcription.command import MATMUL_PRECISIONS
-from nemo_models.transcription.options import EACH_CHANNEL, TranscribeOptions
-from nemo_models.transcription.subtitles import SubtitleSettings
+from nemo_models.transcription.command import make_recogniser_settings
 from nemo_models.transcription.transcribe import Transcriber
-from nemo_models.transcription.workers import RecogniserSettings, load_recogniser
+from nemo_models.transcription.workers import load_recogniser
 
 
 def run_server(settings: ServeSettings) -> None:
@@ -41,7 +35,7 @@ def run_server(settings: ServeSettings) -> None:
         OSError: The port is in use.
         ValueError: An argument is out of range.
     """
-    keys = read_keys(Path(settings.api_key_file) if settings.api_key_file else None, os.environ)
+    keys = read_keys(settings.api_key_file, os.environ)
     served = load_served_model(settings)
     application = make_application(served, keys, settings.max_connections, settings.shutdown_s)
     config = uvicorn.Config(
@@ -84,25 +78,23 @@ def load_served_model(settings: ServeSettings) -> ServedModel:
         settings.batch_wait_ms,
         settings.max_audio_s,
     )
-    stream_options = StreamOptions(**asdict(settings.stream))
-    subtitles = SubtitleSettings(**asdict(settings.subtitles))
     write_numbers = make_number_writer(settings.itn_digits) if settings.itn else None
     transcriber = load_transcriber(settings)
     model, labels = transcriber.model, list(transcriber.model.decoder.vocabulary)
-    path = Path(settings.model_path) if settings.model_path else None
+    path = settings.model_path
     return ServedModel(
         engine=RecognitionEngine(ModelRecogniser(transcriber, settings.boosting.weight), limits),
         names=list(dict.fromkeys([path.stem if path else str(settings.pretrained_name), *settings.model_names])),
         created=int(path.stat().st_mtime if path else time.time()),
-        uploads=UploadFolder(Path(settings.temporary_dir) if settings.temporary_dir else None),
+        uploads=UploadFolder(settings.temporary_dir),
         metrics=ServerMetrics(),
         upload_limits=UploadLimits(round(settings.max_upload_mb * 1e6), settings.client_timeout_s),
         timeout_s=settings.timeout_s,
         gives_words=transcriber.gives_words,
         read_prompt=(lambda prompt: read_prompt(prompt, labels)) if can_prefer_phrases(model) else None,
         write_numbers=write_numbers,
-        subtitles=subtitles,
-        stream_options=stream_options,
+        subtitles=settings.subtitles,
+        stream_options=settings.stream,
         max_streams=settings.max_streams,
     )
 
@@ -117,27 +109,7 @@ def load_transcriber(settings: ServeSettings) -> Transcriber:
         FileNotFoundError: The model or a language model does not exist.
         ValueError: An argument is out of range.
     """
-    require_choice("matmul_precision", settings.matmul_precision, MATMUL_PRECISIONS)
-    if settings.channel_selector == EACH_CHANNEL:
-        raise ValueError("channel_selector=each: expected auto, average, a channel number from 0, or null; change it")
-    options = TranscribeOptions(
-        batch_size=settings.batch_size,
-        num_workers=settings.num_workers,
-        channel=settings.channel_selector,
-        window_s=settings.window_s,
-    )
-    recogniser = RecogniserSettings(
-        model_path=Path(settings.model_path) if settings.model_path else None,
-        pretrained_name=settings.pretrained_name,
-        compute_dtype=settings.compute_dtype or DEFAULT_FORMAT,
-        amp=settings.amp,
-        amp_dtype=settings.amp_dtype,
-        matmul_precision=settings.matmul_precision,
-        decoding=settings.ctc_decoding,
-        boosting=asdict(settings.boosting),
-        options=options,
-    )
-    return load_recogniser(recogniser, choose_device(settings.cuda))
+    return load_recogniser(make_recogniser_settings(settings), choose_device(settings.cuda))
 
 
 def describe_address(host: str, port: int, has_keys: bool) -> str:

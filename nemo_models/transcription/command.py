@@ -15,11 +15,10 @@ from nemo_models.inference.processor import describe_formats
 from nemo_models.transcription.batch_job import OutputPlan, Summary, make_job_key, run_job
 from nemo_models.transcription.channels import split_channels
 from nemo_models.transcription.inputs import STANDARD_INPUT, list_inputs, measure_durations
-from nemo_models.transcription.job_settings import TranscribeSettings
+from nemo_models.transcription.job_settings import RecogniserArguments, TranscribeSettings
 from nemo_models.transcription.options import STAMPS, TranscribeOptions
 from nemo_models.transcription.output_formats import check_formats
 from nemo_models.transcription.progress import TranscriptionProgress
-from nemo_models.transcription.subtitles import SubtitleSettings
 from nemo_models.transcription.transcript_files import check_output, plan_output
 from nemo_models.transcription.workers import RecogniserSettings, make_engine, open_recogniser
 
@@ -47,10 +46,15 @@ def run_command(settings: TranscribeSettings) -> Summary | None:
     """
     formats = check_formats(settings.output_formats)
     require_int("warmup_steps", settings.warmup_steps)
-    require_choice("matmul_precision", settings.matmul_precision, MATMUL_PRECISIONS)
-    recogniser = _recogniser_settings(settings)
+    recogniser = make_recogniser_settings(
+        settings,
+        warmup_batches=settings.warmup_steps,
+        sort_by_duration=settings.presort_manifest,
+        timestamps=_wants_words(settings),
+        nemo_fields=_list_nemo_fields(settings),
+    )
     sources = {key: getattr(settings, key) for key in ("dataset_manifest", "audio_dir", "audio_list")}
-    listed = list_inputs(**sources, audio_key=str(settings.audio_key), audio_type=settings.audio_type)
+    listed = list_inputs(**sources, audio_key=settings.audio_key, audio_type=settings.audio_type)
     inputs = split_channels(listed, settings.channel_selector)
     model_path, model_name = recogniser.model_path, str(settings.pretrained_name)
     if model_path:
@@ -69,7 +73,7 @@ def run_command(settings: TranscribeSettings) -> Summary | None:
         Path(settings.audio_dir) if settings.audio_dir else None,
         make_number_writer(settings.itn_digits) if settings.itn else None,
         settings.gt_text_attr_name if settings.calculate_wer else None,
-        SubtitleSettings(**asdict(settings.subtitles)),
+        settings.subtitles,
     )
     device = choose_device(settings.cuda)
     engine = make_engine(settings.engine, settings.devices, settings.address, device.type == "cuda")
@@ -87,18 +91,22 @@ def run_command(settings: TranscribeSettings) -> Summary | None:
     return summary
 
 
-def _recogniser_settings(settings: TranscribeSettings) -> RecogniserSettings:
-    options = TranscribeOptions(
-        batch_size=settings.batch_size,
-        num_workers=settings.num_workers,
-        channel=settings.channel_selector,
-        sort_by_duration=settings.presort_manifest,
-        timestamps=_wants_words(settings),
-        nemo_fields=_list_nemo_fields(settings),
-        window_s=settings.window_s,
-    )
+def make_recogniser_settings(
+    settings: RecogniserArguments, warmup_batches: int = 0, **options: Any
+) -> RecogniserSettings:
+    """Choose what a process needs to transcribe as the arguments say.
+
+    Args:
+        settings: The arguments.
+        warmup_batches: Number of batches of noise before the first input.
+        options: Further options, see `TranscribeOptions`.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+    require_choice("matmul_precision", settings.matmul_precision, MATMUL_PRECISIONS)
     return RecogniserSettings(
-        model_path=Path(settings.model_path) if settings.model_path else None,
+        model_path=settings.model_path,
         pretrained_name=settings.pretrained_name,
         compute_dtype=settings.compute_dtype or DEFAULT_FORMAT,
         amp=settings.amp,
@@ -106,8 +114,14 @@ def _recogniser_settings(settings: TranscribeSettings) -> RecogniserSettings:
         matmul_precision=settings.matmul_precision,
         decoding=settings.ctc_decoding,
         boosting=asdict(settings.boosting),
-        options=options,
-        warmup_batches=settings.warmup_steps,
+        options=TranscribeOptions(
+            batch_size=settings.batch_size,
+            num_workers=settings.num_workers,
+            channel=settings.channel_selector,
+            window_s=settings.window_s,
+            **options,
+        ),
+        warmup_batches=warmup_batches,
     )
 
 
@@ -115,7 +129,7 @@ def _list_read_files(settings: TranscribeSettings) -> dict[str, str]:
     """Return the files that are read beside the audio, by the argument that names each."""
     beam = settings.ctc_decoding.get("beam")
     files = {
-        "model_path": settings.model_path,
+        "model_path": str(settings.model_path) if settings.model_path else None,
         "audio_list": settings.audio_list,
         "ctc_decoding.beam.ngram_lm_model": beam.get("ngram_lm_model") if isinstance(beam, Mapping) else None,
         "boosting.phrases_file": settings.boosting.phrases_file,

@@ -44,8 +44,8 @@ PREPARE = """
 import resource, sys
 from data_prep.prepare.pipeline import prepare_corpus
 from data_prep.prepare.settings import PrepareSettings
-settings = PrepareSettings("tsv", sys.argv[1], sys.argv[2], num_workers=int(sys.argv[3]), splits={"train": 1.0},
-                           duplicate_audio="keep")
+settings = PrepareSettings(corpus="tsv", corpus_dir=sys.argv[1], output_dir=sys.argv[2], num_workers=int(sys.argv[3]),
+                           splits={"train": 1.0}, duplicate_audio="keep")
 report = prepare_corpus(settings)
 assert report["kept"] == report["in"], report["rejected_by_reason"]
 # VmHWM, because ru_maxrss of a process begins with the peak of the one that started it
@@ -145,7 +145,10 @@ def _decode(path: Path) -> int:
 
 def prepare(corpus: Path, out: Path, workers: int) -> None:
     """Run the whole job."""
-    report = prepare_corpus(PrepareSettings("tsv", corpus, out, num_workers=workers, splits={"train": 1.0}))
+    settings = PrepareSettings(
+        corpus="tsv", corpus_dir=corpus, output_dir=out, num_workers=workers, splits={"train": 1.0}
+    )
+    report = prepare_corpus(settings)
     assert report["kept"] == report["in"], report["rejected_by_reason"]
 
 

@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
+import evaluate
 from project import ROOT
 
 WORDS = ["आज", "मौसम", "बहुत", "अच्छा", "है", "मुझे", "थोड़ा", "पानी", "दीजिए"]
@@ -109,3 +112,17 @@ def test_a_model_transcribes_the_test_set_first(tiny_model, warm_python, tmp_pat
     without_manifest = warm_python.run(script, *shared, folder=ROOT)
     assert without_manifest.returncode == 1
     assert "error: dataset_manifest=null: expected a manifest for model_path" in without_manifest.stderr
+
+
+def test_arguments_of_transcription_reach_the_transcription(monkeypatch, tmp_path):
+    commands = []
+    monkeypatch.setattr(
+        evaluate.subprocess, "run", lambda command, **_: commands.append(command) or SimpleNamespace(returncode=0)
+    )
+    settings = {"batch_size": 8, "ctc_decoding": {"beam": {"ngram_lm_model": 'a "b".nemo'}}, "calculate_wer": True}
+    (output,) = evaluate.transcribe_models([Path("m.nemo")], Path("test.json"), tmp_path, settings)
+    assert output == tmp_path / "m.jsonl"
+    assert commands[0][2:] == [
+        *("batch_size=8", r'ctc_decoding.beam.ngram_lm_model="a \"b\".nemo"', "calculate_wer=false"),
+        *('model_path="m.nemo"', 'dataset_manifest="test.json"', f'output_filename="{output}"'),
+    ]

@@ -12,8 +12,9 @@ import pytest
 import soundfile
 from omegaconf import OmegaConf
 
+from data_prep.job_settings import read_settings
 from nemo_models.serving.command import describe_address, run_server
-from nemo_models.serving.settings import read_settings
+from nemo_models.serving.settings import ServeSettings
 from project import ROOT
 
 
@@ -85,7 +86,7 @@ def test_wrong_arguments_are_named_before_the_model_is_loaded(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     arguments = OmegaConf.to_container(OmegaConf.load(ROOT / "conf/serve.yaml"))
     with pytest.raises((ValueError, OSError), match=re.escape(message)):
-        run_server(read_settings({**arguments, "model_path": "no.nemo", **changed}))
+        run_server(read_settings(ServeSettings, {**arguments, "model_path": "no.nemo", **changed}))
 
 
 def test_an_open_server_without_a_key_is_warned_of():

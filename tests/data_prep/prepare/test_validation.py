@@ -105,7 +105,7 @@ def test_the_job(manifest, tmp_path):
         (["mode=fix"], "output=None: expected a new file with mode=fix"),
         (["mode=fix", f"output={manifest}"], "expected another file than the manifest itself"),
         (["mode=check"], "mode=check: expected one of validate, fix"),
-        (["min_level=loud"], "min_level=loud: expected a number of decibels"),
+        (["min_level=loud"], "min_level=loud: expected a number"),
     ):
         done = run(*arguments)
         assert done.returncode == 1 and done.stderr.startswith("error: ") and fault in done.stderr

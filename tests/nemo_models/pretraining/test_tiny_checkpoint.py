@@ -7,22 +7,16 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, Wav2Vec2Model
 
+from data_prep.job_settings import read_settings
 from data_prep.text.alphabet import load_alphabet
-from nemo_models.pretraining import tiny_checkpoint
-from nemo_models.pretraining.tiny_checkpoint import (
-    Run,
-    Spoken,
-    augment,
-    build_model,
-    compute_logits,
-    export,
-    make_batches,
-    pad,
-)
+from nemo_models.pretraining import tiny_checkpoint, tiny_corpus
+from nemo_models.pretraining.tiny_checkpoint import Run, build_model, compute_logits, export
+from nemo_models.pretraining.tiny_corpus import Spoken, augment, make_batches, pad
+from nemo_models.pretraining.tiny_settings import AugmentationSettings, TinyCheckpointSettings
 from project import ROOT
 
 CHECKPOINT = ROOT / "nemo_models" / "xlsr_tiny_hi"
@@ -32,18 +26,18 @@ TOPOLOGY = (
 )
 
 
-def settings(work_dir: Path, **changes: object) -> DictConfig:
+def settings(work_dir: Path, **changes: object) -> TinyCheckpointSettings:
     """The job's configuration at a width for tests."""
     cfg = OmegaConf.load(ROOT / "conf" / "make_tiny_checkpoint.yaml")
     small = {"conv_dim": [8] * 7, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     small |= {"intermediate_size": 64, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
     fixed = {"work_dir": str(work_dir), "output_dir": str(work_dir / "export"), "warmup_steps": 1, "model": small}
-    return OmegaConf.merge(cfg, fixed, changes)
+    return read_settings(TinyCheckpointSettings, OmegaConf.to_container(OmegaConf.merge(cfg, fixed, changes)))
 
 
-def build_small(cfg: DictConfig):
+def build_small(cfg: TinyCheckpointSettings):
     torch.manual_seed(0)
-    return build_model(OmegaConf.to_container(cfg.model))
+    return build_model(cfg.model)
 
 
 def tones(count: int, seconds: float = 1.0) -> list[Spoken]:
@@ -80,7 +74,7 @@ def test_loss_falls(tmp_path: Path):
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_an_update_does_not_depend_on_the_number_of_threads(tmp_path: Path, monkeypatch, threads: int):
-    monkeypatch.setattr(tiny_checkpoint, "augment", lambda samples, settings, rng: tiny_checkpoint.normalize(samples))
+    monkeypatch.setattr(tiny_checkpoint, "augment", lambda samples, settings, rng: tiny_corpus.normalize(samples))
     weights = []
     for count in (1, threads):
         changes = {"threads": count, "bf16": False, "model": {"mask_time_prob": 0.0}}
@@ -116,7 +110,7 @@ def test_batches_hold_everything_once_within_their_limit():
 
 
 def test_augmentation_stays_within_its_settings():
-    cfg = OmegaConf.create({"speed": 0.1, "noise_db": [100, 100], "tilt": 0.0})
+    cfg = AugmentationSettings(speed=0.1, noise_db=[100, 100], tilt=0.0)
     samples = tones(1)[0].samples
     for seed in range(5):
         wave = augment(samples, cfg, np.random.default_rng(seed))
@@ -124,7 +118,7 @@ def test_augmentation_stays_within_its_settings():
         assert abs(wave.mean()) < 1e-4 and wave.std() == pytest.approx(1, abs=1e-3)
     plain = OmegaConf.create({"speed": 0.0, "noise_db": [100, 100], "tilt": 0.0})
     wave = augment(samples, plain, np.random.default_rng(0))
-    expected = tiny_checkpoint.normalize(samples)[:-1]  # interpolation ends before the last sample
+    expected = tiny_corpus.normalize(samples)[:-1]  # interpolation ends before the last sample
     np.testing.assert_allclose(wave, expected, atol=1e-3)  # noise at −100 dB
 
 
@@ -153,13 +147,13 @@ def test_export_is_what_transformers_reads(tmp_path: Path):
     samples = np.random.default_rng(0).integers(-9000, 9000, 8000).astype(np.int16)
     extractor = AutoFeatureExtractor.from_pretrained(tmp_path / "out")
     features = extractor(samples.astype(np.float32), sampling_rate=16000, return_tensors="np").input_values[0]
-    np.testing.assert_allclose(features, tiny_checkpoint.normalize(samples), atol=1e-6)
+    np.testing.assert_allclose(features, tiny_corpus.normalize(samples), atol=1e-6)
 
 
 def test_corpus_without_rows_is_an_error(tmp_path: Path):
     (tmp_path / "transcripts.tsv").write_text("path\tduration_s\tsample_rate\tspeaker\ttext\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"transcripts\.tsv: found no utterance"):
-        tiny_checkpoint.read_corpus(tmp_path)
+        tiny_corpus.read_corpus(tmp_path)
 
 
 def test_corpus_is_read_with_its_labels(tmp_path: Path):
@@ -169,7 +163,7 @@ def test_corpus_is_read_with_its_labels(tmp_path: Path):
     (tmp_path / "transcripts.tsv").write_text(
         f"path\tduration_s\tsample_rate\tspeaker\ttext\n{row}\n", encoding="utf-8"
     )
-    (spoken,) = tiny_checkpoint.read_corpus(tmp_path)
+    (spoken,) = tiny_corpus.read_corpus(tmp_path)
     assert spoken.samples.tolist() == [1, -2, 3] and spoken.labels == [1, 0, 2] and spoken.text == "अ आ"
 
 
