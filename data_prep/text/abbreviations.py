@@ -22,6 +22,14 @@ TITLES = {
     "इं": "इंजीनियर",
     "चौ": "चौधरी",
     "ले": "लेफ़्टिनेंट",
+    "लेफ्टि": "लेफ़्टिनेंट",
+    "लेफ़्टि": "लेफ़्टिनेंट",
+    "कैप्ट": "कैप्टन",
+    "ब्रिगे": "ब्रिगेडियर",
+    "इंस्पे": "इंस्पेक्टर",
+    "सहा": "सहायक",
+    "असि": "असिस्टेंट",
+    "एडवो": "एडवोकेट",
 }
 # In any place.
 EXPANSIONS = {
@@ -41,6 +49,8 @@ EXPANSIONS = {
     "उ.प्र": "उत्तर प्रदेश",
     "म.प्र": "मध्य प्रदेश",
     "हि.प्र": "हिमाचल प्रदेश",
+    "छ.ग": "छत्तीसगढ़",
+    "वि.वि": "विश्वविद्यालय",
     "भा.ज.पा": "भाजपा",
     "ब.स.पा": "बसपा",
     "रा.ज.द": "राजद",
@@ -129,7 +139,7 @@ _RULES: tuple[tuple[re.Pattern[str], Expand], ...] = (
     (_compile(rf"{_START}(दि){_SIGN}(?=\s?[-–:]?\s?[0-9०-९])"), lambda match: " दिनांक "),
     (_compile(rf"{_START}(मो){_SIGN}(?=\s?[-–:]?\s?[+0-9०-९])"), lambda match: " मोबाइल "),
     (_compile(rf"{_START}(ता){_SIGN}(?=\s?[-–:]?\s?[0-9०-९])"), lambda match: " तारीख़ "),
-    (_compile(rf"{_START}({_forms(TITLES)}){_SIGN}(?=\s?[{_LETTER}])"), _look_up(TITLES)),
+    (_compile(rf"{_START}({_forms(TITLES)}){_SIGN}(?=\s?\(?[{_LETTER}])"), _look_up(TITLES)),
     (_compile(rf"{_NO_NUMBER_BEFORE}{_START}({_forms(EXPANSIONS)}){_SIGN}"), _look_up(EXPANSIONS)),
     (_compile(rf"{_NO_NUMBER_BEFORE}{_START}(रु|रू){_SIGN}(?!\s?[0-9०-९])"), lambda match: " रुपये "),
     (_compile(rf"{_NO_NUMBER_BEFORE}{_START}(कि\.मी|ई\.पू){_NO_LETTER}"), _look_up(EXPANSIONS)),

@@ -49,13 +49,15 @@ _EVENT_YEAR = re.compile(rf"[1१][89८९]{D}[1-9१-९]")
 _NOUN_AFTER = compile_pattern(rf"\s[{LETTER}]{{2}}")
 _POSTAL_CODE = re.compile(rf"[1-8१-८]{D}{{5}}")
 # 5 मी/से, 50 किमी/घं: a unit divided by another
-_DIVIDED_UNIT = re.compile(rf"\s?{UNIT}\s?/")
+_DIVIDED_UNIT = re.compile(rf"\s?{UNIT}[.॰]?\s?/")
 # यूपी 32 एबी 1234, एबीसीडी1234ई: vehicles and cards with letters
 _LETTERS = f"(?:{'|'.join(sorted(LETTER_NAMES, key=len, reverse=True))})"
 _VEHICLE_BEFORE = compile_pattern(rf"{D}{{1,2}}[ -]?{_LETTERS}{{1,3}}[ -]?\Z")
 _LETTER_AFTER = compile_pattern(rf"{_LETTERS}{NO_LETTER}")
 # जी-20: twenty, in the name of the summit
 _SUMMIT_BEFORE = compile_pattern(rf"{NEW_WORD}जी[‐-]\Z")
+# न. 5: number five, or the end of a sentence
+_SHORT_BEFORE = compile_pattern(rf"{NEW_WORD}न\s?[.॰]\s?\Z")
 _LONGEST_PREFIX = 24
 _LONE_YEAR = re.compile(rf"[1१][7-9७-९]{D}{{2}}")
 _LONGEST_CITATION = 24  # characters of a name and its postposition
@@ -92,6 +94,8 @@ def is_ambiguous(match: re.Match[str]) -> bool:
     if _DIVIDED_UNIT.match(text, end) or (_LONE_YEAR.fullmatch(number) and not has_words):
         return True
     before = max(0, start - _LONGEST_PREFIX)
+    if _SHORT_BEFORE.search(text, before, start):
+        return True
     if number in ("20", "२०") and _SUMMIT_BEFORE.search(text, before, start):
         return True
     if len(number) >= 4 and (_LETTER_AFTER.match(text, end) or _VEHICLE_BEFORE.search(text, before, start)):

@@ -1,11 +1,14 @@
 """Notes in a transcript that nobody speaks: [हँसी], (खाँसते हुए), {संगीत}, <noise>, SIL, *विराम*.
 
-Square brackets, braces, double parentheses and tags hold notes only. Parentheses and asterisks also hold spoken words,
-so what they hold counts as a note only if it is built from the closed lists below. The lists hold the event names of
-the corpora's transcription guides (IndicVoices, GramVaani, LDC, CMU Sphinx, Kaldi) and their Hindi equivalents.
+Square brackets, braces, double parentheses and tags hold notes only, in their wide forms too. Parentheses, asterisks
+and other signs around a word also hold spoken words, so what they hold counts as a note only if it is built from the
+closed lists below. Pauses in seconds, (0.5), and numbered speakers at the start, वक्ता 1:, are notes. The lists hold the
+event names of the corpora's transcription guides (IndicVoices, GramVaani, LDC, CMU Sphinx, Kaldi) and their Hindi
+equivalents.
 """
 
 import re
+import unicodedata
 
 # Events; a note needs one of them.
 _EVENTS = """
@@ -22,6 +25,8 @@ EVENTS = frozenset(_EVENTS.split())
 # Words that describe an event.
 _DESCRIPTION_WORDS = """
 हुए हुई हुआ का की के को में से और पर कर लेते लेती लेता भरते छोड़ते बजते बजती बजता बजने बजाते बजना बजी बजा
+है हैं था थी थे रहा रही रहे आ आता आती आते जाता जाती होता होती सुनाई देता देती दे पीछे आगे दूर पास कहीं बाहर अंदर अन्दर किसी कोई एक
+सेकंड सेकेंड सेकण्ड मिनट
 आवाज़ आवाज आवाज़ें आवाजें ध्वनि स्वर तेज़ तेज धीमा धीमी धीमे ज़ोर जोर हल्की हल्का लंबी लंबा लम्बी गहरी गहरा छोटा
 पृष्ठभूमि बैकग्राउंड भीड़ बच्चे बच्चों लोगों फ़ोन फोन गाड़ी दरवाज़ा दरवाजा पक्षी पक्षियों कुत्ते
 """
@@ -36,17 +41,26 @@ ENGLISH_EVENTS = (
 # Tokens of Kaldi's and other lexicons that appear without brackets.
 BARE_TOKENS = "(?i:sil|spn|nsn|unk|eps)|NOISE|LAUGHTER|LAUGH|COUGH|BREATH|MUSIC|PAUSE|SILENCE"
 
+# A number after one of them, at the start of a line, names who speaks.
+SPEAKERS = "वक्ता|स्पीकर|आवाज़|आवाज|व्यक्ति|एजेंट|कॉलर|प्रतिभागी|[Ss]peaker|SPEAKER|[Ss]pk|S"
+
+_DIGIT = "[0-9०-९]"
 _LETTER = "A-Za-z\u0900-\u0963\u0971-\u097f"
-_HELD = r"[^\[\]{}()<>*|]{1,60}"
+_HELD = r"[^\[\]{}()<>*|（）〈〉«»]{1,60}"
 _ALWAYS = (
-    r"\[\[[^\[\]]{0,80}\]\]|\[[^\[\]]{0,80}\]|\{[^{}]{0,80}\}|\(\([^()]{0,80}\)\)|"
-    rf"<\s?/?[{_LETTER}][^<>]{{0,60}}>|\+\+[{_LETTER}_]+\+\+"
+    r"\[\[[^\[\]]{0,80}\]\]|\[[^\[\]]{0,80}\]|\{[^{}]{0,80}\}|\(\([^()]{0,80}\)\)|［[^［］]{0,80}］|【[^【】]{0,80}】|"
+    rf"〔[^〔〕]{{0,80}}〕|｛[^｛｝]{{0,80}}｝|<\s?/?[{_LETTER}][^<>]{{0,60}}>|\+\+[{_LETTER}_]+\+\+|"
+    rf"\(\s?[0०]?\.{_DIGIT}{{1,2}}\s?\)|\A\s*(?:{SPEAKERS})[ _-]?{_DIGIT}{{1,2}}\s?:"
 )
-_MAYBE = rf"\(\s*(?P<round>{_HELD})\s*\)|(?P<stars>\*{{1,2}})\s*(?P<starred>{_HELD})\s*(?P=stars)"
+_MAYBE = (
+    rf"\(\s*(?P<round>{_HELD})\s*\)|（\s*(?P<wide>{_HELD})\s*）|[〈«]\s*(?P<angled>{_HELD})\s*[〉»]|"
+    rf"(?P<stars>\*{{1,2}})\s*(?P<starred>{_HELD})\s*(?P=stars)|"
+    rf"(?<![{_LETTER}])(?P<sign>[_~|=#/])(?P<signed>[{_LETTER}]{{1,30}})(?P=sign)(?![{_LETTER}])"
+)
 _BARE = rf"(?<![{_LETTER}\d])(?:{BARE_TOKENS})(?![{_LETTER}\d])"
 _UNBALANCED = r"[\[\]{}]"
-_ANNOTATION = re.compile(f"{_ALWAYS}|{_MAYBE}|{_BARE}|{_UNBALANCED}")
-_HINT = re.compile(r"[\[\]{}(<*+A-Za-z]")
+_ANNOTATION = re.compile(unicodedata.normalize("NFC", f"{_ALWAYS}|{_MAYBE}|{_BARE}|{_UNBALANCED}"))
+_HINT = re.compile(r"[\[\]{}(<*+A-Za-z［【〔｛（〈«_~|=#/:]")
 _ENGLISH_EVENT = re.compile(rf"(?:{ENGLISH_EVENTS})(?:[\s,]+(?:{ENGLISH_EVENTS}))*", re.IGNORECASE)
 _MANNER = re.compile(r"(?:हुए|हुई|(?:आवाज़|आवाज|स्वर) में)\s*$")
 _EMPTY = re.compile(r"\A[^\w\u0900-\u0963]*[\]}]|[\[{][^\w\u0900-\u0963]*\Z")
@@ -86,7 +100,7 @@ def strip_annotations(text: str) -> str:
 
 
 def _is_note(match: re.Match[str]) -> bool:
-    held = match["round"] or match["starred"]
+    held = match["round"] or match["wide"] or match["angled"] or match["starred"] or match["signed"]
     if held is None:
         return True
     words = _WORD.findall(held)
@@ -94,4 +108,8 @@ def _is_note(match: re.Match[str]) -> bool:
         return bool(words)
     if len(words) <= MOST_MANNER_WORDS and match["round"] and _MANNER.search(held):
         return True
-    return EVENTS.isdisjoint(words) is False and all(word in EVENTS or word in _DESCRIPTIONS for word in words)
+    return EVENTS.isdisjoint(words) is False and all(map(_describes, words))
+
+
+def _describes(word: str) -> bool:
+    return word in EVENTS or word in _DESCRIPTIONS or re.fullmatch(f"{_DIGIT}{{1,3}}", word) is not None

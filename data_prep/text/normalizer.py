@@ -31,7 +31,7 @@ from data_prep.text.policy import AS_WRITTEN, POLICY_VERSION
 from data_prep.text.policy import TextPolicy as TextPolicy
 from data_prep.text.visarga import restore_visarga
 
-NORMALIZER_VERSION = 3
+NORMALIZER_VERSION = 4
 
 # Symbols that Unicode counts as punctuation but that readers speak: the verdict has to see them.
 READ_ALOUD = "%٪﹪％‰‱&﹠＆@﹫＠#﹟＃§"
@@ -191,9 +191,10 @@ def _apply_policy(text: str, policy: TextPolicy, changes: list[Change]) -> tuple
     text = _apply(rules, text, changes)
     if _PLACEHOLDER in text:
         return text, kept
-    found = find_annotations(text) if has_notes else []
+    notes = find_annotations(text) if has_notes else []
+    found = list(notes)
     if has_short:
-        inside = {at for match in found for at in range(*match.span())}
+        inside = {at for match in notes for at in range(*match.span())}
         short = find_abbreviations(text, listed=policy.abbreviations == "reject")
         found += [match for match in short if match.start() not in inside]
     if not found:
@@ -201,15 +202,13 @@ def _apply_policy(text: str, policy: TextPolicy, changes: list[Change]) -> tuple
     parts, end = [], 0
     for match in sorted(found, key=lambda match: match.start()):
         parts += [text[end : match.start()], f" {_PLACEHOLDER} "]
-        kept.append(_write_kept(match[0]))
+        kept.append(" ".join(match[0].split()) if match in notes else _write_kept(match[0]))
         end = match.end()
     return "".join([*parts, text[end:]]), kept
 
 
 def _write_kept(written: str) -> str:
-    """The one form in which a note or an abbreviation stays, so that normalising again finds the same."""
-    if written[0] in "[]{}(<*+" or written.isascii():
-        return " ".join(written.split())
+    """The one form in which an abbreviation stays, so that normalising again finds the same."""
     pieces = [piece for piece in re.split(r"[\s.॰०]+", written) if piece]
     sign = "॰" if "॰" in written or "०" in written else "."
     return "".join(f"{piece}{sign}" for piece in pieces)

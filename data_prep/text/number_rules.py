@@ -52,7 +52,7 @@ from data_prep.text.number_words import ENGLISH_DIGITS, say_cardinal
 from data_prep.text.units import CURRENCIES, CURRENCY_SIGN, UNIT
 from data_prep.text.year_rules import LONE_YEAR_RULES, YEAR_RULES
 
-RULES_VERSION = 6
+RULES_VERSION = 7
 """Raise it with every change of what a rule of this folder says; a reworded comment leaves it as it is."""
 
 # Words after a result: 1-3 से, 2-2 की बराबरी. Such numbers are said without से.
@@ -167,7 +167,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
         "currency_last",
         read(
             rf"{START}(?P<first>{NUMBER})(?:{JOIN}(?P<second>{NUMBER}))?(?P<scale>{SCALE}*)"
-            rf"(?:\s?(?P<sign>{CURRENCY_SIGN})|\s?(?:रु|रू){NO_LETTER}[.॰]?(?!\s?{D})|/-(?:\s?{CURRENCY_WORD})?)"
+            rf"(?:\s?(?P<sign>{CURRENCY_SIGN})|\s?(?:रु|रू|Rs){NO_LETTER}[.॰]?(?!\s?{D})|/-(?:\s?{CURRENCY_WORD})?)"
             rf"(?P<postposition>(?=\s*{POSTPOSITION}))?",
             say_amount,
             needs=[*_MONEY, "/-"],
@@ -189,7 +189,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
         "measure",
         read(
             rf"{SIGNED}\s?(?P<unit>{UNIT})"
-            rf"(?P<per_hour>\s?/\s?(?:घंटा|घंटे))?(?![{LETTER}²³/])",
+            rf"(?P<per_hour>\s?/\s?(?:घंटा|घंटे))?(?![{LETTER}²³/]|[.॰]?\s?/)",
             say_measure,
         ),
     ),

@@ -7,7 +7,7 @@ from functools import cache
 from data_prep.arguments import require_choice
 from data_prep.text.grammars import check_grammars
 
-POLICY_VERSION = 4
+POLICY_VERSION = 5
 """Raise it when the annotations or abbreviations that are found, or what is written for them, change."""
 
 NUMBER_POLICIES = ("reject", "verbalize", "keep")

@@ -29,6 +29,7 @@ CURRENCY_SIGN = f"[{''.join(CURRENCIES)}]"
 _KNOWN_UNITS = "km m cm mm kg g mg ml mL l L ha ft km/h km² m² cm² GB MB KB TB W MW V Hz GHz dB °C °F"
 GRAMMAR_UNITS = {unit: unit for unit in _KNOWN_UNITS.split()}
 GRAMMAR_UNITS |= {"kW": "KW", "kmph": "km/h", "KM": "km", "Km": "km", "Kg": "kg", "KG": "kg", "° C": "°C"}
+GRAMMAR_UNITS |= {"kms": "km", "Kms": "km", "kgs": "kg", "Kgs": "kg", "gm": "g", "gms": "g", "ltr": "l", "Km/h": "km/h"}
 # Units that they do not know, or say otherwise.
 NAMED_UNITS = {
     "कि.मी.": "किलोमीटर",
@@ -91,6 +92,7 @@ NAMED_UNITS = {
     "Mbps": "एमबीपीएस",
     "kbps": "केबीपीएस",
     "sq ft": "वर्ग फुट",
+    "sq.ft": "वर्ग फुट",
     "sqft": "वर्ग फुट",
     "sq km": "वर्ग किलोमीटर",
     "sq m": "वर्ग मीटर",

@@ -24,7 +24,7 @@ TEXT_REASONS = {
     "malformed_text": "a mark without a letter to belong to (बंसीे)",
 }
 _NUMBER_SIGNS = frozenset("%٪﹪％‰‱&﹠＆@﹫＠#﹟＃§°+×÷=±")
-_BRACKETS_AND_DOTS = re.compile(r"[\[\]{}()<>*+A-Za-z.॰]")
+_BRACKETS_AND_DOTS = re.compile(r"[\[\]{}()<>*+A-Za-z.॰［］【】〔〕｛｝（）〈〉«»_~|=#/:]")
 
 
 @dataclass(frozen=True)

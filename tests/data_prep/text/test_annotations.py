@@ -14,11 +14,17 @@ _NOTES = (
     "(खाँसते हुए) | (हँसी) | (तालियाँ) | "
     "(तेज़ संगीत) | (ज़ोर से बोलते हुए) | (धीमी आवाज़ में) | (laughs) | (background noise) | ((अस्पष्ट शब्द)) | "
     "[[चित्र]] | *विराम* | "
-    "**संगीत** | SIL | sil | <s> | NOISE | ++noise++ | (फ़ोन की घंटी)"
+    "**संगीत** | SIL | sil | <s> | NOISE | ++noise++ | (फ़ोन की घंटी) | "
+    "【हँसी】 | ［संगीत］ | 〔अज्ञात〕 | ｛शोर｝ | （हँसी） | 〈शोर〉 | «संगीत» | _विराम_ | ~हँसी~ | =हँसी= | #हँसी# | "
+    "/noise/ | |विराम| | "
+    "(पीछे से शोर) | (तालियाँ बजती हैं) | (2 सेकंड विराम) | (0.5) | (.8)"
 )
 NOTES = _NOTES.split(" | ")
 # Spoken words in the same signs, and signs that hold no note.
-_SPOKEN = "(सीता) | (1986) | (वह बहुत हँसी) | *बहुत* | 5 > 3 | क < ख | (भारत सरकार) | (गाते बच्चे आए) | सिल | (अ)"
+_SPOKEN = (
+    "(सीता) | (1986) | (वह बहुत हँसी) | *बहुत* | 5 > 3 | क < ख | (भारत सरकार) | (गाते बच्चे आए) | सिल | (अ) | "
+    "/सीता/ | «गीता» | （भारत） | (2.5) | |राम|"
+)
 SPOKEN = _SPOKEN.split(" | ")
 
 
@@ -41,6 +47,14 @@ def test_notes_are_rejected_stripped_or_kept(note: str):
 def test_spoken_words_are_no_notes(spoken: str):
     assert not find_annotations(f"राम {spoken} आया")
     assert normalize_text(f"राम {spoken} आया", TextPolicy(annotations="strip")) == normalize_text(f"राम {spoken} आया")
+
+
+def test_a_numbered_speaker_at_the_start_is_a_note():
+    for label in ("वक्ता 1:", "स्पीकर २ :", "Speaker 1:", "S2:", "वक्ता_1:"):
+        assert judge(normalize_text(f"{label} राम आया", TextPolicy())).reason == "annotation"
+        assert normalize_text(f"{label} राम आया", TextPolicy(annotations="strip")) == "राम आया"
+        assert normalize_text(f"राम {label} आया", TextPolicy(annotations="strip")) != "राम आया"
+    assert normalize_text("राम: आया", TextPolicy()) == "राम आया"
 
 
 def test_a_bracket_without_its_counterpart_cannot_be_stripped():
