@@ -10,8 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from nemo_models.serving.api_errors import ApiError
+from nemo_models.serving.realtime_socket import make_realtime_router
 from nemo_models.serving.request_guard import RequestGuard
-from nemo_models.serving.rest_api import ServedModel, make_router
+from nemo_models.serving.rest_api import make_router
+from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.stream_socket import make_stream_router
 from nemo_models.serving.web_page import make_page_router
 
@@ -42,6 +44,7 @@ def make_application(
     served.metrics.watch(served.engine)
     application.include_router(make_router(served))
     application.include_router(make_stream_router(served))
+    application.include_router(make_realtime_router(served))
     application.include_router(make_page_router())
 
     async def answer_error(_: Request, error: Exception) -> Response:

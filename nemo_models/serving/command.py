@@ -2,10 +2,10 @@
 
 import logging
 import os
+import tempfile
 import time
+from collections.abc import Sequence
 from ipaddress import ip_address
-
-import uvicorn
 
 from data_prep.text.inverse_numbers import make_number_writer
 from nemo_models.inference.model_loading import choose_device
@@ -15,10 +15,11 @@ from nemo_models.serving.metrics import ServerMetrics
 from nemo_models.serving.phrases import can_prefer_phrases, read_prompt
 from nemo_models.serving.recogniser import ModelRecogniser
 from nemo_models.serving.request_guard import KEY_VARIABLE, read_keys
-from nemo_models.serving.rest_api import ServedModel
+from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.settings import ServeSettings
-from nemo_models.serving.stream_socket import MESSAGE_BYTES
 from nemo_models.serving.uploads import UploadFolder, UploadLimits
+from nemo_models.serving.voice_activity import load_voice_activity
+from nemo_models.serving.web_server import make_server
 from nemo_models.transcription.command import make_recogniser_settings
 from nemo_models.transcription.transcribe import Transcriber
 from nemo_models.transcription.workers import load_recogniser
@@ -36,35 +37,35 @@ def run_server(settings: ServeSettings) -> None:
         ValueError: An argument is out of range.
     """
     keys = read_keys(settings.api_key_file, os.environ)
-    served = load_served_model(settings)
+    uploads = UploadFolder(settings.temporary_dir)
+    usual, tempfile.tempdir = tempfile.tempdir, str(uploads.path)  # a server that is killed leaves this folder only
+    try:
+        _serve(settings, keys, uploads)
+    finally:
+        uploads.close()
+        tempfile.tempdir = usual
+
+
+def _serve(settings: ServeSettings, keys: Sequence[str], uploads: UploadFolder) -> None:
+    served = load_served_model(settings, uploads)
     application = make_application(served, keys, settings.max_connections, settings.shutdown_s)
-    config = uvicorn.Config(
-        application,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=round(max(1.0, settings.client_timeout_s)),
-        timeout_graceful_shutdown=round(settings.shutdown_s),
-        ws_max_size=MESSAGE_BYTES,
-    )
+    server = make_server(application, served, settings.host, settings.port, settings.shutdown_s)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("nemo_models.serving").setLevel(logging.INFO)
     try:
-        listener = config.bind_socket()
+        listener = server.config.bind_socket()
     except SystemExit:  # uvicorn has logged why
-        served.uploads.close()
         raise OSError(f"port={settings.port}: found it in use or closed to this user; choose another port") from None
     print(describe_address(settings.host, listener.getsockname()[1], bool(keys)), flush=True)
-    uvicorn.Server(config).run(sockets=[listener])
+    server.run(sockets=[listener])
 
 
-def load_served_model(settings: ServeSettings) -> ServedModel:
+def load_served_model(settings: ServeSettings, uploads: UploadFolder) -> ServedModel:
     """Load the model and set up everything around it.
 
     Args:
         settings: All arguments.
+        uploads: Folder of the uploads.
 
     Raises:
         FileNotFoundError: The model or a language model does not exist.
@@ -79,6 +80,7 @@ def load_served_model(settings: ServeSettings) -> ServedModel:
         settings.max_audio_s,
     )
     write_numbers = make_number_writer(settings.itn_digits) if settings.itn else None
+    open_voice_activity = load_voice_activity(settings.vad)
     transcriber = load_transcriber(settings)
     model, labels = transcriber.model, list(transcriber.model.decoder.vocabulary)
     path = settings.model_path
@@ -86,7 +88,7 @@ def load_served_model(settings: ServeSettings) -> ServedModel:
         engine=RecognitionEngine(ModelRecogniser(transcriber, settings.boosting.weight), limits),
         names=list(dict.fromkeys([path.stem if path else str(settings.pretrained_name), *settings.model_names])),
         created=int(path.stat().st_mtime if path else time.time()),
-        uploads=UploadFolder(settings.temporary_dir),
+        uploads=uploads,
         metrics=ServerMetrics(),
         upload_limits=UploadLimits(round(settings.max_upload_mb * 1e6), settings.client_timeout_s),
         timeout_s=settings.timeout_s,
@@ -96,6 +98,7 @@ def load_served_model(settings: ServeSettings) -> ServedModel:
         subtitles=settings.subtitles,
         stream_options=settings.stream,
         max_streams=settings.max_streams,
+        open_voice_activity=open_voice_activity,
     )
 
 

@@ -35,6 +35,9 @@ class ServerMetrics:
         )
         self.connections = Gauge("hindi_asr_open_requests", "Requests that are being answered", registry=registry)
         self.streams = Gauge("hindi_asr_open_streams", "Websockets that are open", registry=registry)
+        self._finals = Histogram(
+            "hindi_asr_final_seconds", "From the end of an utterance to its final", buckets=SECONDS, registry=registry
+        )
         self._recordings = Gauge("hindi_asr_recordings", "Recordings that are begun or wait", registry=registry)
         self._waiting = Gauge("hindi_asr_waiting_windows", "Windows that wait for the model", registry=registry)
 
@@ -58,6 +61,10 @@ class ServerMetrics:
     def count_refusal(self, code: str) -> None:
         """Count an error by its code."""
         self._refused.labels(code).inc()
+
+    def count_final(self, seconds: float) -> None:
+        """Count the final of a live stream's utterance."""
+        self._finals.observe(seconds)
 
     def write(self) -> bytes:
         """Return everything in Prometheus' text format."""

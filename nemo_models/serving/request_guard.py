@@ -76,11 +76,11 @@ class RequestGuard:
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        if scope["type"] == "websocket":
-            await self._admit_stream(scope, headers, receive, send)
-            return
         asked = headers.get(ID_HEADER, "")
         request_id = asked if _ID.fullmatch(asked) else f"req_{uuid.uuid4().hex}"
+        if scope["type"] == "websocket":
+            await self._admit_stream({**scope, "request_id": request_id}, headers, receive, send)
+            return
         started, status = time.monotonic(), 0
 
         async def send_with_id(message: MutableMapping[str, Any]) -> None:
@@ -112,6 +112,8 @@ class RequestGuard:
             await self._app(scope, receive, send)
             return
         self._metrics.count_refusal("invalid_api_key" if is_own_page else "other_origin")
+        row = {"id": scope["request_id"], "method": "WEBSOCKET", "path": "other", "status": 403}
+        _log.info(json.dumps({**row, "seconds": 0.0}))
         await receive()  # the request to connect; closing before it is accepted answers 403
         await send({"type": "websocket.close", "code": 1008})
 

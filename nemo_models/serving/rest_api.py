@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,55 +14,18 @@ from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nemo_models.serving.api_errors import ApiError, audio_error, busy, unavailable
-from nemo_models.serving.engine import RecognitionEngine
-from nemo_models.serving.metrics import ServerMetrics
 from nemo_models.serving.response_formats import format_body
-from nemo_models.serving.stream_audio import StreamOptions
+from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.tasks import QueueFullError, RecognitionTask
-from nemo_models.serving.transcription_request import ReadPrompt, TranscriptionRequest, read_request
-from nemo_models.serving.uploads import UploadFolder, UploadLimits, read_form
+from nemo_models.serving.transcription_request import TranscriptionRequest, read_request
+from nemo_models.serving.uploads import read_form
 from nemo_models.transcription.inputs import AudioInput
-from nemo_models.transcription.subtitles import SubtitleSettings
 from nemo_models.transcription.transcripts import Transcript
 
 LOOK_S = 0.5  # between two looks whether the client is still there
 OWNER = "hindi-xlsr-nemo"
 LEFT_OUT_HEADER = "x-prompt-left-out"  # number of parts of the prompt that could not be preferred
 PATH = "/v1/audio/transcriptions"
-
-
-@dataclass
-class ServedModel:
-    """What the API serves.
-
-    Attributes:
-        engine: The engine.
-        names: Names of the model; the first is its own.
-        created: When its file was written, seconds since 1970.
-        uploads: Folder of the uploads.
-        metrics: Counters.
-        upload_limits: Limits on what a client sends.
-        timeout_s: Most seconds from upload to answer.
-        gives_words: Whether transcripts have words with times.
-        read_prompt: What splits a prompt into phrases; `None`: the decoder prefers none.
-        write_numbers: Function that writes the numbers of a text in digits; `None` keeps them as spoken.
-        subtitles: Form of the subtitles.
-    """
-
-    engine: RecognitionEngine
-    names: Sequence[str]
-    created: int
-    uploads: UploadFolder
-    metrics: ServerMetrics
-    upload_limits: UploadLimits
-    timeout_s: float = 600.0
-    gives_words: bool = True
-    read_prompt: ReadPrompt | None = None
-    write_numbers: Callable[[str], str] | None = None
-    subtitles: SubtitleSettings | None = None
-    stream_options: StreamOptions | None = None
-    max_streams: int = 64
-    open_streams: int = 0
 
 
 def make_router(served: ServedModel) -> APIRouter:
@@ -82,7 +45,7 @@ async def _live() -> Response:
 
 
 async def _ready(served: ServedModel) -> Response:
-    if not served.engine.ready:
+    if not served.ready:
         raise unavailable("server: found a model that is not warm, expected a ready one; try again", "not_ready")
     return JSONResponse({"status": "ready"})
 
@@ -107,7 +70,7 @@ async def _show_model(served: ServedModel, name: str) -> Response:
 
 
 async def _transcribe(served: ServedModel, request: Request) -> Response:
-    if not served.engine.ready:
+    if not served.ready:
         raise unavailable("server: found a model that is not warm, expected a ready one; try again", "not_ready")
     form = await read_form(request, served.upload_limits)
     held = ExitStack()

@@ -6,8 +6,9 @@ This module imports nothing large, for it is loaded before `--help`.
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.arguments import require_int, require_number
+from data_prep.arguments import require_choice, require_int, require_number
 from nemo_models.serving.stream_audio import StreamOptions
+from nemo_models.serving.voice_activity import KINDS
 from nemo_models.transcription.job_settings import RecogniserArguments
 from nemo_models.transcription.options import EACH_CHANNEL
 
@@ -35,10 +36,12 @@ class ServeSettings(RecogniserArguments):
     client_timeout_s: float
     shutdown_s: float
     temporary_dir: Path | None
+    vad: str
     stream: StreamOptions
 
     def __post_init__(self) -> None:
         require_number("port", self.port, 0, 65535)
+        require_choice("vad", self.vad, KINDS)
         require_int("max_connections", self.max_connections, 1)
         require_int("max_streams", self.max_streams)
         for key in ("max_upload_mb", "timeout_s", "client_timeout_s"):

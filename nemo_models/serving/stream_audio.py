@@ -12,6 +12,7 @@ import numpy as np
 import soxr
 
 from data_prep.arguments import require_number
+from nemo_models.serving.voice_activity import VoiceTrack
 
 LEAST_RATE_HZ, MOST_RATE_HZ = 8_000, 48_000
 
@@ -22,6 +23,14 @@ def _decode_mulaw(content: bytes) -> np.ndarray:
     exponent, mantissa = (codes >> 4) & 7, (codes & 15).astype(np.int32)
     magnitude = (((mantissa << 3) + 132) << exponent.astype(np.int32)) - 132
     return np.where(codes & 128, -magnitude, magnitude).astype(np.int16)
+
+
+def _decode_alaw(content: bytes) -> np.ndarray:
+    """Decode G.711 A-law; a byte holds sign, exponent and mantissa, every second bit inverted."""
+    codes = np.frombuffer(content, np.uint8) ^ 0x55
+    exponent, mantissa = ((codes >> 4) & 7).astype(np.int32), (codes & 15).astype(np.int32)
+    magnitude = np.where(exponent == 0, (mantissa << 4) + 8, ((mantissa << 4) + 264) << np.maximum(exponent - 1, 0))
+    return np.where(codes & 128, magnitude, -magnitude).astype(np.int16)
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ ENCODINGS = {
     "pcm16": Encoding(2, lambda content: np.frombuffer(content, "<i2").astype(np.int16)),
     "float32": Encoding(4, lambda content: np.frombuffer(content, "<f4").astype(np.float32)),
     "mulaw": Encoding(1, _decode_mulaw),
+    "alaw": Encoding(1, _decode_alaw),
 }
 
 
@@ -116,22 +126,28 @@ class Utterance:
         start: Its first sample, counted from the stream's beginning, at the stream's rate.
         length: Number of samples so far, at the stream's rate.
         labels: (frames,) int, the labels that are kept.
+        options: The stream's options.
     """
 
-    def __init__(self, start: int, rate: int, frames: ModelFrames, options: StreamOptions) -> None:
+    def __init__(
+        self, start: int, rate: int, frames: ModelFrames, options: StreamOptions, track: VoiceTrack | None = None
+    ) -> None:
         """Begin an utterance.
 
         Args:
             start: See the attribute.
             rate: The stream's rate.
             frames: The model's frames.
-            options: The stream's options.
+            options: See the attribute.
+            track: What says where the stream holds speech; `None`: the labels alone do.
         """
         self.start, self.length, self.labels = start, 0, np.zeros(0, np.int64)
-        self._rate, self._frames, self._options = rate, frames, options
+        self.options = options
+        self._rate, self._frames, self._track = rate, frames, track
         self._tentative = self.labels
         self._given: list[np.ndarray] = []
         self._heard: np.ndarray = np.zeros(0, np.float32)
+        self._dropped = 0  # frames at its beginning that no window needs any more
         self._computed = 0
         same = rate == frames.sample_rate_hz
         self._resampler = None if same else soxr.ResampleStream(rate, frames.sample_rate_hz, 1, dtype="float32")
@@ -144,7 +160,19 @@ class Utterance:
     @property
     def text(self) -> str:
         """The text so far."""
-        return self._frames.write(np.concatenate([self.labels, self._tentative]))
+        return self._frames.write(self._hush(np.concatenate([self.labels, self._tentative])))
+
+    @property
+    def stable_text(self) -> str:
+        """The part of the text that later audio does not change."""
+        return self._frames.write(self._hush(self.labels))
+
+    @property
+    def holds_speech(self) -> bool:
+        """Whether somebody speaks in it, as far as that was judged."""
+        if self._track is None:
+            return True
+        return self._track.holds_speech(self.start / self._rate, (self.start + self.length) / self._rate)
 
     def add(self, samples: np.ndarray) -> None:
         """Add samples, (n,) int16 or float32."""
@@ -157,11 +185,14 @@ class Utterance:
 
     def take_window(self) -> tuple[int, np.ndarray] | None:
         """Return the next window and the number of its first frame; `None` where little is new."""
-        if len(self._heard) - self._computed < self._options.step_s * self._frames.sample_rate_hz:
+        heard = self._dropped * self._frames.step + len(self._heard)
+        if heard - self._computed < self.options.step_s * self._frames.sample_rate_hz:
             return None
-        self._computed = len(self._heard)
-        first = max(0, len(self.labels) - self._frames.count(self._options.left_context_s))
-        return first, self._heard[first * self._frames.step :].copy()
+        self._computed = heard
+        first = max(0, len(self.labels) - self._frames.count(self.options.left_context_s))
+        self._heard = self._heard[(first - self._dropped) * self._frames.step :]
+        self._dropped = first
+        return first, self._heard.copy()
 
     def add_labels(self, first: int, best: np.ndarray) -> None:
         """Add what the model found in a window.
@@ -171,28 +202,28 @@ class Utterance:
             best: (frames,) int, the best label of each.
         """
         kept = len(self.labels)
-        end = max(kept, first + len(best) - self._frames.count(self._options.right_context_s))
+        end = max(kept, first + len(best) - self._frames.count(self.options.right_context_s))
         self.labels = np.concatenate([self.labels, best[kept - first : end - first]])
         self._tentative = best[end - first :]
 
     def find_silence(self) -> int | None:
         """Return how many samples, from the first, are a silence before anything was said; `None`: there is none."""
-        letters = self._frames.find_letters(self.labels)
+        letters = self._frames.find_letters(self._hush(self.labels))
         quiet = int(letters[0]) if len(letters) else len(self.labels)
-        if quiet < self._frames.count(self._options.silence_s):
+        if quiet < self._frames.count(self.options.silence_s):
             return None
-        return self._place(quiet - self._frames.count(self._options.endpoint_s / 2))
+        return self._place(quiet - self._frames.count(self.options.endpoint_s / 2))
 
     def find_end(self) -> int | None:
         """Return after how many samples the utterance ends, if it does: within a gap, or where it is too long.
 
         The place depends on the labels alone, not on how much came after it.
         """
-        letters, gap = self._frames.find_letters(self.labels), self._frames.count(self._options.endpoint_s)
+        letters, gap = self._frames.find_letters(self._hush(self.labels)), self._frames.count(self.options.endpoint_s)
         for letter, following in pairwise([*map(int, letters), len(self.labels)]):
             if following - letter - 1 >= gap:
                 return self._place(letter + 1 + gap // 2)
-        if self.length < self._options.utterance_s * self._rate:
+        if self.length < self.options.utterance_s * self._rate:
             return None
         if not len(self.labels):
             return self.length
@@ -210,10 +241,18 @@ class Utterance:
             These samples, and the next utterance, which has the others.
         """
         samples = self.samples
-        following = Utterance(self.start + at, self._rate, self._frames, self._options)
+        following = Utterance(self.start + at, self._rate, self._frames, self.options, self._track)
         if at < len(samples):
             following.add(samples[at:])
         return samples[:at], following
+
+    def _hush(self, labels: np.ndarray) -> np.ndarray:
+        """Return the labels with a blank wherever nobody speaks."""
+        if self._track is None or not len(labels):
+            return labels
+        frame_s = self._frames.step / self._frames.sample_rate_hz
+        voice = self._track.find_voice(self.start / self._rate, len(labels), frame_s)
+        return np.where(voice, labels, len(self._frames.vocabulary))
 
     def _place(self, frame: int) -> int:
         place = round(frame * self._frames.step * self._rate / self._frames.sample_rate_hz)

@@ -15,15 +15,17 @@ from nemo_models.serving.engine import RecognitionEngine
 from nemo_models.serving.response_formats import word_row
 from nemo_models.serving.stream_audio import ModelFrames, StreamOptions, Utterance
 from nemo_models.serving.tasks import STOPPED, QueueFullError
+from nemo_models.serving.voice_activity import VoiceActivity, VoiceTrack
 from nemo_models.transcription.memory_audio import as_inputs
 from nemo_models.transcription.transcripts import TIME_DIGITS, Transcript, Word
 
 ADDED_S = 10.0  # seconds of audio that are added at once, so that a window stays short
 RETRY_S = 0.2  # until a final that found no room is tried again
-TOO_SHORT = "too_short"
+TOO_SHORT, NO_SPEECH, CLEARED = "too_short", "no_speech", "cleared"
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-"""Function that sends a result: `type` is partial, final, silence or error; `start` and `end` are seconds."""
+"""Function that sends a result: `type` is partial, utterance_end (its final is being computed), final, silence or
+error; `start` and `end` are seconds."""
 
 
 class StreamSession:
@@ -41,6 +43,7 @@ class StreamSession:
         options: StreamOptions | None = None,
         write_numbers: Callable[[str], str] | None = None,
         phrases: Sequence[str] = (),
+        voice: VoiceActivity | None = None,
     ) -> None:
         """Begin a stream.
 
@@ -51,13 +54,15 @@ class StreamSession:
             options: `None`: the defaults.
             write_numbers: Function that writes the numbers of a final text in digits; `None` keeps them as spoken.
             phrases: Phrases to prefer in finals.
+            voice: What finds speech; `None`: the model alone does.
         """
         self.received = 0
         recogniser = engine.recogniser
         self._frames = ModelFrames(recogniser.sample_rate_hz, recogniser.frame_step, recogniser.vocabulary)
         self._engine, self._rate, self._send = engine, rate, send
         self._options, self._write_numbers, self._phrases = options or StreamOptions(), write_numbers, tuple(phrases)
-        self._utterance = Utterance(0, rate, self._frames, self._options)
+        self._track = VoiceTrack(voice, rate) if voice else None
+        self._utterance = Utterance(0, rate, self._frames, self._options, self._track)
         self._shown = ""
 
     async def add(self, samples: np.ndarray) -> None:
@@ -67,12 +72,29 @@ class StreamSession:
             part = samples[first : first + size]
             self.received += len(part)
             self._utterance.add(part)
+            if self._track:
+                await asyncio.to_thread(self._track.add, part)
             await self._listen()
 
     async def finish_utterance(self) -> None:
         """End the utterance here, and send its final."""
         if self._utterance.length:
             await self._finish(self._utterance.length)
+
+    async def discard(self) -> None:
+        """Leave out what is not in a result yet: it is declared a silence."""
+        if self._utterance.length:
+            await self._declare_silence(self._utterance.length, CLEARED)
+
+    def change(self, options: StreamOptions, phrases: Sequence[str]) -> None:
+        """Go on with other options and phrases."""
+        self._options, self._phrases = options, tuple(phrases)
+        self._utterance.options = options
+
+    @property
+    def pending(self) -> int:
+        """Number of samples that are not in a result yet."""
+        return self._utterance.length
 
     async def _listen(self) -> None:
         """Compute a window if enough is new; show what it says; end what is over, and go on with what follows."""
@@ -89,18 +111,24 @@ class StreamSession:
             elif self._utterance.text != self._shown:
                 self._shown = self._utterance.text
                 place = self._place(self._utterance.start, self._utterance.length)
-                await self._send({"type": "partial", "text": self._shown, **place})
+                row = {"type": "partial", "text": self._shown, "stable_text": self._utterance.stable_text}
+                await self._send({**row, **place})
 
-    async def _declare_silence(self, length: int) -> None:
+    async def _declare_silence(self, length: int, reason: str | None = None) -> None:
         start = self._utterance.start
         _, self._utterance = self._utterance.split(length)
         self._shown = ""
-        await self._send({"type": "silence", **self._place(start, length)})
+        row = {"type": "silence", "reason": reason} if reason else {"type": "silence"}
+        await self._send({**row, **self._place(start, length)})
 
     async def _finish(self, length: int) -> None:
-        start = self._utterance.start
-        samples, self._utterance = self._utterance.split(length)
+        ending = self._utterance
+        start, (samples, self._utterance) = ending.start, ending.split(length)
         self._shown = ""
+        await self._send({"type": "utterance_end", **self._place(start, length)})
+        if not ending.holds_speech:
+            await self._send({"type": "silence", "reason": NO_SPEECH, **self._place(start, length)})
+            return
         transcript = await self._recognise(samples)
         place = self._place(start, length)
         error = audio_error(transcript.error) if transcript.error else None

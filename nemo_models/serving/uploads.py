@@ -49,7 +49,7 @@ class UploadFolder:
             raise PermissionError(f"{shared}: found a folder of another user, expected this user's; remove it")
         for old in shared.iterdir():
             _remove_if_unused(old)
-        self.path = Path(tempfile.mkdtemp(dir=shared))
+        self.path = Path(tempfile.mkdtemp(dir=shared)).absolute()
         self._lock = (self.path / _LOCK).open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
-import uvicorn
 
 from fake_recogniser import WORDS, FakeRecogniser
 from nemo_models.serving.application import make_application
 from nemo_models.serving.engine import EngineLimits, RecognitionEngine
 from nemo_models.serving.metrics import ServerMetrics
 from nemo_models.serving.phrases import read_prompt
-from nemo_models.serving.rest_api import ServedModel
+from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.uploads import UploadFolder, UploadLimits
+from nemo_models.serving.web_server import make_server
 
 NAMES = ("tiny", "whisper-1")
 LETTERS = sorted({character for word in WORDS for character in word} | {" "})
@@ -35,10 +35,8 @@ def make_served(folder, recogniser=None, limits=None, max_bytes=2_000_000, idle_
 @contextmanager
 def run_server(served: ServedModel, **arguments) -> Iterator[str]:
     """Serve in a thread; give the address. The engine is ready."""
-    config = uvicorn.Config(
-        make_application(served, **arguments), host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=10
-    )
-    server = uvicorn.Server(config)
+    application = make_application(served, **arguments)
+    server = make_server(application, served, "127.0.0.1", 0, shutdown_s=10)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

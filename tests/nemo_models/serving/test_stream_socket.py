@@ -250,7 +250,7 @@ def test_clients_that_go_away_and_random_messages_leave_a_server_that_works(serv
         connection.send('{"type": "end"}')
         check_account(read_all(connection), 14_400)
     for _ in range(600):  # the server notices when it next reads or writes
-        if served.open_streams == 0:
+        if not served.streams:
             break
         time.sleep(0.1)
-    assert served.open_streams == 0 and served.engine.open_requests == 0
+    assert not served.streams and served.engine.open_requests == 0
