@@ -137,6 +137,17 @@ def is_recording(path: str | Path) -> bool:
         return False
 
 
+def is_read_by_position(path: Path) -> bool:
+    """Whether a recording's samples are found by their positions, without decoding what is before them."""
+    try:
+        if not path.is_file():
+            return True  # opening it says so at once
+        with path.open("rb") as file:
+            return identify(file) in (WAV, RF64, W64, AIFF, AU, CAF, SPHERE, FLAC)
+    except (OSError, ValueError):
+        return True
+
+
 def has_recording_extension(path: Path) -> bool:
     """Whether a name ends as a recording's does."""
     return path.suffix.lower().lstrip(".") in EXTENSIONS

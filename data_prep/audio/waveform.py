@@ -16,9 +16,9 @@ import soxr
 
 from data_prep.audio.channels import AUTO, ChannelMixer
 from data_prep.audio.errors import AudioError, Fault, MissingAudioError, NotFiniteError, UnreadableAudioError
-from data_prep.audio.opening import open_recording
 from data_prep.audio.recording import Recording
 from data_prep.audio.segments import check_segment, check_segment_end
+from data_prep.audio.shared import SharedRecordings
 
 END_TOLERANCE_S = 0.1  # durations in manifests are rounded, and compressed formats pad
 BLOCK_S = 10.0  # read at a time
@@ -42,6 +42,7 @@ class WaveformStream:
         duration_s: float | None = None,
         channel: int | str | None = AUTO,
         sample_rate_hz: int = 16_000,
+        recordings: SharedRecordings | None = None,
     ) -> None:
         """Describe what is to be read; nothing is opened before the first block is asked for.
 
@@ -53,7 +54,9 @@ class WaveformStream:
             channel: See `data_prep.audio.channels.check_channel`.
             sample_rate_hz: Wanted rate; another one is resampled (soxr, high quality; the samples do not depend on the
                 blocks).
+            recordings: The recordings of which other segments are read as well; `None` opens the file for this one.
         """
+        self._recordings = recordings or SharedRecordings({})
         self._path, self._offset_s, self._duration_s = path, offset_s, duration_s
         self._channel, self._rate = channel, sample_rate_hz
         self.warning: str | None = None
@@ -68,11 +71,8 @@ class WaveformStream:
         """
         try:
             _check_is_file(self._path)
-            recording = open_recording(self._path)
-            try:
+            with self._recordings.use(self._path) as recording:
                 yield from _resample(self._read(recording), recording.rate, self._rate)
-            finally:
-                recording.close()
         except AudioError as error:
             if str(error).startswith(str(self._path)):
                 raise

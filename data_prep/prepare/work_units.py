@@ -203,9 +203,10 @@ def check_file(audio: Path) -> tuple[str, str] | None:
     """Check that an audio file exists and is not empty; return (reason, detail), or `None` when it does."""
     try:
         found = audio.stat()
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
-        is_absent = not isinstance(error, OSError) or error.errno in _ABSENT
-        return "missing_audio", f"{audio}: {'no such file' if is_absent else error.strerror}"
+    except ValueError:  # a path with a NUL
+        return "missing_audio", f"{audio}: no such file"
+    except OSError as error:
+        return "missing_audio", f"{audio}: {'no such file' if error.errno in _ABSENT else error.strerror}"
     if not stat.S_ISREG(found.st_mode):
         return "missing_audio", f"{audio}: {'found a folder' if stat.S_ISDIR(found.st_mode) else 'no such file'}"
     return None if found.st_size else ("empty_audio", "the file has 0 bytes")

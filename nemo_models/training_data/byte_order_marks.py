@@ -27,7 +27,7 @@ class JsonLines(LazyJsonlIterator):
             for line in lines:
                 yield decode_json_line(line if count else line.removeprefix(BYTE_ORDER_MARK))
                 count += 1
-        self._len = self._len or count
+        self._len: int | None = count
 
 
 def _open_without_mark(path: str, mode: str) -> IO[str]:

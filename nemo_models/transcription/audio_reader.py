@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.audio.errors import AudioError
+from data_prep.audio.shared import SharedRecordings
 from data_prep.audio.waveform import END_TOLERANCE_S, WaveformStream, probe_duration
 
 __all__ = ["END_TOLERANCE_S", "AudioError", "load_waveform", "probe_duration", "stream_waveform"]
@@ -25,6 +26,7 @@ def stream_waveform(
     duration_s: float | None = None,
     channel: int | str | None = "auto",
     sample_rate_hz: int = 16_000,
+    recordings: SharedRecordings | None = None,
 ) -> WaveformStream:
     """Read one channel of a recording, or of a segment, at the wanted rate, block by block.
 
@@ -34,12 +36,13 @@ def stream_waveform(
         duration_s: See there.
         channel: See there.
         sample_rate_hz: See there.
+        recordings: See there.
 
     Returns:
         An iterable of (n,) float32 blocks. It raises an `AudioError` with the message `reason: path: details`; its
         `warning` names, at the end, what could not be read.
     """
-    return _Stream(path, offset_s, duration_s, channel, sample_rate_hz)
+    return _Stream(path, offset_s, duration_s, channel, sample_rate_hz, recordings)
 
 
 def load_waveform(

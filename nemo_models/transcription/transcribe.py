@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
+from data_prep.audio.shared import SharedRecordings
 from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding
 from nemo_models.decoding.strategy import certain_blank, decode_log_probs, decode_masked, frame_seconds, pad_log_probs
 from nemo_models.inference.log_probs import compute_log_probs, device_of
@@ -25,6 +26,7 @@ from nemo_models.transcription.log_prob_joiner import LogProbJoiner, LogProbSegm
 from nemo_models.transcription.memory_audio import Audio, as_file, as_inputs
 from nemo_models.transcription.options import TranscribeOptions
 from nemo_models.transcription.read_ahead import read_ahead
+from nemo_models.transcription.segment_order import count_segments, order_inputs
 from nemo_models.transcription.segment_results import SegmentResult, join_results, make_result
 from nemo_models.transcription.silence import find_silence
 from nemo_models.transcription.transcripts import Transcript
@@ -115,23 +117,27 @@ class Transcriber:
         wanted = self.options.timestamps
         return isinstance(self.model.decoding, CharacterCTCDecoding) if wanted is None else wanted
 
-    def read(self, audio: AudioInput, index: int = 0) -> Iterator[AudioWindow | Transcript]:
+    def read(
+        self, audio: AudioInput, index: int = 0, recordings: SharedRecordings | None = None
+    ) -> Iterator[AudioWindow | Transcript]:
         """Read an input as windows; where it cannot be read, the last item is a transcript with the error.
 
         Args:
             audio: The input.
             index: The input's position in its job, for windows and transcript to carry.
+            recordings: The job's recordings, if several segments of one are read.
         """
         channel = self.options.channel if audio.channel is None else audio.channel
         try:
             if audio.error:
                 raise AudioError(audio.error)
             with as_file(audio) as file:
-                blocks = stream_waveform(file.path, file.offset_s, file.duration_s, channel, self.sample_rate_hz)
+                place = (file.path, file.offset_s, file.duration_s)
+                blocks = stream_waveform(*place, channel, self.sample_rate_hz, recordings)
                 yield from self._cut(blocks, audio, index)
         except AudioError as error:
-            place = f" ({audio.place})" if audio.place and audio.place not in str(error) else ""
-            yield Transcript(index, audio, error=f"{error}{place}")
+            listed = f" ({audio.place})" if audio.place and audio.place not in str(error) else ""
+            yield Transcript(index, audio, error=f"{error}{listed}")
 
     def compute(self, waveforms: Sequence[np.ndarray]) -> list[torch.Tensor]:
         """Compute the log-probabilities of waveforms; what holds no signal at all is certain to be blank.
@@ -181,20 +187,22 @@ class Transcriber:
 
     def _run(self, audio: Sequence[AudioInput], on_audio: Callable[[float], object] | None) -> Iterator[Transcript]:
         options = self.options
-        order = list(range(len(audio)))
-        if options.sort_by_duration:
-            order.sort(key=lambda index: -audio[index].expected_s)
+        recordings = SharedRecordings(count_segments(audio))
+        order = order_inputs(audio) if options.sort_by_duration else list(range(len(audio)))
         items = read_ahead(
-            lambda index: self.read(audio[index], index), order, options.num_workers, 2 * options.batch_size
+            lambda index: self.read(audio[index], index, recordings), order, options.num_workers, 2 * options.batch_size
         )
         batches = batch_by_length(items, _length, options.batch_size, SORTED_BATCHES if options.sort_by_duration else 1)
         job = _Job(self, audio)
         computed = map(job.compute, batches)
-        for windows, log_probs in _one_ahead(computed) if device_of(self.model).type == "cuda" else computed:
-            job.collect(windows, log_probs)
-            if on_audio:
-                on_audio(sum(map(_length, windows)) / self.sample_rate_hz)
-            yield from job.finish()
+        try:
+            for windows, log_probs in _one_ahead(computed) if device_of(self.model).type == "cuda" else computed:
+                job.collect(windows, log_probs)
+                if on_audio:
+                    on_audio(sum(map(_length, windows)) / self.sample_rate_hz)
+                yield from job.finish()
+        finally:
+            recordings.close()
 
     def _cut(self, blocks: Iterable[np.ndarray], audio: AudioInput, index: int) -> Iterator[AudioWindow]:
         for window in cut_windows(blocks, self.sample_rate_hz, self._frame_step, self.options.window_s, index):
