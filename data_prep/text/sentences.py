@@ -6,16 +6,22 @@ import unicodedata
 from data_prep.text.abbreviations import EXPANSIONS, LETTER_NAMES, SHORT_WORDS, TITLES, UNITS_AFTER_DIGITS
 
 _LETTER = "\u0900-\u0963\u0971-\u097f"
+_CLOSING = "[\"'”’)\\]]*"
 _ENDS = re.compile(
-    rf"[।॥?!|]+[\"'”’)\]]*(?=\s|[{_LETTER}]|$)|(?P<stop>(?P<word>[{_LETTER}]+)\s?\.+[\"'”’)\]]*(?=\s|$))"
+    rf"[।॥?!|;…\u2028\u2029]+{_CLOSING}(?=\s|[{_LETTER}0-9०-९]|$)|"
+    rf"(?P<stop>(?P<word>[{_LETTER}]+|[A-Za-z]+|(?<=\s)[0-9०-९]+)\s?\.+{_CLOSING}(?=\s|$)(?!(?<=[0-9०-९]\.)\s[0-9०-९]))"
 )
 _AKSHARA = re.compile(r"(?<!\u094d)[\u0904-\u0939\u0958-\u0961]")
 _PIECES = {piece for form in (*TITLES, *EXPANSIONS, *UNITS_AFTER_DIGITS) for piece in form.split(".")}
-_NO_END = frozenset(unicodedata.normalize("NFC", piece) for piece in _PIECES) | LETTER_NAMES
+_LATIN_TITLES = """
+Dr Mr Mrs Ms Prof St No Nos Rs Smt Shri Sh Ltd Pvt Co Inc Sr Jr vs Lt Col Gen Maj Capt Adv Vol pp km
+"""
+_LATIN = frozenset(_LATIN_TITLES.split())
+_NO_END = frozenset(unicodedata.normalize("NFC", piece) for piece in _PIECES) | LETTER_NAMES | _LATIN
 
 
 def split_sentences(text: str) -> list[str]:
-    """Split a text at dandas, question and exclamation marks, and at full stops that are not an abbreviation's.
+    """Split a text at dandas, semicolons, question and exclamation marks, and at full stops that end no abbreviation.
 
     Args:
         text: Any text, with its punctuation.
@@ -36,4 +42,6 @@ def _ends_sentence(word: str) -> bool:
     """Whether a full stop after a word ends a sentence: a word of one akshara is an abbreviation unless it is known."""
     if word in _NO_END:
         return False
+    if word.isascii() or word.isdigit():  # J. K. Rowling
+        return len(word) > 1 or word.isdigit()
     return word in SHORT_WORDS or len(_AKSHARA.findall(word)) > 1
