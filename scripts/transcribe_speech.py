@@ -34,7 +34,7 @@ def main(settings: TranscribeSettings) -> int:
     print(summary)
     if settings.calculate_rtfx:
         print(f"RTFx            {summary.speed:.3f}")
-    return 3 if summary.errors or summary.warnings else 0
+    return 0 if summary.is_complete else 3
 
 
 if __name__ == "__main__":

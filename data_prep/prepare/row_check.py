@@ -131,7 +131,7 @@ def _repair(
         fixed["duration"] = stated
     if place.text != row["text"]:
         repairs.append(("not_normalized", f"'{row['text']}' becomes '{place.text}'"))
-    if fault := _describe_format(Path(place.audio)):
+    if fault := _describe_format(Path(place.audio)) or audio.note:
         repairs.append(("wrong_format", fault))
         if settings.audio_dir:
             converted = name_converted(place)
@@ -143,7 +143,11 @@ def _repair(
 
 
 def _describe_format(path: Path) -> str | None:
-    """Say why audio cannot be used unchanged, for segments as for whole files; `None` where it can."""
+    """Say why audio cannot be used unchanged, for segments as for whole files; `None` where it can.
+
+    The header is enough for rate, channels and encoding. Lengths come from the samples: `Audio.note` says where a
+    header gives another one, which NeMo's readers would believe.
+    """
     try:
         info = soundfile.info(str(path))
     except (soundfile.LibsndfileError, OSError):

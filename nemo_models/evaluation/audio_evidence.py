@@ -1,12 +1,15 @@
 """What the audio itself says about errors: how noisy an utterance is, and which inserted words fall on silence."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
+from data_prep.audio.channels import AVERAGE
+from data_prep.audio.shared import SharedRecordings
+from data_prep.audio.waveform import WaveformStream
 from nemo_models.evaluation.layers import LayeredScore
 from nemo_models.evaluation.matching import System, Utterance
 from nemo_models.evaluation.steps import list_steps
@@ -15,6 +18,7 @@ FRAME_S = 0.02
 SILENCE_BELOW_DB = 30.0
 """A word is at a silence if its level is this far below the loud parts (95th percentile) of its utterance."""
 MOST_UTTERANCES = 5000
+SAMPLE_RATE_HZ = 16_000
 _LONGEST_S = 600.0
 
 
@@ -52,8 +56,10 @@ def measure_audio(
     """
     evidence = AudioEvidence([None] * len(utterances), [])
     counts = [[0, 0] for _ in systems]
-    for number, utterance in enumerate(utterances[:MOST_UTTERANCES]):
-        levels = _read_levels(utterance, folder)
+    read = utterances[:MOST_UTTERANCES]
+    recordings = SharedRecordings(Counter(find_audio(utterance.row.audio, folder) for utterance in read))
+    for number, utterance in enumerate(read):
+        levels = _read_levels(utterance, folder, recordings)
         if levels is None:
             evidence.unread.append(utterance.row.audio)
             continue
@@ -76,16 +82,39 @@ def measure_audio(
     return evidence
 
 
-def _read_levels(utterance: Utterance, folder: Path) -> np.ndarray | None:
+def read_samples(
+    path: Path, offset_s: float, duration_s: float, recordings: SharedRecordings | None = None
+) -> np.ndarray:
+    """Read a part of a recording, with all channels averaged.
+
+    Args:
+        path: The recording.
+        offset_s: Where the part begins, in seconds.
+        duration_s: Its length in seconds; less is returned where the recording ends before.
+        recordings: The recordings of which several parts are read.
+
+    Returns:
+        (n,) float32 samples at `SAMPLE_RATE_HZ`, full scale 1.0.
+
+    Raises:
+        AudioError: The recording cannot be read.
+    """
+    wanted = round(duration_s * SAMPLE_RATE_HZ)
+    blocks, found = [np.zeros(0, np.float32)], 0
+    for block in WaveformStream(path, offset_s, None, AVERAGE, SAMPLE_RATE_HZ, recordings):
+        blocks.append(block)
+        found += len(block)
+        if found >= wanted:
+            break
+    return np.concatenate(blocks)[:wanted]
+
+
+def _read_levels(utterance: Utterance, folder: Path, recordings: SharedRecordings) -> np.ndarray | None:
     """Return the level of each frame in dB, or `None` where the audio cannot be read."""
-    path, row = find_audio(utterance.row.audio, folder), utterance.row
+    path, row, step = find_audio(utterance.row.audio, folder), utterance.row, round(FRAME_S * SAMPLE_RATE_HZ)
     try:
-        with soundfile.SoundFile(path) as file:
-            file.seek(min(int(row.offset_s * file.samplerate), file.frames))
-            length = min(row.duration_s or _LONGEST_S, _LONGEST_S)
-            samples = file.read(int(length * file.samplerate), dtype="float32", always_2d=True).mean(axis=1)
-            step = int(FRAME_S * file.samplerate)
-    except (OSError, RuntimeError, ValueError):
+        samples = read_samples(path, row.offset_s, min(row.duration_s or _LONGEST_S, _LONGEST_S), recordings)
+    except (OSError, ValueError):
         return None
     frames = samples[: len(samples) // step * step].reshape(-1, step)
     return None if not len(frames) else np.asarray(10 * np.log10(np.square(frames).mean(axis=1) + 1e-10))

@@ -18,7 +18,7 @@ import soundfile
 from jinja2 import Environment, FileSystemLoader
 
 from data_prep.manifest import write_text
-from nemo_models.evaluation.audio_evidence import find_audio
+from nemo_models.evaluation.audio_evidence import SAMPLE_RATE_HZ, find_audio, read_samples
 from nemo_models.evaluation.evaluation import Evaluation
 from nemo_models.evaluation.layers import LayeredScore
 from nemo_models.evaluation.matching import TestSet
@@ -123,14 +123,12 @@ def _link(row: Row, folder: Path, page: Path) -> str | None:
 def _embed(row: Row, folder: Path) -> str | None:
     """Return an utterance's audio as a data URI, or `None` where it cannot be read or is long."""
     try:
-        with soundfile.SoundFile(find_audio(row.audio, folder)) as file:
-            seconds = row.duration_s or file.frames / file.samplerate - row.offset_s
-            if not 0 < seconds <= _LONGEST_EMBEDDED_S:
-                return None
-            file.seek(int(row.offset_s * file.samplerate))
-            samples = file.read(int(seconds * file.samplerate), dtype="float32", always_2d=True).mean(axis=1)
-            sound = io.BytesIO()
-            soundfile.write(sound, samples, file.samplerate, format="OGG", subtype="VORBIS")
+        most = _LONGEST_EMBEDDED_S + 1  # one second more shows that a recording is too long
+        samples = read_samples(find_audio(row.audio, folder), row.offset_s, min(row.duration_s or most, most))
+        if not 0 < len(samples) <= _LONGEST_EMBEDDED_S * SAMPLE_RATE_HZ:
+            return None
+        sound = io.BytesIO()
+        soundfile.write(sound, samples, SAMPLE_RATE_HZ, format="OGG", subtype="VORBIS")
     except (OSError, RuntimeError, ValueError):
         return None
     return "data:audio/ogg;base64," + base64.b64encode(sound.getvalue()).decode()

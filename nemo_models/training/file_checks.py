@@ -1,4 +1,8 @@
-"""Checks of audio files before training, made by many threads, because most of the time is spent waiting."""
+"""Checks of audio files before training, made by many threads, because most of the time is spent waiting.
+
+Lengths are those of libsndfile's header: training reads files with libsndfile too, so that a header which says too
+little gives just that much audio. Decoding every file to its end is the work of `check_manifest.py`.
+"""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence

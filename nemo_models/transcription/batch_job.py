@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.audio.waveform import UNCLEAR_HEADER
 from data_prep.job_keys import make_key, stat_file
 from nemo_models.evaluation.scoring import Scores
 from nemo_models.transcription.inputs import AudioInput
@@ -63,7 +64,7 @@ class Summary:
         new_audio_s: Audio transcribed by this run, seconds.
         seconds: Time that this run took.
         errors: Number of failed inputs, by reason.
-        warnings: Number of inputs that have a text in spite of damage, by reason.
+        warnings: Number of inputs that have a text and a warning, by reason.
         scores: Error rates of the spoken text, if there are references.
         number_format: Number format in which the model computed, if known.
     """
@@ -78,6 +79,11 @@ class Summary:
     warnings: Counter[str] = field(default_factory=Counter)
     scores: Scores | None = None
     number_format: str | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all audio was read: a header that is wrong, beside audio that is whole, costs no text."""
+        return not self.errors and set(self.warnings) <= {UNCLEAR_HEADER}
 
     @property
     def speed(self) -> float:
@@ -98,7 +104,8 @@ class Summary:
         for reason, count in self.errors.most_common():
             lines.append(("failed", f"{count:,} × {reason} (see `error` in their lines)"))
         for reason, count in self.warnings.most_common():
-            lines.append(("damaged", f"{count:,} × {reason} (see `warning` in their lines)"))
+            name = "read to the end" if reason == UNCLEAR_HEADER else "damaged"
+            lines.append((name, f"{count:,} × {reason} (see `warning` in their lines)"))
         return "\n".join(f"{name:<16}{value}" for name, value in lines)
 
 

@@ -124,3 +124,16 @@ def test_an_empty_manifest_is_not_sound(tmp_path: Path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "empty.json: found no row" in done.stderr
+
+
+def test_audio_whose_header_gives_another_length_is_written_again(tmp_path: Path, write_audio):
+    """NeMo's readers believe the header: they would read nothing of this recorder's file."""
+    path = write_audio(tmp_path / "in/a.wav", seconds=2)
+    content = bytearray(path.read_bytes())
+    content[40:44] = bytes(4)
+    path.write_bytes(content)
+    (tmp_path / "in/m.json").write_text(json.dumps({"audio_filepath": "a.wav", "duration": 2.0, "text": "कमल खिला"}))
+    report = check_manifest(tmp_path / "in/m.json", "fix", tmp_path / "out/m.json")
+    assert report["repaired_by_fault"] == {"wrong_format": 1}
+    (row,) = read_manifest(tmp_path / "out/m.json")
+    assert soundfile.info(tmp_path / "out" / row["audio_filepath"]).frames == 32_000

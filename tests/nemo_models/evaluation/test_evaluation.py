@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from nemo_models.evaluation.audio_evidence import measure_audio
 from nemo_models.evaluation.breakdowns import read_vocabulary
 from nemo_models.evaluation.evaluation import check_gate, evaluate
 from nemo_models.evaluation.layers import LayerOptions
@@ -15,6 +16,7 @@ from nemo_models.evaluation.matching import load_test_set
 from nemo_models.evaluation.options import EvaluationOptions
 from nemo_models.evaluation.report import format_summary
 from nemo_models.evaluation.scoring import score_texts
+from odd_audio import encode
 from project import ROOT
 
 REFERENCE = "यह ज़मीन और रेल गाड़ी है"
@@ -152,6 +154,19 @@ def test_insertions_at_silences_and_noise(tmp_path):
     analysis = evaluate(test_set, EvaluationOptions(replicates=100)).report["systems"][0]["analysis"]
     assert analysis["insertions_at_silence"] == {"silent": 5, "placed": 6}
     assert analysis["breakdowns"].get("snr_db") is None  # all recordings are alike: one row would say nothing
+
+
+@pytest.mark.parametrize(
+    ("name", "container", "codec"), [("a.m4a", "ipod", "aac"), ("mp3 inside.wav", "wav", "libmp3lame")]
+)
+def test_audio_that_libsndfile_does_not_read_is_measured(tmp_path, name, container, codec):
+    """The last second is 60 dB quieter; codecs change noise, so that the estimate is lower."""
+    sound = np.random.default_rng(0).normal(scale=0.1, size=(16000 * 4, 1)).astype("float32")
+    sound[16000 * 3 :] *= 1e-3
+    (tmp_path / name).write_bytes(encode(sound, 16000, container, codec))
+    test_set = load_test_set([write(tmp_path / "a.jsonl", [make_row(0, REFERENCE, audio_filepath=name, duration=4.0)])])
+    evidence = measure_audio(test_set.utterances, [], [], tmp_path)
+    assert evidence.unread == [] and evidence.snr_db[0] is not None and evidence.snr_db[0] > 30
 
 
 def test_several_systems_are_corrected(files, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ import soundfile
 
 from browser import CHROMIUM, needs_browser
 from nemo_models.evaluation.evaluation import evaluate
-from nemo_models.evaluation.html_report import write_html_report
+from nemo_models.evaluation.html_report import _embed, write_html_report
 from nemo_models.evaluation.matching import load_test_set
 from nemo_models.evaluation.options import EvaluationOptions
+from odd_audio import encode
 
 
 def make_evaluation(folder, count=12, hypothesis="यह जमीन <b>है</b> </script>"):
@@ -57,6 +59,18 @@ def test_one_file_without_network_and_safe_against_its_data(tmp_path):
     linked = next(one for one in data["utterances"] if not one["embedded"])
     assert linked["audio"].startswith("../clip%20")
     assert next(one for one in data["utterances"] if one["embedded"])["audio"].startswith("data:audio/ogg;base64,")
+
+
+def test_audio_of_any_format_is_embedded_but_not_long_audio(tmp_path):
+    sound = np.random.default_rng(0).normal(scale=0.1, size=(16000, 1)).astype("float32")
+    (tmp_path / "a.m4a").write_bytes(encode(sound, 16000, "ipod", "aac"))
+    (tmp_path / "long.m4a").write_bytes(encode(np.tile(sound, (61, 1)), 16000, "ipod", "aac"))
+    row = SimpleNamespace(audio="a.m4a", offset_s=0.0, duration_s=None)
+    assert str(_embed(row, tmp_path)).startswith("data:audio/ogg;base64,")
+    row.audio = "long.m4a"
+    assert _embed(row, tmp_path) is None
+    row.duration_s = 2.0
+    assert _embed(row, tmp_path) is not None
 
 
 def test_aligned_words_with_their_times(tmp_path):

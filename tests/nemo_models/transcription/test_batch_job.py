@@ -137,6 +137,23 @@ def test_summary_says_what_came_of_it():
 MUTATIONS = 1000
 
 
+@pytest.mark.parametrize(("length", "status"), [(0, 0), (2 * RATE, 3)])
+def test_only_missing_audio_makes_a_job_incomplete(model, tmp_path, length, status):
+    """A recorder's header without a length is a warning; a file that is cut is one too, and something is missing."""
+    samples = 0.1 * np.random.default_rng(0).standard_normal(RATE)
+    soundfile.write(tmp_path / "a.wav", samples, RATE)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[40:44] = struct.pack("<I", length)
+    if status:
+        content = content[: 44 + RATE]
+    (tmp_path / "a.wav").write_bytes(content)
+    summary = run(model, [as_input(tmp_path / "a.wav")], tmp_path / "out.jsonl")
+    (row,) = rows_of(tmp_path / "out.jsonl")
+    assert row["warning"].startswith("truncated_audio: " if status else "unclear_header: ") and "error" not in row
+    assert summary.is_complete is not bool(status)
+    assert ("damaged" if status else "read to the end") in str(summary)
+
+
 def mutate_audio(content: bytes, chance: random.Random) -> bytes:
     """Damage a file as disks, networks and people do."""
     data = bytearray(content)
