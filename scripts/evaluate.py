@@ -17,9 +17,8 @@ from data_prep.manifest import write_json
 from hydra_job import hydra_job
 from nemo_models.evaluation.evaluation import check_gate, evaluate
 from nemo_models.evaluation.html_report import write_html_report
-from nemo_models.evaluation.layers import LayerOptions
 from nemo_models.evaluation.matching import load_test_set
-from nemo_models.evaluation.options import EvaluationOptions
+from nemo_models.evaluation.options import EvaluationOptions, LayerOptions
 from nemo_models.evaluation.report import format_summary
 from nemo_models.evaluation.rows import Keys
 

@@ -17,45 +17,17 @@ are never more than in the layer before: a layer only adds equalities to the ali
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
-from data_prep.arguments import require_choice
 from nemo_models.evaluation.alignment import BLOCK, MATCH, Alignment, Blocks, Sequences, align
 from nemo_models.evaluation.compounds import find_joins
 from nemo_models.evaluation.number_values import is_short_form, number_key, says_number
+from nemo_models.evaluation.options import LayerOptions
 from nemo_models.evaluation.references import Reference
 from nemo_models.evaluation.spelling import SPELLING_RULES, make_keys
 from nemo_models.evaluation.text_pairs import Spans, TextPairs, find_differences, select, split_raw
 from nemo_models.evaluation.variants import make_variant_key
-
-OPTIONAL_LAYERS = ("spelling", "numbers", "loan_words", "compounds")
-LAYERS = ("raw", "encoding", "alternatives", *OPTIONAL_LAYERS)
-
-
-@dataclass(frozen=True)
-class LayerOptions:
-    """Which layers are computed.
-
-    Attributes:
-        layers: Some of `OPTIONAL_LAYERS`; `raw` and `encoding` are always there.
-        spelling_rules: Some of `SPELLING_RULES`.
-        variant_lists: Lists of spellings beside the project's own.
-
-    Raises:
-        ValueError: There is no such layer or rule.
-    """
-
-    layers: tuple[str, ...] = OPTIONAL_LAYERS
-    spelling_rules: tuple[str, ...] = tuple(SPELLING_RULES)
-    variant_lists: tuple[Path, ...] = ()
-
-    def __post_init__(self) -> None:
-        for layer in self.layers:
-            require_choice("layers", layer, OPTIONAL_LAYERS)
-        for rule in self.spelling_rules:
-            require_choice("spelling_rules", rule, SPELLING_RULES)
 
 
 @dataclass

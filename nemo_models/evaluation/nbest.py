@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from nemo_models.evaluation.layers import LayeredScore, LayerOptions
+from nemo_models.evaluation.layers import LayeredScore
 from nemo_models.evaluation.matching import System, Utterance
+from nemo_models.evaluation.options import LayerOptions
 
 BEAMS_KEY = "beams"
 

@@ -4,8 +4,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_prep.arguments import require_choice, require_int
-from nemo_models.evaluation.layers import LAYERS, LayerOptions
+from nemo_models.evaluation.spelling import SPELLING_RULES
 from nemo_models.evaluation.statistics import REPLICATES
+
+OPTIONAL_LAYERS = ("spelling", "numbers", "loan_words", "compounds")
+LAYERS = ("raw", "encoding", "alternatives", *OPTIONAL_LAYERS)
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """Which layers are computed.
+
+    Attributes:
+        layers: Some of `OPTIONAL_LAYERS`; `raw` and `encoding` are always there.
+        spelling_rules: Some of `SPELLING_RULES`.
+        variant_lists: Lists of spellings beside the project's own.
+
+    Raises:
+        ValueError: There is no such layer or rule.
+    """
+
+    layers: tuple[str, ...] = OPTIONAL_LAYERS
+    spelling_rules: tuple[str, ...] = tuple(SPELLING_RULES)
+    variant_lists: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        for layer in self.layers:
+            require_choice("layers", layer, OPTIONAL_LAYERS)
+        for rule in self.spelling_rules:
+            require_choice("spelling_rules", rule, SPELLING_RULES)
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,20 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from inspect import signature
+from pathlib import Path
 
 from omegaconf import DictConfig
 
 from data_prep.arguments import require_choice
 from data_prep.audio.reader import SAMPLE_RATE_HZ
 from data_prep.progress import ProgressBar
-from nemo_models.training.checkpoint_space import find_missing_space
+from nemo_models.training.checkpoint_space import (
+    count_encoder_weights,
+    count_validations,
+    estimate_checkpoint_bytes,
+    find_missing_space,
+)
 from nemo_models.training.file_checks import THREADS, check_in_threads, file_checks, locate
 from nemo_models.training.findings import Findings
 from nemo_models.training.row_checks import RowChecks, frame_counter, row_checks
@@ -40,12 +47,31 @@ def check_training(cfg: DictConfig, labels: Sequence[str]) -> None:
     """
     problems = check_data_sets(cfg.model, labels, cfg.checks.leaks)
     remedies = [REMEDY] if problems else []
-    if missing := find_missing_space(cfg):
+    folder = Path(cfg.exp_manager.exp_dir) / cfg.exp_manager.name
+    if missing := find_missing_space(folder, count_checkpoint_bytes(cfg)):
         problems.append(missing)
         remedies.append("free some space, lower exp_manager.checkpoint_callback_params.save_top_k or move exp_dir")
     problems += find_empty_sets(cfg)
     if problems:
         raise ValueError(f"the data is unfit for training: {'; '.join(problems + remedies)}")
+
+
+def count_checkpoint_bytes(cfg: DictConfig) -> int:
+    """Estimate the largest size of a training's checkpoints, in bytes; 0 if it writes none.
+
+    Args:
+        cfg: The whole configuration. `save_top_k` checkpoints are kept and one more while it replaces the worst; with
+            -1 there is one for every validation.
+    """
+    if not cfg.exp_manager.get("create_checkpoint_callback", True):
+        return 0
+    kept = int(cfg.exp_manager.checkpoint_callback_params.get("save_top_k", 3))
+    if kept < 0:
+        parameters = signature(count_validations).parameters
+        best = count_validations(**{key: value for key, value in cfg.trainer.items() if key in parameters})
+    else:
+        best = kept + 1
+    return estimate_checkpoint_bytes(count_encoder_weights(cfg.model.encoder, cfg.model.get("lora")), best)
 
 
 def check_data_sets(model_cfg: DictConfig, labels: Sequence[str], leaks: str = "error") -> list[str]:

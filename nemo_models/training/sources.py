@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import math
 import re
 import zlib
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from nemo.collections.asr.data.audio_to_text import expand_sharded_filepaths
 from omegaconf import DictConfig, ListConfig
 
+from data_prep.arguments import is_number
 from data_prep.manifest import MANIFEST_KEYS, parse_manifest_line
 
 Row = dict[str, Any]
@@ -193,8 +193,7 @@ def _check_shar_parts(folder: Path, cuts: list[Path]) -> None:
 
 def _check_offset(row: Row, where: str) -> Row:
     offset = row.get("offset")
-    is_number = isinstance(offset, int | float) and not isinstance(offset, bool)
-    if offset is not None and not (is_number and math.isfinite(offset) and offset >= 0):
+    if offset is not None and not (is_number(offset) and offset >= 0):
         raise ValueError(
             f"{where}: found offset {json.dumps(offset, ensure_ascii=False)}, expected seconds from the file's start; "
             "correct it, or remove it if the row is the whole file"

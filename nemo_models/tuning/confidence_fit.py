@@ -7,7 +7,8 @@ from omegaconf import OmegaConf, open_dict
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.strategy import decode_log_probs
 from nemo_models.evaluation.calibration import CALIBRATION_KEY, fit_calibration, measure_calibration
-from nemo_models.evaluation.layers import LayeredScore, LayerOptions
+from nemo_models.evaluation.layers import LayeredScore
+from nemo_models.evaluation.options import LayerOptions
 from nemo_models.evaluation.references import Reference
 from nemo_models.evaluation.word_errors import mark_right_raw_words
 from nemo_models.tuning.lm_sweep import DevData

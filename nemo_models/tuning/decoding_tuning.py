@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import open_dict
 
-from data_prep.arguments import is_number, require_choice
+from data_prep.arguments import is_int, is_number, require_choice
 from data_prep.job_keys import hash_file
 from data_prep.manifest import write_json
 from nemo_models.ctc_model import XLSRCTCModel
@@ -166,7 +166,7 @@ def _check_grid(alphas: Sequence[float], betas: Sequence[float], beam_sizes: Seq
         if is_wrong or not values or len(set(values)) != len(values):
             kind = f"different numbers{'' if least is None else f' from {least:g}'}"
             raise ValueError(f"{name}={list(values)}: expected {kind}, at least one")
-    if any(not isinstance(size, int) for size in beam_sizes):
+    if not all(map(is_int, beam_sizes)):
         raise ValueError(f"beam_sizes={list(beam_sizes)}: expected whole numbers")
     if output.suffix != ".nemo":
         raise ValueError(f"output={output}: expected a name that ends in .nemo")

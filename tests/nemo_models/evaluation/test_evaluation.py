@@ -11,9 +11,8 @@ import soundfile
 from nemo_models.evaluation.audio_evidence import measure_audio
 from nemo_models.evaluation.breakdowns import read_vocabulary
 from nemo_models.evaluation.evaluation import check_gate, evaluate
-from nemo_models.evaluation.layers import LayerOptions
 from nemo_models.evaluation.matching import load_test_set
-from nemo_models.evaluation.options import EvaluationOptions
+from nemo_models.evaluation.options import EvaluationOptions, LayerOptions
 from nemo_models.evaluation.report import format_summary
 from nemo_models.evaluation.scoring import score_texts
 from odd_audio import encode

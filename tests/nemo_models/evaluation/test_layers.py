@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nemo_models.evaluation.layers import LayeredScore, LayerOptions
+from nemo_models.evaluation.layers import LayeredScore
+from nemo_models.evaluation.options import LayerOptions
 from nemo_models.evaluation.references import Choice, Reference
 from nemo_models.evaluation.scoring import score_texts
 from nemo_models.evaluation.spelling import SPELLING_RULES

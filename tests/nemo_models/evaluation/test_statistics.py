@@ -9,7 +9,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from nemo_models.evaluation.layers import LayeredScore, LayerOptions
+from nemo_models.evaluation.layers import LayeredScore
+from nemo_models.evaluation.options import LayerOptions
 from nemo_models.evaluation.references import Reference
 from nemo_models.evaluation.statistics import (
     bootstrap_rate,
