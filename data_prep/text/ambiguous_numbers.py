@@ -41,6 +41,10 @@ _COUNTED_AFTER = compile_pattern(rf"\s*(?:{CURRENCY_WORD}|{SCALE}|(?:{COUNTED}|{
 _CLAUSE_ENDS = compile_pattern(r"\s*(?:[,।.!?;)]|\Z)")
 _NAME_BEFORE = compile_pattern(rf"[{LETTER}]\s?,?\s\Z")
 _ORDINAL_AFTER = compile_pattern(rf"-?(?:वाँ|वां|वीं|वें){NO_LETTER}|[लरथठ][ाीे]{NO_LETTER}|\sवे{NO_LETTER}")
+# 1 ला may be the first or a verb
+_ORDINAL_OR_VERB = re.compile(rf"[0०]?(?:[1१]\sल|[23२३]\s[स]?र|[6६]\sठ)[ाीे]{NO_LETTER}")
+# पत्रांक 452/स्था, 15/बी
+_SLASH_AFTER = re.compile(rf"\s?/\s?[{LETTER}]")
 # 25°36', 5'6": minutes, seconds, feet or inches
 _QUOTE_AFTER = re.compile("['’′\"”″]")
 _PRIMES = "′″"
@@ -82,7 +86,7 @@ def _is_quoted(text: str, start: int, end: int) -> bool:
 def is_ambiguous(match: re.Match[str]) -> bool:
     """Whether the plain number of a match, its group `number`, has several readings in its text."""
     text, number, start, end = match.string, match["number"], match.start("number"), match.end("number")
-    if _ORDINAL_AFTER.match(text, end):
+    if _ORDINAL_AFTER.match(text, end) or _ORDINAL_OR_VERB.match(text, start) or _SLASH_AFTER.match(text, end):
         return True
     if _QUOTE_AFTER.match(text, end) and (_LONE_YEAR.fullmatch(number) or not _is_quoted(text, start, end)):
         return True

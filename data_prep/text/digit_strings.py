@@ -25,7 +25,7 @@ from data_prep.text.number_words import say_digits
 # Groups of ten digits and more that are a telephone, card or identity number wherever they appear.
 PHONE_SHAPES = re.compile(
     r"\+91[ -]?[6-9]\d{4}[ -]?\d{5}|0?[6-9]\d{9}|[6-9]\d{4}[ -]\d{5}|[6-9]\d{2,3}[ -]\d{3}[ -]\d{3,4}|"
-    r"0\d{2,4}[ -]\d{6,8}|\(0\d{2,4}\)[ -]?\d{6,8}|0 ?\(\d{2,4}\) ?\d{6,8}|1[89]00[ -]?\d{2,3}[ -]?\d{3,4}|"
+    r"0\d{2,4}[ -]\d{6,8}|\(0\d{2,4}\)[ -]?\d{6,8}|0 ?\(\d{2,4}\) ?\d{6,8}|1[89][06]0[ -]?\d{2,3}[ -]?\d{3,4}|"
     r"\+\d{1,3}[ -]?\(?\d{2,4}\)?(?:[ -]\d{3,4}){2}|\d{4}-\d{6}|\d{3}-\d{8}|\d{4}([ -])\d{4}\1\d{4}(\1\d{4})?"
 )
 _NUMBER_WORD = "(?:नंबर|नम्बर|संख्या|क्रमांक|कोड|आईडी)"

@@ -15,7 +15,7 @@ DASH = f"[{DASHES}]"
 JOIN = rf"(?:{DASH}| {DASH} )"
 # Signs that join the numbers on their two sides into one, a lone space too (1 9वें is a slip for 19वें): where no rule
 # has read all of it, none may read half of it.
-BOND = r"[.,:/\\^<>*_|~#'’′″‐‑–—−-]"
+BOND = r"[.·,:/\\^<>*_|~#'’′″‐‑–—−-]"
 UNBOUND = rf"(?<!{D})(?<![{LETTER}])(?<!{D}{BOND})(?<!{D}\s)(?<!{D}\s[–—−-]\s)"
 # Tokenised groups whose spaces no rule has removed: ३ , २०० मी
 UNBOUND += rf"(?!(?<={D}\s,\s){D}{{3}}(?!{D}))"

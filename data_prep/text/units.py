@@ -38,6 +38,8 @@ NAMED_UNITS = {
     "कि मी": "किलोमीटर",
     "से मी": "सेंटीमीटर",
     "कि ग्रा": "किलोग्राम",
+    "मी.टन": "मीट्रिक टन",
+    "मी टन": "मीट्रिक टन",
     "मी.": "मीटर",
     "मी": "मीटर",
     "से.मी.": "सेंटीमीटर",
@@ -103,8 +105,10 @@ _SIGN = re.compile(r"\s?[.॰]\s?")
 
 def _spell(unit: str) -> str:
     """A pattern for a unit, in tokenised text too (कि .मी .) and with either abbreviation sign."""
-    pieces = [re.escape(piece) for piece in unit.split(".")]
-    return r"\s?[.॰]\s?".join(pieces[:-1]) + (r"\s?[.॰]" + pieces[-1] if len(pieces) > 1 else pieces[0])
+    *first, last = (re.escape(piece) for piece in unit.split("."))
+    if not first:
+        return last
+    return r"\s?[.॰]\s?".join(first) + r"\s?[.॰]" + (rf"\s?{last}" if last else "")
 
 
 def _join(units: Iterable[str]) -> str:
