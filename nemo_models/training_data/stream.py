@@ -8,6 +8,7 @@ the same for any number of workers.
 
 import copy
 import random
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -74,6 +75,7 @@ class TrainingStream:
         self._seed, self._rank = seed, rank
         self._start = StreamPosition()
         self._batches: Iterator[Any] | None = None
+        self._keep_reader: weakref.finalize | None = None
         self._is_iterable = isinstance(loader.dataset, IterableDataset)  # tarred or Shar data, read in the workers
         if self._is_iterable:
             reader: Any = loader.dataset
@@ -103,6 +105,8 @@ class TrainingStream:
         """
         self._start = position
         self._batches = None
+        if self._keep_reader is not None:
+            self._keep_reader.detach()
 
     def __iter__(self) -> Iterator[Any]:
         """Continue the stream where it was left."""
@@ -112,13 +116,23 @@ class TrainingStream:
 
     def _seek(self) -> Iterator[Any]:
         self._sampler.start = self._start
-        return skip_unreadable_batches(iter(self._loader))
+        return skip_unreadable_batches(self._open_reader())
+
+    def _open_reader(self) -> Iterator[Any]:
+        """Iterate over the loader, and keep the iterator until this object is deleted.
+
+        A model and its stream refer to each other, and Python deletes such objects together: it closes the queues of
+        the worker processes before torch's iterator can send the end through them, and torch then waits 5 s for each.
+        """
+        reader = iter(self._loader)
+        self._keep_reader = weakref.finalize(self, lambda _: None, reader)
+        return reader
 
     def _number(self) -> Iterator[Any]:
         return skip_unreadable_batches(self._number_all())
 
     def _number_all(self) -> Iterator[Any]:
-        batches, number = iter(self._loader), 0
+        batches, number = self._open_reader(), 0
         while True:
             with seeded(self._seed, self._rank, number):  # without workers, this process reads the audio here
                 *tensors, info = next(batches)

@@ -1,5 +1,7 @@
+import gc
 import json
 import logging
+import multiprocessing
 import random
 import tarfile
 from itertools import islice
@@ -61,6 +63,31 @@ def test_a_stream_can_start_anywhere_and_is_the_same_for_any_number_of_workers(d
         for (audio, note), (expected, of_expected) in zip(take(stream, 24 - start), whole[start:], strict=True):
             assert note == of_expected
             assert torch.equal(audio, expected)  # its white noise too
+
+
+@pytest.mark.parametrize("reads_shards", [False, True])
+def test_workers_end_with_the_model_and_are_not_waited_for(
+    data: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads_shards: bool
+):
+    changes: dict[str, object] = {"num_workers": 2}
+    if reads_shards:
+        export_shards(data["model.train_ds.manifest_filepath"], tmp_path, "shar", num_shards=2, num_workers=1)
+        changes |= {"manifest_filepath": "null", "shar_path": tmp_path / "shar"}
+    model: list = [open_stream(data, **changes)]
+    take(model[0], 2)
+    model.append(model)  # a cycle: only the collector of cycles deletes it
+    waited: list[int | None] = []
+    join = multiprocessing.Process.join
+
+    def note(process: multiprocessing.Process, timeout: float | None = None) -> None:
+        join(process, timeout)
+        waited.append(process.exitcode)
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "join", note)
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 60.0)  # patience on busy machines
+    del model
+    gc.collect()
+    assert waited[:2] == [0, 0]  # None: torch's patience ended before the worker
 
 
 def test_joined_utterances_are_named_and_complete(data: dict[str, str]):
