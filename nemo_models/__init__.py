@@ -1,4 +1,4 @@
-"""XLSR-53 in NeMo: importing this package allows NeMo to build and restore its five classes, and no others.
+"""XLSR-53 in NeMo: importing this package allows NeMo to build and restore its six classes, and no others.
 
 NeMo 3 instantiates only targets on an allow-list. `ASRModel.restore_from("x.nemo")` without this import fails with
 `UnsafeTargetError: … nemo_models.ctc_model.XLSRCTCModel`; with it, it works. NeMo's schedules gain `TriStage` too.
@@ -21,6 +21,7 @@ _CLASSES = {
     "WaveformNormalizer": "nemo_models.waveform_normalizer",
     "XLSRCTCModel": "nemo_models.ctc_model",
     "XLSREncoder": "nemo_models.xlsr_encoder",
+    "XLSRPretrainingModel": "nemo_models.pretraining_model",
 }
 """The classes that a `.nemo` file of this project may name, each with its module."""
 
@@ -44,7 +45,7 @@ def __getattr__(name: str) -> Any:
 
 @wrapt.when_imported("nemo.core.classes.common")
 def _admit_classes(common: Any) -> None:
-    """Add the five classes to NeMo's allow-list once NeMo is imported."""
+    """Add the six classes to NeMo's allow-list once NeMo is imported."""
     targets = [f"{module}.{name}" for name, module in _CLASSES.items()]
     common.ALLOWED_TARGET_PREFIXES.extend(target for target in targets if target not in common.ALLOWED_TARGET_PREFIXES)
 

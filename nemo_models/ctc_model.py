@@ -8,37 +8,28 @@ transcripts as English, which destroys Devanagari without an error.
 import threading
 import weakref
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.plugins.precision import MixedPrecision, Precision
-from lightning.pytorch.utilities import GradClipAlgorithmType
 from nemo.collections.asr.metrics.wer import WER
 from nemo.collections.asr.models import EncDecCTCModel
 from nemo.collections.asr.parts.mixins import TranscribeConfig
 from nemo.utils import logging
-from nemo.utils.get_rank import is_global_rank_zero
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from data_prep.arguments import is_int
-from data_prep.atomic import atomic_path
 from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding
-from nemo_models.decoding.lm_bundle import LM_KEY, is_bundled, register_language_model, unpack_language_model
+from nemo_models.decoding.lm_bundle import LM_KEY, register_language_model, unpack_language_model
 from nemo_models.decoding.settings import complete_decoding_config
 from nemo_models.decoding.strategy import frame_seconds, mask_log_probs
-from nemo_models.layers.fsdp import gathered_state_dict, is_sharded, shard
-from nemo_models.layers.lora import updates_merged_in_state_dict
-from nemo_models.optimization.parameter_groups import exclude_from_weight_decay
+from nemo_models.stream_training import StreamTraining
 
 _TRANSCRIBE_LOCKS: "weakref.WeakKeyDictionary[XLSRCTCModel, threading.RLock]" = weakref.WeakKeyDictionary()
 """One for each model, kept outside of it: a lock can be neither copied nor pickled."""
 
 
-class XLSRCTCModel(EncDecCTCModel):
+class XLSRCTCModel(StreamTraining, EncDecCTCModel):
     """A wav2vec 2.0 encoder with a CTC head over characters, as a NeMo model.
 
     Everything of NeMo's API works on it (`transcribe`, `change_decoding_strategy`, `save_to`, `restore_from`, …).
@@ -152,45 +143,6 @@ class XLSRCTCModel(EncDecCTCModel):
             outputs["logits"], outputs["logits_len"], return_hypotheses=trcfg.return_hypotheses
         )
 
-    def setup_optimizer_param_groups(self) -> None:
-        """Overrides NeMo's method (`cfg.optim_param_groups`): norms and biases get no weight decay."""
-        super().setup_optimizer_param_groups()
-        self._optimizer_param_groups: Any = exclude_from_weight_decay(self._optimizer_param_groups)
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: int | float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Overrides Lightning's method: clips for fused optimizers too, except in float16."""
-        precision = self.trainer.precision_plugin
-        if isinstance(precision, MixedPrecision) and precision.scaler is None:
-            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or GradClipAlgorithmType.NORM)
-            Precision.clip_gradients(precision, optimizer, gradient_clip_val or 0.0, algorithm)
-        else:
-            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
-
-    def setup_training_data(self, train_data_config: DictConfig | dict[str, Any]) -> None:
-        """Overrides NeMo's method: Lhotse's batches become a `TrainingStream`, which resumes at any batch."""
-        from nemo_models.training_data.manifest_reader import fault_tolerant_manifests
-        from nemo_models.training_data.stream import TrainingStream, set_lhotse_defaults
-
-        if isinstance(train_data_config, dict):
-            train_data_config = OmegaConf.create(train_data_config)
-        set_lhotse_defaults(train_data_config, self.global_rank)
-        with fault_tolerant_manifests():
-            super().setup_training_data(train_data_config)
-        loader = getattr(self, "_train_dl", None)
-        if train_data_config.get("use_lhotse") and loader is not None:
-            seed = train_data_config.get("shard_seed")
-            self._train_dl: Any = TrainingStream(loader, seed if is_int(seed) else 0, self.global_rank)
-
-    def configure_model(self) -> None:
-        """Shard the weights over the processes if `trainer.strategy` is `fsdp2`."""
-        if self.device_mesh is not None and not is_sharded(self):
-            shard(self.encoder.network, self.decoder, self.device_mesh["data_parallel"])
-
     def training_step(self, batch: Sequence[Any], batch_nb: int) -> dict[str, Any]:
         """Overrides NeMo's method: passes the batch's four tensors on, and nothing else."""
         return super().training_step(tuple(batch[:4]), batch_nb)
@@ -214,49 +166,6 @@ class XLSRCTCModel(EncDecCTCModel):
                 augment_lhotse_loader(loader, config.augmentor, self.cfg.sample_rate)
         return loader
 
-    def save_to(self, save_path: str) -> None:
-        """Overrides NeMo's method: the file appears complete or not at all, without the training machine's paths.
-
-        Low-rank updates are merged into the weights.
-
-        Args:
-            save_path: The `.nemo` file to write; its folder is made if needed.
-
-        Raises:
-            OSError: The file is not written, such as on a full disk; the message names it.
-        """
-        path = Path(save_path).absolute()
-        config: DictConfig = self._cfg
-        # only the first process writes: the others must not move what is being written
-        with atomic_path(path) if is_global_rank_zero() else nullcontext(path) as target:
-            try:
-                self.cfg = without_local_paths(config)
-                register_language_model(self)
-                with updates_merged_in_state_dict(self.encoder.network), gathered_state_dict(self):
-                    super().save_to(str(target))
-            finally:
-                self.cfg = config
-
-
-def without_local_paths(config: DictConfig) -> DictConfig:
-    """Copy a model's configuration without paths of data sets and of a language model on this machine.
-
-    A model that decodes with a language model is saved as a greedy one, since that file would be missing elsewhere. A
-    bundled language model is part of the `.nemo` file and kept.
-    """
-    portable = DictConfig(OmegaConf.to_container(config, resolve=True))
-    for name in ("train_ds", "validation_ds", "test_ds"):
-        dataset = portable.get(name)
-        if dataset is None:
-            continue
-        dataset.manifest_filepath = None
-        for key in ("tarred_audio_filepaths", "shar_path", "noise_path"):
-            dataset.pop(key, None)
-        for augmentation in (dataset.get("augmentor") or {}).values():
-            for key in ("manifest_path", "audio_tar_filepaths", "rir_manifest_path", "noise_manifest_paths"):
-                augmentation.pop(key, None)
-    lm_path = OmegaConf.select(portable, LM_KEY)
-    if lm_path is not None and not is_bundled(lm_path):
-        portable.decoding.beam.ngram_lm_model = None
-        portable.decoding.strategy = "greedy_batch"
-    return portable
+    def register_files(self) -> None:
+        """Overrides the mixin's method: a language model becomes part of the `.nemo`."""
+        register_language_model(self)

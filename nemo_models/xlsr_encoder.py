@@ -150,6 +150,25 @@ class XLSREncoder(PretrainedEncoder):
         frames = self.wav2vec2(audio_signal, attention_mask=attention_mask, mask_time_indices=time_mask)
         return frames.last_hidden_state.transpose(1, 2), lengths
 
+    def encode_masked(
+        self, audio_signal: torch.Tensor, length: torch.Tensor, time_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode a padded batch with given frames masked, for pre-training.
+
+        Args:
+            audio_signal: Waveforms, float, (B, T), zero beyond each length.
+            length: Valid samples of each, int64, (B,).
+            time_mask: True where masked, bool, (B, `frame_count(T)`).
+
+        Returns:
+            Frames, float, (B, T', D), undefined beyond each length; and the normalised output of the convolutions,
+            which is not masked, float, (B, T', channels).
+        """
+        audio_signal = self._at_least_one_frame(audio_signal)
+        attention_mask = self._attention_mask(audio_signal, length)
+        output = self.wav2vec2(audio_signal, attention_mask=attention_mask, mask_time_indices=time_mask)
+        return output.last_hidden_state, output.extract_features
+
     def frame_count(self, samples: torch.Tensor | int) -> torch.Tensor:
         """Count the frames that the convolutions make of audio: exact, 0 below the receptive field (400 samples).
 

@@ -55,7 +55,7 @@ def main(settings: ExportSettings) -> None:
     for name, size in report.files.items():
         print(f"{report.folder / name}: {size:,} bytes")
     if report.difference is not None:
-        print(f"log-probabilities differ from the model's by at most {report.difference:.2g}")
+        print(f"outputs differ from the model's by at most {report.difference:.2g}")
     for note in report.notes:
         print(f"note: {note}")
     print(f"done in {report.seconds:.1f} s")

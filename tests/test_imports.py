@@ -34,7 +34,8 @@ ROOMS = {
         {"."},  # the model itself
         {"inference"},
         {"checkpoints", "transcription"},
-        {"export", "tuning", "training", "pretraining", "serving"},
+        {"export", "tuning", "training", "serving"},
+        {"pretraining"},
     ],
 }
 """The rooms of each package from the lowest to the highest: a room imports from rooms further up in this list only."""

@@ -1,7 +1,7 @@
 """`EncoderCheckpoint`, the form of every checkpoint that was read, and the loading of its weights into an encoder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -54,7 +54,7 @@ class EncoderCheckpoint:
         weights: Tensors by the names of transformers' model of that kind.
         normalize: Whether the encoder reads normalised waveforms.
         epsilon: Added to the variance when normalising.
-        left_out: Names of tensors in the source that are not read: those of pretraining, or of another head.
+        left_out: Names of tensors in the source that the encoder lacks: those of pre-training, or of another head.
         kind: transformers' `model_type`: `wav2vec2` or `wav2vec2-bert`.
         mask_padding: Whether normalisation and attention leave padding out; see `XLSREncoder`.
         head: The CTC head that comes with it.
@@ -62,6 +62,8 @@ class EncoderCheckpoint:
         normalizer_fingerprint: Version of this project's text normalisation that the head's transcripts went through;
             `None` for heads that others trained.
         reference: The source as a model that runs without ours.
+        objective: Tensors of the pre-training's objective by transformers' names (`quantizer.codevectors`, …); empty
+            where the source has none.
     """
 
     source: str
@@ -76,6 +78,7 @@ class EncoderCheckpoint:
     word_lm: SourceLM | None = None
     normalizer_fingerprint: str | None = None
     reference: Reference | None = None
+    objective: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 def load_encoder_weights(encoder: XLSREncoder | W2VBertEncoder, checkpoint: EncoderCheckpoint) -> None:

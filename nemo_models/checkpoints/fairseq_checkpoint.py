@@ -5,7 +5,7 @@ to the reader as inert stand-ins, so that even their constructors do not run.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,13 @@ from nemo_models.waveform_normalizer import FAIRSEQ_EPSILON
 DICTIONARY_FILE = "dict.ltr.txt"
 PRETRAINING_TENSORS = re.compile(r"(quantizer|project_q|project_inp|final_proj|target_glu|input_quantizer)\.")
 """Tensors of the contrastive task, which an encoder does not need."""
+OBJECTIVE_NAMES: tuple[tuple[str, str], ...] = (
+    (r"quantizer\.vars", "quantizer.codevectors"),
+    (r"quantizer\.weight_proj\.(weight|bias)", r"quantizer.weight_proj.\1"),
+    (r"project_q\.(weight|bias)", r"project_q.\1"),
+    (r"final_proj\.(weight|bias)", r"project_hid.\1"),
+)
+"""Those of them that continued pre-training starts from: fairseq's names → transformers' names."""
 WRAPPER = "module."
 """What torch's DataParallel puts before the names of a model's tensors."""
 HEAD = "w2v_encoder.proj."
@@ -92,7 +99,18 @@ def load_fairseq(path: Path, with_head: bool = True) -> EncoderCheckpoint:
         left_out=left_out,
         head=head,
         reference=FairseqReference(weights, model, normalize),
+        objective=_read_objective(weights),
     )
+
+
+def _read_objective(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors of the contrastive task by transformers' names."""
+    found = {}
+    for full_name, tensor in weights.items():
+        new_name = _new_name(full_name.removeprefix("w2v_encoder.").removeprefix("w2v_model."), OBJECTIVE_NAMES)
+        if new_name is not None:
+            found[new_name] = tensor.float()
+    return found
 
 
 def rename_tensors(weights: Mapping[str, Any], source: str) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -155,8 +173,8 @@ def _read_head(
     return CTCHead(weight, bias, parse_fairseq_dictionary(lines, str(beside)), str(beside))
 
 
-def _new_name(name: str) -> str | None:
-    for pattern, replacement in _NAMES:
+def _new_name(name: str, names: Sequence[tuple[str, str]] = _NAMES) -> str | None:
+    for pattern, replacement in names:
         if match := re.fullmatch(pattern, name):
             return match.expand(replacement)
     return None

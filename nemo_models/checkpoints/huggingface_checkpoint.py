@@ -102,7 +102,8 @@ def load_huggingface(folder: Path, source: str, with_head: bool = True) -> Encod
             "choose a checkpoint of that rate"
         )
     make_config, keys, prefix = KINDS[kind]
-    weights, head, left_out = _divide(_read_weights(folder), prefix, source, with_head)
+    tensors = _read_weights(folder)
+    weights, head, left_out = _divide(tensors, prefix, source, with_head)
     epsilon = features.get(EPSILON_KEY, HUGGING_FACE_EPSILON)
     if not isinstance(epsilon, float) or not 0 < epsilon < 1:
         raise ValueError(f"{source}: found {EPSILON_KEY}={epsilon!r}, expected a number above 0 and below 1")
@@ -130,6 +131,7 @@ def load_huggingface(folder: Path, source: str, with_head: bool = True) -> Encod
         head=ctc_head,
         word_lm=read_source_lm(folder, vocabulary) if vocabulary else None,
         reference=HuggingFaceReference(folder, kind, bool(head) and with_head, mask_padding, reference_epsilon),
+        objective={name: tensors[name].float() for name in left_out if PRETRAINING_TENSORS.match(name)},
     )
 
 

@@ -7,7 +7,7 @@ from nemo_models.checkpoints.ctc_head import CTCHead, Vocabulary, source_vocabul
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.fairseq_checkpoint import load_fairseq
 from nemo_models.checkpoints.huggingface_checkpoint import WEIGHT_FILES, download_huggingface, load_huggingface
-from nemo_models.inference.model_loading import load_ctc_model
+from nemo_models.inference.model_loading import is_pretraining_model, load_ctc_model, load_pretraining_model
 from nemo_models.w2v_bert_encoder import W2VBertEncoder
 from nemo_models.xlsr_encoder import XLSREncoder
 
@@ -51,6 +51,8 @@ def load_checkpoint(source: str, with_head: bool = True) -> EncoderCheckpoint:
 
 
 def _load_nemo(path: Path, with_head: bool) -> EncoderCheckpoint:
+    if is_pretraining_model(path):
+        return _load_pretraining_model(path)
     model = load_ctc_model(path)
     if not isinstance(model.encoder, XLSREncoder | W2VBertEncoder):
         raise ValueError(
@@ -73,4 +75,19 @@ def _load_nemo(path: Path, with_head: bool) -> EncoderCheckpoint:
         mask_padding=getattr(model.encoder, "mask_padding", True),
         head=head if with_head else None,
         normalizer_fingerprint=model.cfg.get("normalizer_fingerprint"),
+    )
+
+
+def _load_pretraining_model(path: Path) -> EncoderCheckpoint:
+    model = load_pretraining_model(path)
+    objective = model.objective.state_dict()
+    return EncoderCheckpoint(
+        source=str(path),
+        architecture=dict(model.cfg.encoder.architecture),
+        weights=model.encoder.network.state_dict(),
+        normalize=model.preprocessor.normalize,
+        epsilon=model.preprocessor.epsilon,
+        left_out=tuple(objective),
+        mask_padding=model.encoder.mask_padding,
+        objective=objective,
     )

@@ -16,8 +16,9 @@ from data_prep.arguments import require_choice
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.export.huggingface import compare_huggingface, write_huggingface
 from nemo_models.export.onnx import compare_onnx, require_onnx_packages, write_onnx
+from nemo_models.export.pretraining_folder import compare_pretraining_folder, write_pretraining_folder
 from nemo_models.export.probes import TOLERANCE, allowed_difference
-from nemo_models.inference.model_loading import load_ctc_model
+from nemo_models.inference.model_loading import is_pretraining_model, load_ctc_model, load_pretraining_model
 
 FORMATS = ("onnx", "huggingface")
 QUANTIZATIONS = ("int8",)
@@ -30,7 +31,8 @@ class ExportReport:
     Attributes:
         folder: The exported folder.
         files: Names of its files, with their sizes in bytes.
-        difference: Largest difference of a log-probability from the model's, natural log; `None` without comparison.
+        difference: Largest difference of a log-probability (natural log), or of a pre-training model's projected
+            state, from the model's; `None` without comparison.
         seconds: From the restored model to the finished folder.
         notes: Notes for the user, a sentence each.
     """
@@ -56,7 +58,7 @@ def export_model(
 
     Args:
         model_path: The `.nemo` file.
-        format: One of `FORMATS`.
+        format: One of `FORMATS`; a pre-training model has only `huggingface`.
         output_dir: The folder to make; it must be missing or empty.
         quantization: With `onnx`: one of `QUANTIZATIONS`; `None` keeps float32.
         lm: With `huggingface`: a word language model for pyctcdecode, see `read_unigrams`.
@@ -75,6 +77,8 @@ def export_model(
     _check_arguments(format, quantization, lm, output_dir)
     if format == "onnx":
         require_onnx_packages(quantization is not None or verify)
+    if is_pretraining_model(model_path):
+        return _export_pretraining_model(model_path, format, output_dir, lm, verify)
     model = load_ctc_model(model_path)
     if not isinstance(model, XLSRCTCModel):
         raise ValueError(
@@ -95,9 +99,36 @@ def export_model(
                     f"{model_path}: the {format} export differs from the model by {difference:.2g} "
                     f"(log-probabilities), expected {allowed:g} at most; nothing is written, report this with the model"
                 )
-    files = {path.relative_to(output_dir).as_posix(): path for path in sorted(output_dir.rglob("*")) if path.is_file()}
-    sizes = {name: path.stat().st_size for name, path in files.items()}
-    return ExportReport(output_dir, sizes, difference, time.monotonic() - started, notes)
+    return ExportReport(output_dir, _measure_files(output_dir), difference, time.monotonic() - started, notes)
+
+
+def _export_pretraining_model(
+    model_path: Path, format: str, output_dir: Path, lm: Path | None, verify: bool
+) -> ExportReport:
+    """Write a pre-training model as a `Wav2Vec2ForPreTraining` folder; see `export_model`."""
+    if format != "huggingface":
+        raise ValueError(
+            f"format={format}: expected huggingface for {model_path}, a pre-training model, which has no labels; "
+            "fine-tune it first"
+        )
+    if lm is not None:
+        raise ValueError(f"lm={lm}: expected null for {model_path}, a pre-training model, which writes no text")
+    model = load_pretraining_model(model_path)
+    started = time.monotonic()
+    with new_folder(output_dir) as folder:
+        notes = write_pretraining_folder(model, folder)
+        difference = compare_pretraining_folder(model, folder) if verify else None
+        if difference is not None and not difference <= TOLERANCE:
+            raise ValueError(
+                f"{model_path}: the exported folder differs from the model by {difference:.2g} (projected states), "
+                f"expected {TOLERANCE:g} at most; nothing is written, report this with the model"
+            )
+    return ExportReport(output_dir, _measure_files(output_dir), difference, time.monotonic() - started, notes)
+
+
+def _measure_files(folder: Path) -> dict[str, int]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from nemo_models.files.nemo_file import read_nemo_config
 from nemo_models.files.tensor_files import describe_refusal
 from nemo_models.inference.acoustic_inference import FORMATS, check_format, pack_encoder, supports_packing
 from nemo_models.inference.processor import warn_of_slow_format
+from nemo_models.pretraining_model import XLSRPretrainingModel
 
 logger = standard_logging.getLogger(__name__)
 
@@ -100,6 +101,27 @@ def load_ctc_model(
             f"{model_path or pretrained_name}: found a {type(model).__name__}, expected a CTC model; choose another"
         )
     return model.to(device).eval()
+
+
+def load_pretraining_model(model_path: Path) -> XLSRPretrainingModel:
+    """Restore a pre-training model from its `.nemo` file, on the CPU.
+
+    Args:
+        model_path: The `.nemo` file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file cannot be restored, or the model is of another class.
+    """
+    model = _restore(model_path, torch.device("cpu"))
+    if not isinstance(model, XLSRPretrainingModel):
+        raise ValueError(f"{model_path}: found a {type(model).__name__}, expected an XLSRPretrainingModel; choose one")
+    return model.eval()
+
+
+def is_pretraining_model(model_path: Path) -> bool:
+    """Whether a `.nemo` file holds a pre-training model; raises what `read_nemo_config` raises."""
+    return str(read_nemo_config(model_path).get("target")).endswith(f".{XLSRPretrainingModel.__name__}")
 
 
 def _restore(path: Path, device: torch.device) -> Any:

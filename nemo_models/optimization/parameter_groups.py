@@ -34,6 +34,47 @@ def exclude_from_weight_decay(groups: Iterable[Mapping[str, Any]]) -> list[dict[
     return split
 
 
+def scale_by_depth(
+    groups: Iterable[Mapping[str, Any]], depths: Mapping[int, int], decay: float, default_lr: float
+) -> list[dict[str, Any]]:
+    """Split parameter groups by depth in a network, and lower the learning rate of deeper parts.
+
+    Args:
+        groups: Parameter groups in the form that `torch.optim` takes.
+        depths: Number of layers above each parameter, by its `id`; a parameter that is not in it has none above.
+        decay: Share of the learning rate that remains for each layer, above 0 and up to 1.
+        default_lr: Learning rate of a group without its own.
+
+    Returns:
+        The same parameters with the same settings beside `lr`.
+
+    Source: Howard & Ruder (2018), discriminative fine-tuning.
+    """
+    split: list[dict[str, Any]] = []
+    for group in groups:
+        by_depth: dict[int, list[torch.nn.Parameter]] = {}
+        for parameter in group["params"]:
+            by_depth.setdefault(depths.get(id(parameter), 0), []).append(parameter)
+        for depth, parameters in sorted(by_depth.items()):
+            split.append({**group, "params": parameters, "lr": group.get("lr", default_lr) * decay**depth})
+    return split
+
+
+def measure_depths(network: torch.nn.Module) -> dict[int, int]:
+    """Count the transformer layers above each parameter of transformers' wav2vec 2.0 network, by its `id`.
+
+    All layers are above the convolutions, the projection and the mask vector; none is above the last norm.
+    """
+    layers = list(network.encoder.layers)  # type: ignore[union-attr,arg-type]
+    depths = {id(parameter): len(layers) for parameter in network.parameters()}
+    for number, layer in enumerate(layers):
+        depths |= {id(parameter): len(layers) - 1 - number for parameter in layer.parameters()}
+    last_norm = getattr(network.encoder, "layer_norm", None)
+    if last_norm is not None and getattr(network.config, "do_stable_layer_norm", False):
+        depths |= {id(parameter): 0 for parameter in last_norm.parameters()}
+    return depths
+
+
 def count_axes(tensor: torch.Tensor) -> int:
     """Count the axes longer than 1: one for the (1, 1, K) gain of weight normalisation."""
     return sum(size > 1 for size in tensor.shape)

@@ -35,9 +35,14 @@ def complete_config(cfg: DictConfig, labels: Sequence[str], checkpoint: EncoderC
         cfg.model.normalizer_fingerprint = NORMALIZER_FINGERPRINT
         if checkpoint is not None:
             apply_checkpoint_settings(cfg.model, checkpoint)
-        if not torch.cuda.is_available() and cfg.trainer.accelerator == "auto" and cfg.trainer.devices == -1:
-            logger.warning("no GPU found: training in one CPU process")
-            cfg.trainer.update({"accelerator": "cpu", "devices": 1})
+        use_cpu_without_gpu(cfg.trainer)
+
+
+def use_cpu_without_gpu(trainer_cfg: DictConfig) -> None:
+    """On a machine without a GPU, change the trainer's settings from all GPUs to one CPU process."""
+    if not torch.cuda.is_available() and trainer_cfg.accelerator == "auto" and trainer_cfg.devices == -1:
+        logger.warning("no GPU found: training in one CPU process")
+        trainer_cfg.update({"accelerator": "cpu", "devices": 1})
 
 
 def check_settings(cfg: DictConfig) -> None:
@@ -55,9 +60,10 @@ def check_settings(cfg: DictConfig) -> None:
         require_int(key, OmegaConf.select(cfg, key), least=1)
     noise_mix_prob = cfg.model.train_ds.get("noise_mix_prob")
     require_number("model.train_ds.noise_mix_prob", noise_mix_prob, least=0, most=1, optional=True)
+    parts = ("encoder", "objective" if "objective" in cfg.model else "decoder")
     for name in cfg.model.get("freeze_updates", {}).get("modules", {}):
-        if name not in ("encoder", "decoder"):
-            raise ValueError(f"model.freeze_updates.modules.{name}: expected encoder or decoder")
+        if name not in parts:
+            raise ValueError(f"model.freeze_updates.modules.{name}: expected {' or '.join(parts)}")
 
 
 def apply_checkpoint_settings(model_cfg: DictConfig, checkpoint: EncoderCheckpoint) -> None:

@@ -31,10 +31,12 @@ class TrainingCurves(Callback):
 
     Args:
         picture: The PNG to write; it is complete or not written.
+        panels: Title of each of the four panels, and the beginnings of the names of the logged values in it.
     """
 
-    def __init__(self, picture: Path) -> None:
-        self.picture = picture
+    def __init__(self, picture: Path, panels: Mapping[str, tuple[str, ...]] = PANELS) -> None:
+        self.picture, self.panels = picture, panels
+        self._beginnings = tuple(name for names in panels.values() for name in names)
         self.curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
 
     def on_train_batch_end(
@@ -44,9 +46,7 @@ class TrainingCurves(Callback):
         step = trainer.global_step  # updates; 0 while the first one accumulates batches
         if not trainer.is_global_zero or step == 0 or step % trainer.log_every_n_steps:
             return
-        for name in ("train_loss", "training_batch_wer", "train_blank_share"):
-            if name in trainer.callback_metrics:
-                self._keep(name, step, float(trainer.callback_metrics[name]))
+        self._keep_logged(trainer, step, "train")
         for group in trainer.optimizers[0].param_groups:
             peak = group.get("initial_lr", group["lr"])
             self._keep(f"learning_rate, peak {peak:g}", step, group["lr"])
@@ -55,9 +55,7 @@ class TrainingCurves(Callback):
         """Keep validation's results and draw."""
         if not trainer.is_global_zero or trainer.sanity_checking:
             return
-        for name in ("val_loss", "val_wer"):
-            if name in trainer.callback_metrics:
-                self._keep(name, trainer.global_step, float(trainer.callback_metrics[name]))
+        self._keep_logged(trainer, trainer.global_step, "val")
         self.draw()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -74,7 +72,7 @@ class TrainingCurves(Callback):
     def draw(self) -> None:
         """Write the picture of the values so far."""
         figure = Figure(figsize=INCHES, layout="constrained")
-        for axes, (title, beginnings) in zip(figure.subplots(2, 2).flat, PANELS.items(), strict=True):
+        for axes, (title, beginnings) in zip(figure.subplots(2, 2).flat, self.panels.items(), strict=True):
             for name, points in self.curves.items():
                 if name.startswith(beginnings):
                     marker = "o" if name.startswith("val") else None
@@ -85,6 +83,11 @@ class TrainingCurves(Callback):
                 axes.legend(fontsize="small")
         with atomic_path(self.picture) as temporary:
             figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
+
+    def _keep_logged(self, trainer: Any, step: int, stage: str) -> None:
+        for name, value in trainer.callback_metrics.items():
+            if name.startswith(stage) and name.startswith(self._beginnings):
+                self._keep(name, step, float(value))
 
     def _keep(self, name: str, step: int, value: float) -> None:
         points = self.curves[name]

@@ -31,6 +31,11 @@ class DataRecord(Callback):
         self._path, self._hashes = path, hashes
         self.has_started = False
 
+    @property
+    def folder(self) -> Path:
+        """The run's folder of checkpoints."""
+        return self._path.parent
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.has_started = True
         if not trainer.is_global_zero:

@@ -13,6 +13,7 @@ TRAINING_REASONS = {
     "add an offset (0.0)",
     "rate_with_segment": "a segment in a row with a sampling rate, which NeMo does not read: remove the rate, and "
     "give the offset",
+    "shorter_than_a_span": "the audio has no room for a masked span and an unmasked frame, and teaches nothing",
     "slow_copy_too_long": "its copy at 0.9 times the speed (perturb_speed=true) is longer than max_duration and left "
     "out",
     "fast_copy_too_short": "its copy at 1.1 times the speed (perturb_speed=true) is shorter than min_duration and left "
@@ -54,6 +55,10 @@ class Findings:
         key = file, problem.reason
         self.counts[key] = self.counts.get(key, 0) + 1
         self.examples.setdefault(key, problem.example)
+
+    def describe_file(self, file: str) -> list[str]:
+        """List the reasons of one file's problems with their counts, without examples."""
+        return [f"{count} × {reason}" for (name, reason), count in self.counts.items() if name == file]
 
     def describe(self) -> list[str]:
         """List every problem in the order in which its reason first came up."""

@@ -1,9 +1,10 @@
 """Fine-tuning: from a pretrained encoder and two manifests to one `.nemo`, with NeMo's trainer and exp_manager."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from lhotse.audio.utils import AudioLoadingError
 from lightning.pytorch import Callback, Trainer, seed_everything
@@ -24,15 +25,17 @@ from nemo_models.inference.processor import has_bfloat16
 from nemo_models.layers.fsdp import SHARDED, ShardedStrategy
 from nemo_models.layers.lora import add_lora
 from nemo_models.layers.memory import is_out_of_memory
+from nemo_models.stream_training import StreamTraining
 from nemo_models.training.configuration import complete_config, find_frozen_parts
-from nemo_models.training.curves import TrainingCurves
+from nemo_models.training.curves import PANELS, TrainingCurves
 from nemo_models.training.data_errors import explain_data_error
 from nemo_models.training.data_record import DataRecord, hash_data
 from nemo_models.training.preflight import check_training
 from nemo_models.training.progress import UpdateProgress
 from nemo_models.training.resume import ResumeCheckpoint
 from nemo_models.training.sample_predictions import LogSamplePredictions
-from nemo_models.training.watch import TrainingStopped, TrainingWatch
+from nemo_models.training.update_watch import TrainingStopped, UpdateWatch
+from nemo_models.training.watch import TrainingWatch
 from nemo_models.training_data.stream import TrainingStream
 
 logger = logging.getLogger(__name__)
@@ -65,12 +68,30 @@ def fine_tune(cfg: DictConfig) -> Path:
     trainer = build_trainer(cfg)
     checkpoints = Path(exp_manager(trainer, cfg.exp_manager)) / "checkpoints"
     model = build_model(cfg, trainer, checkpoint)
-    callbacks = build_callbacks(cfg, model, checkpoints)
+    return run_to_end(cfg, trainer, model, build_callbacks(cfg, model, checkpoints))
+
+
+def run_to_end(cfg: DictConfig, trainer: Trainer, model: StreamTraining, callbacks: list[Callback]) -> Path:
+    """Train until the configuration's last update and write the model.
+
+    Args:
+        cfg: The whole configuration, completed.
+        trainer: Lightning's trainer, with the callbacks of NeMo's experiment manager.
+        model: The model.
+        callbacks: The project's callbacks; see `build_callbacks`.
+
+    Returns:
+        The `.nemo`.
+
+    Raises:
+        TrainingStopped: Training ended because of a problem, or the run is finished and was trained on other data.
+    """
     trainer.callbacks[:0] = callbacks  # type: ignore[attr-defined]  # before exp_manager's
     run_training(trainer, model, callbacks)
     for line in find_frozen_parts(cfg):
         logger.warning(line)
-    return _write_model(trainer, model, checkpoints / f"{cfg.name}.nemo")
+    (record,) = (callback for callback in callbacks if isinstance(callback, DataRecord))
+    return _write_model(trainer, model, record.folder / f"{cfg.name}.nemo")
 
 
 def build_trainer(cfg: DictConfig) -> Trainer:
@@ -128,24 +149,43 @@ def build_model(cfg: DictConfig, trainer: Trainer, checkpoint: EncoderCheckpoint
 
 
 def build_callbacks(cfg: DictConfig, model: XLSRCTCModel, checkpoints: Path) -> list[Callback]:
-    """Build the project's callbacks, in the order in which they run.
+    """Build the callbacks of a fine-tuning, in the order in which they run.
 
     Args:
         cfg: The whole configuration, completed.
         model: The model.
         checkpoints: The run's folder of checkpoints.
     """
-    watch = TrainingWatch(**{key: value for key, value in cfg.watch.items() if key != "resume_every_n_updates"})
-    callbacks: list[Callback] = [watch, LogSamplePredictions()]
+    watch = TrainingWatch(**watch_settings(cfg))
+    return [watch, LogSamplePredictions(), *build_run_callbacks(cfg, model, checkpoints, PANELS)]
+
+
+def watch_settings(cfg: DictConfig) -> dict[str, Any]:
+    """Return the part of `watch` in a configuration that the watch itself takes."""
+    return {str(key): value for key, value in cfg.watch.items() if key != "resume_every_n_updates"}
+
+
+def build_run_callbacks(
+    cfg: DictConfig, model: StreamTraining, checkpoints: Path, panels: Mapping[str, tuple[str, ...]]
+) -> list[Callback]:
+    """Build the callbacks of every training: resuming, the record of the data, and the curves.
+
+    Args:
+        cfg: The whole configuration, completed.
+        model: The model.
+        checkpoints: The run's folder of checkpoints.
+        panels: What the curves show, see `TrainingCurves`.
+    """
+    callbacks: list[Callback] = []
     if cfg.exp_manager.create_checkpoint_callback:
         stream = model._train_dl if isinstance(model._train_dl, TrainingStream) else None
         last = checkpoints / f"{cfg.name}-last.ckpt"
         callbacks.append(ResumeCheckpoint(last, stream, cfg.watch.resume_every_n_updates, cfg.seed))
     record = DataRecord(checkpoints / f"{cfg.name}-data.json", hash_data(cfg.model.train_ds))
-    return [*callbacks, record, TrainingCurves(checkpoints / f"{cfg.name}-curves.png")]
+    return [*callbacks, record, TrainingCurves(checkpoints / f"{cfg.name}-curves.png", panels)]
 
 
-def run_training(trainer: Trainer, model: XLSRCTCModel, callbacks: list[Callback]) -> None:
+def run_training(trainer: Trainer, model: StreamTraining, callbacks: list[Callback]) -> None:
     """Train until the configuration's last update.
 
     Args:
@@ -156,7 +196,7 @@ def run_training(trainer: Trainer, model: XLSRCTCModel, callbacks: list[Callback
     Raises:
         TrainingStopped: Training ended because of a problem, or the run is finished and was trained on other data.
     """
-    (watch,) = (callback for callback in callbacks if isinstance(callback, TrainingWatch))
+    (watch,) = (callback for callback in callbacks if isinstance(callback, UpdateWatch))
     (record,) = (callback for callback in callbacks if isinstance(callback, DataRecord))
     with one_line_errors(watch):
         trainer.fit(model)
@@ -169,7 +209,7 @@ def run_training(trainer: Trainer, model: XLSRCTCModel, callbacks: list[Callback
 
 
 @contextmanager
-def one_line_errors(watch: TrainingWatch) -> Iterator[None]:
+def one_line_errors(watch: UpdateWatch) -> Iterator[None]:
     """Turn errors of the data and of memory inside the block into a `TrainingStopped` with one line.
 
     Args:
@@ -184,7 +224,7 @@ def one_line_errors(watch: TrainingWatch) -> Iterator[None]:
         raise TrainingStopped(message) from error
 
 
-def _write_model(trainer: Trainer, model: XLSRCTCModel, path: Path) -> Path:
+def _write_model(trainer: Trainer, model: StreamTraining, path: Path) -> Path:
     trainer.strategy.barrier("the .nemo is written")  # by the first process; the others must see the same files
     if not path.exists():  # without exp_manager's checkpoints, or after a kill right before it was written
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")

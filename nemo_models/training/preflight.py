@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from data_prep.arguments import require_choice
 from data_prep.audio.reader import SAMPLE_RATE_HZ
+from data_prep.manifest import MANIFEST_KEYS
 from data_prep.progress import ProgressBar
 from nemo_models.training.checkpoint_space import (
     count_encoder_weights,
@@ -24,8 +25,8 @@ from nemo_models.training.checkpoint_space import (
 )
 from nemo_models.training.file_checks import THREADS, check_in_threads, file_checks, locate
 from nemo_models.training.findings import Findings
-from nemo_models.training.row_checks import RowChecks, frame_counter, row_checks
-from nemo_models.training.sources import Row, Source, find_empty_sets, list_noise_sources, list_sources
+from nemo_models.training.row_checks import AudioRowChecks, RowChecks, audio_row_checks, frame_counter, row_checks
+from nemo_models.training.sources import AUDIO_KEYS, Row, Source, find_empty_sets, list_noise_sources, list_sources
 from nemo_models.training.validation_leaks import ValidationLeaks
 
 logger = logging.getLogger(__name__)
@@ -34,12 +35,12 @@ LENGTHS_CACHED = 1 << 16  # lengths of audio; manifests round durations, so most
 REMEDY = "scripts/prepare_data.py and scripts/check_manifest.py write manifests without these"
 
 
-def check_training(cfg: DictConfig, labels: Sequence[str]) -> None:
+def check_training(cfg: DictConfig, labels: Sequence[str] | None) -> None:
     """Check the datasets and the disk space of a training; see `check_data_sets`.
 
     Args:
         cfg: The whole configuration, with the checkpoint's settings filled in.
-        labels: The characters that the model writes.
+        labels: The characters that the model writes; `None` for audio without transcripts.
 
     Raises:
         FileNotFoundError: A manifest is missing.
@@ -74,7 +75,7 @@ def count_checkpoint_bytes(cfg: DictConfig) -> int:
     return estimate_checkpoint_bytes(count_encoder_weights(cfg.model.encoder, cfg.model.get("lora")), best)
 
 
-def check_data_sets(model_cfg: DictConfig, labels: Sequence[str], leaks: str = "error") -> list[str]:
+def check_data_sets(model_cfg: DictConfig, labels: Sequence[str] | None, leaks: str = "error") -> list[str]:
     """Check training and validation data for problems that training would hide.
 
     These are: unfit texts (see `data_prep.text.verdict.judge`), more labels than the encoder gives frames, audio that
@@ -84,7 +85,8 @@ def check_data_sets(model_cfg: DictConfig, labels: Sequence[str], leaks: str = "
 
     Args:
         model_cfg: `train_ds`, `validation_ds` and `encoder`.
-        labels: The characters that the model writes.
+        labels: The characters that the model writes; `None` for audio without transcripts, of which nothing but the
+            lengths and files is checked; what the limits of duration leave out is then a warning with its count.
         leaks: `error` or `warn`, for the same recording in training and validation.
 
     Returns:
@@ -95,16 +97,19 @@ def check_data_sets(model_cfg: DictConfig, labels: Sequence[str], leaks: str = "
     count_frames = lru_cache(LENGTHS_CACHED)(frame_counter(model_cfg.encoder))
     with ThreadPoolExecutor(THREADS) as pool:
         for name in ("validation_ds", "train_ds"):  # validation first: training is compared with it
-            dataset = model_cfg[name]
+            dataset = model_cfg.get(name) or DictConfig({})
             compare = check.leaks.remember if name == "validation_ds" else check.leaks.compare
-            sources = list_sources(dataset)
+            sources = list_sources(dataset, AUDIO_KEYS if labels is None else MANIFEST_KEYS)
             for source in sources:
-                rows = row_checks(dataset, frozenset(labels), count_frames)
+                if labels is None:
+                    rows: RowChecks = audio_row_checks(dataset, count_frames, model_cfg.encoder.mask_time_length)
+                else:
+                    rows = row_checks(dataset, frozenset(labels), count_frames)
                 rate, whole = int(dataset.get("sample_rate", SAMPLE_RATE_HZ)), bool(dataset.get("use_lhotse"))
                 check.check_source(source, rows, rate, whole, compare, pool)
             for source in list_noise_sources(dataset) if dataset.get("use_lhotse") else ():
                 check.check_noises(source, pool)
-            if not sources:
+            if not sources and (labels is not None or name == "train_ds"):
                 logger.warning("model.%s: found no manifest or Shar folder; its data is not checked", name)
     return check.report(leaks)
 
@@ -128,13 +133,15 @@ class _DataCheck:
         where = str(source.path)
         total = source.count_lines()
         files = file_checks(source, total, sample_rate, whole)
-        count = 0
+        count = left_out = 0
         with ProgressBar(total=total, unit=" rows", desc=source.path.name, mininterval=0.5, disable=None) as progress:
             for chunk, file_problems in check_in_threads(source, files, pool):
                 for row, file_problem in zip(chunk, file_problems, strict=True):
                     for problem in rows.check(row):
                         self.problems.add(where, problem)
-                    for problem in rows.check_copies(row):
+                    warned = list(rows.check_copies(row))
+                    left_out += isinstance(rows, AudioRowChecks) and bool(warned)
+                    for problem in warned:
                         self.warnings.add(where, problem)
                     if file_problem:
                         self.problems.add(where, file_problem)
@@ -143,6 +150,9 @@ class _DataCheck:
                 progress.update(len(chunk))
         if not count:
             self.problems.others.append(f"{where}: found no utterance, expected at least one")
+        elif left_out == count:
+            reasons = self.warnings.describe_file(where)
+            self.problems.others.append(f"{where}: all {count} utterances are left out ({'; '.join(reasons)})")
         elif source.has_files:
             logger.info("%s: %d files exist, %d headers checked", where, count, -(-count // files.every))
         else:

@@ -61,6 +61,46 @@ class RowChecks:
             yield Problem("fast_copy_too_short", f"{row['audio_filepath']} ({seconds / FAST_COPY:.2f} s)")
 
 
+@dataclass(frozen=True)
+class AudioRowChecks(RowChecks):
+    """The limits for one utterance without a transcript: what they leave out is counted in a warning.
+
+    Attributes:
+        span: Frames of a masked span.
+        is_cut: Whether long recordings are cut into windows, so that none is too long.
+    """
+
+    span: int = 1
+    is_cut: bool = False
+
+    def check(self, row: Row) -> Iterator[Problem]:
+        """Yield nothing: no utterance ends a pre-training."""
+        return iter(())
+
+    def check_copies(self, row: Row) -> Iterator[Problem]:
+        """Yield the reason for which an utterance is left out."""
+        name, seconds = row["audio_filepath"], row["duration"]
+        if self.count_frames(round(seconds * SAMPLE_RATE_HZ)) <= self.span:
+            yield Problem("shorter_than_a_span", f"{name} ({seconds} s)")
+        elif seconds < self.min_duration:
+            yield Problem("too_short", f"{name} ({seconds} s)")
+        elif seconds > self.max_duration and not self.is_cut:
+            yield Problem("too_long", f"{name} ({seconds} s)")
+
+
+def audio_row_checks(dataset: DictConfig, count_frames: Callable[[int], int], span: int) -> AudioRowChecks:
+    """Build the checks for a dataset without transcripts; see `row_checks`.
+
+    Args:
+        dataset: `train_ds` or `validation_ds`.
+        count_frames: Function from samples to the encoder's frames.
+        span: Frames of a masked span.
+    """
+    limits = row_checks(dataset, frozenset(), count_frames)
+    is_cut = bool(dataset.get("cut_into_windows_duration") or dataset.get("truncate_duration"))
+    return AudioRowChecks(frozenset(), count_frames, limits.min_duration, limits.max_duration, span=span, is_cut=is_cut)
+
+
 def row_checks(dataset: DictConfig, labels: frozenset[str], count_frames: Callable[[int], int]) -> RowChecks:
     """Build the checks for a dataset.
 

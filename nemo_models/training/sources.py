@@ -18,7 +18,8 @@ from data_prep.manifest import MANIFEST_KEYS, parse_manifest_line
 Row = dict[str, Any]
 
 DATA_KEYS = ("manifest_filepath", "shar_path", "cuts_path", "input_cfg")  # Lhotse reads any of them
-NOISE_KEYS = ("audio_filepath", "duration")
+AUDIO_KEYS = ("audio_filepath", "duration")
+"""Keys of a row without a transcript: a noise, or an utterance for pre-training."""
 SHARD_NUMBERS = (  # NeMo's expressions
     (re.compile(r"manifest[^/]*_(\d+)[^/]*\.json"), "manifest_N.json"),
     (re.compile(r"audio[^/]*_(\d+)[^/]*\.tar"), "audio_N.tar"),
@@ -60,7 +61,7 @@ class Source:
             if line.strip():
                 where = f"{self.path}:{number}"
                 if is_shar:
-                    yield _row_of_cut(parse_manifest_line(line, where, ("id", "duration", "supervisions")), where)
+                    yield _row_of_cut(parse_manifest_line(line, where, ("id", "duration")), where)
                 else:
                     yield _check_offset(parse_manifest_line(line, where, self.keys), where)
 
@@ -79,11 +80,12 @@ class Source:
             ) from error
 
 
-def list_sources(dataset: DictConfig) -> list[Source]:
+def list_sources(dataset: DictConfig, keys: tuple[str, ...] = MANIFEST_KEYS) -> list[Source]:
     """List the files that a dataset of NeMo's is read from; patterns of shards are expanded.
 
     Args:
         dataset: `train_ds` or `validation_ds`.
+        keys: The keys that every row of a manifest must have.
 
     Raises:
         FileNotFoundError: A tar file, a Shar folder or a part of one is missing.
@@ -97,7 +99,9 @@ def list_sources(dataset: DictConfig) -> list[Source]:
         _check_shard_numbers(dataset.get("manifest_filepath"), dataset.tarred_audio_filepaths)
     has_files = not tars and not dataset.get("is_tarred", False)
     found = [
-        Source(Path(path), has_files) for value in _strings(dataset.get("manifest_filepath")) for path in _expand(value)
+        Source(Path(path), has_files, keys)
+        for value in _strings(dataset.get("manifest_filepath"))
+        for path in _expand(value)
     ]
     for folder in _strings(dataset.get("shar_path")):
         cuts = sorted(Path(folder).glob("cuts.*.jsonl*"))
@@ -113,7 +117,7 @@ def list_noise_sources(dataset: DictConfig) -> list[Source]:
     noise = dataset.get("noise_path")
     if not isinstance(noise, str) or noise.endswith((".yaml", ".jsonl", ".jsonl.gz")):
         return []
-    return [Source(Path(path), keys=NOISE_KEYS) for path in _expand(noise)]
+    return [Source(Path(path), keys=AUDIO_KEYS) for path in _expand(noise)]
 
 
 def find_empty_sets(cfg: DictConfig) -> list[str]:
@@ -215,7 +219,7 @@ def _expand(pattern: str) -> list[str]:
 
 
 def _row_of_cut(cut: Mapping[str, Any], where: str) -> Row:
-    spoken = cut["supervisions"]
+    spoken = cut.get("supervisions") or []
     if not isinstance(spoken, list) or not all(isinstance(item, dict) for item in spoken):
         raise ValueError(f"{where}: found invalid supervisions, expected a list of objects; export the shards again")
     text = " ".join(str(item.get("text") or "") for item in spoken)

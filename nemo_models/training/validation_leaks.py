@@ -28,11 +28,12 @@ class ValidationLeaks:
         """Add an utterance of validation.
 
         Args:
-            row: The row of its manifest.
+            row: The row of its manifest, with or without a text.
             path: The audio file; empty where the audio is in a tar.
         """
-        self._texts.remember(Passage(row["text"], ""))
-        self._folded.add(fold_text(row["text"], normalized=True))
+        if text := row.get("text"):
+            self._texts.remember(Passage(text, ""))
+            self._folded.add(fold_text(text, normalized=True))
         if path:
             self._places.add(_hash_place(row, path))
             alike = self._files.setdefault(_hash_likeness(row), [])
@@ -43,8 +44,9 @@ class ValidationLeaks:
 
     def compare(self, row: Mapping[str, Any], path: str) -> None:
         """Compare an utterance of training with all of validation; the arguments are those of `remember`."""
-        if fold_text(row["text"], normalized=True) in self._folded:
-            self._texts.add(Passage(row["text"], ""))
+        text = row.get("text")
+        if text and fold_text(text, normalized=True) in self._folded:
+            self._texts.add(Passage(text, ""))
         if path and (_hash_place(row, path) in self._places or self._is_copy(row, path)):
             self._same = self._same or path
             self._same_count += 1
@@ -87,4 +89,4 @@ def _hash_place(row: Mapping[str, Any], path: str) -> int:
 
 
 def _hash_likeness(row: Mapping[str, Any]) -> int:
-    return hash((row["text"], round(row["duration"], 2)))
+    return hash((row.get("text") or "", round(row["duration"], 2)))

@@ -13,6 +13,7 @@ SAVED_PATHS = {
     "WaveformNormalizer": "nemo_models.waveform_normalizer",
     "XLSRCTCModel": "nemo_models.ctc_model",
     "XLSREncoder": "nemo_models.xlsr_encoder",
+    "XLSRPretrainingModel": "nemo_models.pretraining_model",
 }
 
 

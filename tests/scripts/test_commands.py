@@ -20,8 +20,9 @@ from topology import write_fairseq_checkpoint
 from warm_python import WarmPython
 
 SENTENCES = ("आज मौसम बहुत अच्छा है", "मुझे थोड़ा पानी दीजिए", "बच्चे आँगन में खेल रहे हैं", "कल हम गाँव जाएँगे")
-DEFAULT_CONFIG = {"speech_to_text_finetune": "xlsr_hi"}
+DEFAULT_CONFIG = {"speech_to_text_finetune": "xlsr_hi", "speech_pre_training": "xlsr_ssl"}
 """Configuration of a script where it has another name than the script."""
+SHORT_RUNS = {f"--config-name {name} ": f"--config-name {name} {SHORT_RUN} " for name in ("xlsr_hi", "xlsr_ssl")}
 WITHOUT_DOCUMENT = {
     "make_tiny_checkpoint": "train_corpora=[my_corpus] valid_corpora=[my_corpus] work_dir=tiny/work "
     "output_dir=tiny/out max_steps=2 warmup_steps=1 batch_seconds=2 model.conv_dim=[8,8,8,8,8,8,8] "
@@ -56,7 +57,7 @@ def run_document(document: str, workspace: Workspace, executed: set[str]) -> Non
     """Run the blocks of a document that have not run in the workspace yet."""
     for block in read_blocks(document):
         if block.runs_here and block.text not in executed:
-            run_block(block, workspace, {"--config-name xlsr_hi ": f"--config-name xlsr_hi {SHORT_RUN} "})
+            run_block(block, workspace, SHORT_RUNS)
         executed.add(block.text)
 
 

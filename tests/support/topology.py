@@ -47,7 +47,7 @@ def write_fairseq_checkpoint(path: Path, seed: int = 0) -> None:
     from transformers import Wav2Vec2Config, Wav2Vec2Model
 
     torch.manual_seed(seed)
-    fields = architecture()
+    fields: dict = architecture()
     weights = {}
     for name, tensor in Wav2Vec2Model(Wav2Vec2Config(**fields)).state_dict().items():
         for ours, theirs in FAIRSEQ_NAMES:
@@ -56,7 +56,14 @@ def write_fairseq_checkpoint(path: Path, seed: int = 0) -> None:
         name = re.sub(r"(conv_layers\.\d+)\.layer_norm\.", r"\1.2.1.", name)
         name = re.sub(r"(encoder\.layers\.\d+)\.layer_norm\.", r"\1.self_attn_layer_norm.", name)
         weights[name] = tensor
-    weights["quantizer.vars"] = torch.zeros(1, 16, 8)
+    groups, entries, width = 2, 8, 16
+    weights["quantizer.vars"] = torch.rand(1, groups * entries, width // groups)
+    for name, shape in (
+        ("quantizer.weight_proj", (groups * entries, fields["conv_dim"][-1])),
+        ("project_q", (24, width)),
+        ("final_proj", (24, fields["hidden_size"])),
+    ):
+        weights[f"{name}.weight"], weights[f"{name}.bias"] = torch.randn(shape), torch.zeros(shape[0])
     model = {
         "_name": "wav2vec2",
         "conv_feature_layers": "[(32, 10, 5)] + [(32, 3, 2)] * 4 + [(32,2,2)] * 2",

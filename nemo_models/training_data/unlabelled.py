@@ -1,0 +1,62 @@
+"""Batches of audio without transcripts, cropped to one length: pre-training needs no padding."""
+
+from typing import Any
+
+import torch
+from lhotse.dataset.collation import collate_vectors
+from nemo.collections.asr.data.audio_to_text_lhotse import LhotseSpeechToTextBpeDataset
+
+
+class UnlabelledAudioDataset(LhotseSpeechToTextBpeDataset):
+    """Overrides NeMo's dataset for Lhotse: returns audio and no labels.
+
+    Args:
+        crop: Whether to cut every recording of a batch to the length of the shortest, at a random place. The random
+            number comes from torch, which `DatasetWithInfo` seeds for each batch.
+        max_samples: Longest crop, in samples; 0 has no limit.
+    """
+
+    def __init__(self, crop: bool = True, max_samples: int = 0) -> None:
+        super().__init__(tokenizer=_no_labels, return_cuts=False)
+        self.crop, self.max_samples = crop, max_samples
+
+    def __getitem__(self, cuts: Any) -> tuple[Any, ...]:
+        """Read a batch.
+
+        Args:
+            cuts: Lhotse's cuts, with or without supervisions.
+
+        Returns:
+            Audio, float32, (B, T); its lengths, int64, (B,); labels, int64, (B, 0); their numbers, int64, (B,), all 0;
+            and the readable cuts if `return_cuts` is set.
+        """
+        audio, lengths, kept = self.load_audio(cuts)
+        if self.crop:
+            audio, lengths = crop_batch(audio, lengths, self.max_samples)
+        labels = torch.zeros(len(audio), 0, dtype=torch.int64)
+        batch = audio, lengths.long(), labels, torch.zeros(len(audio), dtype=torch.int64)
+        return (*batch, kept.drop_in_memory_data()) if self.return_cuts else batch
+
+
+def crop_batch(audio: torch.Tensor, lengths: torch.Tensor, max_samples: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cut each row to the length of the shortest, at a uniformly random place.
+
+    Args:
+        audio: Float, (B, T).
+        lengths: Valid samples of each row, int, (B,).
+        max_samples: Longest crop; 0 has no limit.
+
+    Returns:
+        Float, (B, shortest); and `lengths`, all alike.
+
+    Source: fairseq's `raw_audio_dataset.py`, whose crops are those of its batches without padding.
+    """
+    size = int(lengths.min())
+    size = min(size, max_samples) if max_samples else size
+    starts = (torch.rand(len(audio), dtype=torch.float64) * (lengths - size + 1)).long().minimum(lengths - size)
+    rows = [row[start : start + size] for row, start in zip(audio, starts.tolist(), strict=True)]
+    return collate_vectors(rows, padding_value=0.0), torch.full_like(lengths, size)
+
+
+def _no_labels(text: str) -> list[int]:
+    return []
