@@ -37,6 +37,8 @@ def make_application(
         served.engine.start()
         yield
         await run_in_threadpool(served.engine.close, shutdown_s)
+        if served.decoders:
+            served.decoders.close()
         served.uploads.close()
 
     # no pages of documentation: they load scripts from another host

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from data_prep.text.inverse_numbers import make_number_writer
 from nemo_models.inference.model_loading import choose_device
 from nemo_models.serving.application import make_application
+from nemo_models.serving.decoding_pool import DecodingLimits, DecodingPool
 from nemo_models.serving.engine import EngineLimits, RecognitionEngine
 from nemo_models.serving.metrics import ServerMetrics
 from nemo_models.serving.phrases import can_prefer_phrases, read_prompt
@@ -82,10 +83,15 @@ def load_served_model(settings: ServeSettings, uploads: UploadFolder) -> ServedM
     write_numbers = make_number_writer(settings.itn_digits) if settings.itn else None
     open_voice_activity = load_voice_activity(settings.vad)
     transcriber = load_transcriber(settings)
+    decoders = DecodingPool(
+        settings.num_workers,
+        DecodingLimits(settings.decoder_memory_mb, settings.decoder_cpu_s, settings.max_audio_s),
+        uploads.path,
+    )
     model, labels = transcriber.model, list(transcriber.model.decoder.vocabulary)
     path = settings.model_path
     return ServedModel(
-        engine=RecognitionEngine(ModelRecogniser(transcriber, settings.boosting.weight), limits),
+        engine=RecognitionEngine(ModelRecogniser(transcriber, settings.boosting.weight, decoders), limits),
         names=list(dict.fromkeys([path.stem if path else str(settings.pretrained_name), *settings.model_names])),
         created=int(path.stat().st_mtime if path else time.time()),
         uploads=uploads,
@@ -99,6 +105,7 @@ def load_served_model(settings: ServeSettings, uploads: UploadFolder) -> ServedM
         stream_options=settings.stream,
         max_streams=settings.max_streams,
         open_voice_activity=open_voice_activity,
+        decoders=decoders,
     )
 
 

@@ -66,7 +66,7 @@ class RealtimeStream(StreamConnection):
     def __init__(self, served: ServedModel, websocket: WebSocket) -> None:
         """Set up, see `StreamConnection`."""
         super().__init__(served, websocket)
-        asked = websocket.query_params.get("model")
+        asked = websocket.query_params.get("model", "")
         self._settings = RealtimeSettings(asked if asked in served.names else served.names[0])
         self._id = _new_id("sess")
         self._is_beta = websocket.headers.get("openai-beta") == "realtime=v1"
@@ -86,8 +86,8 @@ class RealtimeStream(StreamConnection):
         if event["type"] != "input_audio_buffer.append":
             return ClientMessage(control=event)
         try:
-            return ClientMessage(base64.b64decode(event.get("audio"), validate=True))
-        except (binascii.Error, TypeError, ValueError):
+            return ClientMessage(base64.b64decode(event["audio"], validate=True))
+        except (binascii.Error, KeyError, TypeError, ValueError):
             return ClientMessage(control=event, error=bad_field("audio", "…", "samples in base64"))
 
     async def talk(self) -> int:

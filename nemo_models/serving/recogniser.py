@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from nemo_models.serving.decoding_pool import DecodingPool
 from nemo_models.transcription.audio_windows import AudioWindow
 from nemo_models.transcription.inputs import AudioInput
+from nemo_models.transcription.memory_audio import MemoryAudio
 from nemo_models.transcription.transcripts import Transcript
 
 if TYPE_CHECKING:
@@ -117,14 +119,17 @@ class ModelRecognition:
 class ModelRecogniser:
     """A CTC model that recognises; see `Recogniser`."""
 
-    def __init__(self, transcriber: "Transcriber", boosting_weight: float | None = None) -> None:
+    def __init__(
+        self, transcriber: "Transcriber", boosting_weight: float | None = None, decoders: DecodingPool | None = None
+    ) -> None:
         """Set up for a transcriber with its model's current decoding strategy.
 
         Args:
             transcriber: The model with its options.
             boosting_weight: How strongly the phrases of a request are preferred, above 0; `None`: the default.
+            decoders: Processes that decode files; `None`: this one.
         """
-        self._transcriber, self._weight = transcriber, boosting_weight
+        self._transcriber, self._weight, self._pool = transcriber, boosting_weight, decoders
         self.sample_rate_hz = transcriber.sample_rate_hz
         self.frame_step = round(transcriber.frame_s * transcriber.sample_rate_hz)
         self.vocabulary: Sequence[str] = list(transcriber.model.decoder.vocabulary)
@@ -141,7 +146,9 @@ class ModelRecogniser:
 
     def read(self, audio: AudioInput) -> Iterator[AudioWindow | Transcript]:
         """Read an input as windows, see `Transcriber.read`."""
-        return self._transcriber.read(audio)
+        if self._pool is None or isinstance(audio, MemoryAudio):
+            return self._transcriber.read(audio)
+        return self._transcriber.read(audio, open_stream=self._pool.open)
 
     def open(self, audio: AudioInput, phrases: Sequence[str] = ()) -> ModelRecognition:
         """Begin to recognise an input, see `Recogniser`."""

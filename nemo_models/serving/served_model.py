@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from nemo_models.serving.decoding_pool import DecodingPool
 from nemo_models.serving.engine import RecognitionEngine
 from nemo_models.serving.metrics import ServerMetrics
 from nemo_models.serving.stream_audio import StreamOptions
@@ -39,6 +40,7 @@ class ServedModel:
         stream_options: When live streams give results; `None`: the defaults.
         max_streams: Most live streams at a time.
         open_voice_activity: Function that returns what finds speech in a live stream; `None`: the model alone does.
+        decoders: Processes that decode uploads; `None`: this one.
         streams: The open live streams.
         is_stopping: Whether the server takes nothing new.
     """
@@ -57,6 +59,7 @@ class ServedModel:
     stream_options: StreamOptions | None = None
     max_streams: int = 64
     open_voice_activity: OpenVoiceActivity | None = None
+    decoders: DecodingPool | None = None
     streams: set[LiveStream] = field(default_factory=set)
     is_stopping: bool = False
 

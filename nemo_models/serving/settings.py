@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.arguments import require_choice, require_int, require_number
+from nemo_models.serving.decoding_pool import DecodingLimits
 from nemo_models.serving.stream_audio import StreamOptions
 from nemo_models.serving.voice_activity import KINDS
 from nemo_models.transcription.job_settings import RecogniserArguments
@@ -32,6 +33,8 @@ class ServeSettings(RecogniserArguments):
     max_streams: int
     max_upload_mb: float
     max_audio_s: float
+    decoder_memory_mb: int
+    decoder_cpu_s: float
     timeout_s: float
     client_timeout_s: float
     shutdown_s: float
@@ -47,6 +50,7 @@ class ServeSettings(RecogniserArguments):
         for key in ("max_upload_mb", "timeout_s", "client_timeout_s"):
             require_number(key, getattr(self, key), above=0)
         require_number("shutdown_s", self.shutdown_s, 0)
+        DecodingLimits(self.decoder_memory_mb, self.decoder_cpu_s, self.max_audio_s)  # checks them
         if self.channel_selector == EACH_CHANNEL:
             raise ValueError(
                 "channel_selector=each: expected auto, average, a channel number from 0, or null; change it"

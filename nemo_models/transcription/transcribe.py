@@ -118,7 +118,11 @@ class Transcriber:
         return isinstance(self.model.decoding, CharacterCTCDecoding) if wanted is None else wanted
 
     def read(
-        self, audio: AudioInput, index: int = 0, recordings: SharedRecordings | None = None
+        self,
+        audio: AudioInput,
+        index: int = 0,
+        recordings: SharedRecordings | None = None,
+        open_stream: Callable[..., Iterable[np.ndarray]] = stream_waveform,
     ) -> Iterator[AudioWindow | Transcript]:
         """Read an input as windows; where it cannot be read, the last item is a transcript with the error.
 
@@ -126,6 +130,7 @@ class Transcriber:
             audio: The input.
             index: The input's position in its job, for windows and transcript to carry.
             recordings: The job's recordings, if several segments of one are read.
+            open_stream: Function that reads a file, with the arguments and the result of `stream_waveform`.
         """
         channel = self.options.channel if audio.channel is None else audio.channel
         try:
@@ -133,7 +138,7 @@ class Transcriber:
                 raise AudioError(audio.error)
             with as_file(audio) as file:
                 place = (file.path, file.offset_s, file.duration_s)
-                blocks = stream_waveform(*place, channel, self.sample_rate_hz, recordings)
+                blocks = open_stream(*place, channel, self.sample_rate_hz, recordings)
                 yield from self._cut(blocks, audio, index)
         except AudioError as error:
             listed = f" ({audio.place})" if audio.place and audio.place not in str(error) else ""

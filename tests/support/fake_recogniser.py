@@ -58,7 +58,7 @@ class FakeRecogniser:
     sample_rate_hz, frame_step, vocabulary = RATE, FRAME_STEP, VOCABULARY
 
     def __init__(self, window_s: float = 30.0):
-        self.window_s = window_s
+        self.window_s, self.open_stream = window_s, stream_waveform
         self.gate, self.computing = threading.Event(), threading.Semaphore(0)
         self.gate.set()
         self.batches: list[list[int]] = []
@@ -71,7 +71,7 @@ class FakeRecogniser:
     def read(self, audio: AudioInput) -> Iterator[AudioWindow | Transcript]:
         try:
             with as_file(audio) as file:
-                blocks = stream_waveform(file.path, channel="auto", sample_rate_hz=RATE)
+                blocks = self.open_stream(file.path, channel="auto", sample_rate_hz=RATE)
                 for window in cut_windows(blocks, RATE, FRAME_STEP, self.window_s):
                     if len(window.samples) < FRAME_STEP:
                         raise AudioError(f"too short: {audio.path}")
