@@ -1,4 +1,4 @@
-"""Numbers with a slash or a cross between them: fractions, numbers of files and houses, sizes.
+"""Numbers with a sign between them: fractions, numbers of files and houses, sizes, equations.
 
 A half, thirds and quarters have names (आधा, दो तिहाई). A fraction whose two numbers may also be a choice (20/25 लोग), a
 cricket score (245/8) or a slip for a mixed number (11/2) stays as it is.
@@ -6,7 +6,20 @@ cricket score (245/8) or a slip for a mixed number (11/2) stays as it is.
 
 import re
 
-from data_prep.text.number_patterns import END, LETTER, NEW_WORD, NO_LETTER, START, D, Rule, compile_pattern, read
+from data_prep.text.number_patterns import (
+    END,
+    LETTER,
+    NEW_WORD,
+    NO_LETTER,
+    NUMBER,
+    START,
+    UNBOUND,
+    UNSIGNED,
+    D,
+    Rule,
+    compile_pattern,
+    read,
+)
 from data_prep.text.number_words import is_sayable, say_cardinal, say_number, say_year
 
 VULGAR_FRACTIONS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8"}
@@ -23,6 +36,10 @@ _CHOICE = rf"\s*(?:दिन|दिनों|लोग|लोगों|बार
 # Before these, they are hours or a date.
 _NO_FRACTION = rf"(?!\s*(?:बजे|को|तारीख़|तारीख){NO_LETTER})"
 _CRICKET = compile_pattern(rf"{NEW_WORD}(?:रन|रनों|विकेट|पारी|ओवर|स्कोर){NO_LETTER}")
+# Signs of an equation. Two public lists of written and spoken Hindi agree on these words (NeMo-text-processing's tests,
+# and the guidelines for spelling variants of an ASR benchmark); textbooks also have जमा and धन.
+_OPERATORS = {"+": "प्लस", "-": "माइनस", "−": "माइनस", "*": "गुणा", "×": "गुणा", "=": "बराबर"}
+_SIDE = rf"{NUMBER}(?:\s?[+*×−-]\s?{NUMBER}){{0,5}}"
 # आधा agrees with what it is half of. Other words are feminine in -ी and plural or oblique in -े.
 _MASCULINE = (
     "कप|चम्मच|किलो|किलोग्राम|ग्राम|लीटर|मिलीलीटर|गिलास|भाग|मिनट|किलोमीटर|मीटर|एकड़|हेक्टेयर|बीघा|इंच|फुट|टन|क्विंटल|दर्जन|"
@@ -74,7 +91,7 @@ def _say_lone_fraction(match: re.Match[str], top: str, bottom: str) -> str | Non
         int(top) >= int(bottom) and (int(bottom) <= 12 or (int(top) <= 31 and int(bottom) <= 31))
     ):
         return None  # 11/2, 245/8, 26/12
-    if _CRICKET.search(match.string) or len(top) > 4 > len(bottom) > 2 or re.fullmatch("(?:19|20)[0-9]{2}", bottom):
+    if _CRICKET.search(match.string) or re.fullmatch("(?:19|20)[0-9]{2}", bottom):
         return None
     return _say_parts(top, bottom)
 
@@ -98,11 +115,28 @@ def _say_size(match: re.Match[str]) -> str | None:
     return f"{say_number(match['first'])} बाई {say_number(match['second'])}"
 
 
+def _say_equation(match: re.Match[str]) -> str | None:
+    """Say 2 + 2 = 4 with प्लस and बराबर; a quotient has several readings."""
+    numbers = re.findall(NUMBER, match[0])
+    if not all(map(is_sayable, numbers)):
+        return None
+    said = re.sub(NUMBER, lambda number: f" {say_number(number[0])} ", match[0])
+    return "".join(f" {_OPERATORS[sign]} " if sign in _OPERATORS else sign for sign in said)
+
+
 def _to_ascii(written: str) -> str:
     return re.sub("[०-९]", lambda match: str(int(match[0])), written)
 
 
 FRACTION_RULES: tuple[Rule, ...] = (
+    (
+        "equation",
+        read(
+            rf"{UNBOUND}{UNSIGNED}(?<![=+*×/÷<>]\s)(?<![=+*×/÷<>]){_SIDE}\s?=\s?{_SIDE}(?!{D}|\s?[=+*×/÷^<>%]|[-−.,:]{D})",
+            _say_equation,
+            needs="=",
+        ),
+    ),
     (  # 10x12 का कमरा, 20×30 फुट; 5×3 मीटर may be a product
         "size",
         read(
@@ -123,7 +157,7 @@ FRACTION_RULES: tuple[Rule, ...] = (
     (
         "fraction",
         read(
-            rf"{START}(?:(?P<whole>{D}{{1,3}})\s+)?(?P<top>{D}{{1,6}})/(?P<bottom>{D}{{1,5}}){END}"
+            rf"{START}(?:(?P<whole>{D}{{1,3}})\s+)?(?P<top>{D}{{1,13}})/(?P<bottom>{D}{{1,5}}){END}"
             rf"{_NO_FRACTION}(?P<choice>(?={_CHOICE}))?",
             say_fraction,
             needs="/",
