@@ -60,7 +60,7 @@ _MAYBE = (
 _BARE = rf"(?<![{_LETTER}\d])(?:{BARE_TOKENS})(?![{_LETTER}\d])"
 _UNBALANCED = r"[\[\]{}]"
 _ANNOTATION = re.compile(unicodedata.normalize("NFC", f"{_ALWAYS}|{_MAYBE}|{_BARE}|{_UNBALANCED}"))
-_HINT = re.compile(r"[\[\]{}(<*+A-Za-z［【〔｛（〈«_~|=#/:]")
+_HINT = re.compile(rf"[\[\]{{}}(<*+A-Za-z［【〔｛（〈«]|[_~|=#/][{_LETTER}]|{_DIGIT}\s?:")
 _ENGLISH_EVENT = re.compile(rf"(?:{ENGLISH_EVENTS})(?:[\s,]+(?:{ENGLISH_EVENTS}))*", re.IGNORECASE)
 _MANNER = re.compile(r"(?:हुए|हुई|(?:आवाज़|आवाज|स्वर) में)\s*$")
 _EMPTY = re.compile(r"\A[^\w\u0900-\u0963]*[\]}]|[\[{][^\w\u0900-\u0963]*\Z")
