@@ -75,11 +75,13 @@ class Fault:
         detail: A description, for messages.
         truncated: Whether its end is missing; else something within it is.
         at_s: Where, in seconds; `None` where that is not known.
+        somewhere: Whether it is a small place that is not known, so that most segments are sound.
     """
 
     detail: str
     truncated: bool = True
     at_s: float | None = None
+    somewhere: bool = False
 
     def make_error(self) -> AudioError:
         """Make the error for those who take whole recordings only."""

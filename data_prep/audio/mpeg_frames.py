@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import BinaryIO
 
+from data_prep.audio.mpeg_checksum import StoredChecksum, read_checksum
+from data_prep.audio.mpeg_side_info import find_contradictions
+
 _KBPS = {  # (version 1?, layer): bit rates of indices 1 to 14; ISO/IEC 11172-3 and 13818-3
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -38,6 +41,9 @@ class FrameWalk:
         regular: Whether all frames have the first one's rate and channels.
         cut: Whether the file ends within a frame.
         damage: Where other bytes come between two frames, in seconds from the stream's beginning.
+        impossible: Where frames contradict themselves, in seconds from the stream's beginning.
+        checksum: What its index holds of it; `None` where it holds none.
+        is_changed: Whether the checksum tells of changed bits.
         start: First byte of the stream.
         end: Byte behind its last frame.
     """
@@ -50,6 +56,9 @@ class FrameWalk:
     regular: bool = True
     cut: bool = False
     damage: list[float] = field(default_factory=list)
+    impossible: list[float] = field(default_factory=list)
+    checksum: StoredChecksum | None = None
+    is_changed: bool = False
     start: int = 0
     end: int = 0
 
@@ -126,6 +135,7 @@ def walk_frames(file: BinaryIO, start: int, size: int, kind: str) -> list[FrameW
     walks: list[FrameWalk] = []
     window = _Window(file, size)
     at, first_bits = start, (0, 0)
+    judge = _Judge()
     while at < size:
         data, base = window.around(at)
         frame = _parse(data, at - base, kind)
@@ -157,12 +167,43 @@ def walk_frames(file: BinaryIO, start: int, size: int, kind: str) -> list[FrameW
             walk.samples_per_frame, walk.rate, first_bits = samples, rate, (rate, bits)
         walk.regular &= first_bits == (rate, bits)
         if index and not walk.frames:
-            walk.indexed, walk.gapless = index if index[0] >= 0 else (None, False)
+            walk.indexed, walk.gapless = index[:2] if index[0] >= 0 else (None, False)
+            walk.checksum = read_checksum(data, index[2], at + length)
         else:
+            if kind == "mpeg":
+                judge.add(data, at - base, length, walk)
             walk.frames += 1
         at += length
         walk.end = at
+    judge.finish()
+    for walk in walks:
+        walk.is_changed = walk.checksum is not None and walk.checksum.is_broken(file, walk.start, walk.end)
     return [walk for walk in walks if walk.frames]
+
+
+class _Judge:
+    """Collects the frames of a window and judges them at once, which is faster than one after another."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._starts: list[int] = []
+        self._lengths: list[int] = []
+        self._places: list[tuple[FrameWalk, int]] = []
+
+    def add(self, data: bytes, start: int, length: int, walk: FrameWalk) -> None:
+        if data is not self._data:
+            self.finish()
+            self._data = data
+        self._starts.append(start)
+        self._lengths.append(length)
+        self._places.append((walk, walk.frames))
+
+    def finish(self) -> None:
+        if self._starts:
+            for at in find_contradictions(self._data, self._starts, self._lengths):
+                walk, number = self._places[at]
+                walk.impossible.append(number * walk.samples_per_frame / walk.rate)
+        self._starts, self._lengths, self._places = [], [], []
 
 
 class _Window:
@@ -187,16 +228,16 @@ class _Window:
         return self._data, self._base
 
 
-def _read_index(data: bytes, at: int) -> tuple[int, bool] | None:
-    """Return the frames that a Xing, Info or VBRI header counts, and whether it is LAME's; `None` without one."""
+def _read_index(data: bytes, at: int) -> tuple[int, bool, int] | None:
+    """Return the frames that a Xing, Info or VBRI header counts, whether it is LAME's, and its place; or `None`."""
     if data[at + 36 : at + 40] == b"VBRI" and len(data) >= at + 54:
-        return struct.unpack_from(">I", data, at + 50)[0], False
+        return struct.unpack_from(">I", data, at + 50)[0], False, len(data)
     mono, version_1 = data[at + 3] >> 6 == 3, data[at + 1] >> 3 & 3 == 3
     place = at + 4 + ((17 if mono else 32) if version_1 else (9 if mono else 17))
     if data[place : place + 4] not in _INDEX_NAMES[:2] or len(data) < place + 12:
         return None
     flags, frames = struct.unpack_from(">II", data, place + 4)
-    return (frames, True) if flags & 1 else (-1, False)
+    return (frames, True, place) if flags & 1 else (-1, False, place)
 
 
 def _skip_tag(data: bytes, at: int, end: int) -> int | None:

@@ -240,8 +240,8 @@ def _read_segment(recording: Recording, offset: float, duration: float | None, l
 
 def _refuse_faults(recording: Recording, start_s: float = -math.inf, end_s: float = math.inf) -> None:
     for fault in sorted(recording.faults, key=lambda fault: not fault.truncated):
-        is_whole = math.isinf(end_s)
-        if is_whole or (not fault.truncated and (fault.at_s is None or start_s <= fault.at_s <= end_s)):
+        is_here = not fault.somewhere if fault.at_s is None else start_s <= fault.at_s <= end_s
+        if math.isinf(end_s) or (not fault.truncated and is_here):
             raise fault.make_error()
 
 

@@ -13,6 +13,7 @@ from data_prep.audio.headers import inspect_header
 from data_prep.audio.mpeg_frames import FrameWalk, walk_frames
 from data_prep.audio.riff import SampleLayout
 
+_IMPOSSIBLE = "found frames that contradict themselves: bits in them were changed"
 _IGNORE_LENGTH = (("ignore_length", "1"),)  # an option of FFmpeg's WAV reader
 _SNDFILE_FIRST = ("voc", "iff", "ircam")  # FFmpeg's names of formats that libsndfile reads as well
 _SNDFILE_OGG = ("vorbis", "opus", "flac")
@@ -99,8 +100,12 @@ def _find_frame_faults(walk: FrameWalk, before: float) -> list[Fault]:
         faults.append(Fault(f"{walk.seconds:.2f} of {stated:.2f} s are there", at_s=before + walk.seconds))
     elif walk.cut:
         faults.append(Fault("the file ends within a frame", at_s=before + walk.seconds))
-    detail = "found other bytes between its frames"
-    return faults + [Fault(detail, truncated=False, at_s=before + at) for at in walk.damage]
+    if walk.is_changed and not (faults or walk.damage or walk.impossible):
+        faults.append(Fault("its checksum does not fit: bits in it were changed", truncated=False, somewhere=True))
+    details = {"found other bytes between its frames": walk.damage, _IMPOSSIBLE: walk.impossible}
+    return faults + [
+        Fault(detail, truncated=False, at_s=before + at) for detail, places in details.items() for at in places
+    ]
 
 
 def _plan_ogg(plan: ReadingPlan, file: BinaryIO) -> None:

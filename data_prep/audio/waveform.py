@@ -120,7 +120,7 @@ class WaveformStream:
             fault
             for fault in sorted(recording.faults, key=lambda fault: not fault.truncated)
             if (fault.truncated and end_s < wanted_s)
-            or (not fault.truncated and (fault.at_s is None or start_s <= fault.at_s <= end_s))
+            or (not fault.truncated and _is_within(fault, start_s, end_s, whole))
         ]
         if faults and not done:
             raise faults[0].make_error()
@@ -130,6 +130,12 @@ class WaveformStream:
         if notes:
             more = f" (and {len(notes) - MOST_NOTES} more)" if len(notes) > MOST_NOTES else ""
             self.warning = f"{'; '.join(dict.fromkeys(notes[:MOST_NOTES]))}{more}"
+
+
+def _is_within(fault: Fault, start_s: float, end_s: float, whole: bool) -> bool:
+    if fault.at_s is None:
+        return whole or not fault.somewhere
+    return start_s <= fault.at_s <= end_s
 
 
 def probe_duration(path: Path) -> float | None:

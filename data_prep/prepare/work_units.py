@@ -30,7 +30,7 @@ from data_prep.text.policy import TextPolicy
 
 # Part of every unit's key: raise it when this module, data_prep.audio or data_prep.selection.quality gives other
 # results than before.
-WORK_UNIT_VERSION = 8
+WORK_UNIT_VERSION = 9
 _MANY_ROWS = 16_000  # from here on, 16 folders would hold more than 1,000 files each
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EBADF)  # what pathlib takes for no file
 _MOST_SOURCE_CHARACTERS = 60  # of a file name; at most 255 bytes are allowed

@@ -23,7 +23,7 @@ from nemo_models.transcription.transcripts import Transcript, transcript_row
 
 Recognise = Callable[[Sequence[AudioInput]], Iterator[Transcript]]
 """Function that yields one transcript for each input, in any order; `index` is the position among these inputs."""
-JOB_VERSION = 4
+JOB_VERSION = 5
 """Part of every job's key: raise it when the code gives other rows than before."""
 
 
