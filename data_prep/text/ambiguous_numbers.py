@@ -47,6 +47,7 @@ _ORDINAL_OR_VERB = re.compile(rf"[0०]?(?:[1१]\sल|[23२३]\s[स]?र|[6�
 _SLASH_AFTER = re.compile(rf"\s?/\s?[{LETTER}]")
 # 25°36', 5'6": minutes, seconds, feet or inches
 _QUOTE_AFTER = re.compile("['’′\"”″]")
+QUOTES = ("'", "’")
 _PRIMES = "′″"
 # 1993 बम धमाके is a year, 1993 कमरे a count, and both are said in hundreds and as a cardinal.
 _EVENT_YEAR = re.compile(rf"[1१][89८९]{D}[1-9१-९]")
@@ -63,6 +64,10 @@ _SUMMIT_BEFORE = compile_pattern(rf"{NEW_WORD}जी[‐-]\Z")
 # न. 5: number five, or the end of a sentence
 _SHORT_BEFORE = compile_pattern(rf"{NEW_WORD}न\s?[.॰]\s?\Z")
 _LONGEST_PREFIX = 24
+# जून '23, without its century; '80 के दशक has one reading
+_DECADE_AFTER = compile_pattern(r"\s(?:के|की|का)\sदशक")
+# इंडिया 2.0: a version, said in English as often
+_VERSION = re.compile("[1-9१-९][.][0०]")
 _LONE_YEAR = re.compile(rf"[1१][7-9७-९]{D}{{2}}")
 _LONGEST_CITATION = 24  # characters of a name and its postposition
 _LONG_DIGITS = 7
@@ -94,10 +99,15 @@ def is_ambiguous(match: re.Match[str]) -> bool:
         return True
     if is_cited(text, start, number):
         return True
-    has_words = text[:start].strip(" (") or text[end:].strip(" ।.)")
+    has_name = _NAME_BEFORE.search(text, max(0, start - 4), start) is not None
+    if has_name and _VERSION.fullmatch(number) and not _COUNTED_AFTER.match(text, end):
+        return True
+    if len(number) == 2 and text[max(0, start - 1) : start] in QUOTES and text[end : end + 1] not in QUOTES:
+        return _DECADE_AFTER.match(text, end) is None
+    before = max(0, start - _LONGEST_PREFIX)
+    has_words = text[before:start].strip(" (") or text[end : end + _LONGEST_PREFIX].strip(" ।.)")
     if _DIVIDED_UNIT.match(text, end) or (_LONE_YEAR.fullmatch(number) and not has_words):
         return True
-    before = max(0, start - _LONGEST_PREFIX)
     if _SHORT_BEFORE.search(text, before, start):
         return True
     if number in ("20", "२०") and _SUMMIT_BEFORE.search(text, before, start):
@@ -109,4 +119,4 @@ def is_ambiguous(match: re.Match[str]) -> bool:
     if len(number) >= _LONG_DIGITS:
         return bool(has_words)
     is_postal = _POSTAL_CODE.fullmatch(number) and not number.endswith(("000", "०००"))
-    return bool(is_postal and _CLAUSE_ENDS.match(text, end) and _NAME_BEFORE.search(text, 0, start))
+    return bool(is_postal and _CLAUSE_ENDS.match(text, end) and has_name)

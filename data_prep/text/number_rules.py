@@ -52,7 +52,7 @@ from data_prep.text.number_words import ENGLISH_DIGITS, say_cardinal
 from data_prep.text.units import CURRENCIES, CURRENCY_SIGN, UNIT
 from data_prep.text.year_rules import LONE_YEAR_RULES, YEAR_RULES
 
-RULES_VERSION = 9
+RULES_VERSION = 10
 """Raise it with every change of what a rule of this folder says; a reworded comment leaves it as it is."""
 
 # Words after a result: 1-3 से, 2-2 की बराबरी. Such numbers are said without से.
@@ -62,6 +62,12 @@ _RESULT = (
 # Letter names that are not words: के5 is a slip for के 5.
 _LETTER_NAMES = "|".join(sorted(LETTER_NAMES - SHORT_WORDS, key=len, reverse=True))
 _MONEY = (*CURRENCIES, "रु", "रू", "Rs")
+# Months beside a day or a year.
+SHORT_MONTHS = {
+    "जन": "जनवरी", "फर": "फ़रवरी", "अप्रै": "अप्रैल", "अग": "अगस्त", "सित": "सितंबर", "अक्टू": "अक्टूबर", "अक्तू": "अक्तूबर",
+    "नव": "नवंबर", "नवं": "नवंबर", "दिस": "दिसंबर", "दिसं": "दिसंबर",
+}  # fmt: skip
+_SHORT = "|".join(sorted(SHORT_MONTHS, key=len, reverse=True))
 _ORDINAL = "वाँ|वां|वाॅं|वॉं|वीं|वी|वें|वे"
 _PER_UNITS = "किलो|किलोग्राम|लीटर|क्विंटल|टन|घंटा|घंटे|सेकंड|मिनट|दिन|माह|महीना|वर्ष|साल|व्यक्ति|यूनिट|मीटर|हेक्टेयर|एकड़|दर्जन|बैरल|पीस"
 _MEASURED = r"(?:\s?(?:₹|रु\.?|रुपये|रुपए|किमी|कि\.मी\.|मीटर|मी\.|लीटर|किलो|ग्राम|टन|यूनिट|घंटे|%))?"
@@ -83,7 +89,8 @@ def _split_list(match: re.Match[str]) -> str:
     """Separate the numbers of a list, 1,2,3; 1,00,00 is a slip and stays."""
     pieces = match[0].split(",")
     is_list = not re.fullmatch(WHOLE, match[0]) and not any(len(piece) > 1 and int(piece[0]) == 0 for piece in pieces)
-    return ", ".join(pieces) if is_list else match[0]
+    is_slip = len(pieces) == 2 and len(pieces[0]) > 3 and len(pieces[1]) == 3  # 1234,567
+    return ", ".join(pieces) if is_list and not is_slip else match[0]
 
 
 NUMBER_RULES: tuple[Rule, ...] = (
@@ -93,7 +100,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
     (
         "english_digits",
         rewrite(
-            rf"(?=[2-6२-६])(?<![{LETTER}{D[1:-1]}.,:/-])(?P<first>[2-6२-६])(?=-?(?:जी|डी){NO_LETTER})|"
+            rf"(?=[2-6२-६])(?<![{LETTER}{D[1:-1]}.:/-])(?<!{D},)(?P<first>[2-6२-६])(?=-?(?:जी|डी){NO_LETTER})|"
             rf"(?=[\u0900-\u0963]{{1,6}}[1-9१-९])(?P<letter>{NEW_WORD}(?:{_LETTER_NAMES})|(?<={D})(?:{_LETTER_NAMES}))(?P<last>[1-9१-९])(?!{D}|[.,:]{D})",
             lambda match: f"{match['letter'] or ''} {ENGLISH_DIGITS[int(match['first'] or match['last'])]} ",
         ),
@@ -103,6 +110,14 @@ NUMBER_RULES: tuple[Rule, ...] = (
         rewrite(
             rf"{NEW_WORD}(?!टी)(?:{_LETTER_NAMES}){D}{{2,3}}(?!{D})|(?<=[\u0900-\u0963\u0971-\u097f])(?=[1-9१-९])",
             lambda match: match[0] or " ",
+        ),
+    ),
+    (  # 25 दिस. को, दिस. 2020 में
+        "short_months",
+        rewrite(
+            rf"(?<={D})\s?({_SHORT})\s?[.॰]|{NEW_WORD}({_SHORT})\s?[.॰](?=\s?{D}{{4}})",
+            lambda match: f" {SHORT_MONTHS[match[1] or match[2]]} ",
+            needs=list(SHORT_MONTHS),
         ),
     ),
     ("number_without_stop", rewrite(rf"{NEW_WORD}नं(?=\s?{D})", "नंबर ", needs=["नं"])),  # नं 5

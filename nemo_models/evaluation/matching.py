@@ -1,5 +1,6 @@
 """References and predictions brought together row by row: nothing is dropped in silence."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -126,10 +127,12 @@ def _apply_annotations(rows: Sequence[Row], annotations: str) -> list[Row]:
     changed = []
     for row in rows:
         reference, hypothesis = row.reference, row.hypothesis
-        if reference is not None and not reference.choices and find_annotations(reference.text):
-            reference = Reference(strip_annotations(reference.text)) if annotations == "strip" else None
+        if reference is not None and not reference.choices:
+            text = unicodedata.normalize("NFC", reference.text)  # the form that the patterns are written in
+            if find_annotations(text):
+                reference = Reference(strip_annotations(text)) if annotations == "strip" else None
         if hypothesis is not None and annotations == "strip":
-            hypothesis = strip_annotations(hypothesis)
+            hypothesis = strip_annotations(unicodedata.normalize("NFC", hypothesis))
         changed.append(replace(row, reference=reference, hypothesis=hypothesis))
     return changed
 

@@ -215,3 +215,13 @@ def test_notes_that_nobody_speaks_follow_the_setting(tmp_path, annotations, expe
     assert len(test_set.unscorable) == (annotations == "reject")
     with pytest.raises(ValueError, match="annotations=drop: expected one of"):
         load_test_set([tmp_path / "a.jsonl"], annotations="drop")
+
+
+def test_notes_are_found_in_any_unicode_form(tmp_path):
+    row = {
+        "audio_filepath": "1.wav",
+        "text": "(\u0906\u0935\u093e\u095b \u092e\u0947\u0902 \u0939\u0901\u0938\u0940) यह है",
+        "pred_text": "यह है",
+    }
+    test_set = load_test_set([write(tmp_path / "a.jsonl", [row])], annotations="strip")
+    assert [text.split() for pair in texts(test_set) for text in pair] == [["यह", "है"]] * 2
