@@ -22,6 +22,7 @@ FORBIDDEN = {
 ROOMS = {
     "data_prep": [
         {"."},  # manifests and process pools
+        {"languages"},
         {"text", "audio"},
         {"corpora", "synthesis"},
         {"selection"},

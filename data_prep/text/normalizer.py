@@ -14,38 +14,41 @@ U+0958–095F but composes U+0929, U+0931 and U+0934; two code points keep the a
 import hashlib
 import json
 import re
-import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import lru_cache, partial
 from importlib.metadata import version
 
 from indicnlp.normalize.indic_normalize import IndicNormalizerFactory
 
+from data_prep.languages.language import load_language
 from data_prep.text import devanagari
 from data_prep.text.abbreviations import expand_abbreviations, find_abbreviations, may_hold_abbreviations
 from data_prep.text.alphabet import find_outside_alphabet as find_outside_alphabet
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.annotations import find_annotations, may_hold_annotations, strip_annotations
+from data_prep.text.character_rules import (
+    DANDAS,
+    DASHES,
+    EMOJI,
+    ENCODING_RULES,
+    INVISIBLE,
+    QUOTES,
+    READ_ALOUD,
+    SILENT_RULES,
+    SILENT_SYMBOLS,
+    ZERO_WIDTH_SPACE,
+    Change,
+    Rule,
+    apply_rules,
+    collapse_whitespace,
+)
+from data_prep.text.language_rules import RuleSet, make_rules
 from data_prep.text.number_rules import NUMBER_RULES, NUMBERS_FINGERPRINT
 from data_prep.text.policy import AS_WRITTEN, POLICY_VERSION
 from data_prep.text.policy import TextPolicy as TextPolicy
 from data_prep.text.visarga import restore_visarga
 
 NORMALIZER_VERSION = 4
-
-# Symbols that Unicode counts as punctuation but that readers speak: the verdict has to see them.
-READ_ALOUD = "%٪﹪％‰‱&﹠＆@﹫＠#﹟＃§"
-# Marks that Unicode counts as symbols but that nobody reads aloud: quotes, bars, dashes and bullets.
-DANDAS = "।॥|¦｜"
-QUOTES = "\"'`´"
-DASHES = "−"
-SILENT_SYMBOLS = "^~<>•●○■□▪▫◆◇★☆►▶"
-# Pictures: symbols of these blocks; U+20E3 is the box around a keycap.
-EMOJI = r"[\u2600-\u27bf\u2b00-\u2bff\u20e3\U0001f000-\U0001fbff]"
-# Format characters inside words are removed, except these, which separate words.
-ZERO_WIDTH_SPACE = "\u200b"
-# Invisible characters that Unicode files under other categories: variation selectors, grapheme joiner, noncharacters.
-INVISIBLE = r"[\ufe00-\ufe0f\U000e0100-\U000e01ef\u034f\ufffe\uffff]"
 
 # The earlier rules have done everything else that indic-nlp changes (checked by the tests).
 INDIC_NLP_TRIGGERS = "[\u0972\u0929\u0931\u0934\u0958-\u095f]"
@@ -54,77 +57,21 @@ _HOLDS_NUMBER = re.compile("[0-9०-९½¼¾⅓⅔⅛]")
 # A character of the private use area, which no rule touches, in place of what a verdict has to see as it was written.
 _PLACEHOLDER = "\ue000"
 
-Rule = tuple[str, Callable[[str], str]]
-
-
-class _CategoryTable(dict[int, int | str | None]):
-    """A `str.translate` table that computes a character's entry at its first use."""
-
-    def __init__(self, entry: Callable[[str], str | None]) -> None:
-        super().__init__()
-        self._entry = entry
-
-    def __missing__(self, code_point: int) -> str | None:
-        self[code_point] = value = self._entry(chr(code_point))
-        return value
-
-
-def _map_invisible(character: str) -> str | None:
-    if character.isspace() or character == ZERO_WIDTH_SPACE:
-        return " "
-    invisible = unicodedata.category(character) in ("Cc", "Cf") or re.match(INVISIBLE, character)
-    return None if invisible else character
-
-
-def _make_silent(is_silent: Callable[[str, str], bool]) -> Callable[[str], str]:
-    """Make a rule that puts a space in place of each character for which `is_silent(character, category)`."""
-    table = _CategoryTable(lambda char: " " if is_silent(char, unicodedata.category(char)) else char)
-    return lambda text: text.translate(table)
-
-
-_INVISIBLE_TABLE = _CategoryTable(_map_invisible)
 _TRIGGER = re.compile(INDIC_NLP_TRIGGERS)
 _INDIC_NORMALIZER = IndicNormalizerFactory().get_normalizer("hi")
-
-
-def _remove_invisible(text: str) -> str:
-    return text.translate(_INVISIBLE_TABLE)
-
-
-def _compose(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
 
 
 def _apply_indic_nlp(text: str) -> str:
     return _INDIC_NORMALIZER.normalize(text) if _TRIGGER.search(text) else text
 
 
-def _collapse_whitespace(text: str) -> str:
-    return " ".join(text.split())
-
-
-ENCODING_RULES: tuple[Rule, ...] = (
-    ("remove_invisible", _remove_invisible),  # BOM, ZWJ, ZWNJ, control characters; every kind of white space → space
-    ("compose", _compose),  # NFC
-)
-# Between these two come the rules of a policy and, for numbers=verbalize, those of number_rules.py: they need the
-# punctuation.
+# Between ENCODING_RULES and these come the rules of a policy and, for numbers=verbalize, those of number_rules.py: they
+# need the punctuation.
 PUNCTUATION_RULES: tuple[Rule, ...] = (
     ("restore_visarga", restore_visarga),  # अत: → अतः for known words; समय: is left to the last of these
-    (
-        "remove_emoji",
-        _make_silent(lambda char, kind: kind in ("So", "Sk", "Me") and re.match(EMOJI, char) is not None),
-    ),
-    ("remove_dandas", _make_silent(lambda char, kind: char in DANDAS)),
-    ("remove_quotes", _make_silent(lambda char, kind: kind in ("Pi", "Pf") or char in QUOTES)),
-    ("remove_dashes", _make_silent(lambda char, kind: kind == "Pd" or char in DASHES)),
-    # All before indic-nlp, which would turn ":" into a visarga and "|" into a danda.
-    (
-        "remove_punctuation",
-        _make_silent(lambda char, kind: (kind[0] == "P" and char not in READ_ALOUD) or char in SILENT_SYMBOLS),
-    ),
+    *SILENT_RULES,  # all before indic-nlp, which would turn ":" into a visarga and "|" into a danda
     ("apply_indic_nlp", _apply_indic_nlp),  # nukta as a separate character, U+0972 → ए
-    ("collapse_whitespace", _collapse_whitespace),
+    ("collapse_whitespace", collapse_whitespace),
 )
 # One repair may allow another (ा + े + ो): these are applied until nothing changes.
 REPAIR_RULES: tuple[Rule, ...] = (
@@ -140,24 +87,15 @@ POLICY_RULES: tuple[Rule, ...] = (ANNOTATION_RULE, ABBREVIATION_RULE)
 RULE_NAMES = tuple(name for name, _ in ENCODING_RULES + POLICY_RULES + NUMBER_RULES + PUNCTUATION_RULES + REPAIR_RULES)
 
 
-@dataclass(frozen=True)
-class Change:
-    """What one rule did to one text."""
-
-    rule: str
-    before: str
-    after: str
-
-
 def normalize_text(text: str, policy: TextPolicy = AS_WRITTEN) -> str:
-    """Bring a Hindi text into the form that the alphabet, the language model and scoring expect.
+    """Bring a text into the form that the alphabet, the language model and scoring expect.
 
     Applying it twice changes nothing more. It never raises.
 
     Args:
         text: Any text, one utterance or line.
-        policy: What is rewritten beyond punctuation and encoding. Notes and abbreviations that it rejects stay as
-            written, for `data_prep.text.verdict.judge` to see.
+        policy: The language, and what is rewritten beyond punctuation and encoding. Notes and abbreviations that it
+            rejects stay as written, for `data_prep.text.verdict.judge` to see.
 
     Returns:
         The text with single spaces between words and none at its ends; possibly empty, possibly with characters outside
@@ -168,34 +106,46 @@ def normalize_text(text: str, policy: TextPolicy = AS_WRITTEN) -> str:
 
 def trace_rules(text: str, policy: TextPolicy = AS_WRITTEN) -> tuple[str, tuple[Change, ...]]:
     """Normalise a text as `normalize_text` does, and list the rules that changed it, in the order in which they did."""
+    rules = find_rules(policy.language)
     changes: list[Change] = []
-    text = _apply(ENCODING_RULES, text, changes)
-    text, kept = _apply_policy(text, policy, changes)
-    if policy.numbers == "verbalize" and _HOLDS_NUMBER.search(text):
-        text = _apply(NUMBER_RULES, text, changes)
-    text = _apply(PUNCTUATION_RULES, text, changes)
-    while (repaired := _apply(REPAIR_RULES, text, changes)) != text:
+    text = apply_rules(rules.encoding, text, changes)
+    text, kept = _apply_policy(text, policy, rules, changes)
+    if policy.numbers == "verbalize" and (rules is not HINDI_RULES or _HOLDS_NUMBER.search(text)):
+        text = apply_rules(rules.numbers, text, changes)
+    text = apply_rules(rules.punctuation, text, changes)
+    while (repaired := apply_rules(rules.repair, text, changes)) != text:
         text = repaired
     return (_put_back(text, kept) if kept else text), tuple(changes)
 
 
-def _apply_policy(text: str, policy: TextPolicy, changes: list[Change]) -> tuple[str, list[str]]:
+@lru_cache(maxsize=64)
+def find_rules(language: str) -> RuleSet:
+    """Find the rules of a language by its code or the path of its file.
+
+    Raises:
+        ValueError: The language is unknown or refused.
+    """
+    found = load_language(language)
+    return HINDI_RULES if found.own_rules else make_rules(found)
+
+
+def _apply_policy(text: str, policy: TextPolicy, rules: RuleSet, changes: list[Change]) -> tuple[str, list[str]]:
     """Apply the policy's rules; take out what it rejects, so that the other rules leave it as it is written."""
     kept: list[str] = []
     has_notes = policy.annotations != "keep" and may_hold_annotations(text)
-    has_short = policy.abbreviations != "keep" and may_hold_abbreviations(text)
+    has_short = policy.abbreviations != "keep" and rules.may_hold_short(text)
     if not has_notes and not has_short:
         return text, kept
-    rules = [ANNOTATION_RULE] if policy.annotations == "strip" else []
-    rules += [ABBREVIATION_RULE] if policy.abbreviations == "expand" else []
-    text = _apply(rules, text, changes)
+    chosen = [rules.strip_notes] if policy.annotations == "strip" else []
+    chosen += [rules.expand] if policy.abbreviations == "expand" else []
+    text = apply_rules(chosen, text, changes)
     if _PLACEHOLDER in text:
         return text, kept
-    notes = find_annotations(text) if has_notes else []
+    notes = rules.find_notes(text) if has_notes else []
     found = list(notes)
     if has_short:
         inside = {at for match in notes for at in range(*match.span())}
-        short = find_abbreviations(text, listed=policy.abbreviations == "reject")
+        short = rules.find_short(text) if policy.abbreviations == "reject" else rules.find_ambiguous(text)
         found += [match for match in short if match.start() not in inside]
     if not found:
         return text, kept
@@ -220,15 +170,6 @@ def _put_back(text: str, kept: Sequence[str]) -> str:
     return text
 
 
-def _apply(rules: Sequence[Rule], text: str, changes: list[Change]) -> str:
-    for name, rule in rules:
-        after = rule(text)
-        if after != text:
-            changes.append(Change(name, text, after))
-            text = after
-    return text
-
-
 def _fingerprint() -> str:
     silent = [READ_ALOUD, DANDAS, QUOTES, DASHES, SILENT_SYMBOLS, EMOJI, ZERO_WIDTH_SPACE, INVISIBLE]
     tables = [*silent, INDIC_NLP_TRIGGERS, devanagari.LOOK_ALIKES]
@@ -241,10 +182,28 @@ def _fingerprint() -> str:
 # code changes, but no table, needs a new NORMALIZER_VERSION. How numbers are written in words is not
 # part of it (see NUMBERS_FINGERPRINT).
 NORMALIZER_FINGERPRINT: str = _fingerprint()
+HINDI_RULES = RuleSet(
+    encoding=ENCODING_RULES,
+    numbers=NUMBER_RULES,
+    punctuation=PUNCTUATION_RULES,
+    repair=REPAIR_RULES,
+    strip_notes=ANNOTATION_RULE,
+    expand=ABBREVIATION_RULE,
+    find_notes=find_annotations,
+    find_ambiguous=partial(find_abbreviations, listed=False),
+    find_short=find_abbreviations,
+    may_hold_short=may_hold_abbreviations,
+    fingerprint=NORMALIZER_FINGERPRINT,
+)
+
+
+def fingerprint_language(language: str) -> str:
+    """Return the fingerprint of a language's normaliser; it begins with the language's code."""
+    return find_rules(language).fingerprint
 
 
 def fingerprint_policy(policy: TextPolicy) -> str:
     """Fingerprint everything that `normalize_text` does with a policy: for the keys of jobs that keep results."""
     rewrites = policy.annotations != "keep" or policy.abbreviations != "keep"
     numbers = NUMBERS_FINGERPRINT if policy.numbers == "verbalize" else ""
-    return f"{NORMALIZER_FINGERPRINT}-{POLICY_VERSION if rewrites else 0}-{numbers}"
+    return f"{fingerprint_language(policy.language)}-{POLICY_VERSION if rewrites else 0}-{numbers}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from data_prep.arguments import require_choice
+from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
 from data_prep.text.grammars import check_grammars
 
 POLICY_VERSION = 5
@@ -34,15 +35,18 @@ class TextPolicy:
             their words as if they were spoken. `data_prep.text.annotations` lists the patterns.
         abbreviations: `expand` those with one reading (डॉ. → डॉक्टर) and reject the others; `reject` all; `keep` them
             without their dots. `data_prep.text.abbreviations` lists them.
+        language: Code of the texts' language, or the path of a language file.
 
     Raises:
-        ValueError: A policy is unknown, or `numbers` is `verbalize` and its library is not installed.
+        ValueError: A policy or the language is unknown, or `numbers` is `verbalize` and its library is not installed or
+            has no words of the language.
     """
 
     numbers: str = "reject"
     latin: str = "reject"
     annotations: str = "reject"
     abbreviations: str = "expand"
+    language: str = DEFAULT_LANGUAGE
 
     def __post_init__(self) -> None:
         if self.latin == "transliterate":
@@ -52,7 +56,12 @@ class TextPolicy:
             )
         for key, choices in _CHOICES.items():
             require_choice(key, getattr(self, key), choices)
-        if self.numbers == "verbalize":
+        language = load_language(self.language)
+        if self.numbers == "verbalize" and not language.numbers:
+            raise ValueError(
+                f"numbers=verbalize: expected reject with language={self.language}; {language.numbers_refused}"
+            )
+        if self.numbers == "verbalize" and language.own_rules:
             _check_grammars()
 
 

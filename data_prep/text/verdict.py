@@ -6,10 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 
-from data_prep.text.abbreviations import find_abbreviations
+from data_prep.languages.language import load_language
+from data_prep.text import devanagari, language_rules
 from data_prep.text.alphabet import describe_character, load_alphabet
-from data_prep.text.annotations import find_annotations
-from data_prep.text.devanagari import find_malformed
+from data_prep.text.normalizer import find_rules
 from data_prep.text.policy import TextPolicy
 
 # Reason code → what it means, in the order in which a text is checked.
@@ -58,37 +58,40 @@ def judge(text: str, alphabet: Collection[str] | None = None, policy: TextPolicy
 
     Args:
         text: A text that `normalize_text` made with the same policy.
-        alphabet: The characters that are allowed beside what the policy keeps; `None` is the Hindi alphabet.
-        policy: What is kept.
+        alphabet: The characters that are allowed beside what the policy keeps; `None` is the alphabet of the policy's
+            language.
+        policy: The language, and what is kept.
 
     Returns:
         The first fault, in the order of `TEXT_REASONS`; `None` for a text that is fit.
     """
     if not text or text.isspace():
         return TextFault("empty_text", ())
-    allowed = load_hindi_alphabet() if alphabet is None else frozenset(alphabet)
+    allowed = load_character_set(policy.language) if alphabet is None else frozenset(alphabet)
     if not allowed.issuperset(text):
         outside = [character for character in dict.fromkeys(text) if character not in allowed]
         if fault := _judge_outside(text, outside, policy):
             return fault
     if text[0] == " " or text[-1] == " " or "  " in text:
         return TextFault("spacing", (describe_character(" "),))
-    mark = find_malformed(text)
+    own_rules = load_language(policy.language).own_rules
+    mark = devanagari.find_malformed(text) if own_rules else language_rules.find_malformed(text)
     return TextFault("malformed_text", (describe_character(mark),)) if mark else None
 
 
 @cache
-def load_hindi_alphabet() -> frozenset[str]:
-    """Load the Hindi alphabet as a set, once."""
-    return frozenset(load_alphabet())
+def load_character_set(language: str) -> frozenset[str]:
+    """Load the alphabet of a language as a set, once."""
+    return frozenset(load_alphabet(language=language))
 
 
 def _judge_outside(text: str, outside: list[str], policy: TextPolicy) -> TextFault | None:
     """Name the reason for characters outside the alphabet: the most specific one that explains any of them."""
     if any(map(_BRACKETS_AND_DOTS.match, outside)):
-        if policy.annotations != "keep" and (notes := [match[0] for match in find_annotations(text)]):
+        rules = find_rules(policy.language)
+        if policy.annotations != "keep" and (notes := [match[0] for match in rules.find_notes(text)]):
             return TextFault("annotation", tuple(dict.fromkeys(notes)))
-        if policy.abbreviations != "keep" and (short := [match[0] for match in find_abbreviations(text)]):
+        if policy.abbreviations != "keep" and (short := [match[0] for match in rules.find_short(text)]):
             return TextFault("abbreviation", tuple(dict.fromkeys(short)))
     found: dict[str, list[str]] = {"latin": [], "numbers": [], "outside_alphabet": []}
     for character in outside:

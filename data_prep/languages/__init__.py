@@ -1,0 +1,1 @@
+"""The languages: one data file each, read by `language.py`."""

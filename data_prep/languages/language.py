@@ -1,0 +1,166 @@
+"""A language as data: alphabet, script, normaliser, numbers, abbreviations, spelling variants, sentences, sources.
+
+`language=` of every job is a code (`ta`) or the path of a file of your own in the same form (`my/xyz.yaml`). The class
+`Language` explains the keys, and `ml.yaml` is an example; only Hindi has rules in code as well (`data_prep.text`). A
+language without a trustworthy source for its alphabet has a file with `refused`, the reason.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from data_prep.languages.characters import parse_alphabet, parse_code_points
+
+DEFAULT_LANGUAGE = "hi"
+_FOLDER = Path(__file__).resolve().parent
+_SUFFIX = ".yaml"
+_DIRECTIONS = ("ltr", "rtl")
+_REQUIRED = ("code", "name", "scripts", "direction", "sources")
+
+
+@dataclass(frozen=True)
+class Language:
+    """What the jobs know of a language; the names of the attributes are the keys of its file.
+
+    Attributes:
+        code: Two or three letters (ISO 639), in fingerprints and manifests.
+        name: English name.
+        scripts: Scripts of its letters, as Unicode's character names begin: `TAMIL`.
+        direction: `ltr`, or `rtl` for text that runs from right to left.
+        sources: Where the alphabet and the rules come from.
+        refused: Why the language cannot be used; empty where it can.
+        alphabet: The characters, one code point each, in label order, the space first.
+        own_rules: Whether `data_prep.text` has the normaliser's rules in code (Hindi).
+        indic_nlp: Code whose normaliser of indic-nlp-library is applied; `None` for none.
+        protect: Letters that indic-nlp would replace and that stay.
+        join: Sequences with a zero-width joiner → what they mean, before joiners are removed.
+        replace: Sequences that look like a letter, and other encodings of a letter → the letter.
+        remove: Marks and letters that are dropped.
+        silent: Symbols that separate words like punctuation.
+        apostrophe: Letter for an apostrophe between two letters; empty where it is punctuation.
+        case: `upper` for alphabets of capitals, else `None`.
+        digits: The ten digits of its script, from zero; empty where it uses ASCII ones only.
+        numbers: Code of indic_numtowords for number words; `None` where `numbers_refused` says why not.
+        numbers_refused: Why numbers are not written in words.
+        number_spelling: Part of a number word that the library writes wrongly → the right one.
+        abbreviations: Abbreviation without its full stop → the words; only those with one reading.
+        spelling: Pairs of spellings of one sound that scoring may count as equal, first → second.
+        sentences: Test sentences, written for this project.
+        corpora: Corpus reader → its folder or code of this language.
+    """
+
+    code: str
+    name: str
+    scripts: tuple[str, ...]
+    direction: str
+    sources: tuple[str, ...]
+    refused: str = ""
+    alphabet: tuple[str, ...] = ()
+    own_rules: bool = False
+    indic_nlp: str | None = None
+    protect: str = ""
+    join: Mapping[str, str] = field(default_factory=dict)
+    replace: Mapping[str, str] = field(default_factory=dict)
+    remove: str = ""
+    silent: str = ""
+    apostrophe: str = ""
+    case: str | None = None
+    digits: str = ""
+    numbers: str | None = None
+    numbers_refused: str = ""
+    number_spelling: Mapping[str, str] = field(default_factory=dict)
+    abbreviations: Mapping[str, str] = field(default_factory=dict)
+    spelling: Mapping[str, str] = field(default_factory=dict)
+    sentences: tuple[str, ...] = ()
+    corpora: Mapping[str, str] = field(default_factory=dict)
+
+
+def list_languages() -> list[str]:
+    """List the codes of the languages that come with the project, refused ones included."""
+    return sorted(path.stem for path in _FOLDER.glob(f"*{_SUFFIX}"))
+
+
+def load_language(language: str) -> Language:
+    """Load a language.
+
+    Args:
+        language: A code, or the path of a language file (it ends in `.yaml`).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The code is unknown (the message names the nearest), the language is refused, or its file is wrong.
+    """
+    language = str(language)
+    if language.endswith(_SUFFIX):
+        path = Path(language).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"language={language}: found no file, expected a language file; correct the path")
+        return _read(path.resolve())
+    known = list_languages()
+    if language not in known:
+        raise ValueError(f"language={language}: expected one of {', '.join(known)}; {_suggest(language, known)}")
+    found = _read(_FOLDER / f"{language}{_SUFFIX}")
+    if found.refused:
+        raise ValueError(
+            f"language={language}: expected a language with a checked alphabet; {found.name} has none: {found.refused}"
+        )
+    return found
+
+
+def describe_refusal(code: str) -> str:
+    """Say why a language is refused; empty where it is not."""
+    return _read(_FOLDER / f"{code}{_SUFFIX}").refused
+
+
+def _suggest(language: str, known: list[str]) -> str:
+    """Name the nearest code: by the English name, then by the spelling of the code."""
+    names = {_read(_FOLDER / f"{code}{_SUFFIX}").name.lower(): code for code in known}
+    wanted = language.lower().strip()
+    near = difflib.get_close_matches(wanted, names, 1, 0.7) or [
+        name for name in names if len(wanted) > 2 and name.startswith(wanted[:3])
+    ]
+    code = names[near[0]] if near else (difflib.get_close_matches(wanted, known, 1, 0.5) or [""])[0]
+    remedy = "or give the path of a language file (.yaml)"
+    return f"did you mean {code} ({_read(_FOLDER / f'{code}{_SUFFIX}').name})? {remedy}" if code else remedy
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path) -> Language:
+    try:
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: found no YAML ({' '.join(str(error).split())}); correct the file") from error
+    if not isinstance(written, dict):
+        raise ValueError(f"{path}: found {type(written).__name__}, expected keys and values; see data_prep/languages")
+    known = Language.__dataclass_fields__
+    if unknown := [key for key in written if key not in known]:
+        raise ValueError(f"{path}: found the key {unknown[0]}, expected one of {', '.join(known)}; correct it")
+    if missing := [key for key in _REQUIRED if not written.get(key)]:
+        raise ValueError(f"{path}: found no key {missing[0]}, expected one; add it")
+    if written["direction"] not in _DIRECTIONS:
+        raise ValueError(f"{path}: found direction {written['direction']}, expected ltr or rtl; correct it")
+    return Language(**{key: _convert(key, value, path) for key, value in written.items()})
+
+
+def _convert(key: str, value: Any, path: Path) -> Any:
+    """Convert a value as YAML has it to the attribute's type; characters are written as code points."""
+    where = f"{path}: {key}"
+    if key == "alphabet":
+        return tuple(parse_alphabet(str(value).splitlines(), where))
+    if key in ("join", "replace", "spelling"):
+        return {
+            parse_code_points(before, where): parse_code_points(after or "", where)
+            for before, after in dict(value).items()
+        }
+    if key in ("protect", "remove", "silent", "apostrophe", "digits"):
+        return parse_code_points(str(value), where)
+    if key in ("scripts", "sources", "sentences"):
+        return tuple(map(str, value))
+    if key in ("abbreviations", "number_spelling", "corpora"):
+        return {str(name): str(words) for name, words in dict(value).items()}
+    return value

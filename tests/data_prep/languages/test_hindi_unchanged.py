@@ -1,0 +1,86 @@
+"""Hindi's normalised texts, verdicts and fingerprints are what they were before the project knew other languages.
+
+The digests were computed with the code before that change. A change of the Hindi rules changes them on purpose: then
+raise NORMALIZER_VERSION or POLICY_VERSION and write the new digests here.
+"""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from data_prep.text.alphabet import load_alphabet
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, fingerprint_policy, normalize_text, trace_rules
+from data_prep.text.policy import AS_WRITTEN, TextPolicy
+from data_prep.text.verdict import judge
+
+POLICIES = {
+    "as_written": AS_WRITTEN,
+    "default": TextPolicy(),
+    "strip": TextPolicy(annotations="strip", abbreviations="reject"),
+    "keep": TextPolicy(numbers="keep", latin="keep", annotations="keep", abbreviations="keep"),
+}
+WRITTEN = """
+यह एक साधारण वाक्य है।
+“क़लम” और ‘किताब’ — दोनों मेज़ पर हैं…
+अत: समय: दस बजे, पुन: मिलेंगे |
+क़िला क़िला क\u200dष क\u200cष नीला\ufeff रंग
+िकताब अाम उुपर काा कंा ख़बरें
+डॉ. राम कि.मी. चले, सं. पाँच देखें
+[हँसी] हाँ (खाँसते हुए) <noise> ठीक है
+कोविड19 में 70वीं बार ₹1,25,000 मिले १०%
+Hello दुनिया தமிழ் বাংলা
+ॲप ऑफ़िस ऍप ऱ ऴ ऩ ॐ ऽ ॥
+बंसीे ्क क् ़क
+"""
+
+
+def digest(lines: list[str], policy: TextPolicy) -> str:
+    """Hash what the normaliser and the verdict make of some lines."""
+    sha = hashlib.sha256()
+    for line in lines:
+        text, changes = trace_rules(line, policy)
+        fault = judge(text, None, policy)
+        sha.update(
+            repr((text, [change.rule for change in changes], fault and (fault.reason, fault.offending))).encode()
+        )
+        assert normalize_text(line, policy) == text
+    return sha.hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("as_written", "69eff5423f4efe94"),
+        ("default", "202dbc27211bd4f3"),
+        ("strip", "8623d51b94f4ac78"),
+        ("keep", "69eff5423f4efe94"),
+    ],
+)
+def test_written_examples_give_what_they_gave(name: str, expected: str):
+    lines = WRITTEN.splitlines()
+    assert digest(lines, POLICIES[name]) == expected
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("common_voice_hi_sentences.CC0.txt", "157c4b520f16ee46"),
+        ("hindi_discourse_stories.MIT.txt", "193b62ab72c3e912"),
+        ("hiner_validation_sentences.CC-BY-SA-4.0.txt", "51bb008d210d44f3"),
+        ("pratham_books_hi.CC-BY-4.0.txt", "45e7e3044ae64ae1"),
+    ],
+)
+def test_real_texts_give_what_they_gave(shared_data: Path, file: str, expected: str):
+    lines = (shared_data / "text" / file).read_text(encoding="utf-8").splitlines()[:2000]
+    assert digest(lines, TextPolicy()) == expected
+
+
+def test_the_fingerprints_are_what_they_were():
+    assert NORMALIZER_FINGERPRINT == "hi-3-9904783d"
+    assert fingerprint_policy(AS_WRITTEN) == "hi-3-9904783d-0-"
+    assert fingerprint_policy(TextPolicy()) == "hi-3-9904783d-3-"
+
+
+def test_the_alphabet_is_what_it_was():
+    assert hashlib.sha256("".join(load_alphabet()).encode()).hexdigest()[:16] == "196519fbf450c727"
