@@ -25,6 +25,7 @@ class CheckSettings(QualityLimits):
     faults: Path | None
     duplicate_audio: str
     duplicate_text: str
+    language: str
     alphabet: Path | None
     annotations: str
     abbreviations: str

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.arguments import require_int, require_number
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.manifest import write_json
 from hydra_job import hydra_job
 from nemo_models.evaluation.evaluation import check_gate, evaluate
@@ -21,6 +22,8 @@ from nemo_models.evaluation.matching import load_test_set
 from nemo_models.evaluation.options import EvaluationOptions, LayerOptions
 from nemo_models.evaluation.report import format_summary
 from nemo_models.evaluation.rows import Keys
+from nemo_models.files.model_language import choose_language
+from nemo_models.files.nemo_file import read_nemo_config
 
 TRANSCRIBE = Path(__file__).with_name("transcribe_speech.py")
 TRANSCRIBED = (0, 3)  # its exit statuses; 3: some files failed, which their rows say
@@ -45,6 +48,7 @@ class EvaluateSettings:
     transcription: dict[str, Any]
     names: list[str]
     gt_text_attr_name: str | None
+    language: str | None
     annotations: str
     pred_text_attr_name: str | None
     layers: list[str]
@@ -73,8 +77,13 @@ class EvaluateSettings:
 @hydra_job("evaluate", EvaluateSettings, rewrite=rewrite_argument)
 def main(settings: EvaluateSettings) -> int:
     """Run the job, print what it found, and return the exit status."""
+    models = settings.model_path
+    language = settings.language or (find_model_language(models[0]) if models else DEFAULT_LANGUAGE)
+    layers = LayerOptions(
+        tuple(settings.layers), tuple(settings.spelling_rules), tuple(settings.variant_lists), language
+    )
     options = EvaluationOptions(
-        LayerOptions(tuple(settings.layers), tuple(settings.spelling_rules), tuple(settings.variant_lists)),
+        layers,
         settings.replicates,
         settings.seed,
         settings.compare_layer,
@@ -85,7 +94,7 @@ def main(settings: EvaluateSettings) -> int:
     if settings.model_path:
         predictions += transcribe_models(settings.model_path, manifest, output_dir, settings.transcription)
     keys = Keys(settings.gt_text_attr_name, settings.pred_text_attr_name)
-    test_set = load_test_set(predictions, manifest, settings.names or None, keys, settings.annotations)
+    test_set = load_test_set(predictions, manifest, settings.names or None, keys, settings.annotations, language)
     evaluation = evaluate(test_set, options)
     write_json(output_dir / "report.json", evaluation.report)
     files = [output_dir / "report.json"]
@@ -96,6 +105,11 @@ def main(settings: EvaluateSettings) -> int:
     print(format_summary(evaluation.report))
     print("\n" + ", ".join(map(str, files)))
     return report_limits(settings, evaluation.report["systems"], evaluation.comparisons)
+
+
+def find_model_language(model_path: Path) -> str:
+    """Read the language of a `.nemo` file."""
+    return choose_language(None, read_nemo_config(model_path).get("normalizer_fingerprint"), str(model_path))
 
 
 def transcribe_models(

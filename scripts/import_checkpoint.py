@@ -19,6 +19,7 @@ class ImportSettings:
     checkpoint: str
     output: Path
     head: str
+    language: str
     alphabet: Path | None
     seed: int
 
@@ -28,8 +29,10 @@ def main(settings: ImportSettings) -> None:
     from data_prep.text.alphabet import load_alphabet
     from nemo_models.checkpoints.importing import import_checkpoint
 
-    labels = load_alphabet(settings.alphabet)
-    imported = import_checkpoint(settings.checkpoint, labels, head=settings.head, seed=settings.seed)
+    labels = load_alphabet(settings.alphabet, settings.language)
+    imported = import_checkpoint(
+        settings.checkpoint, labels, head=settings.head, seed=settings.seed, language=settings.language
+    )
     imported.model.save_to(str(settings.output))
     print("\n".join([*imported.report, f"wrote {settings.output}"]))
 

@@ -1,4 +1,4 @@
-"""Normalise a Hindi text, line in, line out, as training transcripts and language-model text are; say numbers in words.
+"""Normalise a text, line in, line out, as training transcripts and language-model text are; say numbers in words.
 
     python scripts/normalize_text.py input=a.txt output=b.txt rejected=r.jsonl numbers=verbalize
 
@@ -24,6 +24,7 @@ class NormalizeSettings:
     latin: str
     annotations: str
     abbreviations: str
+    language: str
     alphabet: Path | None
     explain: bool
     num_workers: int | None
@@ -36,12 +37,14 @@ def main(settings: NormalizeSettings) -> int:
         settings.input,
         settings.output,
         settings.rejected,
-        policy=TextPolicy(settings.numbers, settings.latin, settings.annotations, settings.abbreviations),
+        policy=TextPolicy(
+            settings.numbers, settings.latin, settings.annotations, settings.abbreviations, settings.language
+        ),
         alphabet=settings.alphabet,
         num_workers=settings.num_workers,
         explain=print if settings.explain else None,
     )
-    print(format_report(report))
+    print(format_report(report, settings.language))
     return 3 if report.rejected[NOT_UTF8] else 0
 
 

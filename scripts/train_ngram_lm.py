@@ -21,6 +21,7 @@ class LanguageModelSettings:
     in_domain: list[Path]
     kind: str
     model_path: Path | None
+    language: str | None
     alphabet: Path | None
     output: Path
     order: int
@@ -41,12 +42,16 @@ def main(settings: LanguageModelSettings) -> None:
     from nemo.utils import logging
 
     from data_prep.text.alphabet import load_alphabet
-    from nemo_models.files.nemo_file import read_labels
+    from nemo_models.files.model_language import choose_language
+    from nemo_models.files.nemo_file import read_labels, read_nemo_config
     from nemo_models.language_models.ngram_lm import train_ngram_lm
     from nemo_models.language_models.text_counts import describe_counts
 
     logging.setLevel(logging.ERROR)
-    labels = read_labels(settings.model_path) if settings.model_path else load_alphabet(settings.alphabet)
+    path = settings.model_path
+    fingerprint = read_nemo_config(path).get("normalizer_fingerprint") if path else None
+    language = choose_language(settings.language, fingerprint, str(path))
+    labels = read_labels(path) if path else load_alphabet(settings.alphabet, language)
     if not settings.check_against:
         print("check_against=[dev.json,test.json] would show whether the text contains evaluation sentences")
     report = train_ngram_lm(
@@ -66,6 +71,7 @@ def main(settings: LanguageModelSettings) -> None:
         abbreviations=settings.abbreviations,
         deduplicate=settings.deduplicate,
         num_workers=settings.num_workers,
+        language=language,
     )
     for part in report.components:
         print(f"{part.name}: {describe_counts(part.counts)}")

@@ -1,13 +1,14 @@
-"""Common Voice Hindi: sentences read by volunteers into a browser.
+"""Common Voice: sentences read by volunteers into a browser.
 
 Source: Mozilla Common Voice (commonvoice.mozilla.org, now datacollective.mozillafoundation.org), archive
-`cv-corpus-<version>-hi.tar.gz`. Licence: CC0-1.0, with the promise not to try to identify speakers. Layout (that of
-lhotse's recipe `commonvoice` and of the archive itself):
+`cv-corpus-<version>-<language>.tar.gz`. Licence: CC0-1.0, with the promise not to try to identify speakers. Layout
+(that of lhotse's recipe `commonvoice` and of the archive itself):
 
     cv-corpus-<version>/hi/clips/common_voice_hi_<number>.mp3
     cv-corpus-<version>/hi/{train,dev,test}.tsv      columns client_id, path, sentence, and others by version
 
-`corpus_dir` is the folder `hi` or one of the two above. The official splits are disjoint by speaker and are kept;
+`corpus_dir` is the folder `hi`, named after the language, or one of the two above. The official splits are disjoint by
+speaker and are kept;
 validated.tsv, other.tsv and invalidated.tsv, which overlap with them or were not confirmed, are not read. Quotation
 marks are text. lhotse's recipe is not called: it opens every clip first and drops those that it does not open.
 """
@@ -22,8 +23,12 @@ from data_prep.corpora.tables import TableRow, read_table
 REQUIRED_COLUMNS = ("client_id", "path", "sentence")
 
 
-def read_common_voice(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
+def read_common_voice(corpus_dir: Path, language: str = "hi") -> Iterator[Utterance | MalformedRow]:
     """Read train.tsv, dev.tsv and test.tsv, if they exist.
+
+    Args:
+        corpus_dir: The folder.
+        language: Common Voice's code of the language.
 
     Raises:
         FileNotFoundError: The folder does not exist, or has none of the three files.
@@ -31,10 +36,10 @@ def read_common_voice(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
     """
     given = check_folder(corpus_dir)
     versions = [path.name for path in given.glob("cv-corpus-*") if path.is_dir()]
-    root = find_folder(find_folder(given, versions if len(versions) == 1 else []), ["hi"])
+    root = find_folder(find_folder(given, versions if len(versions) == 1 else []), [language])
     paths = {split: root / f"{split}.tsv" for split in SPLITS if (root / f"{split}.tsv").is_file()}
     if not paths:
-        raise refuse_layout(root, "common_voice", "hi/train.tsv, dev.tsv, test.tsv and clips/")
+        raise refuse_layout(root, "common_voice", f"{language}/train.tsv, dev.tsv, test.tsv and clips/")
     expected = "a Common Voice table with client_id, path, sentence"
     tables = {split: read_table(path, REQUIRED_COLUMNS, expected) for split, path in paths.items()}
     return (

@@ -1,4 +1,4 @@
-"""FLEURS Hindi (hi_in): sentences of Wikipedia, each read by up to three speakers.
+"""FLEURS, by language (hi_in): sentences of Wikipedia, each read by up to three speakers.
 
 Source: Google, `google/fleurs` on the Hugging Face Hub (`data/hi_in/`). Licence: CC-BY-4.0. Layouts:
 
@@ -20,28 +20,31 @@ from data_prep.corpora.layout import SPLITS, check_folder, refuse_layout
 from data_prep.corpora.rows import MalformedRow, Utterance
 from data_prep.corpora.tables import TableRow, read_table
 
-LANGUAGE = "hi_in"
 COLUMNS = ("id", "file_name", "raw_transcription", "transcription", "characters", "num_samples", "gender")
 
 
-def read_fleurs(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
+def read_fleurs(corpus_dir: Path, language: str = "hi_in") -> Iterator[Utterance | MalformedRow]:
     """Read the tables of the three splits, if they exist.
+
+    Args:
+        corpus_dir: The folder.
+        language: FLEURS' code of the language.
 
     Raises:
         FileNotFoundError: The folder does not exist, or has no table.
     """
     root = check_folder(corpus_dir)
     for folder, tables in (
-        (root / LANGUAGE, root / "metadata" / LANGUAGE),
+        (root / language, root / "metadata" / language),
         (root, root.parent / "metadata" / root.name),
-        (root / "data" / LANGUAGE, root / "data" / LANGUAGE),
-        (root / LANGUAGE, root / LANGUAGE),
+        (root / "data" / language, root / "data" / language),
+        (root / language, root / language),
         (root, root),
     ):
         paths = {split: tables / f"{split}.tsv" for split in SPLITS if (tables / f"{split}.tsv").is_file()}
         if paths:
             return (row for split, path in paths.items() for row in _read_split(path, folder, split))
-    raise refuse_layout(root, "fleurs", f"{LANGUAGE}/train.tsv, dev.tsv, test.tsv and {LANGUAGE}/audio/train/*.wav, …")
+    raise refuse_layout(root, "fleurs", f"{language}/train.tsv, dev.tsv, test.tsv and {language}/audio/train/*.wav, …")
 
 
 def _read_split(path: Path, folder: Path, split: str) -> Iterator[Utterance | MalformedRow]:

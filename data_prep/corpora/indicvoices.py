@@ -1,4 +1,4 @@
-"""IndicVoices Hindi: read, extempore and conversational speech from all over India, transcribed verbatim.
+"""IndicVoices, 22 languages: read, extempore and conversational speech from all over India, transcribed verbatim.
 
 Source: AI4Bharat (ai4bharat.iitm.ac.in/datasets/indicvoices, github.com/AI4Bharat/IndicVoices). Licence: CC-BY-4.0.
 Layout (that of the archives, as `TGZ/create_indicvoices.py`@34b4672 of that repository reads them):
@@ -29,19 +29,25 @@ INTERVIEWER = 1
 _NOISE_NAME = re.compile(r"\[[^\]]*\]|\([^)]*\)|<[^>]*>")
 
 
-def read_indicvoices(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
+def read_indicvoices(corpus_dir: Path, language: str = "Hindi") -> Iterator[Utterance | MalformedRow]:
     """Read every JSON file of every version and split, and every recording that has none.
+
+    Args:
+        corpus_dir: The folder.
+        language: English name of the language: the name of its folder.
 
     Raises:
         FileNotFoundError: The folder does not exist, or has no split with a JSON file.
     """
-    root = find_folder(check_folder(corpus_dir), ["Hindi", "hindi"])
+    root = find_folder(check_folder(corpus_dir), [language, language.lower()])
     folders = [root] if root.name in SPLITS else []
     for split in SPLITS:
         folders += sorted(path for pattern in (split, f"*/{split}") for path in root.glob(pattern) if path.is_dir())
     folders = [folder for folder in folders if next(folder.glob("*.json"), None)]
     if not folders:
-        raise refuse_layout(root, "indicvoices", "Hindi/v1/train/<recording>.wav and .json, and the same in valid")
+        raise refuse_layout(
+            root, "indicvoices", f"{language}/v1/train/<recording>.wav and .json, and the same in valid"
+        )
     return (row for folder in folders for row in _read_split(folder, root))
 
 

@@ -1,5 +1,6 @@
-"""Kathbath Hindi: 150 hours read by crowd workers on their phones; part of IndicSUPERB, with test sets clean and
-noisy.
+"""Kathbath, twelve languages (150 hours of Hindi), read by crowd workers on their phones.
+
+It is part of IndicSUPERB, with test sets clean and noisy.
 
 Source: AI4Bharat/IndicSUPERB@add9123 (its README names the archives `train_audio.tar`, `valid_audio.tar`,
 `testkn_audio.tar`, `testunk_audio.tar`, `transcripts_n2w.tar`, each clean, the tests noisy too). Licence: CC0 for the
@@ -22,30 +23,33 @@ from pathlib import Path
 from data_prep.corpora.layout import check_folder, read_keyed_lines, refuse_layout
 from data_prep.corpora.rows import UNKNOWN_SPEAKER, MalformedRow, Utterance
 
-LANGUAGE = "hindi"
 TRANSCRIPTS = "transcription_n2w.txt"
 CONDITIONS = {"kb_data_clean_m4a": "", "kb_data_noisy_m4a": "_noisy"}
 SPLITS = {"train": "train", "valid": "dev", "test_known": "test", "test_unknown": "test", "test": "test"}
 
 
-def read_kathbath(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
+def read_kathbath(corpus_dir: Path, language: str = "hindi") -> Iterator[Utterance | MalformedRow]:
     """Read the transcripts of every split below the folder, clean before noisy.
+
+    Args:
+        corpus_dir: The folder.
+        language: English name of the language, in lower case: the name of its folder.
 
     Raises:
         FileNotFoundError: The folder does not exist, or has no `transcription_n2w.txt`.
     """
     root = check_folder(corpus_dir)
-    folders = [folder for folder in _list_candidates(root) if (folder / TRANSCRIPTS).is_file()]
+    folders = [folder for folder in _list_candidates(root, language) if (folder / TRANSCRIPTS).is_file()]
     if not folders:
-        expected = f"kb_data_clean_m4a/{LANGUAGE}/train/{TRANSCRIPTS} and audio/*.m4a beside it"
+        expected = f"kb_data_clean_m4a/{language}/train/{TRANSCRIPTS} and audio/*.m4a beside it"
         raise refuse_layout(root, "kathbath", expected)
     return (row for folder in folders for row in _read_split(folder, root))
 
 
-def _list_candidates(root: Path) -> Iterator[Path]:
+def _list_candidates(root: Path, language: str) -> Iterator[Path]:
     if root.name in SPLITS:
         yield root
-    for base in (root, root / LANGUAGE, *(root / condition / LANGUAGE for condition in CONDITIONS)):
+    for base in (root, root / language, *(root / condition / language for condition in CONDITIONS)):
         yield from (base / split for split in SPLITS)
 
 

@@ -1,4 +1,6 @@
-"""MUCS 2021 Hindi (OpenSLR 103): stories read over the telephone, for the Interspeech 2021 multilingual ASR challenge.
+"""MUCS 2021 (OpenSLR 103), Hindi, Marathi and Odia: stories read over the telephone.
+
+It was made for the Interspeech 2021 multilingual ASR challenge.
 
 Source: openslr.org/103, `Hindi_train.tar.gz` and `Hindi_test.tar.gz` (Navana Tech). Licence: the Open Use of Data
 Agreement v1.0, see the files that come with it. 8 kHz. Layout (that of the challenge's Kaldi baseline,
@@ -22,20 +24,26 @@ TRANSCRIPTS = "transcription.txt"
 SPLITS = ("train", "test")
 
 
-def read_mucs(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
+def read_mucs(corpus_dir: Path, language: str = "Hindi") -> Iterator[Utterance | MalformedRow]:
     """Read the transcripts of train and test, if they exist.
+
+    Args:
+        corpus_dir: The folder.
+        language: English name of the language: the name of its folder.
 
     Raises:
         FileNotFoundError: The folder does not exist, or has no `transcription.txt`.
     """
     given = check_folder(corpus_dir)
-    root = find_folder(given, ["Hindi", "hindi"])
+    root = find_folder(given, [language, language.lower()])
     if given.name in SPLITS and (given / TRANSCRIPTS).is_file():
         folders = {given.name: given}
     else:
         folders = {split: root / split for split in SPLITS if (root / split / TRANSCRIPTS).is_file()}
     if not folders:
-        raise refuse_layout(root, "mucs", f"Hindi/train/{TRANSCRIPTS}, Hindi/train/audio/*.wav, and the same in test")
+        raise refuse_layout(
+            root, "mucs", f"{language}/train/{TRANSCRIPTS}, {language}/train/audio/*.wav, and the same in test"
+        )
     return (row for split, folder in folders.items() for row in _read_split(folder, split))
 
 

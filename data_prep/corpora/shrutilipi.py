@@ -1,4 +1,4 @@
-"""Shrutilipi Hindi: 1,620 hours of All India Radio bulletins, aligned by machine with their scripts.
+"""Shrutilipi, twelve languages (1,620 hours of Hindi): All India Radio, aligned by machine with its scripts.
 
 Source: AI4Bharat (ai4bharat.iitm.ac.in/shrutilipi), `hindi.zip` and `shrutilipi_fairseq.zip`. Licence: CC-BY-4.0 on the
 Hub, MIT on the project's first page. 16 kHz WAV. Layouts (from that page):
@@ -22,17 +22,21 @@ from pathlib import Path
 from data_prep.corpora.layout import SPLIT_NAMES, Line, check_folder, find_folder, read_lines, read_whole, refuse_layout
 from data_prep.corpora.rows import UNKNOWN_SPEAKER, MalformedRow, Utterance
 
-_BULLETIN = re.compile(r"^(?P<station>.+?)-Hindi-\d", re.IGNORECASE)
+_BULLETIN = re.compile(r"^(?P<station>.+?)-[a-z]+-\d", re.IGNORECASE)
 _SENTENCE = re.compile(r"(\d+)$")
 
 
-def read_shrutilipi(corpus_dir: Path) -> Iterator[Utterance | MalformedRow]:
+def read_shrutilipi(corpus_dir: Path, language: str = "hindi") -> Iterator[Utterance | MalformedRow]:
     """Read fairseq's tables where there are any, else the transcript beside each recording.
+
+    Args:
+        corpus_dir: The folder.
+        language: English name of the language, in lower case: the name of its folder.
 
     Raises:
         FileNotFoundError: The folder does not exist or has neither tables nor bulletins, or a table lacks its `.wrd`.
     """
-    root = find_folder(check_folder(corpus_dir), ["hindi"])
+    root = find_folder(check_folder(corpus_dir), [language])
     tables = [root / f"{name}.tsv" for name in SPLIT_NAMES if (root / f"{name}.tsv").is_file()]
     for table in tables:
         if not table.with_suffix(".wrd").is_file():

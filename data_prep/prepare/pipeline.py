@@ -7,6 +7,8 @@ from typing import Any
 
 from data_prep.atomic import open_atomic
 from data_prep.corpora import get_reader
+from data_prep.languages.language import load_language
+from data_prep.languages.scripts import ScriptCount, describe_foreign_scripts
 from data_prep.manifest import encode_json, write_json, write_text
 from data_prep.prepare.html_report import ExampleCollector, format_html
 from data_prep.prepare.output_folder import MANIFESTS, claim_output
@@ -20,8 +22,7 @@ from data_prep.selection.kept_index import KeptIndex
 from data_prep.selection.leaks import find_split_leaks
 from data_prep.selection.splits import SPLITS
 from data_prep.text.alphabet import load_alphabet
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
-from data_prep.text.number_rules import NUMBERS_FINGERPRINT
+from data_prep.text.normalizer import fingerprint_language, fingerprint_numbers
 
 
 def prepare_corpus(settings: PrepareSettings) -> dict[str, Any]:
@@ -40,8 +41,8 @@ def prepare_corpus(settings: PrepareSettings) -> dict[str, Any]:
             corpus.
         OSError: The corpus or sox is missing, or the output folder is not writable.
     """
-    reader = get_reader(settings.corpus, settings.columns)
-    labels = load_alphabet(Path(settings.alphabet).expanduser() if settings.alphabet else None)
+    reader = get_reader(settings.corpus, settings.columns, settings.language)
+    labels = load_alphabet(Path(settings.alphabet).expanduser() if settings.alphabet else None, settings.language)
     scan = scan_rows(reader, settings.corpus_dir)
     unit_settings = UnitSettings(
         settings.output_dir,
@@ -95,12 +96,16 @@ def _write_outputs(
     """Write manifests and `rejected.jsonl` in one pass over the results, then the report; return the report."""
     splits = [split for split in SPLITS if settings.fractions.get(split) or verdicts.count_rows(split)]
     builder = ReportBuilder(unit_settings.alphabet, splits)
+    language = load_language(settings.language)
+    scripts = ScriptCount(language)
     manifests = {split: settings.output_dir / MANIFESTS[split] for split in splits}
     with ExitStack() as files:
         outputs = {split: files.enter_context(open_atomic(path)) for split, path in manifests.items()}
         rejected = files.enter_context(open_atomic(settings.output_dir / "rejected.jsonl"))
         examples = files.enter_context(ExampleCollector(settings.channel, settings.audio_column))
         for result, split in verdicts.judge(read_results(paths)):
+            row = result["rejected"] if split is None else result
+            scripts.add(str(row.get("text", "")), split is None)
             if split is None:
                 builder.add_rejected(result["rejected"], result.get("cause"))
                 examples.add(result["rejected"], result.get("audio"))
@@ -114,11 +119,11 @@ def _write_outputs(
         "corpus": settings.corpus,
         "corpus_dir": str(settings.corpus_dir),
         "source": settings.corpus_name,
-        "normalizer_fingerprint": NORMALIZER_FINGERPRINT,
-        "numbers_fingerprint": NUMBERS_FINGERPRINT if settings.numbers == "verbalize" else None,
+        "normalizer_fingerprint": fingerprint_language(settings.language),
+        "numbers_fingerprint": fingerprint_numbers(settings.make_text_policy()) or None,
         "settings": settings.describe(),
         **builder.build(scan.rows),
-        "notes": scan.notes,
+        "notes": [*scan.notes, *describe_foreign_scripts(language, settings.language, scripts)],
         "leaks": find_split_leaks(manifests),
     }
     write_text(settings.output_dir / "report.html", format_html(report, examples.chosen))

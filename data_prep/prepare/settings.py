@@ -7,6 +7,7 @@ from typing import Any
 from data_prep.arguments import require_choice, require_int
 from data_prep.audio.channels import check_channel
 from data_prep.engines import Engine
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.selection.quality import QualityLimits
 from data_prep.selection.splits import DEFAULT_FRACTIONS, check_split_settings
 from data_prep.text.policy import TextPolicy
@@ -32,7 +33,8 @@ class PrepareSettings(QualityLimits):
         dev_speakers: Speakers that make up dev, instead of its share.
         test_speakers: Speakers that make up test, instead of its share.
         seed: Seed of the split.
-        alphabet: Alphabet file; `None` for the Hindi one.
+        language: Code of the texts' language, or the path of a language file.
+        alphabet: Alphabet file; `None` for the language's.
         numbers: `reject` texts with numbers, or `verbalize` them, see `data_prep.text.policy.TextPolicy`.
         annotations: `reject` texts with notes such as [हँसी], `strip` the notes, or `keep` their words.
         abbreviations: `expand` those with one reading, `reject` them, or `keep` them without their dots.
@@ -61,6 +63,7 @@ class PrepareSettings(QualityLimits):
     dev_speakers: list[str] = field(default_factory=list)
     test_speakers: list[str] = field(default_factory=list)
     seed: int = 0
+    language: str = DEFAULT_LANGUAGE
     alphabet: Path | None = None
     numbers: str = "reject"
     annotations: str = "reject"
@@ -117,7 +120,9 @@ class PrepareSettings(QualityLimits):
 
     def make_text_policy(self) -> TextPolicy:
         """Set up what is rewritten in a text and what is rejected."""
-        return TextPolicy(self.numbers, annotations=self.annotations, abbreviations=self.abbreviations)
+        return TextPolicy(
+            self.numbers, annotations=self.annotations, abbreviations=self.abbreviations, language=self.language
+        )
 
     @property
     def audio_column(self) -> str | None:
@@ -131,6 +136,7 @@ class PrepareSettings(QualityLimits):
             "split_by": self.split_by,
             "duplicate_audio": self.duplicate_audio,
             "duplicate_text": self.duplicate_text,
+            "language": self.language,
             "numbers": self.numbers,
             "annotations": self.annotations,
             "abbreviations": self.abbreviations,

@@ -15,6 +15,7 @@ from typing import Any
 from data_prep.arguments import require_choice
 from data_prep.atomic import open_atomic
 from data_prep.engines import Engine, run_in_order
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.lines import cut_chunks
 from data_prep.manifest import check_manifest_start, encode_json, write_jsonl
 from data_prep.prepare.causes import CauseCounts
@@ -35,6 +36,7 @@ def check_manifest(
     mode: str = "validate",
     output: str | Path | None = None,
     *,
+    language: str = DEFAULT_LANGUAGE,
     alphabet: str | Path | None = None,
     annotations: str = "reject",
     abbreviations: str = "expand",
@@ -50,7 +52,8 @@ def check_manifest(
             choose a channel with `channel_selector`.
         mode: `validate` or `fix`.
         output: The new manifest; converted audio goes to `audio/` beside it, rejected rows to `<name>.rejected.jsonl`.
-        alphabet: Alphabet file; `None` for the Hindi one.
+        language: Code of the texts' language, or the path of a language file.
+        alphabet: Alphabet file; `None` for the language's.
         annotations: `reject`, `strip` or `keep`, see `data_prep.text.policy.TextPolicy`.
         abbreviations: `expand`, `reject` or `keep`, see there.
         duplicate_audio: `reject` or `keep` audio with the samples of an earlier row.
@@ -78,8 +81,8 @@ def check_manifest(
     if not manifest.is_file():
         raise FileNotFoundError(f"{manifest}: no such manifest")
     check_manifest_start(manifest)
-    labels = tuple(load_alphabet(Path(alphabet).expanduser() if alphabet else None))
-    policy = TextPolicy(annotations=annotations, abbreviations=abbreviations)
+    labels = tuple(load_alphabet(Path(alphabet).expanduser() if alphabet else None, language))
+    policy = TextPolicy(annotations=annotations, abbreviations=abbreviations, language=language)
     audio_dir, bounds = target.parent if target else None, QualityLimits(**limits)  # type: ignore[arg-type]
     settings = CheckSettings(manifest, audio_dir, labels, bounds, policy)
     with tempfile.TemporaryDirectory() as folder:

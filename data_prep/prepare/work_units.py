@@ -18,6 +18,7 @@ from data_prep.audio.measures import measure_audio
 from data_prep.audio.reader import SAMPLE_RATE_HZ, AudioError, AudioReader, write_wav
 from data_prep.corpora import MalformedRow, Utterance
 from data_prep.job_keys import make_key, stat_file
+from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
 from data_prep.manifest import write_jsonl
 from data_prep.memory import keep_freed_memory
 from data_prep.prepare.causes import find_cause
@@ -233,11 +234,17 @@ def _prepare_utterance(row: Utterance, settings: UnitSettings, reader: AudioRead
         "speaker": row.speaker,
         "source": settings.source,
         **({"subset": row.subset} if row.subset else {}),
+        **_name_language(settings.policy.language),
     }
     mixed = audio.channels is not None and (row.channel if row.channel is not None else settings.channel)
     channels = {"channels": {**audio.channels.as_row(), "mixed": isinstance(mixed, str)}} if audio.channels else {}
     note = {"audio_note": audio.note} if audio.note else {}
     return {"kept": kept, "measures": measures.as_row(), **channels, **note}
+
+
+def _name_language(language: str) -> dict[str, str]:
+    """Return the manifest's key `lang`; Hindi rows have none."""
+    return {} if language == DEFAULT_LANGUAGE else {"lang": load_language(language).code}
 
 
 def write_converted(path: Path, samples: np.ndarray) -> None:

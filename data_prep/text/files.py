@@ -10,12 +10,12 @@ from typing import Any
 
 from data_prep.atomic import open_atomic
 from data_prep.engines import Engine, run_in_order
+from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
 from data_prep.lines import check_text_file, number_chunks
 from data_prep.manifest import write_jsonl
 from data_prep.progress import ProgressBar
 from data_prep.text.alphabet import load_alphabet
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, RULE_NAMES, trace_rules
-from data_prep.text.number_rules import NUMBERS_FINGERPRINT
+from data_prep.text.normalizer import find_rules, fingerprint_language, fingerprint_numbers, trace_rules
 from data_prep.text.policy import TextPolicy
 from data_prep.text.verdict import DEFAULT_POLICY, judge
 
@@ -72,8 +72,8 @@ def normalize_file(
         output_path: As many lines; a rejected line is an empty one. Appears complete or not at all.
         rejected_path: JSON lines: line (from 1), reason, offending (characters by code point and name), text,
             normalized. Appears complete or not at all.
-        policy: What is rewritten and what is rejected.
-        alphabet: Alphabet file; `None` is the Hindi one.
+        policy: The language, what is rewritten and what is rejected.
+        alphabet: Alphabet file; `None` is the language's.
         num_workers: Processes; `None` is one a core. The output does not depend on it.
         explain: Called with a text for every line that is not kept as it was: what each rule changed.
 
@@ -88,7 +88,7 @@ def normalize_file(
     started = time.monotonic()
     source, output, rejected = (Path(path).expanduser() for path in (input_path, output_path, rejected_path))
     _check_paths(source, output, rejected)
-    labels = frozenset(load_alphabet(Path(alphabet).expanduser() if alphabet else None))
+    labels = frozenset(load_alphabet(Path(alphabet).expanduser() if alphabet else None, policy.language))
     engine, total = Engine(num_workers=num_workers), FileReport()
     work = partial(_normalize_chunk, _LineRules(policy, labels, explain is not None))
     with open_atomic(output) as out:
@@ -108,17 +108,20 @@ def normalize_file(
     return total
 
 
-def format_report(report: FileReport) -> str:
+def format_report(report: FileReport, language: str = DEFAULT_LANGUAGE) -> str:
     """Format the counts: the lines that each rule changed, in the rules' order, and the rejected lines by reason."""
-    rows = [("rule", "lines changed"), *((name, str(report.rules[name])) for name in RULE_NAMES)]
+    names = dict.fromkeys(find_rules(language).names)
+    rows = [("rule", "lines changed"), *((name, str(report.rules[name])) for name in names)]
     rows += [("", ""), ("rejected because of", "lines"), *((name, str(n)) for name, n in report.rejected.most_common())]
     width = max(len(name) for name, _ in rows)
     table = "\n".join(f"{name:<{width}}  {value:>13}".rstrip() for name, value in rows)
+    can_say = load_language(language).numbers
     rate = report.lines / report.seconds if report.seconds else 0.0
     return (
         f"{table}\n\n{report.lines} lines = {report.kept} kept + {report.blank} blank + "
         f"{report.rejected.total()} rejected; {report.seconds:.1f} s, {rate:.0f} lines/s\n"
-        f"normaliser {NORMALIZER_FINGERPRINT}, numbers {NUMBERS_FINGERPRINT}"
+        f"normaliser {fingerprint_language(language)}, "
+        f"numbers {fingerprint_numbers(TextPolicy('verbalize', language=language)) if can_say else 'none'}"
     )
 
 

@@ -44,6 +44,7 @@ from data_prep.text.character_rules import (
 )
 from data_prep.text.language_rules import RuleSet, make_rules
 from data_prep.text.number_rules import NUMBER_RULES, NUMBERS_FINGERPRINT
+from data_prep.text.plain_numbers import PLAIN_NUMBERS_VERSION
 from data_prep.text.policy import AS_WRITTEN, POLICY_VERSION
 from data_prep.text.policy import TextPolicy as TextPolicy
 from data_prep.text.visarga import restore_visarga
@@ -205,5 +206,13 @@ def fingerprint_language(language: str) -> str:
 def fingerprint_policy(policy: TextPolicy) -> str:
     """Fingerprint everything that `normalize_text` does with a policy: for the keys of jobs that keep results."""
     rewrites = policy.annotations != "keep" or policy.abbreviations != "keep"
-    numbers = NUMBERS_FINGERPRINT if policy.numbers == "verbalize" else ""
-    return f"{fingerprint_language(policy.language)}-{POLICY_VERSION if rewrites else 0}-{numbers}"
+    version_of_policy = POLICY_VERSION if rewrites else 0
+    return f"{fingerprint_language(policy.language)}-{version_of_policy}-{fingerprint_numbers(policy)}"
+
+
+def fingerprint_numbers(policy: TextPolicy) -> str:
+    """Fingerprint how a policy says numbers; empty where it does not."""
+    if policy.numbers != "verbalize":
+        return ""
+    own_rules = load_language(policy.language).own_rules
+    return NUMBERS_FINGERPRINT if own_rules else f"plain-{PLAIN_NUMBERS_VERSION}"

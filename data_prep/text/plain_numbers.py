@@ -13,6 +13,9 @@ from indic_numtowords import num2words
 from data_prep.languages.language import Language
 from data_prep.text.character_rules import Rule
 
+PLAIN_NUMBERS_VERSION = 1
+"""Raise it with every change of what the rule here says."""
+
 MAX_NUMBER = 999_999_999
 """The largest number that is said: ninety-nine crore and more, the largest that every language of the library has."""
 

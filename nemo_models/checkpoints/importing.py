@@ -6,6 +6,7 @@ from typing import NamedTuple
 from omegaconf import open_dict
 
 from data_prep.arguments import require_choice
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from nemo_models.checkpoints.encoder_checkpoint import MASK_VECTOR, EncoderCheckpoint
 from nemo_models.checkpoints.import_proof import describe_proof, prove_import
 from nemo_models.checkpoints.loading import load_checkpoint
@@ -25,7 +26,9 @@ class ImportedModel(NamedTuple):
     report: list[str]
 
 
-def import_checkpoint(source: str, labels: Sequence[str], head: str = "auto", seed: int = 0) -> ImportedModel:
+def import_checkpoint(
+    source: str, labels: Sequence[str], head: str = "auto", seed: int = 0, language: str = DEFAULT_LANGUAGE
+) -> ImportedModel:
     """Make a NeMo model from a checkpoint, and prove that it computes the same.
 
     Args:
@@ -34,6 +37,7 @@ def import_checkpoint(source: str, labels: Sequence[str], head: str = "auto", se
         head: `auto`: the checkpoint's own CTC head with its vocabulary and word language model where it has one, else
             a new one; `new`: a new one; the checkpoint's own is then not read.
         seed: Seed of a new head's random weights.
+        language: Code of the language that a new head writes, or the path of a language file.
 
     Returns:
         The model, with the figures of the proof in its configuration as `import_proof`, and a report.
@@ -46,7 +50,7 @@ def import_checkpoint(source: str, labels: Sequence[str], head: str = "auto", se
     require_choice("head", head, HEADS)
     checkpoint = load_checkpoint(source, with_head=head == "auto")
     keeps_head = checkpoint.head is not None
-    model = model_from_checkpoint(checkpoint, None if keeps_head else labels, seed)
+    model = model_from_checkpoint(checkpoint, None if keeps_head else labels, seed, language)
     if checkpoint.reference is not None:
         proof = prove_import(model, checkpoint, keeps_head)
         with open_dict(model.cfg):

@@ -7,7 +7,8 @@ import torch
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
+from data_prep.languages.language import DEFAULT_LANGUAGE
+from data_prep.text.normalizer import fingerprint_language
 from nemo_models.checkpoints.ctc_head import keep_source_vocabulary
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, load_encoder_weights, require_finite
 from nemo_models.ctc_model import XLSRCTCModel
@@ -22,6 +23,7 @@ def model_config(
     sample_rate: int = 16000,
     kind: str = "wav2vec2",
     mask_padding: bool = True,
+    language: str = DEFAULT_LANGUAGE,
 ) -> DictConfig:
     """Make the configuration of an `XLSRCTCModel` around a checkpoint, without settings of training.
 
@@ -33,6 +35,7 @@ def model_config(
         sample_rate: Rate of the checkpoint's audio, Hz.
         kind: Kind of encoder, see `EncoderCheckpoint`.
         mask_padding: See `EncoderCheckpoint`.
+        language: Code of the language that a new head writes, or the path of a language file.
 
     Returns:
         The argument `cfg` of `XLSRCTCModel`.
@@ -52,7 +55,7 @@ def model_config(
         {
             "sample_rate": sample_rate,
             "labels": list(labels),
-            "normalizer_fingerprint": NORMALIZER_FINGERPRINT,
+            "normalizer_fingerprint": fingerprint_language(language),
             "preprocessor": {**preprocessor, "sample_rate": sample_rate, "window_stride": 0.02},
             "encoder": {**encoder, "architecture": dict(architecture)},
             "decoder": {
@@ -65,7 +68,9 @@ def model_config(
     )
 
 
-def config_of_checkpoint(checkpoint: EncoderCheckpoint, labels: Sequence[str]) -> DictConfig:
+def config_of_checkpoint(
+    checkpoint: EncoderCheckpoint, labels: Sequence[str], language: str = DEFAULT_LANGUAGE
+) -> DictConfig:
     """Make the configuration of a model around a checkpoint, see `model_config`."""
     return model_config(
         checkpoint.architecture,
@@ -74,11 +79,15 @@ def config_of_checkpoint(checkpoint: EncoderCheckpoint, labels: Sequence[str]) -
         checkpoint.epsilon,
         kind=checkpoint.kind,
         mask_padding=checkpoint.mask_padding,
+        language=language,
     )
 
 
 def model_from_checkpoint(
-    checkpoint: EncoderCheckpoint, labels: Sequence[str] | None = None, seed: int = 0
+    checkpoint: EncoderCheckpoint,
+    labels: Sequence[str] | None = None,
+    seed: int = 0,
+    language: str = DEFAULT_LANGUAGE,
 ) -> XLSRCTCModel:
     """Build a model around a checkpoint's encoder, with a new head or its own.
 
@@ -86,6 +95,7 @@ def model_from_checkpoint(
         checkpoint: The encoder, and the head where `labels` is `None`. The model keeps its tensors, uncopied.
         labels: Characters that a new head is to write; `None` takes the checkpoint's head and its labels.
         seed: For a new head's random weights.
+        language: Code of the language that a new head writes, or the path of a language file.
 
     Returns:
         The model on the CPU, in evaluation mode.
@@ -98,7 +108,7 @@ def model_from_checkpoint(
         if head is None:
             raise ValueError(f"{checkpoint.source}: found no CTC head, expected one where labels=None; give labels")
         labels = head.require_vocabulary().labels
-    config = config_of_checkpoint(checkpoint, labels)
+    config = config_of_checkpoint(checkpoint, labels, language)
     with torch.random.fork_rng(devices=[]), encoders_on_meta():
         torch.manual_seed(seed)
         try:

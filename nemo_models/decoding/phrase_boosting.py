@@ -5,7 +5,7 @@ From a configuration, NeMo builds the tree only for subwords with a tokenizer, a
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from nemo.collections.asr.parts.context_biasing import GPUBoostingTreeModel
 from nemo.collections.asr.parts.context_biasing.context_graph_universal import ContextGraph
 from omegaconf import DictConfig
 
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.text.alphabet import find_outside_alphabet
 from data_prep.text.normalizer import normalize_text
+from data_prep.text.policy import AS_WRITTEN, TextPolicy
 from nemo_models.language_models.labels import LabelTokenizer
 
 # Of the tree's score, in natural logs for each character. On 20 names that a 6-gram never saw, in 40 sentences by an
@@ -31,12 +33,13 @@ class Phrase:
     weight: float = 1.0
 
 
-def read_phrases(path: Path, labels: Sequence[str]) -> list[Phrase]:
+def read_phrases(path: Path, labels: Sequence[str], language: str = DEFAULT_LANGUAGE) -> list[Phrase]:
     """Read a file with one phrase a line, and a weight after a tab if it is not 1.
 
     Args:
         path: UTF-8 text. Empty lines are skipped; if a phrase comes twice, the last line counts.
         labels: The model's labels, in order, without the blank.
+        language: Code of the phrases' language, or the path of a language file.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -48,19 +51,20 @@ def read_phrases(path: Path, labels: Sequence[str]) -> list[Phrase]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: found {error}, expected UTF-8 text; save it as UTF-8") from error
+    policy = replace(AS_WRITTEN, language=language)
     characters, phrases = LabelTokenizer(labels).characters, {}
     for number, line in enumerate(lines, 1):
         if line.strip():
-            phrase = _read_phrase(line, f"{path}:{number}", characters)
+            phrase = _read_phrase(line, f"{path}:{number}", characters, policy)
             phrases[phrase.text] = phrase
     if not phrases:
         raise ValueError(f"{path}: found no phrase, expected one a line; add them")
     return list(phrases.values())
 
 
-def _read_phrase(line: str, where: str, alphabet: frozenset[str]) -> Phrase:
+def _read_phrase(line: str, where: str, alphabet: frozenset[str], policy: TextPolicy) -> Phrase:
     written, _, weight = line.partition("\t")
-    text = normalize_text(written)
+    text = normalize_text(written, policy)
     outside = find_outside_alphabet(text, alphabet)
     if outside or not text:
         found = ", ".join(outside) or "nothing that is spoken"

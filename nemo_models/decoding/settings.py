@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from data_prep.arguments import require_choice, require_int, require_number
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from nemo_models.decoding.phrase_boosting import BOOSTING_WEIGHT, phrase_settings, read_phrases
 
 STRATEGIES = ("greedy_batch", "beam_batch", "pyctcdecode")
@@ -39,6 +40,7 @@ def resolve_decoding_config(
     tuned: DictConfig | None = None,
     boosting: Mapping[str, Any] | DictConfig | None = None,
     labels: Sequence[str] = (),
+    language: str = DEFAULT_LANGUAGE,
 ) -> DictConfig:
     """Return the complete, checked settings of a decoder; see `strategy.configure_decoding`.
 
@@ -48,6 +50,7 @@ def resolve_decoding_config(
             apply unless `ctc_decoding` names another strategy or language model.
         boosting: `phrases_file` and `weight` of phrases to prefer; `None`, or without `phrases_file`: none.
         labels: The model's labels, needed for `boosting`.
+        language: Language of the phrases.
 
     Raises:
         FileNotFoundError: The file of phrases does not exist.
@@ -70,7 +73,7 @@ def resolve_decoding_config(
     config = complete_decoding_config(OmegaConf.merge(base, given, {"beam": beam}))
     _check_values(config)
     if boosting is not None and boosting.get("phrases_file") is not None:
-        _add_phrases(config, labels, boosting)
+        _add_phrases(config, labels, boosting, language)
     return config
 
 
@@ -174,7 +177,9 @@ def _refuse_greedy_fusion(config: DictConfig) -> None:
         )
 
 
-def _add_phrases(config: DictConfig, labels: Sequence[str], boosting: Mapping[str, Any] | DictConfig) -> None:
+def _add_phrases(
+    config: DictConfig, labels: Sequence[str], boosting: Mapping[str, Any] | DictConfig, language: str
+) -> None:
     weight = BOOSTING_WEIGHT if boosting.get("weight") is None else boosting["weight"]
     if config.strategy != "beam_batch":
         raise ValueError(
@@ -182,5 +187,5 @@ def _add_phrases(config: DictConfig, labels: Sequence[str], boosting: Mapping[st
             f"{config.strategy}; choose that strategy, or remove the phrases"
         )
     require_number("boosting.weight", weight, above=0.0)
-    phrases = read_phrases(Path(boosting["phrases_file"]), labels)
+    phrases = read_phrases(Path(boosting["phrases_file"]), labels, language)
     config.beam = OmegaConf.merge(config.beam, phrase_settings(phrases, weight))

@@ -19,6 +19,7 @@ from nemo_models.decoding.ctc_decoding import PADDED_LOG_PROB, CharacterCTCDecod
 from nemo_models.decoding.lm_bundle import LM_KEY, is_bundled
 from nemo_models.decoding.settings import resolve_decoding_config
 from nemo_models.evaluation.calibration import CALIBRATION_KEY, Calibration
+from nemo_models.files.model_language import choose_language
 from nemo_models.language_models.lm_file import check_lm_matches
 from nemo_models.language_models.word_lm import check_word_lm
 
@@ -96,7 +97,10 @@ def configure_decoding(
     """
     tuned = model.cfg.decoding if is_bundled(OmegaConf.select(model.cfg, LM_KEY)) else None
     labels = list(model.decoder.vocabulary)
-    config = resolve_decoding_config(ctc_decoding, tuned, boosting, labels)
+    has_phrases = boosting is not None and boosting.get("phrases_file") is not None
+    own = model.cfg.get("normalizer_fingerprint") if has_phrases else None
+    language = choose_language(None, own, "the model")
+    config = resolve_decoding_config(ctc_decoding, tuned, boosting, labels, language)
     lm_path = config.beam.ngram_lm_model
     if config.strategy != "greedy_batch" and lm_path is not None:
         fingerprint = model.cfg.get("normalizer_fingerprint") or NORMALIZER_FINGERPRINT

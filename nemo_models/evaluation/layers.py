@@ -20,12 +20,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from data_prep.languages.language import load_language
 from nemo_models.evaluation.alignment import BLOCK, MATCH, Alignment, Blocks, Sequences, align
 from nemo_models.evaluation.compounds import find_joins
 from nemo_models.evaluation.number_values import is_short_form, number_key, says_number
 from nemo_models.evaluation.options import LayerOptions
 from nemo_models.evaluation.references import Reference
-from nemo_models.evaluation.spelling import SPELLING_RULES, make_keys
+from nemo_models.evaluation.spelling import SPELLING_RULES, make_keys, make_pair_key
 from nemo_models.evaluation.text_pairs import Spans, TextPairs, find_differences, select, split_raw
 from nemo_models.evaluation.variants import make_variant_key
 
@@ -75,7 +76,7 @@ class LayeredScore:
         if len(references) != len(hypotheses):
             raise ValueError(f"hypotheses: found {len(hypotheses)}, expected {len(references)}, as many as references")
         self._count = len(references)
-        self.pairs = TextPairs(references, hypotheses)
+        self.pairs = TextPairs(references, hypotheses, options.language)
         self.layers: list[Layer] = []
         self.tables: list[tuple[str, np.ndarray]] = []
         self.blocks: list[Spans] = [[] for _ in range(len(self.pairs.owner))]
@@ -85,14 +86,17 @@ class LayeredScore:
         self._score_encoding()
         if any(reference.choices for reference in references):
             self._add_blocks("alternatives", self.pairs.find_choices(references))
-        if "spelling" in options.layers:
+        layers, language = options.used_layers, load_language(options.language)
+        if "spelling" in layers and language.own_rules:
             self._add_spelling(options.spelling_rules)
-        if "numbers" in options.layers:
+        elif "spelling" in layers:
+            self._add_keys("spelling", make_pair_key(language.spelling))
+        if "numbers" in layers:
             self._add_keys("numbers", number_key)
             self._add_blocks("numbers", self._find_numbers())
-        if "loan_words" in options.layers:
+        if "loan_words" in layers:
             self._add_keys("loan_words", make_variant_key(options.variant_lists))
-        if "compounds" in options.layers:
+        if "compounds" in layers:
             self._add_blocks("compounds", self._find_compounds())
 
     def __len__(self) -> int:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data_prep.arguments import require_choice
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.text.annotations import find_annotations, strip_annotations
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
+from data_prep.text.normalizer import fingerprint_language
 from data_prep.text.policy import ANNOTATION_POLICIES
 from nemo_models.evaluation.references import Reference
 from nemo_models.evaluation.rows import FINGERPRINT_KEY, Keys, Row, TimedWord, read_rows
@@ -70,6 +71,7 @@ def load_test_set(
     names: Sequence[str] | None = None,
     keys: Keys | None = None,
     annotations: str = "keep",
+    language: str = DEFAULT_LANGUAGE,
 ) -> TestSet:
     """Read predictions and references, and match them by recording and offset.
 
@@ -80,6 +82,7 @@ def load_test_set(
         keys: Names of the fields that hold the texts.
         annotations: What becomes of notes that nobody speaks ([हँसी], <noise>, SIL): `keep` scores them as words,
             `strip` removes them from references and predictions, `reject` does not score a row whose reference has one.
+        language: Code of the texts' language, or the path of a language file.
 
     Returns:
         The test set.
@@ -112,7 +115,7 @@ def load_test_set(
         if references is None:
             _check_same_references(kept, matched, path, predictions[0])
         test_set.systems.append(System(name, path, [_check_prediction(row, path, test_set) for row in matched]))
-    _warn_of_fingerprints([reference_rows, *files], test_set)
+    _warn_of_fingerprints([reference_rows, *files], test_set, language)
     test_set.utterances = [Utterance(row, row.reference or Reference("")) for row in kept]
     return test_set
 
@@ -291,13 +294,14 @@ def _cut_ctm(rows: Sequence[Row], kept: Sequence[Row], path: Path) -> list[Row]:
     return cut
 
 
-def _warn_of_fingerprints(files: Sequence[Sequence[Row]], test_set: TestSet) -> None:
+def _warn_of_fingerprints(files: Sequence[Sequence[Row]], test_set: TestSet, language: str) -> None:
+    own = fingerprint_language(language)
     found: Mapping[str, int] = Counter(
         str(row.fields[FINGERPRINT_KEY]) for rows in files for row in rows if row.fields.get(FINGERPRINT_KEY)
     )
-    others = [fingerprint for fingerprint in found if fingerprint != NORMALIZER_FINGERPRINT]
+    others = [fingerprint for fingerprint in found if fingerprint != own]
     if others:
         test_set.warnings.append(
-            f"rows were normalised by {', '.join(others)}, this project's normaliser is {NORMALIZER_FINGERPRINT}; "
+            f"rows were normalised by {', '.join(others)}, this project's normaliser is {own}; "
             "all texts are normalised again for the score"
         )

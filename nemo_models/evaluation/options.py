@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_prep.arguments import require_choice, require_int
+from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
 from nemo_models.evaluation.spelling import SPELLING_RULES
 from nemo_models.evaluation.statistics import REPLICATES
 
@@ -19,6 +20,9 @@ class LayerOptions:
         layers: Some of `OPTIONAL_LAYERS`; `raw` and `encoding` are always there.
         spelling_rules: Some of `SPELLING_RULES`.
         variant_lists: Lists of spellings beside the project's own.
+        language: Code of the texts' language, or the path of a language file. Only Hindi has the layers `numbers`,
+            `loan_words` and `compounds` and the rules of `spelling_rules`; the layer `spelling` of another language
+            holds the pairs of its file.
 
     Raises:
         ValueError: There is no such layer or rule.
@@ -27,6 +31,12 @@ class LayerOptions:
     layers: tuple[str, ...] = OPTIONAL_LAYERS
     spelling_rules: tuple[str, ...] = tuple(SPELLING_RULES)
     variant_lists: tuple[Path, ...] = ()
+    language: str = DEFAULT_LANGUAGE
+
+    @property
+    def used_layers(self) -> tuple[str, ...]:
+        """The layers that the language has."""
+        return self.layers if load_language(self.language).own_rules else tuple({*self.layers} & {"spelling"})
 
     def __post_init__(self) -> None:
         for layer in self.layers:

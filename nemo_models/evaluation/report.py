@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
+from data_prep.text.normalizer import fingerprint_language
 from nemo_models.evaluation.audio_evidence import AudioEvidence
 from nemo_models.evaluation.breakdowns import break_down, measure_confidence, measure_unknown_words, read_snr
 from nemo_models.evaluation.layers import Layer, LayeredScore
@@ -51,11 +51,12 @@ def describe_test_set(test_set: TestSet, score: LayeredScore) -> dict[str, Any]:
 def describe_settings(options: EvaluationOptions, drawing: Drawing) -> dict[str, Any]:
     """Return the report's part on how it was made."""
     return {
-        "layers": list(options.layers.layers),
+        "language": options.layers.language,
+        "layers": list(options.layers.used_layers),
         "spelling_rules": list(options.layers.spelling_rules),
         "variant_lists": [str(path) for path in options.layers.variant_lists],
         "spelling_rules_version": SPELLING_RULES_VERSION,
-        "normalizer_fingerprint": NORMALIZER_FINGERPRINT,
+        "normalizer_fingerprint": fingerprint_language(options.layers.language),
         "replicates": options.replicates,
         "seed": options.seed,
         "interval": "95 % percentile bootstrap",

@@ -7,11 +7,13 @@ Never score Hindi with Whisper's normaliser or any other that strips Unicode cat
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rapidfuzz.distance import Levenshtein
 
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.text.normalizer import normalize_text
+from data_prep.text.policy import AS_WRITTEN
 from nemo_models.evaluation.alignment import align
 from nemo_models.evaluation.text_pairs import cut_pairs
 from nemo_models.evaluation.words import Vocabulary
@@ -50,7 +52,7 @@ class Scores:
         )
 
 
-def score_texts(references: Sequence[str], hypotheses: Sequence[str]) -> Scores:
+def score_texts(references: Sequence[str], hypotheses: Sequence[str], language: str = DEFAULT_LANGUAGE) -> Scores:
     """Score hypotheses against references; both are normalised by `normalize_text` first.
 
     Everything in a hypothesis whose reference is empty is an insertion: it raises the error rate without adding to the
@@ -59,6 +61,7 @@ def score_texts(references: Sequence[str], hypotheses: Sequence[str]) -> Scores:
     Args:
         references: What was said.
         hypotheses: What was recognised, in the same order.
+        language: Code of their language, or the path of a language file.
 
     Returns:
         Error rates of the whole set (errors of all utterances over words of all utterances, not a mean of rates).
@@ -68,8 +71,9 @@ def score_texts(references: Sequence[str], hypotheses: Sequence[str]) -> Scores:
     """
     if len(references) != len(hypotheses):
         raise ValueError(f"hypotheses: found {len(hypotheses)}, expected {len(references)}, as many as references")
-    normalized = [normalize_text(text) for text in references]
-    recognised = [normalize_text(text) for text in hypotheses]
+    policy = replace(AS_WRITTEN, language=language)
+    normalized = [normalize_text(text, policy) for text in references]
+    recognised = [normalize_text(text, policy) for text in hypotheses]
     if not any(normalized):
         raise ValueError(f"references: found no word in {len(references)} texts, expected words; add texts")
     vocabulary = Vocabulary()

@@ -144,6 +144,21 @@ def make_keys(rules: Collection[str] = tuple(SPELLING_RULES)) -> list[tuple[str,
     return [(name, _guard(rule, apart[name])) for name, rule in SPELLING_RULES.items() if name in rules]
 
 
+def make_pair_key(pairs: Mapping[str, str]) -> Rule:
+    """Return the rule that takes the two spellings of each pair for equal.
+
+    Args:
+        pairs: Spelling → the spelling in its place, as a language file has them under `spelling`.
+    """
+
+    def key(word: str) -> str:
+        for one, other in pairs.items():
+            word = word.replace(one, other)
+        return word
+
+    return key
+
+
 def _guard(rule: Rule, apart: frozenset[str]) -> Rule:
     return lambda word: word if word in apart else rule(word)
 

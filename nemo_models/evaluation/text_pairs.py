@@ -3,10 +3,13 @@
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.text.normalizer import normalize_text
+from data_prep.text.policy import AS_WRITTEN
 from nemo_models.evaluation.alignment import BLOCK, MATCH, Alignment, Sequences, find_cuts
 from nemo_models.evaluation.number_values import find_equal_spans
 from nemo_models.evaluation.references import Reference
@@ -27,14 +30,17 @@ class TextPairs:
         raw_words: The raw vocabulary; `normal_words` the normalised one.
     """
 
-    def __init__(self, references: Sequence[Reference], hypotheses: Sequence[str]) -> None:
+    def __init__(
+        self, references: Sequence[Reference], hypotheses: Sequence[str], language: str = DEFAULT_LANGUAGE
+    ) -> None:
         vocabulary = Vocabulary()
         raw_ref = vocabulary.read(reference.text for reference in references)
         raw_hyp = vocabulary.read(hypotheses)
         self.owner, self.raw_ref, self.raw_hyp = cut_pairs(raw_ref, raw_hyp)
         self._count = len(references)
         self.raw_words = vocabulary.words
-        normal = NormalizedWords(vocabulary)
+        normal = NormalizedWords(vocabulary, language)
+        self._policy = replace(AS_WRITTEN, language=language)
         self.ref, self.ref_starts = normal.apply(self.raw_ref)
         self.hyp, self.hyp_starts = normal.apply(self.raw_hyp)
         self.normal_words = normal.vocabulary.words
@@ -117,7 +123,7 @@ class TextPairs:
                 if start < zero or stop > end or start == stop:
                     continue
                 for wording in choice.wordings:
-                    wanted = [numbers.get(word, -1) for word in normalize_text(wording).split()]
+                    wanted = [numbers.get(word, -1) for word in normalize_text(wording, self._policy).split()]
                     for at in range(len(hyp) - len(wanted) + 1):
                         if hyp[at : at + len(wanted)] == wanted:
                             spans.append((start - zero, stop - zero, at, at + len(wanted)))

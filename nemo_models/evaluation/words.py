@@ -2,10 +2,13 @@
 
 from array import array
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.text.normalizer import normalize_text
+from data_prep.text.policy import AS_WRITTEN
 from nemo_models.evaluation.alignment import Sequences
 
 
@@ -39,10 +42,12 @@ class Vocabulary:
 class NormalizedWords:
     """The normalised form of each raw word, which is none, one, or several words (`माता-पिता`)."""
 
-    def __init__(self, raw: Vocabulary) -> None:
+    def __init__(self, raw: Vocabulary, language: str = DEFAULT_LANGUAGE) -> None:
         self.vocabulary = Vocabulary()
+        policy = replace(AS_WRITTEN, language=language)
         numbers = [
-            [self.vocabulary.number(word) for word in normalize_text(raw_word).split()] for raw_word in raw.words
+            [self.vocabulary.number(word) for word in normalize_text(raw_word, policy).split()]
+            for raw_word in raw.words
         ]
         self._counts = np.array([len(ids) for ids in numbers], np.int64)
         self._starts = np.concatenate([[0], np.cumsum(self._counts)])

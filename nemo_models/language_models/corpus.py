@@ -239,7 +239,7 @@ def _take_fit(text: str, rules: LineRules, counts: TextCounts) -> list[str]:
     """Give a line as it is where it is fit, otherwise its fit sentences; count what is left out."""
     line = normalize_text(text, rules.policy)
     fault = judge(line, rules.labels, rules.policy)
-    sentences = split_sentences(text) if fault and line else []
+    sentences = split_sentences(text, rules.policy.language) if fault and line else []
     if len(sentences) < 2:
         return [line] if _count_line(line, fault, counts) else []
     parts = filter(None, (normalize_text(sentence, rules.policy) for sentence in sentences))

@@ -82,6 +82,13 @@ def check_lm_matches(lm_path: Path, labels: Sequence[str], normalizer_fingerprin
     """
     config = _read_config(lm_path)
     size, metadata = config.get("vocab_size"), _parse_metadata(config)
+    language, expected = (
+        text.partition("-")[0] for text in (metadata.normalizer_fingerprint if metadata else "", normalizer_fingerprint)
+    )
+    if metadata and language != expected:
+        raise ValueError(
+            f"{lm_path}: found a language model of the language {language}, expected {expected}, the model's; {_REMEDY}"
+        )
     if size != len(labels):
         raise ValueError(f"{lm_path}: found a language model over {size} labels, expected {len(labels)}; {_REMEDY}")
     if metadata and metadata.labels_hash != hash_labels(labels):

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from data_prep.arguments import is_int, require_choice
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.manifest import write_json
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
+from data_prep.text.normalizer import fingerprint_language
 from data_prep.text.policy import TextPolicy
 from nemo_models.language_models.arpa import BackoffModel, read_arpa, write_arpa
 from nemo_models.language_models.corpus import LEAK_POLICIES, HeldOut, LeakWatch, LineRules, prepare_text
@@ -80,6 +81,7 @@ def train_ngram_lm(
     leaks: str = "refuse",
     deduplicate: bool = True,
     num_workers: int | None = None,
+    language: str = DEFAULT_LANGUAGE,
 ) -> NgramLMReport:
     """Estimate an n-gram language model and write it, with the report beside it as `<output>.json`.
 
@@ -104,6 +106,7 @@ def train_ngram_lm(
         leaks: With lines that hold them: `refuse` the texts, `drop` the lines, or `allow` them.
         deduplicate: Whether repeated lines count once.
         num_workers: Processes that normalise; `None` is one a core.
+        language: Code of the texts' language, or the path of a language file.
 
     Returns:
         Counts of lines and n-grams, weights, perplexities, time and size.
@@ -118,7 +121,7 @@ def train_ngram_lm(
     _check_arguments([*texts, *in_domain], order, prune)
     _check_choices(kind, output, leaks, bool(in_domain), held_out)
     require_choice("numbers", numbers, ("reject", "verbalize"))
-    policy = TextPolicy(numbers, annotations=annotations, abbreviations=abbreviations)
+    policy = TextPolicy(numbers, annotations=annotations, abbreviations=abbreviations, language=language)
     find_lmplz()
     tokenizer = LabelTokenizer(labels)
     rules = LineRules(tokenizer.characters, policy, num_workers)
@@ -136,7 +139,7 @@ def train_ngram_lm(
         models = _read_models(arpas, estimator.tokenizer)
         model, weights, scores = _combine(models, estimator, held)
         counts = [prepared[side][1] for side in sides]
-        metadata = _describe_origin(counts, weights, labels, order, prune)
+        metadata = _describe_origin(counts, weights, labels, order, prune, language)
         made = folder / f"lm{SUFFIXES[kind]}"
         if kind == "token":
             write_token_lm(model, metadata, made)
@@ -185,13 +188,18 @@ def _combine(
 
 
 def _describe_origin(
-    counts: Sequence[TextCounts], weights: Sequence[float], labels: Sequence[str], order: int, prune: Sequence[int]
+    counts: Sequence[TextCounts],
+    weights: Sequence[float],
+    labels: Sequence[str],
+    order: int,
+    prune: Sequence[int],
+    language: str,
 ) -> NgramLMMetadata:
     total = _sum_counts(counts)
     return NgramLMMetadata(
         order=order,
         labels_hash=hash_labels(labels),
-        normalizer_fingerprint=NORMALIZER_FINGERPRINT,
+        normalizer_fingerprint=fingerprint_language(language),
         prune=tuple(prune),
         lines=total.lines,
         lines_used=total.used,

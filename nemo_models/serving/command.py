@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from ipaddress import ip_address
 
+from data_prep.languages.language import load_language
 from data_prep.text.inverse_numbers import make_number_writer
 from nemo_models.inference.model_loading import choose_device
 from nemo_models.serving.application import make_application
@@ -21,7 +22,7 @@ from nemo_models.serving.settings import ServeSettings
 from nemo_models.serving.uploads import UploadFolder, UploadLimits
 from nemo_models.serving.voice_activity import load_voice_activity
 from nemo_models.serving.web_server import make_server
-from nemo_models.transcription.command import make_recogniser_settings
+from nemo_models.transcription.command import check_number_writing, find_language, make_recogniser_settings
 from nemo_models.transcription.transcribe import Transcriber
 from nemo_models.transcription.workers import load_recogniser
 
@@ -80,6 +81,9 @@ def load_served_model(settings: ServeSettings, uploads: UploadFolder) -> ServedM
         settings.batch_wait_ms,
         settings.max_audio_s,
     )
+    language = find_language(settings.language, settings.model_path)
+    if settings.itn:
+        check_number_writing(language)
     write_numbers = make_number_writer(settings.itn_digits) if settings.itn else None
     open_voice_activity = load_voice_activity(settings.vad)
     transcriber = load_transcriber(settings)
@@ -99,13 +103,14 @@ def load_served_model(settings: ServeSettings, uploads: UploadFolder) -> ServedM
         upload_limits=UploadLimits(round(settings.max_upload_mb * 1e6), settings.client_timeout_s),
         timeout_s=settings.timeout_s,
         gives_words=transcriber.gives_words,
-        read_prompt=(lambda prompt: read_prompt(prompt, labels)) if can_prefer_phrases(model) else None,
+        read_prompt=(lambda prompt: read_prompt(prompt, labels, language)) if can_prefer_phrases(model) else None,
         write_numbers=write_numbers,
         subtitles=settings.subtitles,
         stream_options=settings.stream,
         max_streams=settings.max_streams,
         open_voice_activity=open_voice_activity,
         decoders=decoders,
+        language=load_language(language),
     )
 
 

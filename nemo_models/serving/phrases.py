@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.text.alphabet import find_outside_alphabet
 from data_prep.text.normalizer import normalize_text
+from data_prep.text.policy import AS_WRITTEN
 
 if TYPE_CHECKING:
     from nemo.collections.asr.models import EncDecCTCModel
@@ -15,22 +18,23 @@ MOST_CHARACTERS = 100  # of one phrase
 _BETWEEN = re.compile(r"[\n\r\t,;।॥|.?!]+")
 
 
-def read_prompt(prompt: str, labels: Sequence[str]) -> tuple[list[str], list[str]]:
+def read_prompt(prompt: str, labels: Sequence[str], language: str = DEFAULT_LANGUAGE) -> tuple[list[str], list[str]]:
     """Split a prompt into phrases at commas, ends of sentences and lines.
 
     Args:
         prompt: What the client sent.
         labels: The model's labels, in order, without the blank; all characters of the text.
+        language: Code of the model's language, or the path of a language file.
 
     Returns:
         The normalised phrases that the model can write, each once, sorted; and the parts that it cannot prefer: those
         with other characters, those of more than `MOST_CHARACTERS`, and those beyond `MOST_PHRASES`.
     """
-    characters = frozenset("".join(labels))
+    characters, policy = frozenset("".join(labels)), replace(AS_WRITTEN, language=language)
     phrases: list[str] = []
     left_out: list[str] = []
     for part in filter(None, (part.strip() for part in _BETWEEN.split(prompt))):
-        text = normalize_text(part)
+        text = normalize_text(part, policy)
         usable = text and len(text) <= MOST_CHARACTERS and not find_outside_alphabet(text, characters)
         if usable and text in phrases:
             continue

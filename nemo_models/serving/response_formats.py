@@ -20,7 +20,11 @@ MEDIA_TYPES = {"text": "text/plain", "srt": "application/x-subrip", "vtt": "text
 
 
 def format_body(
-    transcript: Transcript, name: str, granularities: Collection[str] = (), subtitles: SubtitleSettings | None = None
+    transcript: Transcript,
+    name: str,
+    granularities: Collection[str] = (),
+    subtitles: SubtitleSettings | None = None,
+    language: str = LANGUAGE,
 ) -> tuple[str, str]:
     """Return the body of an answer and its media type.
 
@@ -29,12 +33,13 @@ def format_body(
         name: One of `FORMATS`.
         granularities: For `verbose_json`: any of `GRANULARITIES`; none: segments.
         subtitles: Form of the subtitles; `None`: the defaults.
+        language: English name of the model's language, in lower case, for `verbose_json`.
     """
     if name in ("srt", "vtt"):
         return format_transcript(transcript, name, subtitles), MEDIA_TYPES[name]
     if name == "text":
         return f"{transcript.text}\n", MEDIA_TYPES[name]
-    row = verbose(transcript, granularities) if name == "verbose_json" else brief(transcript)
+    row = verbose(transcript, granularities, language) if name == "verbose_json" else brief(transcript)
     return json.dumps(row, ensure_ascii=False), "application/json"
 
 
@@ -49,11 +54,11 @@ def usage(transcript: Transcript) -> dict[str, Any]:
     return {"type": "duration", "seconds": math.ceil(transcript.duration_s)}
 
 
-def verbose(transcript: Transcript, granularities: Collection[str] = ()) -> dict[str, Any]:
+def verbose(transcript: Transcript, granularities: Collection[str] = (), language: str = LANGUAGE) -> dict[str, Any]:
     """Return the object of the format `verbose_json`."""
     row: dict[str, Any] = {
         "task": "transcribe",
-        "language": LANGUAGE,
+        "language": language,
         "duration": round(transcript.duration_s, 4),
         **brief(transcript),
     }

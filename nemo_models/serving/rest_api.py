@@ -86,7 +86,7 @@ async def _transcribe(served: ServedModel, request: Request) -> Response:
 
 async def _answer(served: ServedModel, request: Request, form: FormData, held: ExitStack) -> Response:
     """Answer a form. `held` keeps the file until the answer is complete."""
-    wanted = read_request(form, served.names, served.gives_words, served.read_prompt)
+    wanted = read_request(form, served.names, served.gives_words, served.read_prompt, served.language)
     size, most = wanted.upload.size or 0, served.upload_limits.max_bytes
     if size > most:
         message = f"file: found {size / 1e6:.1f} MB, expected {most / 1e6:g} MB or less; cut or compress the recording"
@@ -101,7 +101,12 @@ async def _answer(served: ServedModel, request: Request, form: FormData, held: E
         transcript = await _wait(served, request, _submit(served, wanted, path, None))
     transcript = _finish(served, transcript, path, wanted)
     body, media_type = await asyncio.to_thread(
-        format_body, transcript, wanted.response_format, wanted.granularities, served.subtitles
+        format_body,
+        transcript,
+        wanted.response_format,
+        wanted.granularities,
+        served.subtitles,
+        served.language.name.lower(),
     )
     return Response(body, media_type=media_type, headers=headers)
 

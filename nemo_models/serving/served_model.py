@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from data_prep.languages.language import DEFAULT_LANGUAGE, Language, load_language
 from nemo_models.serving.decoding_pool import DecodingPool
 from nemo_models.serving.engine import RecognitionEngine
 from nemo_models.serving.metrics import ServerMetrics
@@ -43,6 +44,7 @@ class ServedModel:
         decoders: Processes that decode uploads; `None`: this one.
         streams: The open live streams.
         is_stopping: Whether the server takes nothing new.
+        language: The model's language.
     """
 
     engine: RecognitionEngine
@@ -62,6 +64,7 @@ class ServedModel:
     decoders: DecodingPool | None = None
     streams: set[LiveStream] = field(default_factory=set)
     is_stopping: bool = False
+    language: Language = field(default_factory=lambda: load_language(DEFAULT_LANGUAGE))
 
     @property
     def ready(self) -> bool:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from starlette.datastructures import FormData, UploadFile
 
+from data_prep.languages.language import DEFAULT_LANGUAGE, Language, load_language
 from nemo_models.serving.api_errors import ApiError, bad_field
 from nemo_models.serving.response_formats import FORMATS, GRANULARITIES
 
-LANGUAGES = ("hi", "hin", "hindi", "hi-in")
+_HINDI_NAMES = ("hin",)  # of ISO 639-2, which some clients send
 _TRUE, _FALSE = ("true", "1"), ("", "false", "0")
 _GRANULARITIES = ("timestamp_granularities[]", "timestamp_granularities")
 _INCLUDE = ("include[]", "include")
@@ -40,7 +41,11 @@ class TranscriptionRequest:
 
 
 def read_request(
-    form: FormData, models: Collection[str], gives_words: bool, read_prompt: ReadPrompt | None
+    form: FormData,
+    models: Collection[str],
+    gives_words: bool,
+    read_prompt: ReadPrompt | None,
+    own: Language | None = None,
 ) -> TranscriptionRequest:
     """Check the fields of a form.
 
@@ -49,6 +54,7 @@ def read_request(
         models: Names of the model.
         gives_words: Whether transcripts have words with times.
         read_prompt: What splits a prompt; `None`: the decoder prefers no phrases.
+        own: The model's language; `None`: Hindi.
 
     Raises:
         ApiError: A field is wrong; it is named.
@@ -61,8 +67,9 @@ def read_request(
         raise bad_field(unknown[0], form[unknown[0]], f"one of the fields {', '.join(sorted(_KNOWN))}; remove it")
     _check_model(_text(form, "model"), models)
     language = _text(form, "language")
-    if language and language.lower() not in LANGUAGES:
-        raise bad_field("language", language, "hi, the model's language; change or remove it")
+    own = own or load_language(DEFAULT_LANGUAGE)
+    if language and not _is_language(language, own):
+        raise bad_field("language", language, f"{own.code}, the model's language; change or remove it")
     name = _text(form, "response_format") or "json"
     if name not in FORMATS:
         raise bad_field("response_format", name, f"one of {', '.join(FORMATS)}")
@@ -119,3 +126,9 @@ def _check_temperature(value: str) -> None:
         is_valid = False
     if not is_valid:
         raise bad_field("temperature", value, "a number from 0 to 1")
+
+
+def _is_language(asked: str, own: Language) -> bool:
+    """Whether a client's name of a language means the model's: its code, its English name, or with a country."""
+    name = asked.lower().replace("_", "-")
+    return name in (own.code, own.name.lower(), f"{own.code}-in") or (own.code == "hi" and name in _HINDI_NAMES)

@@ -7,7 +7,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.arguments import is_int, require_int, require_number
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
+from data_prep.text.normalizer import fingerprint_language
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.model_building import config_of_checkpoint
 from nemo_models.optimization.tri_stage import remove_foreign_keys
@@ -32,7 +32,7 @@ def complete_config(cfg: DictConfig, labels: Sequence[str], checkpoint: EncoderC
     with open_dict(cfg):
         cfg.model.labels = list(labels)
         remove_foreign_keys(cfg.model.optim.get("sched"))
-        cfg.model.normalizer_fingerprint = NORMALIZER_FINGERPRINT
+        cfg.model.normalizer_fingerprint = fingerprint_language(cfg.language)
         if checkpoint is not None:
             apply_checkpoint_settings(cfg.model, checkpoint)
         use_cpu_without_gpu(cfg.trainer)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from data_prep.selection.quality import REASONS
 
 TRAINING_REASONS = {
+    "other_language": "its `lang` is another language than the training's: set language, or remove the row",
     "wrong_sample_rate": "the audio has another rate than model.sample_rate",
     "not_mono": "the audio has more than one channel",
     "short_audio": "the audio is shorter than the manifest says",

@@ -56,7 +56,7 @@ def fine_tune(cfg: DictConfig) -> Path:
         ValueError: The data is unfit for training (the message names every problem), the checkpoint does not match the
             configuration, or the run in this folder is finished and was trained on other data.
     """
-    labels = load_alphabet(Path(cfg.alphabet) if cfg.alphabet else None)
+    labels = load_alphabet(Path(cfg.alphabet) if cfg.alphabet else None, cfg.language)
     path = cfg.init_from_checkpoint
     checkpoint = load_checkpoint(str(path), with_head=False) if path else None
     complete_config(cfg, labels, checkpoint)

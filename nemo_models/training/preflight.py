@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from data_prep.arguments import require_choice
 from data_prep.audio.reader import SAMPLE_RATE_HZ
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.manifest import MANIFEST_KEYS
 from data_prep.progress import ProgressBar
 from nemo_models.training.checkpoint_space import (
@@ -46,7 +47,7 @@ def check_training(cfg: DictConfig, labels: Sequence[str] | None) -> None:
         FileNotFoundError: A manifest is missing.
         ValueError: There are problems; the message counts each kind, gives an example, and says what to do.
     """
-    problems = check_data_sets(cfg.model, labels, cfg.checks.leaks)
+    problems = check_data_sets(cfg.model, labels, cfg.checks.leaks, cfg.get("language") or DEFAULT_LANGUAGE)
     remedies = [REMEDY] if problems else []
     folder = Path(cfg.exp_manager.exp_dir) / cfg.exp_manager.name
     if missing := find_missing_space(folder, count_checkpoint_bytes(cfg)):
@@ -75,7 +76,9 @@ def count_checkpoint_bytes(cfg: DictConfig) -> int:
     return estimate_checkpoint_bytes(count_encoder_weights(cfg.model.encoder, cfg.model.get("lora")), best)
 
 
-def check_data_sets(model_cfg: DictConfig, labels: Sequence[str] | None, leaks: str = "error") -> list[str]:
+def check_data_sets(
+    model_cfg: DictConfig, labels: Sequence[str] | None, leaks: str = "error", language: str = DEFAULT_LANGUAGE
+) -> list[str]:
     """Check training and validation data for problems that training would hide.
 
     These are: unfit texts (see `data_prep.text.verdict.judge`), more labels than the encoder gives frames, audio that
@@ -88,6 +91,7 @@ def check_data_sets(model_cfg: DictConfig, labels: Sequence[str] | None, leaks: 
         labels: The characters that the model writes; `None` for audio without transcripts, of which nothing but the
             lengths and files is checked; what the limits of duration leave out is then a warning with its count.
         leaks: `error` or `warn`, for the same recording in training and validation.
+        language: Code of the texts' language, or the path of a language file.
 
     Returns:
         The problems, each as text.
@@ -104,7 +108,7 @@ def check_data_sets(model_cfg: DictConfig, labels: Sequence[str] | None, leaks: 
                 if labels is None:
                     rows: RowChecks = audio_row_checks(dataset, count_frames, model_cfg.encoder.mask_time_length)
                 else:
-                    rows = row_checks(dataset, frozenset(labels), count_frames)
+                    rows = row_checks(dataset, frozenset(labels), count_frames, language)
                 rate, whole = int(dataset.get("sample_rate", SAMPLE_RATE_HZ)), bool(dataset.get("use_lhotse"))
                 check.check_source(source, rows, rate, whole, compare, pool)
             for source in list_noise_sources(dataset) if dataset.get("use_lhotse") else ():

@@ -9,7 +9,9 @@ from omegaconf import DictConfig
 
 from data_prep.audio.reader import SAMPLE_RATE_HZ
 from data_prep.conv_frames import count_conv_frames, count_ctc_steps
-from data_prep.text.verdict import judge
+from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
+from data_prep.text.policy import TextPolicy
+from data_prep.text.verdict import DEFAULT_POLICY, judge
 from nemo_models.training.findings import Problem
 from nemo_models.training.sources import Row
 from nemo_models.w2v_bert_features import HOP, STACKED, WINDOW
@@ -27,6 +29,8 @@ class RowChecks:
         min_duration: Shortest utterance that training keeps, in seconds.
         max_duration: Longest utterance that training keeps, in seconds.
         has_speed_copies: Whether training adds copies at other speeds.
+        policy: The language of the texts.
+        code: Code of that language, which a row's `lang` must have.
     """
 
     labels: frozenset[str]
@@ -34,13 +38,17 @@ class RowChecks:
     min_duration: float = -math.inf
     max_duration: float = math.inf
     has_speed_copies: bool = False
+    policy: TextPolicy = DEFAULT_POLICY
+    code: str = DEFAULT_LANGUAGE
 
     def check(self, row: Row) -> Iterator[Problem]:
         """Yield the problems of an utterance's description."""
         name, text, seconds = row["audio_filepath"], row["text"], row["duration"]
-        fault = judge(text, self.labels)
+        fault = judge(text, self.labels, self.policy)
         if fault is not None:
             yield Problem(fault.reason, name if fault.reason == "empty_text" else f"{name} ({fault.detail})")
+        if (code := row.get("lang")) is not None and code != self.code:
+            yield Problem("other_language", f"{name} (lang is {code}, language is {self.code})")
         if text and not text.isspace():
             frames = self.count_frames(round(seconds * SAMPLE_RATE_HZ))
             if frames < 2 * len(text) and frames < (needed := count_ctc_steps(text)):
@@ -101,13 +109,19 @@ def audio_row_checks(dataset: DictConfig, count_frames: Callable[[int], int], sp
     return AudioRowChecks(frozenset(), count_frames, limits.min_duration, limits.max_duration, span=span, is_cut=is_cut)
 
 
-def row_checks(dataset: DictConfig, labels: frozenset[str], count_frames: Callable[[int], int]) -> RowChecks:
+def row_checks(
+    dataset: DictConfig,
+    labels: frozenset[str],
+    count_frames: Callable[[int], int],
+    language: str = DEFAULT_LANGUAGE,
+) -> RowChecks:
     """Build the checks for a dataset.
 
     Args:
         dataset: `train_ds` or `validation_ds`; read once here, because reading it takes as long as checking a row.
         labels: The characters that the model writes.
         count_frames: Function from samples to the encoder's frames.
+        language: Code of the texts' language, or the path of a language file.
     """
     shortest, longest = dataset.get("min_duration"), dataset.get("max_duration")
     return RowChecks(
@@ -116,6 +130,8 @@ def row_checks(dataset: DictConfig, labels: frozenset[str], count_frames: Callab
         -math.inf if shortest is None else float(shortest),
         math.inf if longest is None else float(longest),
         bool(dataset.get("perturb_speed")),
+        TextPolicy(language=language),
+        load_language(language).code,
     )
 
 

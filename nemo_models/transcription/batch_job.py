@@ -12,6 +12,7 @@ from typing import Any
 
 from data_prep.audio.waveform import UNCLEAR_HEADER
 from data_prep.job_keys import make_key, stat_file
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from nemo_models.evaluation.scoring import Scores
 from nemo_models.transcription.inputs import AudioInput
 from nemo_models.transcription.output_formats import name_transcripts, write_formats
@@ -39,6 +40,7 @@ class OutputPlan:
         audio_dir: Folder that the inputs were found in; the formats' files keep its subfolders.
         write_numbers: Function that writes the numbers of a text in digits; `None` keeps them as spoken.
         reference_key: Key of the reference in a manifest's rows; `None` scores nothing.
+        language: Language of the texts, for the score.
         subtitles: Form of the subtitles.
     """
 
@@ -50,6 +52,7 @@ class OutputPlan:
     write_numbers: Callable[[str], str] | None = None
     reference_key: str | None = "text"
     subtitles: SubtitleSettings = field(default_factory=SubtitleSettings)
+    language: str = DEFAULT_LANGUAGE
 
 
 @dataclass
@@ -147,7 +150,7 @@ def run_job(
             summary.warnings.update([row["warning"].split(":")[0]] if "warning" in row else [])
         summary.audio_s = summary.new_audio_s + journal.resumed_audio_s
         if plan.reference_key:
-            summary.scores = score_rows(journal.rows(), plan.text_key, plan.reference_key)
+            summary.scores = score_rows(journal.rows(), plan.text_key, plan.reference_key, plan.language)
         journal.publish()
     summary.seconds = time.monotonic() - started
     return summary

@@ -9,7 +9,10 @@ from typing import Any
 
 from data_prep.arguments import require_choice, require_int
 from data_prep.job_keys import hash_file
+from data_prep.languages.language import load_language
 from data_prep.text.inverse_numbers import make_number_writer
+from nemo_models.files.model_language import choose_language
+from nemo_models.files.nemo_file import read_nemo_config
 from nemo_models.inference.model_loading import DEFAULT_FORMAT, choose_device
 from nemo_models.inference.processor import describe_formats
 from nemo_models.transcription.batch_job import OutputPlan, Summary, make_job_key, run_job
@@ -65,6 +68,9 @@ def run_command(settings: TranscribeSettings) -> Summary | None:
     check_output(output, inputs, settings.dataset_manifest, _list_read_files(settings))
     if output.exists() and not settings.overwrite_transcripts:
         return None
+    language = find_language(settings.language, model_path)
+    if settings.itn:
+        check_number_writing(language)
     plan = OutputPlan(
         output,
         text_key,
@@ -74,6 +80,7 @@ def run_command(settings: TranscribeSettings) -> Summary | None:
         make_number_writer(settings.itn_digits) if settings.itn else None,
         settings.gt_text_attr_name if settings.calculate_wer else None,
         settings.subtitles,
+        language,
     )
     device = choose_device(settings.cuda)
     engine = make_engine(settings.engine, settings.devices, settings.address, device.type == "cuda")
@@ -89,6 +96,24 @@ def run_command(settings: TranscribeSettings) -> Summary | None:
     number_format = f"amp {settings.amp_dtype}" if settings.amp else recogniser.compute_dtype
     summary.number_format = f"{number_format} ({describe_formats()})" if device.type == "cpu" else number_format
     return summary
+
+
+def find_language(asked: str | None, model_path: Path | None) -> str:
+    """Find the language of a job with a `.nemo` file, see `choose_language`; models of a hub count as Hindi ones."""
+    fingerprint = None
+    if model_path is not None and model_path.is_file():
+        fingerprint = read_nemo_config(model_path).get("normalizer_fingerprint")
+    return choose_language(asked, fingerprint, str(model_path))
+
+
+def check_number_writing(language: str) -> None:
+    """Check that numbers can be written in digits in a language.
+
+    Raises:
+        ValueError: They cannot.
+    """
+    if not load_language(language).own_rules:
+        raise ValueError(f"itn=true: expected false with language={language}; only Hindi numbers are written in digits")
 
 
 def make_recogniser_settings(

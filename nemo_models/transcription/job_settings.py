@@ -37,6 +37,7 @@ class RecogniserArguments:
     boosting: BoostingSettings
     itn: bool
     itn_digits: str
+    language: str | None
     subtitles: SubtitleSettings
 
 

@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from data_prep.audio.formats import is_recording
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.text.normalizer import normalize_text
+from data_prep.text.policy import AS_WRITTEN
 from nemo_models.evaluation.scoring import Scores, score_texts
 from nemo_models.transcription.inputs import AudioInput
 
@@ -99,7 +102,9 @@ def _is_file(path: Path, there: os.stat_result) -> bool:
         return False
 
 
-def score_rows(rows: Iterable[Mapping[str, Any]], text_key: str, reference_key: str = "text") -> Scores | None:
+def score_rows(
+    rows: Iterable[Mapping[str, Any]], text_key: str, reference_key: str = "text", language: str = DEFAULT_LANGUAGE
+) -> Scores | None:
     """Score the rows of an output that have a reference and no error; `None` if no reference holds a word.
 
     Where numbers were written in digits, the text as it was spoken is scored.
@@ -109,6 +114,7 @@ def score_rows(rows: Iterable[Mapping[str, Any]], text_key: str, reference_key: 
         for row in rows
         if isinstance(reference := row.get(reference_key), str) and "error" not in row
     ]
-    if not any(normalize_text(reference) for reference, _ in pairs):
+    policy = replace(AS_WRITTEN, language=language)
+    if not any(normalize_text(reference, policy) for reference, _ in pairs):
         return None
-    return score_texts([reference for reference, _ in pairs], [text for _, text in pairs])
+    return score_texts([reference for reference, _ in pairs], [text for _, text in pairs], language)

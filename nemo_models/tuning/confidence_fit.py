@@ -11,6 +11,7 @@ from nemo_models.evaluation.layers import LayeredScore
 from nemo_models.evaluation.options import LayerOptions
 from nemo_models.evaluation.references import Reference
 from nemo_models.evaluation.word_errors import mark_right_raw_words
+from nemo_models.files.model_language import choose_language
 from nemo_models.tuning.lm_sweep import DevData
 
 
@@ -37,7 +38,8 @@ def keep_calibration(model: XLSRCTCModel, data: DevData, kind: str) -> dict[str,
         for hypothesis in decode_log_probs(model, log_probs, lengths, confidence=True):
             confidences += [float(value) for value in hypothesis.word_confidence]
             hypotheses.append(" ".join(hypothesis.text.split()))
-    score = LayeredScore([Reference(text) for text in data.references], hypotheses, LayerOptions())
+    language = choose_language(None, model.cfg.get("normalizer_fingerprint"), "the model")
+    score = LayeredScore([Reference(text) for text in data.references], hypotheses, LayerOptions(language=language))
     right = mark_right_raw_words(score)[0].tolist()
     calibration = fit_calibration(confidences, right, kind)
     with open_dict(model.cfg):

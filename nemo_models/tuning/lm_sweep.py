@@ -15,6 +15,7 @@ from data_prep.manifest import read_manifest, resolve_audio_path
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.strategy import decode_log_probs
 from nemo_models.evaluation.scoring import Scores, score_texts
+from nemo_models.files.model_language import choose_language
 from nemo_models.inference.log_probs import compute_log_probs
 from nemo_models.transcription.audio_reader import AudioError, load_waveform
 
@@ -102,7 +103,9 @@ def score_dev_data(model: XLSRCTCModel, data: DevData) -> Scores:
     texts: list[str] = []
     for log_probs, lengths in data.batches:
         texts += [" ".join(hypothesis.text.split()) for hypothesis in decode_log_probs(model, log_probs, lengths)]
-    return score_texts(data.references, texts)
+    return score_texts(
+        data.references, texts, choose_language(None, model.cfg.get("normalizer_fingerprint"), "the model")
+    )
 
 
 class Sweep:

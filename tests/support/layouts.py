@@ -242,7 +242,45 @@ def make_csv(root: Path) -> list[Expected]:
     return [Expected(TEXTS[0], "Patna", None)]
 
 
+def make_librispeech(root: Path) -> list[Expected]:
+    expected = []
+    for at, (part, speaker) in enumerate([("train-clean-100", "19"), ("train-other-500", "20"), ("dev-clean", "84"),
+                                          ("test-other", "121")]):  # fmt: skip
+        folder, name = root / f"LibriSpeech/{part}/{speaker}/7{at}", f"{speaker}-7{at}-0000"
+        write_tone(folder / f"{name}.flac", TEXTS[at])
+        write_lines(folder / f"{speaker}-7{at}.trans.txt", f"{name} {TEXTS[at]}")
+        expected.append(Expected(TEXTS[at], speaker, part.split("-")[0], part))
+    return expected
+
+
+def make_an4(root: Path) -> list[Expected]:
+    expected = []
+    for at, (split, speaker) in enumerate([("train", "fash"), ("train", "mgah"), ("test", "fcaw")]):
+        name, part = f"an25{at}-{speaker}-b", "an4_clstk" if split == "train" else "an4test_clstk"
+        write_tone(root / f"an4/wav/{part}/{speaker}/{name}.sph", TEXTS[at], format="NIST", subtype="PCM_16")
+        file = root / f"an4/etc/an4_{split}.transcription"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        text = f"<s> {TEXTS[at]} </s>" if split == "train" else TEXTS[at]
+        write_lines(file, *lines, f"{text} ({name})")
+        expected.append(Expected(TEXTS[at], speaker, split))
+    return expected
+
+
+def make_openslr_indic(root: Path) -> list[Expected]:
+    expected = []
+    for at, voice in enumerate(["mlf", "mlf", "mlm"]):
+        folder = root / ("female" if voice == "mlf" else "male")
+        name = f"{voice}_0046{at}_0009458793{at}"
+        write_tone(folder / f"wavs/{name}.wav", TEXTS[at], rate=48000)
+        index = folder / f"line_index_{folder.name}.tsv"
+        lines = index.read_text(encoding="utf-8").splitlines() if index.exists() else []
+        write_lines(index, *lines, f"{name}\t{TEXTS[at]}")
+        expected.append(Expected(TEXTS[at], f"{voice}_0046{at}", None))
+    return expected
+
+
 LAYOUTS: dict[str, Callable[[Path], list[Expected]]] = {
+    "an4": make_an4,
     "common_voice": make_common_voice,
     "csv": make_csv,
     "fleurs": make_fleurs,
@@ -252,8 +290,10 @@ LAYOUTS: dict[str, Callable[[Path], list[Expected]]] = {
     "indicvoices": make_indicvoices,
     "kaldi": make_kaldi,
     "kathbath": make_kathbath,
+    "librispeech": make_librispeech,
     "mucs": make_mucs,
     "nemo": make_nemo,
+    "openslr_indic": make_openslr_indic,
     "shrutilipi": make_shrutilipi,
     "tsv": make_tsv,
 }  # fmt: skip

@@ -207,7 +207,7 @@ def test_language_model_of_other_labels_is_refused(model, lmplz, tmp_path, monke
     text.write_text("\n".join(LM_SENTENCES), encoding="utf-8")
     ngram_lm.train_ngram_lm([text], LABELS[::-1], tmp_path / "turned.nemo", order=2)
     ngram_lm.train_ngram_lm([text], [*LABELS, "x"], tmp_path / "longer.nemo", order=2)
-    monkeypatch.setattr(ngram_lm, "NORMALIZER_FINGERPRINT", "hi-0-00000000")
+    monkeypatch.setattr(ngram_lm, "fingerprint_language", lambda language: "hi-0-00000000")
     ngram_lm.train_ngram_lm([text], LABELS, tmp_path / "older.nemo", order=2)
     model.save_to(str(tmp_path / "acoustic.nemo"))
     (tmp_path / "words.nemo").write_text("no archive")

@@ -1,0 +1,36 @@
+"""The language of a model: read from its fingerprint, confirmed or refused by an argument."""
+
+from pathlib import Path
+
+import pytest
+
+from nemo_models.files.model_language import choose_language, read_language
+
+
+def test_the_fingerprint_names_the_language():
+    assert read_language("kok-1-0123abcd") == "kok" and read_language(None) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "fingerprint", "chosen"),
+    [(None, "ta-1-0", "ta"), ("ta", "ta-1-0", "ta"), (None, None, "hi"), ("mr", None, "mr"), (None, "hi-3-0", "hi")],
+)
+def test_the_language_is_the_models(asked: str | None, fingerprint: str | None, chosen: str):
+    assert choose_language(asked, fingerprint, "x.nemo") == chosen
+
+
+def test_a_language_that_the_model_lacks_is_refused():
+    with pytest.raises(ValueError, match=r"language=ta: expected hi, the language of x\.nemo; leave it out"):
+        choose_language("ta", "hi-3-0", "x.nemo")
+    with pytest.raises(ValueError, match=r"did you mean ta \(Tamil\)"):
+        choose_language("tamil", "ta-1-0", "x.nemo")
+
+
+def test_a_model_of_an_unknown_language_asks_for_its_file(tmp_path: Path):
+    with pytest.raises(
+        ValueError, match=r"x\.nemo: found a model of the language xx, expected one of .*language=<path>"
+    ):
+        choose_language(None, "xx-1-0", "x.nemo")
+    path = tmp_path / "xx.yaml"
+    path.write_text("code: xx\nname: X\nscripts: [LATIN]\ndirection: ltr\nsources: [me]\nalphabet: |\n  U+0020 SPACE\n")
+    assert choose_language(str(path), "xx-1-0", "x.nemo") == str(path)
