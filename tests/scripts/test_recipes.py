@@ -16,12 +16,14 @@ from topology import write_fairseq_checkpoint
 from warm_python import WarmPython
 
 TEXTS = ("आज मौसम अच्छा है", "मुझे पानी दीजिए", "बच्चे खेल रहे हैं", "कल गाँव जाएँगे", "चाय गरम है", "किताब खोलो")
+TITLES = ("FLEURS", "Common Voice", "Kathbath, 10 hours", "Kathbath, 100 hours", "Shrutilipi, 1,000 hours")
 FOLDERS = {
     "fleurs": "corpora/fleurs/data/hi_in",
     "common_voice": "corpora/cv-corpus-17.0-2024-03-15/hi",
     "kathbath": "corpora/kathbath/hindi",
     "kathbath_test": "corpora/kathbath_test",
     "shrutilipi": "corpora/shrutilipi/hindi",
+    "an4": "corpora/an4",
 }
 
 
@@ -36,6 +38,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, warm_python: WarmPython)
     write_parquet(folder / FOLDERS["kathbath"], train=range(100, 112), valid=range(120, 124))
     write_kathbath_test(folder / FOLDERS["kathbath_test"])
     write_parquet(folder / FOLDERS["shrutilipi"], train=range(130, 142))
+    write_an4(folder / FOLDERS["an4"])
     return make_workspace(folder, warm_python)
 
 
@@ -92,6 +95,23 @@ def write_kathbath_test(folder: Path) -> None:
         write_lines(place / "transcription_n2w.txt", *rows)
 
 
+def write_an4(folder: Path) -> None:
+    texts = ("YES", "RUBOUT C Y R B", "ENTER FIFTY SIX", "GO", "ERASE M X", "STOP NINE")
+    for split, part, speakers in (
+        ("train", "an4_clstk", ("fash", "mgah", "maa")),
+        ("test", "an4test_clstk", ("fcaw",)),
+    ):
+        lines = []
+        for at, speaker in enumerate(speakers):
+            for number in range(4):
+                name = f"an{250 + number}-{speaker}-b"
+                write_noise(
+                    folder / f"wav/{part}/{speaker}/{name}.sph", 160 + 10 * at + number + 50 * (split == "test")
+                )
+                lines.append(f"<s> {texts[number]} </s> ({name})")
+        write_lines(folder / f"etc/an4_{split}.transcription", *lines)
+
+
 def run_blocks(blocks: list[Block], workspace: Workspace) -> None:
     (workspace / "work").mkdir(exist_ok=True)
     for block in blocks:
@@ -118,12 +138,15 @@ def kathbath(workspace: Workspace) -> Workspace:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("title", "folder"), [("FLEURS", "fleurs"), ("Common Voice", "cv")])
+@pytest.mark.parametrize(("title", "folder"), [("FLEURS", "fleurs"), ("Common Voice", "cv"), ("AN4", "an4")])
 def test_recipe_runs_from_corpus_to_error_rate(title: str, folder: str, workspace: Workspace):
     run_blocks(read_recipe(title), workspace)
     rows = read_rows(workspace / f"work/{folder}/test.jsonl")
     assert len(rows) == 4 and not any("error" in row for row in rows)
     report = json.loads((workspace / f"work/{folder}/lm.nemo.json").read_text(encoding="utf-8"))
+    if title == "AN4":
+        assert {row["lang"] for row in rows} == {"en"}
+        return
     assert "leak" in json.dumps(report)  # the text holds the evaluation sentences; they were dropped and counted
 
 
@@ -146,7 +169,7 @@ def test_kathbath_recipes_run_in_their_order(title: str, output: str, kathbath: 
 
 
 def test_recipes_together_hold_every_block():
-    titles = ("FLEURS", "Common Voice", "Kathbath, 10 hours", "Kathbath, 100 hours", "Shrutilipi, 1,000 hours")
+    titles = [*TITLES, "LibriSpeech", "AN4"]
     assert sum(len(read_recipe(title)) for title in titles) == len(read_blocks("docs/recipes.md"))
 
 

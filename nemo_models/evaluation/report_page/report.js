@@ -212,7 +212,7 @@ function open(number) {
     make("button", {textContent: "previous", onclick: () => step(-1)}), make("button", {textContent: "next", onclick: () => step(1)}), make("button", {textContent: "close", onclick: () => { panel.hidden = true; }}));
   const systems = make("div", {className: "systems"});
   u.steps.forEach((steps, s) => {
-    const words = make("div", {className: "words", lang: "hi"});
+    const words = make("div", {className: "words", dir: "auto"});
     steps.forEach((one, at) => {
       const [kind, reference, hypothesis, layer] = typeof one === "string" ? ["m", "", one, ""] : one;
       const start = u.starts[s]?.[at];

@@ -12,6 +12,7 @@ from data_prep.text.normalizer import find_rules, fingerprint_language, normaliz
 from data_prep.text.plain_numbers import MAX_NUMBER, say_number
 from data_prep.text.policy import TextPolicy
 from data_prep.text.verdict import judge
+from project import ROOT
 
 LANGUAGES = [code for code in list_languages() if not describe_refusal(code)]
 ASKED_FOR = "hi mr ne sa bn as pa gu or ta te kn ml ur kok mai sd doi brx ks en"
@@ -281,3 +282,14 @@ def test_a_wrong_language_file_is_refused_with_its_place(tmp_path: Path, content
 def test_a_missing_language_file_is_named(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"language=.*none\.yaml: found no file"):
         load_language(str(tmp_path / "none.yaml"))
+
+
+def test_the_page_shows_every_language():
+    page = (ROOT / "docs/languages.md").read_text(encoding="utf-8")
+    for code in LANGUAGES:
+        language = load_language(code)
+        script = language.scripts[0].capitalize()
+        assert f"| `{code}` | {language.name} | {script} | {len(language.alphabet)} |" in page, code
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{code}` |")]
+        assert all(f"`{corpus}`" in row for corpus in language.corpora)
+        assert ("refused" in row) == (not language.numbers)
