@@ -5,13 +5,23 @@ raise NORMALIZER_VERSION or POLICY_VERSION and write the new digests here.
 """
 
 import hashlib
+import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from data_prep.text import devanagari
 from data_prep.text.alphabet import load_alphabet
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, fingerprint_policy, normalize_text, trace_rules
-from data_prep.text.policy import AS_WRITTEN, TextPolicy
+from data_prep.text.normalizer import (
+    NORMALIZER_FINGERPRINT,
+    NORMALIZER_VERSION,
+    RULES,
+    fingerprint_policy,
+    normalize_text,
+    trace_rules,
+)
+from data_prep.text.policy import AS_WRITTEN, POLICY_VERSION, TextPolicy
 from data_prep.text.verdict import judge
 
 POLICIES = {
@@ -76,10 +86,18 @@ def test_real_texts_give_what_they_gave(shared_data: Path, file: str, expected: 
     assert digest(lines, TextPolicy()) == expected
 
 
-def test_the_fingerprints_are_what_they_were():
-    assert NORMALIZER_FINGERPRINT == "hi-3-9904783d"
-    assert fingerprint_policy(AS_WRITTEN) == "hi-3-9904783d-0-"
-    assert fingerprint_policy(TextPolicy()) == "hi-3-9904783d-3-"
+def test_the_fingerprint_is_made_as_it_was():
+    """The recipe of the fingerprint, written out once more: versions may be raised, nothing else may enter it."""
+    silent = "%٪﹪％‰‱&﹠＆@﹫＠#﹟＃§", "।॥|¦｜", "\"'`´", "−", "^~<>•●○■□▪▫◆◇★☆►▶"
+    pictures = r"[\u2600-\u27bf\u2b00-\u2bff\u20e3\U0001f000-\U0001fbff]"
+    invisible = r"[\ufe00-\ufe0f\U000e0100-\U000e01ef\u034f\ufffe\uffff]"
+    triggers = "[\u0972\u0929\u0931\u0934\u0958-\u095f]"
+    tables = [*silent, pictures, "\u200b", invisible, triggers, devanagari.LOOK_ALIKES]
+    made_of = [NORMALIZER_VERSION, [name for name, _ in RULES], tables, load_alphabet(), version("indic-nlp-library")]
+    expected = f"hi-{NORMALIZER_VERSION}-{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:8]}"
+    assert expected == NORMALIZER_FINGERPRINT
+    assert fingerprint_policy(AS_WRITTEN) == f"{expected}-0-"
+    assert fingerprint_policy(TextPolicy()) == f"{expected}-{POLICY_VERSION}-"
 
 
 def test_the_alphabet_is_what_it_was():
