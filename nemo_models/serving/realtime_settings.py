@@ -1,12 +1,13 @@
 """The session settings of OpenAI's realtime transcription events, read and written."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from data_prep.languages.language import DEFAULT_LANGUAGE, Language, load_language
 from nemo_models.serving.api_errors import bad_field
 from nemo_models.serving.stream_audio import LEAST_RATE_HZ, MOST_RATE_HZ
-from nemo_models.serving.transcription_request import LANGUAGES
+from nemo_models.serving.transcription_request import is_language
 
 PCM_RATE_HZ = 24_000  # of OpenAI's audio/pcm
 TELEPHONE_RATE_HZ = 8_000
@@ -35,6 +36,7 @@ class RealtimeSettings:
         detects_turns: Whether the server ends utterances; else only the client's `commit` does.
         silence_ms: Milliseconds of silence that end an utterance; `None`: the server's setting.
         threshold: Probability from which on sound is speech, for `vad=silero`; `None`: the usual one.
+        own: The model's language.
     """
 
     model: str
@@ -45,6 +47,7 @@ class RealtimeSettings:
     detects_turns: bool = True
     silence_ms: int | None = None
     threshold: float | None = None
+    own: Language = field(default_factory=lambda: load_language(DEFAULT_LANGUAGE))
 
     @property
     def encoding(self) -> str:
@@ -149,8 +152,10 @@ def _read_transcription(settings: RealtimeSettings, given: Any, models: Collecti
     model, language = given.get("model") or settings.model, given.get("language") or settings.language
     if model not in models:
         raise bad_field("transcription.model", model, f"one of {', '.join(models)}")
-    if language.lower() not in LANGUAGES:
-        raise bad_field("transcription.language", language, "hi, the model's language; change or remove it")
+    if not is_language(language, settings.own):
+        raise bad_field(
+            "transcription.language", language, f"{settings.own.code}, the model's language; change or remove it"
+        )
     prompt = settings.prompt if given.get("prompt") is None else given["prompt"]
     return replace(settings, model=model, language=language, prompt=prompt)
 

@@ -67,7 +67,9 @@ class RealtimeStream(StreamConnection):
         """Set up, see `StreamConnection`."""
         super().__init__(served, websocket)
         asked = websocket.query_params.get("model", "")
-        self._settings = RealtimeSettings(asked if asked in served.names else served.names[0])
+        self._settings = RealtimeSettings(
+            asked if asked in served.names else served.names[0], language=served.language.code, own=served.language
+        )
         self._id = _new_id("sess")
         self._is_beta = websocket.headers.get("openai-beta") == "realtime=v1"
         self._item, self._is_committing = _Item(), False

@@ -68,7 +68,7 @@ def read_request(
     _check_model(_text(form, "model"), models)
     language = _text(form, "language")
     own = own or load_language(DEFAULT_LANGUAGE)
-    if language and not _is_language(language, own):
+    if language and not is_language(language, own):
         raise bad_field("language", language, f"{own.code}, the model's language; change or remove it")
     name = _text(form, "response_format") or "json"
     if name not in FORMATS:
@@ -128,7 +128,7 @@ def _check_temperature(value: str) -> None:
         raise bad_field("temperature", value, "a number from 0 to 1")
 
 
-def _is_language(asked: str, own: Language) -> bool:
+def is_language(asked: str, own: Language) -> bool:
     """Whether a client's name of a language means the model's: its code, its English name, or with a country."""
     name = asked.lower().replace("_", "-")
     return name in (own.code, own.name.lower(), f"{own.code}-in") or (own.code == "hi" and name in _HINDI_NAMES)

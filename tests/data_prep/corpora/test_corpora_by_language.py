@@ -29,7 +29,7 @@ def test_the_folder_of_the_language_is_read(tmp_path: Path, corpus: str, languag
             get_reader(corpus, language=language)
         return
     if language not in ("hi", "mr", "ta", "or"):
-        assert get_reader(corpus, language=language)
+        assert callable(get_reader(corpus, language=language))
         return  # one call for each is enough; the folders of a few are read
     LAYOUTS[corpus](tmp_path)
     expected = [(row.text, row.speaker, row.split) for row in CORPORA[corpus](tmp_path)]
