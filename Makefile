@@ -10,7 +10,7 @@
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 INSTALL := $(VENV_PYTHON) -m pip install --quiet --constraint constraints.txt
-PYTEST := $(VENV_PYTHON) -m pytest -n 2 --dist loadfile
+PYTEST := $(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo setup serve test check lint clean
 

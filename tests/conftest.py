@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,21 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 settings.register_profile("same_examples_each_time", derandomize=True)
 settings.load_profile("same_examples_each_time")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark what runs scripts as slow; put files with many slow tests first, in which order xdist gives them to workers.
+
+    A long file that starts last would keep one worker busy while the others have ended.
+    """
+    for item in items:
+        if "warm_python" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
+    yield  # here `-m "not slow"` takes effect
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (-slow[item.path], -tests[item.path]))  # stable: the order in a file stays
 
 
 @pytest.fixture(autouse=True)

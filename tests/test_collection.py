@@ -7,19 +7,27 @@ import sys
 import pytest
 
 from project import ROOT
+from warm_python import WarmPython
 
 
 @pytest.mark.slow
-def test_two_processes_collect_the_same_tests():
-    settings = [
-        {"PYTHONHASHSEED": "1", "TZ": "UTC", "LC_ALL": "C.UTF-8"},
-        {"PYTHONHASHSEED": "2", "TZ": "Asia/Kolkata", "LC_ALL": "C"},
-    ]
-    options = ["-q", "-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", "--collect-only", *options]
+def test_two_processes_collect_the_same_tests(warm_python: WarmPython):
+    """One after the other, in different seconds: in a fork that drew its own hash seed, and in a new process."""
+    arguments = (
+        "-m",
+        "pytest",
+        "--collect-only",
+        "-q",
+        "-o",
+        "addopts=--import-mode=importlib",
+        "-p",
+        "no:cacheprovider",
+    )
+    setting = {"PYTHONHASHSEED": "2", "TZ": "Asia/Kolkata", "LC_ALL": "C"}
+    command = [sys.executable, *arguments]
+    new = subprocess.run(command, cwd=ROOT, env={**os.environ, **setting}, capture_output=True, text=True)
     listed = []
-    for setting in settings:  # one after the other: in different seconds
-        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **setting}, capture_output=True, text=True)
+    for done in (warm_python.run(*arguments, folder=ROOT), new):
         assert done.returncode == 0, done.stdout[-2000:]
         listed.append([line for line in done.stdout.splitlines() if "::" in line])
     assert len(listed[0]) > 1000

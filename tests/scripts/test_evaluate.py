@@ -16,9 +16,17 @@ from project import ROOT
 WORDS = ["आज", "मौसम", "बहुत", "अच्छा", "है", "मुझे", "थोड़ा", "पानी", "दीजिए"]
 
 
-def run(*arguments, script="evaluate.py"):
-    command = [sys.executable, str(ROOT / "scripts" / script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
+SCRIPT = ROOT / "scripts/evaluate.py"
+
+
+@pytest.fixture
+def run(warm_python):
+    """Run the script in a process that has its libraries already."""
+
+    def run(*arguments):
+        return warm_python.run(SCRIPT, *arguments, folder=ROOT)
+
+    return run
 
 
 @pytest.fixture
@@ -41,7 +49,9 @@ def systems(tmp_path):
 
 
 def test_report_and_summary(systems):
-    done = run(f"predictions=[{systems}/base.jsonl,{systems}/worse.jsonl]", f"output_dir={systems}/report")
+    arguments = (f"predictions=[{systems}/base.jsonl,{systems}/worse.jsonl]", f"output_dir={systems}/report")
+    command = [sys.executable, str(SCRIPT), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "base is better than worse by 11.11 points, and the difference is real" in done.stdout
     report = json.loads((systems / "report/report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
@@ -54,14 +64,14 @@ def test_report_and_summary(systems):
 
 
 @pytest.mark.parametrize(("order", "status"), [("base,worse", 1), ("worse,base", 0), ("base,base", 0)])
-def test_the_gate_fails_only_for_a_worse_system(systems, order, status):
+def test_the_gate_fails_only_for_a_worse_system(systems, run, order, status):
     paths = ",".join(f"{systems}/{name}.jsonl" for name in order.split(","))
     done = run(f"predictions=[{paths}]", f"output_dir={systems}/report", "gate=0.2", "html=false", "replicates=500")
     assert done.returncode == status, done.stderr
     assert ("error: gate=0.2: base is better than worse" in done.stderr) == bool(status)
 
 
-def test_tolerance(systems):
+def test_tolerance(systems, run):
     shared = (f"predictions={systems}/worse.jsonl", f"output_dir={systems}/report", "html=false", "replicates=100")
     assert run(*shared, "tolerance=0.2").returncode == 0
     broken = run(*shared, "tolerance=0.1")
@@ -72,7 +82,7 @@ def test_tolerance(systems):
 @pytest.mark.parametrize(
     "argument", ["tolerance=abc", "gate=-1", "html_utterances=x", "layers=[sandhi]", "replicates=1", "names=[a,b]"]
 )
-def test_a_wrong_argument_is_one_line_before_anything_is_done(systems, argument):
+def test_a_wrong_argument_is_one_line_before_anything_is_done(systems, run, argument):
     done = run(f"predictions={systems}/base.jsonl", f"output_dir={systems}/report", argument)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -80,7 +90,7 @@ def test_a_wrong_argument_is_one_line_before_anything_is_done(systems, argument)
     assert not (systems / "report").exists()
 
 
-def test_a_missing_row_is_one_line(systems):
+def test_a_missing_row_is_one_line(systems, run):
     lines = (systems / "worse.jsonl").read_text(encoding="utf-8").splitlines()
     (systems / "worse.jsonl").write_text("\n".join(lines[1:]), encoding="utf-8")
     done = run(f"predictions=[{systems}/base.jsonl,{systems}/worse.jsonl]", f"output_dir={systems}/report")
@@ -91,7 +101,7 @@ def test_a_missing_row_is_one_line(systems):
 
 
 @pytest.mark.slow
-def test_a_model_transcribes_the_test_set_first(tiny_model, warm_python, tmp_path):
+def test_a_model_transcribes_the_test_set_first(tiny_model, run, tmp_path):
     rows = []
     for number in range(3):
         sound = np.random.default_rng(number).normal(scale=0.1, size=16000)
@@ -101,15 +111,14 @@ def test_a_model_transcribes_the_test_set_first(tiny_model, warm_python, tmp_pat
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     tiny_model.save_to(str(tmp_path / "tiny.nemo"))
     shared = (f"model_path={tmp_path}/tiny.nemo", f"output_dir={tmp_path}/report")
-    script = ROOT / "scripts/evaluate.py"
     settings = (f"dataset_manifest={manifest}", "replicates=100", "transcription.batch_size=2")
-    done = warm_python.run(script, *shared, *settings, folder=ROOT)
+    done = run(*shared, *settings)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report/report.json").read_text(encoding="utf-8"))
     assert report["systems"][0]["name"] == "tiny"
     assert report["test_set"]["utterances"] == 3
     assert (tmp_path / "report/tiny.jsonl").is_file()
-    without_manifest = warm_python.run(script, *shared, folder=ROOT)
+    without_manifest = run(*shared)
     assert without_manifest.returncode == 1
     assert "error: dataset_manifest=null: expected a manifest for model_path" in without_manifest.stderr
 
