@@ -21,10 +21,10 @@ from data_prep.text.units import UNIT
 
 # Names of books and of their parts, and of versions: the dot after them is no decimal point.
 _CITED = (
-    "गीता|भगवद्गीता|भगवद्‌गीता|ऋग्वेद|यजुर्वेद|सामवेद|अथर्ववेद|वेद|उपनिषद|उपनिषद्|पुराण|रामायण|रामचरितमानस|मानस|महाभारत|मनुस्मृति|"
+    "गीता|भगवद्गीता|ऋग्वेद|यजुर्वेद|सामवेद|अथर्ववेद|वेद|उपनिषद|उपनिषद्|पुराण|रामायण|रामचरितमानस|मानस|महाभारत|मनुस्मृति|"
     "स्मृति|भागवत|सूत्र|योगसूत्र|बाइबल|बाइबिल|कुरान|क़ुरआन|कुरआन|सूरह|सूरा|आयत|यूहन्ना|मत्ती|मरकुस|लूका|रोमियों|उत्पत्ति|निर्गमन|"
-    "अध्याय|श्लोक|मंडल|मण्डल|सर्ग|कांड|काण्ड|पर्व|पाठ|खंड|खण्ड|खंड|भाग|परिच्छेद|अनुभाग|धारा|उपधारा|अनुच्छेद|नियम|बिंदु|बिन्दु|"
-    "तालिका|सारणी|चित्र|प्रश्न|प्रश्नावली|उदाहरण|समीकरण|अभ्यास|संस्करण|वर्जन|वर्शन|संस्करण"
+    "अध्याय|श्लोक|मंडल|मण्डल|सर्ग|कांड|काण्ड|पर्व|पाठ|खंड|खण्ड|भाग|परिच्छेद|अनुभाग|धारा|उपधारा|अनुच्छेद|नियम|बिंदु|बिन्दु|"
+    "तालिका|सारणी|चित्र|प्रश्न|प्रश्नावली|उदाहरण|समीकरण|अभ्यास|संस्करण|वर्जन|वर्शन"
 )
 _CITED_BEFORE = compile_pattern(rf"{NEW_WORD}(?:{_CITED})(?:\s(?:के|की|का|में|संख्या|नंबर))?\s\Z")
 # Words that say that a long number is a count.
@@ -91,32 +91,56 @@ def _is_quoted(text: str, start: int, end: int) -> bool:
 def is_ambiguous(match: re.Match[str]) -> bool:
     """Whether the plain number of a match, its group `number`, has several readings in its text."""
     text, number, start, end = match.string, match["number"], match.start("number"), match.end("number")
+    place = (text, number, start, end)
+    return _has_unclear_signs(*place) or _is_unclear_year(*place) or _is_name(*place) or _is_long(*place)
+
+
+def _has_unclear_signs(text: str, number: str, start: int, end: int) -> bool:
+    """Whether a suffix, a unit, a quote or a short word beside a number leaves its reading open."""
     if _ORDINAL_AFTER.match(text, end) or _ORDINAL_OR_VERB.match(text, start) or _SLASH_AFTER.match(text, end):
         return True
-    if _QUOTE_AFTER.match(text, end) and (_LONE_YEAR.fullmatch(number) or not _is_quoted(text, start, end)):
+    if _DIVIDED_UNIT.match(text, end) or _SHORT_BEFORE.search(text, max(0, start - _LONGEST_PREFIX), start):
         return True
-    if _EVENT_YEAR.fullmatch(number) and _NOUN_AFTER.match(text, end) and not _COUNTED_AFTER.match(text, end):
+    return _QUOTE_AFTER.match(text, end) is not None and not _is_quoted(text, start, end)
+
+
+def _is_unclear_year(text: str, number: str, start: int, end: int) -> bool:
+    """Whether a number may be a year that nothing names: 1947 alone, 1993 तक्षक, जून '23."""
+    if _LONE_YEAR.fullmatch(number) and (_QUOTE_AFTER.match(text, end) or not _has_words(text, start, end)):
         return True
+    if _EVENT_YEAR.fullmatch(number) and _NOUN_AFTER.match(text, end):
+        return _COUNTED_AFTER.match(text, end) is None
+    is_short = len(number) == 2 and text[max(0, start - 1) : start] in QUOTES and text[end : end + 1] not in QUOTES
+    return is_short and _DECADE_AFTER.match(text, end) is None
+
+
+def _is_name(text: str, number: str, start: int, end: int) -> bool:
+    """Whether a number belongs to a name: a verse, a version, a summit, a vehicle."""
+    before = max(0, start - _LONGEST_PREFIX)
     if is_cited(text, start, number):
         return True
-    has_name = _NAME_BEFORE.search(text, max(0, start - 4), start) is not None
-    if has_name and _VERSION.fullmatch(number) and not _COUNTED_AFTER.match(text, end):
-        return True
-    if len(number) == 2 and text[max(0, start - 1) : start] in QUOTES and text[end : end + 1] not in QUOTES:
-        return _DECADE_AFTER.match(text, end) is None
-    before = max(0, start - _LONGEST_PREFIX)
-    has_words = text[before:start].strip(" (") or text[end : end + _LONGEST_PREFIX].strip(" ।.)")
-    if _DIVIDED_UNIT.match(text, end) or (_LONE_YEAR.fullmatch(number) and not has_words):
-        return True
-    if _SHORT_BEFORE.search(text, before, start):
-        return True
+    if _VERSION.fullmatch(number) and _follows_word(text, start):
+        return _COUNTED_AFTER.match(text, end) is None
     if number in ("20", "२०") and _SUMMIT_BEFORE.search(text, before, start):
         return True
-    if len(number) >= 4 and (_LETTER_AFTER.match(text, end) or _VEHICLE_BEFORE.search(text, before, start)):
-        return True
+    has_letters = _LETTER_AFTER.match(text, end) or _VEHICLE_BEFORE.search(text, before, start)
+    return len(number) >= 4 and has_letters is not None
+
+
+def _is_long(text: str, number: str, start: int, end: int) -> bool:
+    """Whether digits without commas may be an identity number or a postal code."""
     if not number.isdigit() or len(number) < 6 or _COUNTED_AFTER.match(text, end) or _COUNT.search(text):
         return False
     if len(number) >= _LONG_DIGITS:
-        return bool(has_words)
+        return _has_words(text, start, end)
     is_postal = _POSTAL_CODE.fullmatch(number) and not number.endswith(("000", "०००"))
-    return bool(is_postal and _CLAUSE_ENDS.match(text, end) and has_name)
+    return bool(is_postal and _CLAUSE_ENDS.match(text, end) and _follows_word(text, start))
+
+
+def _has_words(text: str, start: int, end: int) -> bool:
+    before, after = text[max(0, start - _LONGEST_PREFIX) : start], text[end : end + _LONGEST_PREFIX]
+    return bool(before.strip(" (") or after.strip(" ।.)"))
+
+
+def _follows_word(text: str, start: int) -> bool:
+    return _NAME_BEFORE.search(text, max(0, start - 4), start) is not None
