@@ -27,10 +27,19 @@ def strip_marks(text: str) -> str:
 
 
 SAME_FORMS = {strip_marks(normalize_text(written)): strip_marks(normalize_text(kept)) for written, kept in SAME.items()}
+ORDINAL_ENDINGS = ("", *map(strip_marks, map(normalize_text, ("वां", "वीं", "वें"))))
 
 
 def fold(text: str) -> str:
-    return " ".join(SAME_FORMS.get(word, word) for word in strip_marks(normalize_text(text)).split())
+    return " ".join(map(fold_word, strip_marks(normalize_text(text)).split()))
+
+
+def fold_word(word: str) -> str:
+    for ending in ORDINAL_ENDINGS:
+        stem = word.removesuffix(ending)
+        if word.endswith(ending) and stem in SAME_FORMS:
+            return SAME_FORMS[stem] + ending
+    return word
 
 
 def read_table(path: Path) -> list[tuple[str, list[str]]]:
