@@ -15,9 +15,9 @@ from data_prep.text.verdict import DEFAULT_POLICY, TEXT_REASONS, judge
 ERROR_REASONS = {
     "malformed_row": "the row is invalid",
     "missing_audio": "the audio file is not there",
-    "unreadable_audio": "the audio file cannot be decoded",
+    "unreadable_audio": "no decoder reads the audio file",
     "truncated_audio": "the audio file holds less audio than it says",
-    "damaged_audio": "a part within the audio file cannot be decoded",
+    "damaged_audio": "no decoder reads a part inside the audio file",
     "bad_segment": "the segment is not inside its recording",
     "missing_channel": "the recording lacks the channel that was chosen",
     "several_channels": "the recording has more than two channels and none was chosen",
@@ -71,16 +71,17 @@ class QualityLimits:
         for name, unit in _UNITS.items():
             value = getattr(self, name)
             if not (value is None or is_number(value) or value in (math.inf, -math.inf)):
-                raise ValueError(f"{name}={value}: expected a number of {unit}")
+                raise ValueError(f"{name}={value}: expected a number of {unit}; write one")
         if self.min_duration is None or self.max_duration is None or not 0 <= self.min_duration < self.max_duration:
             pair = f"min_duration={self.min_duration}, max_duration={self.max_duration}"
-            raise ValueError(f"{pair}: expected 0 ≤ minimum < maximum")
+            raise ValueError(f"{pair}: expected 0 ≤ minimum < maximum; change one of them")
         if self.max_clipped is not None and not 0 <= self.max_clipped <= 1:
-            raise ValueError(f"max_clipped={self.max_clipped}: expected a share from 0 to 1, or null")
+            raise ValueError(f"max_clipped={self.max_clipped}: expected a share from 0 to 1, or null; change it")
         low, high = self.min_characters_per_second or 0, self.max_characters_per_second
         if low < 0 or (high is not None and high <= low):
             raise ValueError(
-                f"min_characters_per_second={low}, max_characters_per_second={high}: expected 0 ≤ min < max"
+                f"min_characters_per_second={low}, max_characters_per_second={high}: expected 0 ≤ min < max; "
+                "change one of them"
             )
 
 

@@ -19,7 +19,7 @@ from data_prep.text.number_patterns import (
 )
 from data_prep.text.units import UNIT
 
-# Names of books and of their parts, and of versions: the dot after them is no decimal point.
+# Names of books and of their parts, and of versions: the dot in their numbers divides two numbers.
 _CITED = (
     "गीता|भगवद्गीता|ऋग्वेद|यजुर्वेद|सामवेद|अथर्ववेद|वेद|उपनिषद|उपनिषद्|पुराण|रामायण|रामचरितमानस|मानस|महाभारत|मनुस्मृति|"
     "स्मृति|भागवत|सूत्र|योगसूत्र|बाइबल|बाइबिल|कुरान|क़ुरआन|कुरआन|सूरह|सूरा|आयत|यूहन्ना|मत्ती|मरकुस|लूका|रोमियों|उत्पत्ति|निर्गमन|"

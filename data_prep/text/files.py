@@ -83,7 +83,7 @@ def normalize_file(
     Raises:
         FileNotFoundError: The input or the alphabet does not exist.
         ValueError: Two paths are the same, or the input is not a text file.
-        OSError: The output cannot be written.
+        OSError: The output is not writable.
     """
     started = time.monotonic()
     source, output, rejected = (Path(path).expanduser() for path in (input_path, output_path, rejected_path))
@@ -129,7 +129,9 @@ def _check_paths(source: Path, output: Path, rejected: Path) -> None:
     if not source.is_file():
         raise FileNotFoundError(f"input={source}: {'a folder, not a file' if source.is_dir() else 'no such file'}")
     if len({path.resolve() for path in (source, output, rejected)}) < 3:
-        raise ValueError(f"input={source}, output={output}, rejected={rejected}: expected three different files")
+        raise ValueError(
+            f"input={source}, output={output}, rejected={rejected}: expected three different files; rename one"
+        )
     check_text_file(source)
 
 

@@ -79,7 +79,7 @@ def load_built(folder: Path, archives: Sequence[str], make: Callable[[Path], Any
         make: Function that loads the grammars from a folder and writes missing files into it.
 
     Raises:
-        OSError: The folder cannot be written.
+        OSError: The folder is not writable.
     """
     if not _is_built(folder, archives):
         _build(folder, archives, make)

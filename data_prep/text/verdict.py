@@ -18,7 +18,7 @@ TEXT_REASONS = {
     "annotation": "a note that nobody speaks, such as [हँसी] or <noise>; annotations=strip removes it",
     "abbreviation": "an abbreviation with several readings or none that is listed, such as सं.",
     "latin": "Latin letters",
-    "numbers": "digits or signs that are read aloud; numbers=verbalize writes them in words",
+    "numbers": "digits or signs that are read aloud; numbers=verbalize writes those with one reading in words",
     "outside_alphabet": "characters that the model has no label for",
     "spacing": "a space at an end, or several in a row: the text is not normalised",
     "malformed_text": "a mark without a letter to belong to (बंसीे)",

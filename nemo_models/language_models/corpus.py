@@ -81,7 +81,9 @@ class HeldOut:
                 )
         elif source is not None:
             if not is_number(source) or not 0 < source < 1:
-                raise ValueError(f"held_out={source}: expected a text, or a share of lines above 0 and below 1")
+                raise ValueError(
+                    f"held_out={source}: expected a text, or a share of lines above 0 and below 1; 0.05 is usual"
+                )
             self.share = float(source)
         self._known = frozenset(self.lines)
 
@@ -178,7 +180,7 @@ def prepare_text(
         The lines, and their counts so far; `used` counts repeated ones too.
 
     Raises:
-        ValueError: A text cannot be read, or holds evaluation sentences.
+        ValueError: A text is not readable, or holds evaluation sentences.
     """
     counts, number, last_path = TextCounts(), 0, None
     with output.open("wb") as out:
