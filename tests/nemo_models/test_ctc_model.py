@@ -76,6 +76,7 @@ def restore_elsewhere(tmp_path: Path, module: str) -> subprocess.CompletedProces
     return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_nemo_file_restores_in_a_fresh_process_with_identical_output(tiny_model: XLSRCTCModel, tmp_path: Path):
     signal = torch.randn(1, 16000)
@@ -134,6 +135,7 @@ def test_a_model_that_is_not_saved_leaves_no_file(tiny_model: XLSRCTCModel, tmp_
     assert tiny_model.cfg.decoding.strategy == "greedy_batch"
 
 
+@pytest.mark.slow
 def test_importing_the_model_loads_nothing_of_training():
     code = "import sys, nemo_models.ctc_model; print(*[name for name in sys.modules if 'training_data' in name])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()[-1] == ""

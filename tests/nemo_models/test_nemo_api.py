@@ -12,6 +12,8 @@ import soundfile
 from nemo_models.ctc_model import XLSRCTCModel
 from project import ROOT
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import json
 import numpy as np

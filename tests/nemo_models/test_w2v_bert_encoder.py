@@ -175,6 +175,7 @@ def test_int8_is_smaller_and_chooses_nearly_the_same_labels(model: XLSRCTCModel,
     )  # 0.988 was measured; random weights decide between labels more closely than trained ones
 
 
+@pytest.mark.slow
 def test_an_export_of_24_layers_passes_its_own_check(tmp_path: Path):
     pytest.importorskip("onnxruntime", reason="needs the extra `export`")
     (tmp_path / "source").mkdir()

@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import yaml
 from transformers import (
@@ -34,6 +35,15 @@ ENGLISH_HEAD = "wav2vec2-large-960h-lv60-self"
 """A member with that vocabulary."""
 HINDI = ["|", *"अआइईउएकखगचजतदनपबमयरलवसहािीुूेैोौं्", "[UNK]", "[PAD]"]
 """As the many fine-tuned XLSR-53 on the hub have it: the blank at the end, other names."""
+
+
+QUICK = ("wav2vec2-large-xlsr-53", "wav2vec2-base-960h", "w2v-bert-2.0 with CTC")
+"""A member of each kind, with a head and without one."""
+
+
+def mark_slow(cases: Iterable[tuple[str, ...]]) -> list[Any]:
+    """Mark the cases of a member, which is named first, as slow, except those of `QUICK`."""
+    return [case if case[0] in QUICK else pytest.param(*case, marks=pytest.mark.slow) for case in cases]
 
 
 def narrow(architecture: Mapping[str, Any], layers: int = 6) -> dict[str, Any]:

@@ -258,6 +258,7 @@ def read_lines(shared_data: Path) -> Iterator[str]:
 SEEN_BY_BOTH = re.compile(r"[^\w\s%&@#+=°₹$\u0300-\u036f\u0900-\u0963\ufffd]|_")
 
 
+@pytest.mark.slow
 def test_all_real_lines(shared_data: Path):
     """Idempotent; no letter lost but by a named rule; the same as indic-nlp but for punctuation."""
     restored = repaired = compared = 0

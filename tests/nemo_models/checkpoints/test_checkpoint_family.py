@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor, pipeline
 
-from family import MEMBERS, random_model, vocabulary_of, write_huggingface, write_member
+from family import MEMBERS, mark_slow, random_model, vocabulary_of, write_huggingface, write_member
 from nemo_models.checkpoints.import_proof import TOLERANCE, fixed_waveforms
 from nemo_models.checkpoints.importing import import_checkpoint
 from nemo_models.ctc_model import XLSRCTCModel
@@ -56,7 +56,7 @@ def clips(speech: list) -> list[np.ndarray]:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize(("name", "form"), FORMS)
+@pytest.mark.parametrize(("name", "form"), mark_slow(FORMS))
 def test_member_computes_what_its_source_computes(name: str, form: str, clips: list, tmp_path: Path):
     checkpoint, source = write_member(tmp_path, name, form)
     model = import_checkpoint(checkpoint, [" ", "क"]).model
@@ -76,7 +76,7 @@ def test_member_computes_what_its_source_computes(name: str, form: str, clips: l
 
 @torch.inference_mode()
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize(("name", "form"), HEADS)
+@pytest.mark.parametrize(("name", "form"), mark_slow(HEADS))
 def test_text_is_the_pipelines(name: str, form: str, seed: int, clips: list, tmp_path: Path):
     checkpoint, source = write_member(tmp_path, name, form, seed)
     write_huggingface(tmp_path / "reference", name, source, vocabulary_of(name))
@@ -95,6 +95,7 @@ def test_text_is_the_pipelines(name: str, form: str, seed: int, clips: list, tmp
         assert texts(model, waves) == [texts(model, [wave])[0] for wave in waves]
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_group_norm_depends_on_padding_as_its_source_does(clips: list, tmp_path: Path):
     (tmp_path / "hf").mkdir()
@@ -113,6 +114,7 @@ def test_group_norm_depends_on_padding_as_its_source_does(clips: list, tmp_path:
     assert ways == {"huggingface": False, "fairseq": True}
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_conformer_of_24_layers_is_as_near_to_exact_arithmetic_as_its_source(tmp_path: Path):
     """At that depth a conformer magnifies the last bit of its features beyond the tolerance, in transformers too."""

@@ -276,6 +276,7 @@ def test_works_without_a_writable_numba_cache(monkeypatch):
         assert compiled(lambda number: number + 1)(2) == 3
 
 
+@pytest.mark.slow
 def test_compiled_code_is_kept(tmp_path):
     """In `NUMBA_CACHE_DIR` where that is set; a second process compiles nothing."""
     code = """

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from family import MEMBERS, narrow, vocabulary_of, write_member
+from family import MEMBERS, mark_slow, narrow, vocabulary_of, write_member
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.importing import import_checkpoint
 from nemo_models.checkpoints.loading import load_checkpoint
@@ -52,7 +52,7 @@ def twin_of(name: str) -> str:
     return next(other for other in MEMBERS if essence(other) == essence(name))
 
 
-@pytest.mark.parametrize("name", MEMBERS)
+@pytest.mark.parametrize(("name",), mark_slow((name,) for name in MEMBERS))
 def test_hugging_face_form_holds_every_bit_and_computes_the_same(name: str, exported):
     folder, model = exported(name)
     before, after = (load_file(folder / form / "model.safetensors") for form in ("source", "hf"))
@@ -82,7 +82,7 @@ def graph(exported, tmp_path_factory: pytest.TempPathFactory):
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("name", MEMBERS)
+@pytest.mark.parametrize(("name",), mark_slow((name,) for name in MEMBERS))
 def test_onnx_runtime_computes_the_same_alone_and_padded(name: str, graph, speech: list):
     import onnxruntime
 
@@ -120,6 +120,7 @@ def deep_conformer(tmp_path_factory: pytest.TempPathFactory):
     return model, onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize("seconds", [(0.1,), (0.333,), (2.0,), (17.77,), (60.0,), (0.1, 3.1, 9.0)], ids=str)
 def test_conformer_of_full_depth_is_the_same_from_a_tenth_of_a_second_to_a_minute(
@@ -156,7 +157,7 @@ def travelled(tmp_path_factory: pytest.TempPathFactory):
     return lambda name, form: travel(twin_of(name), form)
 
 
-@pytest.mark.parametrize(("name", "form"), FORMS)
+@pytest.mark.parametrize(("name", "form"), mark_slow(FORMS))
 def test_round_trip_brings_back_the_same_model(name: str, form: str, travelled):
     checkpoint, model, back = travelled(name, form)
     same = ("architecture", "normalize", "epsilon", "mask_padding", "kind") if "bert" not in name else ("architecture",)

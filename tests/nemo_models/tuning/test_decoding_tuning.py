@@ -110,6 +110,7 @@ def test_dev_data_is_what_the_model_gives_and_names_what_it_cannot_read(model, d
     assert torch.allclose(log_probs[-1, : lengths[-1]], alone[0], atol=1e-4)  # float32 sums in another order
 
 
+@pytest.mark.slow
 def test_bundle_decodes_anywhere_and_is_saved_again(model, dev, hindi_lm, tmp_path, monkeypatch, capsys):
     """The job as a user runs it; NeMo alone, in another process, after everything beside the bundle is gone."""
     lm, output = tmp_path / "lm.nemo", tmp_path / "bundle.nemo"
