@@ -88,16 +88,16 @@ def parse_manifest_line(line: bytes, where: str, required_keys: Sequence[str]) -
     try:
         row = json.loads(line.decode("utf-8-sig"))
     except ValueError as error:
-        raise ValueError(f"{where}: not a line of JSON in UTF-8 ({error}); expected one object a line") from error
+        raise ValueError(f"{where}: found no line of JSON in UTF-8 ({error}), expected one object a line") from error
     if not isinstance(row, dict):
         raise ValueError(f"{where}: found {type(row).__name__}, expected a JSON object with {', '.join(required_keys)}")
     missing = [key for key in required_keys if key not in row]
     if missing:
-        raise ValueError(f"{where}: no {', '.join(missing)}; found {', '.join(row) or 'no key'}")
+        raise ValueError(f"{where}: found {', '.join(row) or 'no key'}, expected {', '.join(missing)} too")
     for key in required_keys:
         kind, name = _TYPES.get(key, (object, ""))
         if not isinstance(row[key], kind) or (key == "duration" and not _is_duration(row[key])):
-            raise ValueError(f"{where}: {key} is {json.dumps(row[key], ensure_ascii=False)}, expected {name}")
+            raise ValueError(f"{where}: found {key} {json.dumps(row[key], ensure_ascii=False)}, expected {name}")
     return row
 
 

@@ -52,7 +52,9 @@ def read_common_voice(corpus_dir: Path, language: str = "hi") -> Iterator[Uttera
 def _parse_row(row: TableRow, file: Path, root: Path, split: str) -> Utterance | MalformedRow:
     name = row.cells["path"].strip()
     if not name or "\0" in name:
-        return MalformedRow(str(file), row.line, row.text, "path is empty or holds a NUL, expected a clip's name")
+        return MalformedRow(
+            str(file), row.line, row.text, "found a path that is empty or holds a NUL, expected a clip's name"
+        )
     path = f"clips/{name}"
     speaker = row.cells["client_id"].strip() or UNKNOWN_SPEAKER
     return Utterance(str(file), row.line, path, str(root / path), row.cells["sentence"], speaker, split)

@@ -90,7 +90,7 @@ def _find_columns(path: Path, columns: Mapping[str, str] | None) -> _Columns | s
     if text is None or not structs:
         missing = f"text ({', '.join(TEXT_COLUMNS)})" if text is None else "audio (a struct with a field bytes)"
         remedy = "; name it with columns={text: …}" if text is None else ""
-        raise ValueError(f"{path}: no column of {missing}; found {', '.join(names)}{remedy}")
+        raise ValueError(f"{path}: found the columns {', '.join(names)}, expected one of {missing}{remedy}")
     audio = find_column("path", names, structs, columns, path)
     if audio is None or audio not in structs:
         raise ValueError(f"columns.path={audio}: expected a column of audio; {path} has {', '.join(structs)}")

@@ -87,10 +87,10 @@ def _parse_item(verbatim: Any, normalized: Any) -> tuple[float, float, str]:
     start, end = verbatim.get("start"), verbatim.get("end")
     for value in (start, end):
         if not is_number(value):
-            raise ValueError(f"start is {start}, end is {end}, expected seconds")
+            raise ValueError(f"found start {start}, end {end}, expected seconds")
     start = max(float(start), 0.0)  # the corpus has a few just below 0; its own script reads them as 0
     if end <= start:
-        raise ValueError(f"start is {start}, end is {end}, expected start < end")
+        raise ValueError(f"found start {start}, end {end}, expected start < end")
     return start, float(end), " ".join(_NOISE_NAME.sub(" ", verbatim["text"]).split())
 
 

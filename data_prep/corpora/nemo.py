@@ -62,19 +62,19 @@ def _parse_row(text: str, number: int, manifest: Path, split: str | None) -> Utt
     try:
         row = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"not a line of JSON ({error})") from error
+        raise ValueError(f"found no line of JSON ({error}), expected one object a line") from error
     if not isinstance(row, dict):
         raise ValueError(f"found {type(row).__name__}, expected a JSON object")
     path = row.get("audio_filepath")
     if not isinstance(path, str) or not path or "\0" in path:
-        raise ValueError(f"audio_filepath is {json.dumps(path, ensure_ascii=False)}, expected a path")
+        raise ValueError(f"found audio_filepath {json.dumps(path, ensure_ascii=False)}, expected a path")
     if "shard_id" in row:
-        raise ValueError("shard_id: the audio of a tarred manifest is in archives; give the manifest it was made from")
+        raise ValueError("found the shard_id of a tarred manifest; give the manifest it was made from")
     if not isinstance(row.get("text", ""), (str, type(None))):
-        raise ValueError(f"text is {json.dumps(row['text'], ensure_ascii=False)}, expected a text")
+        raise ValueError(f"found text {json.dumps(row['text'], ensure_ascii=False)}, expected a text")
     split = row.get("split") or split
     if split is not None and split not in SPLITS:
-        raise ValueError(f"split is '{split}', expected {', '.join(SPLITS)}")
+        raise ValueError(f"found split '{split}', expected {', '.join(SPLITS)}")
     offset, duration = _get_seconds(row, "offset"), _get_seconds(row, "duration")
     if offset is None:
         duration = None
@@ -101,5 +101,5 @@ def _get_seconds(row: dict[str, Any], key: str) -> float | None:
     if value is None:
         return None
     if not is_number(value) or value < 0:
-        raise ValueError(f"{key} is {json.dumps(value)}, expected a number of seconds")
+        raise ValueError(f"found {key} {json.dumps(value)}, expected a number of seconds")
     return float(value)

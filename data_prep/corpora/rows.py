@@ -97,5 +97,5 @@ def parse_channel(value: object) -> int | None:
     if text in CHANNEL_LETTERS:
         return CHANNEL_LETTERS[text]
     if isinstance(value, (bool, float)) or not (text.isascii() and text.isdigit()):
-        raise ValueError(f"channel is '{value}', expected a number from 0, or A or B")
+        raise ValueError(f"found channel '{value}', expected a number from 0, or A or B")
     return int(text)

@@ -80,11 +80,11 @@ def _parse_row(row: TableRow, used: Mapping[str, str | None], file: str, corpus_
     cells = {role: row.cells[name] for role, name in used.items() if name is not None}
     audio = cells["path"].strip()
     if not audio or "\0" in audio:
-        fault = f"path is {'empty' if not audio else 'broken by a NUL character'}, expected an audio file"
+        fault = f"found a path that is {'empty' if not audio else 'broken by a NUL character'}, expected an audio file"
         return MalformedRow(file, row.line, row.text, fault)
     split = cells.get("split")
     if split is not None and split not in SPLITS:
-        return MalformedRow(file, row.line, row.text, f"split is '{split}', expected {', '.join(SPLITS)}")
+        return MalformedRow(file, row.line, row.text, f"found split '{split}', expected {', '.join(SPLITS)}")
     try:
         channel = parse_channel(cells.get("channel", "").strip())
     except ValueError as error:

@@ -91,7 +91,7 @@ def _check_row(row: dict[str, Any], settings: CheckSettings, reader: AudioReader
     for name in ("offset", "duration"):
         value = row.get(name)
         if value is not None and not (is_number(value) and value >= 0):
-            return "malformed_row", f"{name} is {json.dumps(value)}, expected a number of seconds"
+            return "malformed_row", f"found {name} {json.dumps(value)}, expected a number of seconds"
     try:
         channel = get_channel(row)
     except ValueError as error:

@@ -141,9 +141,9 @@ def _parse_row(line: str, where: str) -> Passage:
     try:
         row = json.loads(line)
     except ValueError as error:
-        raise ValueError(f"{where}: not a line of JSON ({error}); expected a NeMo manifest") from error
+        raise ValueError(f"{where}: found no line of JSON ({error}), expected a NeMo manifest") from error
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-        raise ValueError(f"{where}: no text; expected a NeMo manifest, one object with text a line")
+        raise ValueError(f"{where}: found no text, expected a NeMo manifest, one object with text a line")
     speaker = row.get("speaker")
     return Passage(row["text"], where, None if speaker is None else str(speaker))
 

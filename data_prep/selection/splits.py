@@ -78,8 +78,8 @@ def assign_splits(
     shares = shares or {"train": 1.0}
     if len(free) < len(shares) and not (lists and not free):
         raise ValueError(
-            f"{len(free)} {'speakers' if len(free) != 1 else 'speaker'} ({_enumerate(free)}) cannot fill "
-            f"{', '.join(reversed(shares))} without sharing one; ask for fewer splits, e.g. 'splits={{train: 1.0}}', "
+            f"splits: found {len(free)} {'speakers' if len(free) != 1 else 'speaker'} ({_enumerate(free)}) for "
+            f"{', '.join(reversed(shares))}, expected one or more for each; ask for fewer, as 'splits={{train: 1.0}}', "
             "name dev_speakers and test_speakers, or accept shared speakers with split_by=utterance"
         )
     return assigned | _assign_by_hash(free, shares)

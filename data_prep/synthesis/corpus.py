@@ -82,8 +82,8 @@ def read_sentences(
                 sentences[text] = None
     if problems:
         raise ValueError(
-            f"{', '.join(map(str, paths))}: {len(problems)} unusable lines; correct them, or leave such lines out with "
-            f"skip_unusable=true: {'; '.join(problems[:5])}"
+            f"{', '.join(map(str, paths))}: found {len(problems)} unusable lines; correct them, or leave them out "
+            f"with skip_unusable=true: {'; '.join(problems[:5])}"
         )
     if not sentences:
         raise ValueError(f"{', '.join(map(str, paths))}: no usable sentence; expected one Hindi sentence a line")

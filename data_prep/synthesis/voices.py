@@ -103,7 +103,9 @@ def check_voices(voices: Sequence[Voice]) -> None:
         known = _espeak_variants() if engine == "espeak" else tuple(FESTIVAL_VARIANTS)
         for voice in voices:
             if voice.engine == engine and voice.variant not in known:
-                raise ValueError(f"voice '{voice.name}': no variant '{voice.variant}'; known: {' '.join(known)}")
+                raise ValueError(
+                    f"voice '{voice.name}': found no variant '{voice.variant}', expected one of {' '.join(known)}"
+                )
 
 
 def speak(voice: Voice, texts: Sequence[str], paths: Sequence[Path]) -> None:
@@ -126,7 +128,7 @@ def speak(voice: Voice, texts: Sequence[str], paths: Sequence[Path]) -> None:
 
 def _check_program(program: str, packages: str) -> None:
     if shutil.which(program) is None:
-        raise FileNotFoundError(f"no program '{program}'; install it: sudo apt-get install -y {packages}")
+        raise FileNotFoundError(f"{program}: no such program; install it: sudo apt-get install -y {packages}")
 
 
 def _speak_espeak(voice: Voice, texts: Sequence[str], paths: Sequence[Path]) -> str:

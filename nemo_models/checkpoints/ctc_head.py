@@ -108,9 +108,13 @@ class CTCHead:
             return
         rows, tokens, blank = len(self.weight), len(self.vocabulary.tokens), self.vocabulary.blank
         if tokens != rows:
-            raise ValueError(f"{self.vocabulary_file}: {tokens} tokens, but the head has {rows} rows; {REMEDY}")
+            raise ValueError(
+                f"{self.vocabulary_file}: found {tokens} tokens, expected {rows}, as many as the head's rows; {REMEDY}"
+            )
         if not 0 <= blank < rows:
-            raise ValueError(f"{self.vocabulary_file}: the blank is {blank}, but the head has {rows} rows; {REMEDY}")
+            raise ValueError(
+                f"{self.vocabulary_file}: found the blank {blank}, expected one of the head's {rows} rows; {REMEDY}"
+            )
 
     def require_vocabulary(self) -> Vocabulary:
         """Return the vocabulary.
@@ -119,7 +123,7 @@ class CTCHead:
             ValueError: The checkpoint has none.
         """
         if self.vocabulary is None:
-            raise ValueError(f"{self.vocabulary_file} is missing: a CTC head needs a vocabulary; {REMEDY}")
+            raise ValueError(f"{self.vocabulary_file}: no such file, expected the vocabulary of the CTC head; {REMEDY}")
         return self.vocabulary
 
 

@@ -78,7 +78,7 @@ def load_fairseq(path: Path, with_head: bool = True) -> EncoderCheckpoint:
     weights = content.get("model") if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise ValueError(
-            f"{path}: not a fairseq checkpoint: it lacks a table of tensors under 'model'; of a Hugging Face "
+            f"{path}: found no table of tensors under 'model', expected a fairseq checkpoint; of a Hugging Face "
             "checkpoint give the folder"
         )
     if weights and all(name.startswith(WRAPPER) for name in weights):
@@ -169,7 +169,7 @@ def _read_head(
     try:
         lines = beside.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{beside}: not UTF-8 ({error}); {REMEDY}") from error
+        raise ValueError(f"{beside}: found bytes that are not UTF-8 ({error}); {REMEDY}") from error
     return CTCHead(weight, bias, parse_fairseq_dictionary(lines, str(beside)), str(beside))
 
 

@@ -101,7 +101,7 @@ def architecture_from_fairseq(model: Mapping[str, Any], source: str = "the check
         if value.get(key, supported[0]) not in supported:
             names = " or ".join(map(repr, supported))
             adapters = " (language adapters, as MMS's fine-tuned models have)" if value[key] == "trf_adp" else ""
-            raise ValueError(f"{source}: has {key}={value[key]!r}{adapters}; only {names} is supported")
+            raise ValueError(f"{source}: found {key}={value[key]!r}{adapters}, expected {names}")
     try:
         return _translate(value)
     except (ValueError, TypeError) as error:

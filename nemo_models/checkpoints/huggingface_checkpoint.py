@@ -227,7 +227,7 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def _read_part(path: Path) -> dict[str, torch.Tensor]:
     if not path.exists():
-        raise FileNotFoundError(f"{path}: missing, although the checkpoint's index names it; download it too")
+        raise FileNotFoundError(f"{path}: no such file, but the checkpoint's index names it; download it too")
     tensors = load_tensors(path)
     if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
         raise ValueError(f"{path}: found no table of tensors, expected tensors by name; download it again")

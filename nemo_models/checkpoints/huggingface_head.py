@@ -94,8 +94,8 @@ def _check_vocabulary(path: Path, numbers: set[int], added: set[int], rows: int)
     without_row = {number for number in numbers if not 0 <= number < rows}
     if without_token or without_row:
         raise ValueError(
-            f"{path}: {len(numbers)} tokens, but the head has {rows} rows: {len(without_token)} rows have no token, "
-            f"{len(without_row)} tokens no row; put the head's own vocabulary there, or give head=new"
+            f"{path}: found {len(numbers)} tokens, expected {rows}, one for each row: {len(without_token)} rows "
+            f"have no token, {len(without_row)} tokens no row; put the head's own vocabulary there, or give head=new"
         )
 
 

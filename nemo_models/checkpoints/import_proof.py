@@ -65,7 +65,7 @@ def prove_import(model: XLSRCTCModel, checkpoint: EncoderCheckpoint, with_head: 
         differences = compare_with_source(model, checkpoint, checkpoint.reference, with_head)
     except (RuntimeError, TypeError, ValueError) as error:  # settings with which a model can be built but not run
         reason = " ".join(str(error).split())
-        raise ValueError(f"{checkpoint.source}: cannot be run ({reason}); correct its configuration") from error
+        raise ValueError(f"{checkpoint.source}: found that it does not run ({reason}); correct config.json") from error
     judged = {name: value for name, value in differences.items() if not name.startswith(END_TO_END)}
     beyond = {name: value for name, value in judged.items() if not value <= TOLERANCE}
     if beyond:

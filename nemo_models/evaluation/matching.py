@@ -104,7 +104,7 @@ def load_test_set(
     reference_rows = _apply_annotations(read_rows(references, keys), annotations) if references else files[0]
     if references is None and predictions[0].suffix.lower() in (".trn", ".ctm"):
         raise ValueError(
-            f"predictions={predictions[0]}: a {predictions[0].suffix} holds no references; add dataset_manifest=…"
+            f"predictions={predictions[0]}: found no references in a {predictions[0].suffix}; add dataset_manifest=…"
         )
     test_set = TestSet([], [], folder=reference_path.resolve().parent)
     kept = _keep_scorable(reference_rows, test_set, reference_path)
@@ -258,7 +258,7 @@ def _check_same_references(kept: Sequence[Row], matched: Sequence[Row], path: Pa
     for row, other in zip(kept, matched, strict=True):
         if other.reference is not None and row.reference is not None and other.reference.text != row.reference.text:
             raise ValueError(
-                f"{path}: the reference of {row.audio} differs from that in {first}; score both against one file: "
+                f"{path}: found another reference of {row.audio} than in {first}; score both against one file: "
                 "dataset_manifest=…"
             )
 

@@ -96,4 +96,4 @@ def _copy_lm(lm: Path, folder: Path) -> None:
     with (folder / "lm.arpa").open("rb") as copy:
         copy.seek(-min(ARPA_END_BYTES, copy.seek(0, os.SEEK_END)), os.SEEK_END)
         if b"\\end\\" not in copy.read():
-            raise ValueError(f"{lm}: not a complete ARPA language model (its end is missing); copy it again")
+            raise ValueError(f"{lm}: found an incomplete ARPA language model (its end is missing); copy it again")

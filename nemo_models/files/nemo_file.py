@@ -30,9 +30,9 @@ def read_nemo_config(path: Path) -> dict[str, Any]:
             config = yaml.safe_load(stream) if stream else None
     except (tarfile.TarError, EOFError, OSError, zlib.error, yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0].rstrip(":")
-        raise ValueError(f"{path}: not a .nemo file, or damaged ({reason}); {_say_how_to_import(path)}") from error
+        raise ValueError(f"{path}: expected a .nemo file ({reason}); {_say_how_to_import(path)}") from error
     if not isinstance(config, dict):
-        raise ValueError(f"{path}: not a .nemo file: found no model_config.yaml in the archive; copy it again")
+        raise ValueError(f"{path}: found no model_config.yaml in the archive, expected a .nemo file; copy it again")
     return config
 
 

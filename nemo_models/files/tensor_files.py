@@ -49,7 +49,7 @@ def load_tensors(path: Path, named_classes: Sequence[Any] = ()) -> Any:
         raise ValueError(f"{path}: refused, {describe_refusal(error)}; expected tensors alone") from error
     except (SafetensorError, RuntimeError, EOFError, KeyError, AttributeError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), "it ends too early")
-        raise ValueError(f"{path}: cut short or damaged ({reason}); download or copy it again") from error
+        raise ValueError(f"{path}: found it cut short or damaged ({reason}); copy it again") from error
 
 
 def describe_refusal(error: pickle.UnpicklingError) -> str:

@@ -134,7 +134,7 @@ def _restore(path: Path, device: torch.device) -> Any:
         raise ValueError(f"{path}: its weights are refused, {describe_refusal(error)}") from error
     except (tarfile.TarError, EOFError, RuntimeError, OSError) as error:
         reason = next(iter(str(error).splitlines()), "it ends too early")
-        raise ValueError(f"{path}: cannot be restored ({reason}); copy the file again") from error
+        raise ValueError(f"{path}: found a file that NeMo cannot restore ({reason}); copy it again") from error
     except Exception as error:  # of hydra, omegaconf or a constructor, whichever meets an invalid setting
         raise ValueError(
             f"{path}: invalid value in its configuration ({_why(config, error)}); copy the file again"

@@ -182,9 +182,9 @@ def open_arpa(path: Path) -> Iterator[tuple[IO[bytes], list[int]]]:
                 raise ValueError("found no counts of n-grams")
             yield lines, counts
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path}: not a complete gzip file ({error})") from error
+        raise ValueError(f"{path}: found an incomplete gzip file ({error}); copy it again") from error
     except (ValueError, KeyError, IndexError) as error:
-        raise ValueError(f"{path}: not a complete ARPA language model ({error})") from error
+        raise ValueError(f"{path}: found an incomplete ARPA language model ({error}); make or copy it again") from error
 
 
 def read_section(lines: IO[bytes], order: int, count: int) -> Iterator[list[list[bytes]]]:

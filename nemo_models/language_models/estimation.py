@@ -69,7 +69,7 @@ class Estimator:
             ValueError: There is no usable line or too little text for the order, or `lmplz` failed.
         """
         if not counts.used:
-            raise ValueError(f"no usable line in {name}: {describe_counts(counts)}")
+            raise ValueError(f"{name}: found no usable line ({describe_counts(counts)})")
         arpa = text.path.with_suffix(".arpa")
         command = [find_lmplz(), "-o", str(self.order), "--discount_fallback", "-S", self.memory, "-T", f"{folder}/"]
         command += ["--arpa", str(arpa), *(["--prune", *map(str, self.prune)] if self.prune else [])]
@@ -96,7 +96,7 @@ class Estimator:
         with open_arpa(arpa) as (_, sizes):
             if len(sizes) < self.order or not sizes[-1]:
                 raise ValueError(
-                    f"{name}: {kept} usable lines hold no {self.order}-gram"
+                    f"{name}: found no {self.order}-gram in {kept} usable lines"
                     f"{' after pruning' if self.prune else ''}; use a lower order, less pruning or more text"
                 )
         return arpa
@@ -119,7 +119,7 @@ def find_lmplz() -> str:
     found = str(own) if os.access(own, os.X_OK) else shutil.which("lmplz")
     if not found:
         raise FileNotFoundError(
-            f"lmplz not found at {own} or on PATH; build it with: make setup (or scripts/build_kenlm.sh)"
+            f"lmplz: no such program at {own} or on PATH; build it with: make setup (or scripts/build_kenlm.sh)"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Low-rank updates (LoRA) of an encoder: about 1 % of its weights learn, and gradients and optimizer shrink likewise.
+"""Low-rank updates (LoRA) of an encoder: about 1 % of its weights learn, and gradients and optimizer shrink as much.
 
 The library peft adds them. This module keeps the base weights frozen when NeMo unfreezes the encoder, and merges the
 updates into the weights of a `.nemo`, so that other tools read an ordinary model. A training checkpoint (`.ckpt`) holds

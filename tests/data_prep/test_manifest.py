@@ -28,14 +28,14 @@ def test_a_byte_order_mark_and_empty_lines_are_no_rows(tmp_path: Path):
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        (b"{", "not a line of JSON"),
-        (b"\xff", "not a line of JSON"),
+        (b"{", "found no line of JSON"),
+        (b"\xff", "found no line of JSON"),
         (b"[1]", "found list, expected a JSON object"),
-        (b'{"audio_filepath": "a", "text": ""}', "no duration; found audio_filepath, text"),
-        (b'{"audio_filepath": "a", "duration": "1", "text": ""}', 'duration is "1", expected a number'),
-        (b'{"audio_filepath": "a", "duration": true, "text": ""}', "duration is true"),
-        (b'{"audio_filepath": "a", "duration": NaN, "text": ""}', "duration is NaN"),
-        (b'{"audio_filepath": "a", "duration": 1, "text": null}', "text is null, expected a text"),
+        (b'{"audio_filepath": "a", "text": ""}', "found audio_filepath, text, expected duration too"),
+        (b'{"audio_filepath": "a", "duration": "1", "text": ""}', 'found duration "1", expected a number'),
+        (b'{"audio_filepath": "a", "duration": true, "text": ""}', "found duration true"),
+        (b'{"audio_filepath": "a", "duration": NaN, "text": ""}', "found duration NaN"),
+        (b'{"audio_filepath": "a", "duration": 1, "text": null}', "found text null, expected a text"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path: Path, line: bytes, fault: str):

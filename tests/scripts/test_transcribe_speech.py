@@ -106,7 +106,7 @@ def test_bad_file_is_a_line_and_status_3(place, run):
     first, lost, broken, last = _rows(place / "bad_v1.json")
     assert first["pred_text_v1"] and last["pred_text_v1"] and lost["pred_text_v1"] == ""
     assert lost["error"].startswith("missing_audio: ") and "lost.wav: no such file (bad.json:2)" in lost["error"]
-    assert broken["error"].startswith("manifest: bad.json:3: not a line of JSON") and broken["pred_text_v1"] == ""
+    assert broken["error"].startswith("manifest: bad.json:3: found no line of JSON") and broken["pred_text_v1"] == ""
 
 
 def test_command_line_written_for_nemos_script(place, run):

@@ -50,14 +50,14 @@ def add(path: Path, *lines: bytes) -> None:
         ("openslr_indic", "female/line_index_female.tsv", b"../x\ttext", "expected '<voice>_<speaker>_<number>'"),
         ("indictts", "hindi_male_mono/txt.done.data", b"( name text )", "expected ( utterance"),
         ("indictts", "hindi_male_mono/txt.done.data", b'( ../name "text" )', "expected ( utterance"),
-        ("nemo", "train_manifest.json", b'{"audio_filepath": 1}', "audio_filepath is 1, expected a path"),
-        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "offset": "x"}', 'offset is "x", expected a number'),
+        ("nemo", "train_manifest.json", b'{"audio_filepath": 1}', "found audio_filepath 1, expected a path"),
+        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "offset": "x"}', 'found offset "x", expected a number'),
         ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "offset": -1}', "offset is -1, expected a number"),
-        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "text": 1}', "text is 1, expected a text"),
-        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "split": "x"}', "split is 'x', expected train, dev"),
+        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "text": 1}', "found text 1, expected a text"),
+        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "split": "x"}', "found split 'x', expected train, dev"),
         ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "shard_id": 0}', "in archives"),
         ("nemo", "train_manifest.json", b"[]", "found list, expected a JSON object"),
-        ("nemo", "train_manifest.json", b"{", "not a line of JSON"),
+        ("nemo", "train_manifest.json", b"{", "found no line of JSON"),
         ("csv", "transcripts.csv", b'a,"b,c', "broken quotation"),
         ("csv", "transcripts.csv", b"a,b", "found 2 columns, expected 3"),
     ],
@@ -212,7 +212,7 @@ def test_parquet_files_of_all_kinds(tmp_path):
     options = {"duplicate_audio": "keep", "splits": {"train": 1.0}}
     report = prepare_corpus("huggingface", tmp_path / "hub", tmp_path / "out", num_workers=1, **options)
     assert report["rejected_by_reason"] == {"malformed_row": 2, "unreadable_audio": 2}
-    for columns, fault in ((["audio"], "no column of text"), (["text"], "no column of audio")):
+    for columns, fault in ((["audio"], "expected one of text"), (["text"], "expected one of audio")):
         pyarrow.parquet.write_table(table.select(columns), tmp_path / "hub/data/zebra.parquet")
         with pytest.raises(ValueError, match=rf"zebra\.parquet: {fault} .*; found {columns[0]}"):
             read("huggingface", tmp_path / "hub")

@@ -164,7 +164,7 @@ def test_a_channel_that_is_none_is_a_malformed_row(call: Path, channel: str):
     report = prepare_corpus("tsv", call, call.parent / "out", splits={"train": 1.0}, num_workers=1)
     assert report["rejected_by_reason"] == {"malformed_row": 1} and report["kept"] == 1
     (row,) = read_rows(call.parent / "out/rejected.jsonl")
-    assert row["detail"] == f"channel is '{channel}', expected a number from 0, or A or B"
+    assert row["detail"] == f"found channel '{channel}', expected a number from 0, or A or B"
 
 
 def test_a_manifest_is_checked_and_fixed_with_its_channels(call: Path):

@@ -57,7 +57,7 @@ def test_every_fault_is_named_with_its_line(manifest):
     assert found[4] == ("wrong_duration", "2.5 s, the audio has 2.000 s") and "none" in found[5][1]
     assert found[6] == ("not_normalized", "'कमल, खिला।' becomes 'कमल खिला'")
     assert found[7] == ("wrong_format", "44100 Hz, 2 channels, WAV PCM_16")
-    assert found[10][0] == "malformed_row" and "not a line of JSON" in found[10][1]
+    assert found[10][0] == "malformed_row" and "found no line of JSON" in found[10][1]
     assert found[12] == ("duplicate_audio", "the samples of 0.wav, line 1")
     assert "offset" in found[15][1] and not (manifest.parent / "audio").exists()
 

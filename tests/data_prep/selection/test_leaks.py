@@ -103,8 +103,8 @@ def test_files_of_all_kinds_and_the_exit_status(make_corpus, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
-        ("a.json", b"{", "a.json:1: not a line of JSON"),
-        ("a.json", b"[]", "a.json:1: no text"),
+        ("a.json", b"{", "a.json:1: found no line of JSON"),
+        ("a.json", b"[]", "a.json:1: found no text"),
         ("a.txt", b"\xff\xfe", "a.txt: found UTF-16"),
         ("absent.txt", None, "absent.txt: no such file"),
         ("a.txt", b"\n", r"evaluation=.*a\.txt: found no text, expected one sentence or more"),

@@ -52,7 +52,7 @@ def test_a_missing_synthesizer_names_the_packages(monkeypatch: pytest.MonkeyPatc
 @needs_espeak
 def test_an_unknown_variant_lists_the_known_ones():
     check_voices([parse_voice("espeak-hi-p50-s150"), parse_voice("espeak-f3-p50-s150")])
-    with pytest.raises(ValueError, match=r"no variant 'nobody'; known: hi .*f3.*"):
+    with pytest.raises(ValueError, match=r"no variant 'nobody', expected one of hi .*f3.*"):
         check_voices([parse_voice("espeak-nobody-p50-s150")])
 
 

@@ -193,7 +193,7 @@ class TestFairseq:
                 load_checkpoint(str(tmp_path / name))
             assert "\n" not in str(raised.value)
         torch.save([1, 2], tmp_path / "list.pt")
-        with pytest.raises(ValueError, match="not a fairseq checkpoint"):
+        with pytest.raises(ValueError, match="expected a fairseq checkpoint"):
             load_checkpoint(str(tmp_path / "list.pt"))
 
     def test_another_kind_of_model_is_refused(self):
@@ -288,5 +288,5 @@ def test_nemo_file_is_a_checkpoint_too(huggingface_folder: Path, tmp_path: Path)
 
 def test_damaged_nemo_file_is_refused_in_one_line(tmp_path: Path):
     (tmp_path / "x.nemo").write_bytes(b"no archive")
-    with pytest.raises(ValueError, match=r"x\.nemo: not a \.nemo file"):
+    with pytest.raises(ValueError, match=r"x\.nemo: expected a \.nemo file"):
         load_checkpoint(str(tmp_path / "x.nemo"))

@@ -110,5 +110,5 @@ def test_tokenizer_that_removes_spaces_is_refused_where_that_changes_a_text(chan
 def test_checkpoint_in_place_of_a_model_names_the_command(changed: Path):
     with pytest.raises(ValueError, match=rf"found a folder.*import_checkpoint\.py checkpoint={changed} output=model"):
         load_ctc_model(changed)
-    with pytest.raises(ValueError, match=rf"not a \.nemo file.*import_checkpoint\.py checkpoint={changed} "):
+    with pytest.raises(ValueError, match=rf"expected a \.nemo file.*import_checkpoint\.py checkpoint={changed} "):
         load_ctc_model(changed / "model.safetensors")

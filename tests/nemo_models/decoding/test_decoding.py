@@ -216,7 +216,7 @@ def test_language_model_of_other_labels_is_refused(model, lmplz, tmp_path, monke
         "longer": "over 66 labels, expected 65",
         "older": "normalised by hi-0-00000000, expected",
         "acoustic": "expected an n-gram language model",
-        "words": "not a .nemo file",
+        "words": "expected a .nemo file",
     }
     for name, message in cases.items():
         beam = {"ngram_lm_model": str(tmp_path / f"{name}.nemo")}

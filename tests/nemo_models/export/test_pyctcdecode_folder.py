@@ -126,13 +126,13 @@ def test_language_model_folder_is_what_pyctcdecode_reads(tmp_path: Path):
     [
         ("lm.bin", b"mmap lm http://kheafield.com/code", "a KenLM binary without its words"),
         ("lm.arpa", ARPA.replace("कल", "xyz").replace("काल", "z").encode(), "found 3 words, none of which"),
-        ("lm.arpa", ARPA.split("कल")[0].encode(), "not a complete ARPA language model"),
-        ("lm.arpa", ARPA.split("\\2-grams")[0].encode(), "not a complete ARPA language model"),
+        ("lm.arpa", ARPA.split("कल")[0].encode(), "found an incomplete ARPA language model"),
+        ("lm.arpa", ARPA.split("\\2-grams")[0].encode(), "found an incomplete ARPA language model"),
         ("lm.arpa", ONE_GRAMS.encode(), "found order 1, which KenLM does not open"),
         ("lm.arpa", ARPA.replace("-1.0\tabc\t-0.3", "abc").encode(), r"lm\.arpa: .*found 'abc', expected a score"),
-        ("lm.arpa.gz", gzip.compress(ARPA.encode())[:60], "not a complete gzip file"),
+        ("lm.arpa.gz", gzip.compress(ARPA.encode())[:60], "found an incomplete gzip file"),
         ("lm.arpa", ARPA.encode("utf-16"), "found UTF-16 text"),
-        ("lm.arpa", ARPA.encode("utf-16-le"), "not a complete ARPA language model"),
+        ("lm.arpa", ARPA.encode("utf-16-le"), "found an incomplete ARPA language model"),
     ],
 )
 def test_other_files_than_a_word_language_model_are_refused(

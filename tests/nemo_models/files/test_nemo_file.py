@@ -36,7 +36,7 @@ def test_bad_files_are_named(tmp_path):
     _write_archive(tmp_path / "code.nemo", "model_config.yaml", b"a: !!python/object/apply:os.getpid []")
     _write_archive(tmp_path / "word.nemo", "model_config.yaml", b"word")
     for path in sorted(tmp_path.iterdir()):
-        with pytest.raises(ValueError, match=f"{path.name}: not a .nemo file"):
+        with pytest.raises(ValueError, match=f"{path.name}: .*expected a .nemo file"):
             read_nemo_config(path)
     _write_archive(tmp_path / "plain.nemo", "model_config.yaml", b"decoder: {}")
     with pytest.raises(ValueError, match=r"plain\.nemo: found no labels"):

@@ -42,7 +42,7 @@ def test_bad_models_are_named_in_one_line(saved, tmp_path, hindi_lm):
     (tmp_path / "cut.nemo").write_bytes(whole[: len(whole) // 2])
     cases = [
         ({"model_path": tmp_path / "absent.nemo"}, r"absent\.nemo: no such file"),
-        ({"model_path": tmp_path / "text.nemo"}, r"text\.nemo: not a \.nemo file"),
+        ({"model_path": tmp_path / "text.nemo"}, r"text\.nemo: expected a \.nemo file"),
         ({"model_path": tmp_path / "cut.nemo"}, r"cut\.nemo: "),
         ({"model_path": hindi_lm}, "expected a CTC model"),
         ({"model_path": None}, "expected one of them; give model_path"),
@@ -80,7 +80,7 @@ def _pickled(_):
     ("member", "change", "message"),
     [
         ("weights.ckpt", _pickled, r"its weights are refused, it names (posix|nt)\.mkdir"),
-        ("weights.ckpt", lambda content: content[:5000], "cannot be restored"),
+        ("weights.ckpt", lambda content: content[:5000], "NeMo cannot restore"),
         ("config.yaml", lambda text: text.replace(b"mask_padding:", b"surprise:"), "invalid value in .*'surprise'"),
         ("config.yaml", lambda text: text.replace(b"conv_dim:", b"conv_tim:"), "invalid value in .*missing.*conv_dim"),
         ("config.yaml", lambda text: text.replace(b"encoder:", b"other:", 1), "invalid value in .*encoder"),

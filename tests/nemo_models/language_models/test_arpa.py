@@ -192,7 +192,7 @@ def test_damaged_files_are_one_line(arpa, tmp_path, cut):
         "empty": b"",
     }
     (tmp_path / "damaged.arpa").write_bytes(damaged[cut])
-    with pytest.raises(ValueError, match=r"damaged\.arpa: not a complete ARPA language model") as error:
+    with pytest.raises(ValueError, match=r"damaged\.arpa: found an incomplete ARPA language model") as error:
         read_arpa(tmp_path / "damaged.arpa", WORDS, is_closed=True)
     assert "\n" not in str(error.value)
     with pytest.raises(FileNotFoundError, match=r"absent\.arpa"):

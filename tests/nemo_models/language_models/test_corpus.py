@@ -243,9 +243,9 @@ def test_unfit_word_models_are_one_line(lmplz, write, hindi_lm, tmp_path):
     cases = {
         "binary.arpa": "a KenLM binary without its words",
         "empty.arpa": "an empty file",
-        "cut.arpa": "not a complete ARPA language model",
-        "text.arpa": "not a complete ARPA language model",
-        "gzip.arpa": "not a complete gzip file",
+        "cut.arpa": "found an incomplete ARPA language model",
+        "text.arpa": "found an incomplete ARPA language model",
+        "gzip.arpa": "found an incomplete gzip file",
         "tokens.arpa": "over characters or tokens",
         hindi_lm: r"a \.nemo file",
         "absent.arpa": "no such word language model",

@@ -40,7 +40,7 @@ def test_a_whole_one_is_taken(hindi_lm):
         (lambda whole: b"\\data\\\nngram 1=3\n", "an ARPA text"),
         (lambda whole: b"mmap lm http://kheafield.com/code", "a KenLM binary"),
         (lambda whole: gzip.compress(b"text"), "a gzip file"),
-        (lambda whole: b"text", "not a .nemo file, or damaged"),
+        (lambda whole: b"text", "expected a .nemo file"),
         (lambda whole: whole[: len(whole) // 2], "damaged"),
         (lambda whole: whole[:-20_000], "damaged"),
     ],

@@ -31,17 +31,19 @@ def test_manifest_with_another_key(tmp_path):
     manifest = _write_manifest(tmp_path / "m.json", {"wav": "a.wav"})
     assert list_inputs(manifest, audio_key="wav")[0].path == tmp_path / "a.wav"
     (audio,) = list_inputs(manifest)
-    assert audio.error == f"manifest: {manifest}:1: no audio_filepath; found wav" and audio.fields == {"wav": "a.wav"}
+    assert audio.error == f"manifest: {manifest}:1: found wav, expected audio_filepath too" and audio.fields == {
+        "wav": "a.wav"
+    }
 
 
 @pytest.mark.parametrize(
     ("line", "named"),
     [
-        ('{"audio_filepath": ', "not a line of JSON"),
-        ("\udcff".encode("utf-8", "surrogateescape").decode("latin-1"), "not a line of JSON"),
+        ('{"audio_filepath": ', "found no line of JSON"),
+        ("\udcff".encode("utf-8", "surrogateescape").decode("latin-1"), "found no line of JSON"),
         ("[" * 100_000, "recursion"),
         ("[1]", "found list, expected a JSON object"),
-        ('{"audio_filepath": 3}', "audio_filepath is 3, expected a path"),
+        ('{"audio_filepath": 3}', "found audio_filepath 3, expected a path"),
         ('{"audio_filepath": "~nobody-here/a.wav"}', "home"),
         ('{"audio_filepath": "a.wav", "offset": -1}', "found offset=-1, expected seconds"),
         ('{"audio_filepath": "a.wav", "duration": "long"}', "found duration='long', expected seconds"),
