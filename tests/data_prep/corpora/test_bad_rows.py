@@ -51,11 +51,11 @@ def add(path: Path, *lines: bytes) -> None:
         ("indictts", "hindi_male_mono/txt.done.data", b"( name text )", "expected ( utterance"),
         ("indictts", "hindi_male_mono/txt.done.data", b'( ../name "text" )', "expected ( utterance"),
         ("nemo", "train_manifest.json", b'{"audio_filepath": 1}', "found audio_filepath 1, expected a path"),
-        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "offset": "x"}', 'found offset "x", expected a number'),
-        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "offset": -1}', "offset is -1, expected a number"),
+        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "offset": "x"}', 'found offset "x", expected'),
+        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "offset": -1}', "found offset -1, expected"),
         ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "text": 1}', "found text 1, expected a text"),
-        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "split": "x"}', "found split 'x', expected train, dev"),
-        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "shard_id": 0}', "in archives"),
+        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "split": "x"}', "found split 'x', expected"),
+        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "shard_id": 0}', "tarred manifest"),
         ("nemo", "train_manifest.json", b"[]", "found list, expected a JSON object"),
         ("nemo", "train_manifest.json", b"{", "found no line of JSON"),
         ("csv", "transcripts.csv", b'a,"b,c', "broken quotation"),
@@ -214,7 +214,7 @@ def test_parquet_files_of_all_kinds(tmp_path):
     assert report["rejected_by_reason"] == {"malformed_row": 2, "unreadable_audio": 2}
     for columns, fault in ((["audio"], "expected one of text"), (["text"], "expected one of audio")):
         pyarrow.parquet.write_table(table.select(columns), tmp_path / "hub/data/zebra.parquet")
-        with pytest.raises(ValueError, match=rf"zebra\.parquet: {fault} .*; found {columns[0]}"):
+        with pytest.raises(ValueError, match=rf"zebra\.parquet: found the columns {columns[0]}, {fault} "):
             read("huggingface", tmp_path / "hub")
 
 

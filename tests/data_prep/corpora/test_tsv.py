@@ -41,7 +41,7 @@ def test_bad_rows_are_yielded_in_place_with_their_lines(tmp_path: Path):
     assert [(type(row), row.line) for row in rows] == [
         (Utterance, 3), *((MalformedRow, line) for line in range(4, 10)), (Utterance, 10),
     ]  # fmt: skip
-    faults = ["found 2 columns, expected 3: path", "found 4 columns", "found a path that is empty", "not UTF-8: byte 0xe0 at 7"]
+    faults = ["found 2 columns, expected 3: path", "found 4 columns", "path that is empty", "not UTF-8: byte 0xe0 at 7"]
     faults += ["found split 'valid', expected train, dev, test", "NUL"]
     for row, fault in zip(rows[1:-1], faults, strict=True):
         assert fault in row.detail and row.file.endswith("transcripts.tsv") and row.text
