@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from nemo_models.serving.tasks import FAILED, STOPPED, TOO_LONG
+from nemo_models.serving.tasks import FAILED, NO_REPLICA, STOPPED, TOO_LONG
 
 _TYPES = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
 _TYPES |= {504: "server_error"}
@@ -66,7 +66,7 @@ def unavailable(message: str, code: str = "unavailable") -> ApiError:
 def audio_error(error: str) -> ApiError:
     """Make the error for a transcript's `error` (`reason: details`)."""
     reason = error.partition(":")[0].replace(" ", "_")
-    if error == STOPPED:
+    if error in (STOPPED, NO_REPLICA):
         return unavailable(error, reason)
     if error == FAILED or reason == "model":
         return ApiError(500, error, reason)

@@ -4,23 +4,29 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 
 from data_prep.languages.language import load_language
 from data_prep.text.inverse_numbers import make_number_writer
 from nemo_models.inference.model_loading import choose_device
 from nemo_models.serving.application import make_application
+from nemo_models.serving.cluster import start_replicas
+from nemo_models.serving.cluster_options import ClusterOptions
 from nemo_models.serving.decoding_pool import DecodingLimits, DecodingPool
 from nemo_models.serving.engine import EngineLimits, RecognitionEngine
 from nemo_models.serving.metrics import ServerMetrics
 from nemo_models.serving.phrases import can_prefer_phrases, read_prompt
 from nemo_models.serving.recogniser import ModelRecogniser
+from nemo_models.serving.replica import ModelFacts
 from nemo_models.serving.request_guard import KEY_VARIABLE, read_keys
 from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.settings import ServeSettings
+from nemo_models.serving.tasks import Engine
 from nemo_models.serving.uploads import UploadFolder, UploadLimits
-from nemo_models.serving.voice_activity import load_voice_activity
+from nemo_models.serving.voice_activity import OpenVoiceActivity, load_voice_activity
 from nemo_models.serving.web_server import make_server
 from nemo_models.transcription.command import check_number_writing, find_language, make_recogniser_settings
 from nemo_models.transcription.transcribe import Transcriber
@@ -49,7 +55,8 @@ def run_server(settings: ServeSettings) -> None:
 
 
 def _serve(settings: ServeSettings, keys: Sequence[str], uploads: UploadFolder) -> None:
-    served = load_served_model(settings, uploads)
+    load = load_served_model if settings.engine == "local" else start_served_replicas
+    served = load(settings, uploads)
     application = make_application(served, keys, settings.max_connections, settings.shutdown_s)
     server = make_server(application, served, settings.host, settings.port, settings.shutdown_s)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -73,6 +80,60 @@ def load_served_model(settings: ServeSettings, uploads: UploadFolder) -> ServedM
         FileNotFoundError: The model or a language model does not exist.
         ValueError: An argument is out of range.
     """
+    surroundings = _prepare(settings)
+    transcriber = load_transcriber(settings)
+    decoders = DecodingPool(
+        settings.num_workers,
+        DecodingLimits(settings.decoder_memory_mb, settings.decoder_cpu_s, settings.max_audio_s),
+        uploads.path,
+    )
+    recogniser = ModelRecogniser(transcriber, settings.boosting.weight, decoders)
+    path = settings.model_path
+    facts = ModelFacts(
+        names=(path.stem if path else str(settings.pretrained_name), *settings.model_names),
+        created=int(path.stat().st_mtime if path else time.time()),
+        sample_rate_hz=recogniser.sample_rate_hz,
+        frame_step=recogniser.frame_step,
+        vocabulary=tuple(recogniser.vocabulary),
+        gives_words=transcriber.gives_words,
+        prefers_phrases=can_prefer_phrases(transcriber.model),
+    )
+    engine = RecognitionEngine(recogniser, surroundings.limits)
+    return _make_served(settings, uploads, engine, facts, surroundings, decoders)
+
+
+def start_served_replicas(settings: ServeSettings, uploads: UploadFolder) -> ServedModel:
+    """Start replicas on Ray Serve, each of which loads the model, and set up everything around them.
+
+    Args:
+        settings: All arguments.
+        uploads: Folder of the uploads.
+
+    Raises:
+        FileNotFoundError: The model does not exist on this machine.
+        OSError: Ray cannot be reached, or the replicas do not start.
+        ValueError: An argument is out of range.
+    """
+    if settings.model_path and not settings.model_path.is_file():
+        raise FileNotFoundError(f"model_path={settings.model_path}: found no such file; check the path")
+    surroundings = _prepare(settings)
+    options = ClusterOptions(settings.replicas, settings.address, settings.replica_cores, settings.replica_gpus)
+    load = partial(load_served_model, settings)
+    engine, facts = start_replicas(load, options, surroundings.limits, settings.temporary_dir)
+    return _make_served(settings, uploads, engine, facts, surroundings)
+
+
+@dataclass(frozen=True)
+class _Surroundings:
+    """What is set up and checked before the model is loaded, which takes long."""
+
+    limits: EngineLimits
+    language: str
+    write_numbers: Callable[[str], str] | None
+    open_voice_activity: OpenVoiceActivity | None
+
+
+def _prepare(settings: ServeSettings) -> _Surroundings:
     limits = EngineLimits(
         settings.max_requests,
         settings.num_workers,
@@ -85,30 +146,33 @@ def load_served_model(settings: ServeSettings, uploads: UploadFolder) -> ServedM
     if settings.itn:
         check_number_writing(language)
     write_numbers = make_number_writer(settings.itn_digits) if settings.itn else None
-    open_voice_activity = load_voice_activity(settings.vad)
-    transcriber = load_transcriber(settings)
-    decoders = DecodingPool(
-        settings.num_workers,
-        DecodingLimits(settings.decoder_memory_mb, settings.decoder_cpu_s, settings.max_audio_s),
-        uploads.path,
-    )
-    model, labels = transcriber.model, list(transcriber.model.decoder.vocabulary)
-    path = settings.model_path
+    return _Surroundings(limits, language, write_numbers, load_voice_activity(settings.vad))
+
+
+def _make_served(
+    settings: ServeSettings,
+    uploads: UploadFolder,
+    engine: Engine,
+    facts: ModelFacts,
+    surroundings: _Surroundings,
+    decoders: DecodingPool | None = None,
+) -> ServedModel:
+    labels, language = list(facts.vocabulary), surroundings.language
     return ServedModel(
-        engine=RecognitionEngine(ModelRecogniser(transcriber, settings.boosting.weight, decoders), limits),
-        names=list(dict.fromkeys([path.stem if path else str(settings.pretrained_name), *settings.model_names])),
-        created=int(path.stat().st_mtime if path else time.time()),
+        engine=engine,
+        names=list(dict.fromkeys(facts.names)),
+        created=facts.created,
         uploads=uploads,
         metrics=ServerMetrics(),
         upload_limits=UploadLimits(round(settings.max_upload_mb * 1e6), settings.client_timeout_s),
         timeout_s=settings.timeout_s,
-        gives_words=transcriber.gives_words,
-        read_prompt=(lambda prompt: read_prompt(prompt, labels, language)) if can_prefer_phrases(model) else None,
-        write_numbers=write_numbers,
+        gives_words=facts.gives_words,
+        read_prompt=(lambda prompt: read_prompt(prompt, labels, language)) if facts.prefers_phrases else None,
+        write_numbers=surroundings.write_numbers,
         subtitles=settings.subtitles,
         stream_options=settings.stream,
         max_streams=settings.max_streams,
-        open_voice_activity=open_voice_activity,
+        open_voice_activity=surroundings.open_voice_activity,
         decoders=decoders,
         language=load_language(language),
     )

@@ -100,7 +100,12 @@ class RecognitionEngine:
     @property
     def ready(self) -> bool:
         """Whether the model is warm and requests are taken."""
-        return self._ready and not self._closed and self._batcher.is_alive()
+        return self._ready and not self._closed and self.is_working
+
+    @property
+    def is_working(self) -> bool:
+        """Whether the model is being warmed up, or computes."""
+        return self._batcher.is_alive()
 
     @property
     def open_requests(self) -> int:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.arguments import require_choice, require_int, require_number
+from data_prep.engines import ENGINES
+from nemo_models.serving.cluster_options import ClusterOptions
 from nemo_models.serving.decoding_pool import DecodingLimits
 from nemo_models.serving.stream_audio import StreamOptions
 from nemo_models.serving.voice_activity import KINDS
@@ -40,11 +42,21 @@ class ServeSettings(RecogniserArguments):
     shutdown_s: float
     temporary_dir: Path | None
     vad: str
+    engine: str
+    replicas: int
+    address: str | None
+    replica_cores: int
+    replica_gpus: int
     stream: StreamOptions
 
     def __post_init__(self) -> None:
         require_number("port", self.port, 0, 65535)
         require_choice("vad", self.vad, KINDS)
+        require_choice("engine", self.engine, ENGINES)
+        ClusterOptions(self.replicas, self.address, self.replica_cores, self.replica_gpus)  # checks them
+        for key, value, usual in (("replicas", self.replicas, 1), ("address", self.address, None)):
+            if self.engine == "local" and value != usual:
+                raise ValueError(f"{key}={value}: expected {usual or 'null'} with engine=local; set engine=ray")
         require_int("max_connections", self.max_connections, 1)
         require_int("max_streams", self.max_streams)
         for key in ("max_upload_mb", "timeout_s", "client_timeout_s"):

@@ -17,6 +17,7 @@ from nemo_models.serving.request_guard import ID_HEADER, STREAM_PROTOCOL
 from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.stream_audio import ENCODINGS, Encoding, StreamOptions
 from nemo_models.serving.stream_session import Send, StreamSession
+from nemo_models.serving.tasks import NO_REPLICA
 
 WAITING_MESSAGES = 16  # that were received and not looked at; then the client waits
 WAITING_BYTES = 4 << 20  # of them
@@ -162,6 +163,8 @@ class StreamConnection:
                 self.served.metrics.count_final(time.monotonic() - self._ended_at)
                 self._ended_at = None
             await translate(row)
+            if row["type"] == "error" and row["error"]["code"] == NO_REPLICA.partition(":")[0]:
+                self.stop()
 
         self.encoding, self.rate, served = ENCODINGS[encoding], rate, self.served
         judge = served.open_voice_activity

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from nemo_models.serving.api_errors import audio_error
-from nemo_models.serving.engine import RecognitionEngine
 from nemo_models.serving.response_formats import word_row
 from nemo_models.serving.stream_audio import ModelFrames, StreamOptions, Utterance
-from nemo_models.serving.tasks import STOPPED, QueueFullError
+from nemo_models.serving.tasks import STOPPED, Engine, QueueFullError
 from nemo_models.serving.voice_activity import VoiceActivity, VoiceTrack
 from nemo_models.transcription.memory_audio import as_inputs
 from nemo_models.transcription.transcripts import TIME_DIGITS, Transcript, Word
@@ -37,7 +36,7 @@ class StreamSession:
 
     def __init__(
         self,
-        engine: RecognitionEngine,
+        engine: Engine,
         rate: int,
         send: Send,
         options: StreamOptions | None = None,

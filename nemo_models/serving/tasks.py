@@ -1,10 +1,12 @@
 """A recording on its way through the engine, and why it may not get through."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from nemo_models.serving.recogniser import Recognition
 from nemo_models.transcription.inputs import AudioInput
@@ -13,6 +15,7 @@ from nemo_models.transcription.transcripts import Transcript
 TOO_LONG = "too_long"
 FAILED = "server: an unexpected error; the server's log has the details"
 STOPPED = "stopped: the server was stopped before this recording was done"
+NO_REPLICA = "no_replica: found no replica that answers, expected one; try again"
 
 
 class QueueFullError(RuntimeError):
@@ -74,6 +77,65 @@ class RecognitionTask:
         new, self.told = self.recognition.text[self.told :], len(self.recognition.text)
         if new and self.on_text:
             self.on_text(new)
+
+
+class Engine(Protocol):
+    """What a server needs of an engine: this process's, or that of a cluster.
+
+    Attributes:
+        recogniser: What is known of the model.
+        limits: The limits.
+        on_batch: See `RecognitionEngine`.
+    """
+
+    on_batch: Callable[[int, float, float], object] | None
+
+    @property
+    def recogniser(self) -> "FrameReader": ...
+
+    @property
+    def limits(self) -> "HasLongest": ...
+
+    @property
+    def ready(self) -> bool: ...
+
+    @property
+    def open_requests(self) -> int: ...
+
+    @property
+    def waiting_windows(self) -> int: ...
+
+    def start(self) -> None: ...
+
+    def submit(
+        self, audio: AudioInput, phrases: Sequence[str] = (), on_text: Callable[[str], object] | None = None
+    ) -> RecognitionTask: ...
+
+    def compute(self, samples: np.ndarray) -> "WindowTask": ...
+
+    def close(self, timeout_s: float | None = None) -> None: ...
+
+
+class FrameReader(Protocol):
+    """What live streams need of a recogniser; see `Recogniser`."""
+
+    @property
+    def sample_rate_hz(self) -> int: ...
+
+    @property
+    def frame_step(self) -> int: ...
+
+    @property
+    def vocabulary(self) -> Sequence[str]: ...
+
+    def best_labels(self, frames: Any) -> np.ndarray: ...
+
+
+class HasLongest(Protocol):
+    """The limit that live streams keep."""
+
+    @property
+    def max_audio_s(self) -> float: ...
 
 
 class WindowTask:

@@ -64,16 +64,29 @@ class UploadFolder:
 
         The extension stays if recordings have it, and nothing else of the client's name.
         """
-        suffix = Path(upload.filename or "").suffix
-        suffix = suffix if suffix.isascii() and has_recording_extension(Path(f"audio{suffix}")) else ""
-        handle, name = tempfile.mkstemp(suffix, dir=self.path)
-        try:
-            with os.fdopen(handle, "wb") as file:
+        with self._keep(upload.filename or "") as path:
+            with path.open("wb") as file:
                 upload.file.seek(0)
                 shutil.copyfileobj(upload.file, file, 1 << 20)
-            yield Path(name)
+            yield path
+
+    @contextmanager
+    def keep_bytes(self, content: bytes, name: str) -> Iterator[Path]:
+        """Give a file's bytes a path, as `keep` does."""
+        with self._keep(name) as path:
+            path.write_bytes(content)
+            yield path
+
+    @contextmanager
+    def _keep(self, name: str) -> Iterator[Path]:
+        suffix = Path(name).suffix
+        suffix = suffix if suffix.isascii() and has_recording_extension(Path(f"audio{suffix}")) else ""
+        handle, path = tempfile.mkstemp(suffix, dir=self.path)
+        os.close(handle)
+        try:
+            yield Path(path)
         finally:
-            Path(name).unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
 
 
 def _remove_if_unused(folder: Path) -> None:
