@@ -62,20 +62,27 @@ Moment = tuple[str, int]
 """A kind of moment in a training, and the number of earlier moments of that kind in the process."""
 
 
-def run_job(settings: Mapping[str, Any], kill_at: Moment | None = None, processes: int = 1) -> int | None:
+def run_job(
+    settings: Mapping[str, Any],
+    kill_at: Moment | None = None,
+    processes: int = 1,
+    target: Callable[..., None] | None = None,
+) -> int | None:
     """Fine-tune in new processes; several are started as `torchrun` starts them.
 
     Args:
         settings: Overrides of the tiny job's settings.
         kill_at: Moment to end the one process with `kill -9`; a process that never reaches it ends normally.
         processes: Number of processes.
+        target: Function of a module that runs in each process instead of the fine-tuning; it gets the settings alone,
+            without those of the tiny job.
 
     Returns:
         The exit status; of several, the first that is not 0. A killed process has -9.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["nemo_models.training.finetuning"])
-    given = {**SETTINGS, **settings}
+    given = {**SETTINGS, **settings} if target is None else settings
     overrides = [key if key.startswith("~") else f"{key}={value}" for key, value in given.items()]
     port = _free_port()
     started, (here, there) = [], context.Pipe(duplex=False)
@@ -83,7 +90,7 @@ def run_job(settings: Mapping[str, Any], kill_at: Moment | None = None, processe
         environment = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
         environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
         variables = {name: str(value) for name, value in environment.items()} if processes > 1 else {}
-        started.append(context.Process(target=_fine_tune, args=(overrides, kill_at, there, variables)))
+        started.append(context.Process(target=target or _fine_tune, args=(overrides, kill_at, there, variables)))
         started[-1].start()
     there.close()
     if kill_at is not None and _has_arrived(here):

@@ -47,3 +47,21 @@ def test_decay_acts_on_matrices_alone():
     optimizer.step()
     assert torch.equal(bias.detach(), torch.ones(2))
     assert torch.allclose(matrix.detach(), torch.full((2, 2), 0.95))
+
+
+def test_each_layer_learns_at_a_share_of_the_rate_of_the_layer_above():
+    config = model_config(architecture(), ["क", "ा"], normalize=True, epsilon=1e-5)
+    config.optim_param_groups = {"encoder": {"lr": 1e-4}}
+    config.optim = {"name": "adamw", "lr": 1e-3, "weight_decay": 0.1}
+    config.layer_lr_decay = 0.5
+    model = XLSRCTCModel(cfg=OmegaConf.create(config))
+    optimizer, _ = model.setup_optimization()
+    rates = {id(weight): group["lr"] for group in optimizer.param_groups for weight in group["params"]}
+    names = dict(model.named_parameters())
+    assert len(rates) == len(names)
+    depths = {"decoder.": None, "encoder.wav2vec2.encoder.layer_norm.": 0, "encoder.wav2vec2.feature_": 3}
+    depths |= {f"encoder.wav2vec2.encoder.layers.{number}.": 2 - number for number in range(3)}
+    depths |= {"encoder.wav2vec2.encoder.pos_conv_embed.": 3, "encoder.wav2vec2.masked_spec_embed": 3}
+    for name, weight in names.items():
+        (depth,) = (depth for beginning, depth in depths.items() if name.startswith(beginning))
+        assert rates[id(weight)] == (1e-3 if depth is None else 1e-4 * 0.5**depth), name

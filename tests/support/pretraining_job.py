@@ -1,0 +1,42 @@
+"""A pre-training in processes of its own, in which the random numbers of an utterance do not depend on its batch."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+LARGEST_SPAN_SHARE = 0.5
+
+
+def pre_train_with_own_draws(overrides: Sequence[str], _: Any, __: Any, environment: Mapping[str, str]) -> None:
+    """Pre-train with masks, negatives and noise that follow from each utterance's length."""
+    os.environ.update(environment)
+
+    import torch
+
+    from nemo_models.layers.contrastive import Draws, sample_negatives
+    from nemo_models.layers.span_masking import sample_span_mask
+    from nemo_models.pretraining.pre_training import pre_train
+    from nemo_models.pretraining_model import XLSRPretrainingModel
+    from recipe import load_recipe
+
+    torch.set_num_threads(1)
+    compute_loss = XLSRPretrainingModel.compute_loss
+
+    def compute_with_own_draws(model: Any, signal: torch.Tensor, lengths: torch.Tensor, *_: Any, **__: Any) -> Any:
+        size = int(model.encoder.frame_count(signal.shape[1]))
+        quantizer = model.objective.quantizer
+        masks, noises, negatives = [], [], []
+        for length in lengths.tolist():
+            generator = torch.Generator().manual_seed(length)
+            frames = model.encoder.frame_count(length)[None]
+            mask = sample_span_mask(frames, int(frames), LARGEST_SPAN_SHARE, 6, 2, generator)
+            count = mask.sum(1)
+            noise = torch.empty(int(count), quantizer.groups, quantizer.entries).exponential_(generator=generator)
+            masks.append(torch.nn.functional.pad(mask[0], (0, size - int(frames))))
+            noises.append(-noise.log())
+            negatives.append(sample_negatives(count, model.objective.negatives, generator))
+        draws = Draws(torch.cat(noises), torch.cat(negatives))
+        return compute_loss(model, signal, lengths, torch.stack(masks), draws)
+
+    XLSRPretrainingModel.compute_loss = compute_with_own_draws  # type: ignore[method-assign]
+    pre_train(load_recipe("xlsr_tiny_ssl", *overrides))
