@@ -32,24 +32,27 @@ class StoredChecksum:
     crc: int
     start: int
 
-    def is_broken(self, file: BinaryIO, start: int, end: int) -> bool:
-        """Whether bits of the audio were changed.
+    def compare(self, file: BinaryIO, start: int, end: int) -> bool | None:
+        """Compare it with the audio.
 
         Args:
             file: The file.
             start: First byte of the stream.
             end: Byte behind its last frame.
+
+        Returns:
+            Whether the audio is unchanged; `None` where the checksum says nothing of it.
         """
-        if end - start != self.length or _was_gain_changed(file):
-            return False
+        if end - start != self.length:
+            return None
         file.seek(self.start)
         crc, at = 0, self.start
         while at < end:
             block = file.read(min(_READ_BYTES, end - at))
             if not block:
-                return False
+                return None
             crc, at = compute_crc_16(block, crc), at + len(block)
-        return crc != self.crc
+        return True if crc == self.crc else None if _was_gain_changed(file) else False
 
 
 def read_checksum(data: bytes, place: int, start: int) -> StoredChecksum | None:

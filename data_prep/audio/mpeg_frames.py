@@ -5,6 +5,7 @@ truth that an MP3's own index (Xing, Info, VBRI) is compared with.
 """
 
 import struct
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cache
 from typing import BinaryIO
@@ -44,6 +45,7 @@ class FrameWalk:
         impossible: Where frames contradict themselves, in seconds from the stream's beginning.
         checksum: What its index holds of it; `None` where it holds none.
         is_changed: Whether the checksum tells of changed bits.
+        places: First byte of each frame.
         start: First byte of the stream.
         end: Byte behind its last frame.
     """
@@ -59,6 +61,7 @@ class FrameWalk:
     impossible: list[float] = field(default_factory=list)
     checksum: StoredChecksum | None = None
     is_changed: bool = False
+    places: list[int] = field(default_factory=list, repr=False)
     start: int = 0
     end: int = 0
 
@@ -135,7 +138,6 @@ def walk_frames(file: BinaryIO, start: int, size: int, kind: str) -> list[FrameW
     walks: list[FrameWalk] = []
     window = _Window(file, size)
     at, first_bits = start, (0, 0)
-    judge = _Judge()
     while at < size:
         data, base = window.around(at)
         frame = _parse(data, at - base, kind)
@@ -170,40 +172,35 @@ def walk_frames(file: BinaryIO, start: int, size: int, kind: str) -> list[FrameW
             walk.indexed, walk.gapless = index[:2] if index[0] >= 0 else (None, False)
             walk.checksum = read_checksum(data, index[2], at + length)
         else:
-            if kind == "mpeg":
-                judge.add(data, at - base, length, walk)
             walk.frames += 1
+            walk.places.append(at)
         at += length
         walk.end = at
-    judge.finish()
-    for walk in walks:
-        walk.is_changed = walk.checksum is not None and walk.checksum.is_broken(file, walk.start, walk.end)
-    return [walk for walk in walks if walk.frames]
+    found = [walk for walk in walks if walk.frames]
+    for walk in found if kind == "mpeg" else ():
+        _judge(file, walk)
+    return found
 
 
-class _Judge:
-    """Collects the frames of a window and judges them at once, which is faster than one after another."""
-
-    def __init__(self) -> None:
-        self._data = b""
-        self._starts: list[int] = []
-        self._lengths: list[int] = []
-        self._places: list[tuple[FrameWalk, int]] = []
-
-    def add(self, data: bytes, start: int, length: int, walk: FrameWalk) -> None:
-        if data is not self._data:
-            self.finish()
-            self._data = data
-        self._starts.append(start)
-        self._lengths.append(length)
-        self._places.append((walk, walk.frames))
-
-    def finish(self) -> None:
-        if self._starts:
-            for at in find_contradictions(self._data, self._starts, self._lengths):
-                walk, number = self._places[at]
-                walk.impossible.append(number * walk.samples_per_frame / walk.rate)
-        self._starts, self._lengths, self._places = [], [], []
+def _judge(file: BinaryIO, walk: FrameWalk) -> None:
+    """Look for changed bits: by the checksum, then, where there is none or it does not fit, frame by frame."""
+    checksum = walk.checksum
+    is_sound = checksum.compare(file, walk.start, walk.end) if checksum else None
+    walk.is_changed = is_sound is False
+    if is_sound:
+        return
+    ends = [*walk.places[1:], walk.end]
+    first = 0
+    while first < walk.frames:
+        begin = walk.places[first]
+        last = max(first + 1, bisect_right(walk.places, begin + _READ_BYTES))
+        file.seek(begin)
+        data = file.read(ends[last - 1] - begin)
+        starts = [place - begin for place in walk.places[first:last]]
+        lengths = [end - place for place, end in zip(walk.places[first:last], ends[first:last], strict=True)]
+        for at in find_contradictions(data, starts, lengths):
+            walk.impossible.append((first + int(at)) * walk.samples_per_frame / walk.rate)
+        first = last
 
 
 class _Window:
