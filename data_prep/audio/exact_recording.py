@@ -103,9 +103,10 @@ class PcmRecording(Recording):
         samples = np.frombuffer(self._file.read(2 * self.channels * wanted), "<i2").reshape(-1, self.channels)
         if dtype == "int16":
             return samples
-        scaled = samples.astype(np.float32)
+        # One channel after another in memory: all that follows takes channels, and 16 bits are moved at half the cost.
+        scaled = np.ascontiguousarray(samples.T).astype(np.float32)
         scaled *= np.float32(1 / 32768)
-        return scaled
+        return scaled.T
 
     def iterate(self, start: int, frames: int | None, block: int) -> Iterator[np.ndarray]:
         assert self.length is not None

@@ -4,6 +4,7 @@ Nothing is decoded: each frame's header gives its length, so that an hour takes 
 truth that an MP3's own index (Xing, Info, VBRI) is compared with.
 """
 
+import re
 import struct
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ _KBPS = {  # (version 1?, layer): bit rates of indices 1 to 14; ISO/IEC 11172-3 
 }
 _RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by version bits
 _TRAILERS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI", b"ID3")  # tags behind the audio
-_INDEX_NAMES = (b"Xing", b"Info", b"VBRI")
+_INDEX_NAME = re.compile(rb"Xing|Info|VBRI")
+_INDEX_BYTES = 36  # from a frame's beginning to the name of its index, at most
 _READ_BYTES = 1 << 20
 _HEADER_BYTES = 7  # of ADTS; MPEG's has 4
 _LONGEST_FRAME = 8192  # ADTS; 13 bits give the length
@@ -158,7 +160,7 @@ def walk_frames(file: BinaryIO, start: int, size: int, kind: str) -> list[FrameW
                     walks.append(FrameWalk(start=at, end=at))
             continue
         length, samples, rate, bits = frame
-        index = _read_index(data, at - base) if kind == "mpeg" and window.has_index else None
+        index = _read_index(data, at - base) if kind == "mpeg" and window.has_index(at) else None
         if not walks or (index and walks[-1].frames):
             walks.append(FrameWalk(start=at, end=at))
         walk = walks[-1]
@@ -204,16 +206,18 @@ def _judge(file: BinaryIO, walk: FrameWalk) -> None:
 
 
 class _Window:
-    """A part of a large file in memory that follows the reading position.
-
-    Attributes:
-        has_index: Whether an index may begin in that part; asking once spares a look at every frame.
-    """
+    """A part of a large file in memory that follows the reading position."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size = file, size
         self._data, self._base = b"", 0
-        self.has_index = False
+        self._names: list[int] = []
+
+    def has_index(self, at: int) -> bool:
+        """Whether the name of an index is where a frame that begins at a position would have it."""
+        if not self._names or at >= self._names[-1]:  # nearly always: the index is in front
+            return False
+        return any(at < name <= at + _INDEX_BYTES for name in self._names)
 
     def around(self, at: int) -> tuple[bytes, int]:
         """Return bytes that hold a frame's header and index at a position, and the position of the first of them."""
@@ -221,7 +225,7 @@ class _Window:
         if not (self._base <= at and (at + _LONGEST_FRAME <= held or held == self._size)):
             self._file.seek(at)
             self._data, self._base = self._file.read(_READ_BYTES), at
-            self.has_index = any(name in self._data for name in _INDEX_NAMES)
+            self._names = [at + found.start() for found in _INDEX_NAME.finditer(self._data)]
         return self._data, self._base
 
 
@@ -231,7 +235,7 @@ def _read_index(data: bytes, at: int) -> tuple[int, bool, int] | None:
         return struct.unpack_from(">I", data, at + 50)[0], False, len(data)
     mono, version_1 = data[at + 3] >> 6 == 3, data[at + 1] >> 3 & 3 == 3
     place = at + 4 + ((17 if mono else 32) if version_1 else (9 if mono else 17))
-    if data[place : place + 4] not in _INDEX_NAMES[:2] or len(data) < place + 12:
+    if data[place : place + 4] not in (b"Xing", b"Info") or len(data) < place + 12:
         return None
     flags, frames = struct.unpack_from(">II", data, place + 4)
     return (frames, True, place) if flags & 1 else (-1, False, place)

@@ -266,6 +266,7 @@ def name_converted(row: Utterance, source: str = "", folder_digits: int = 2) -> 
         source: Name of the corpus; names a folder, so that two corpora never share a file.
         folder_digits: Hex digits of the name's hash that name the folder in it.
     """
-    digest = sha256((row.path if row.key == os.path.normpath(row.path) else row.key).encode()).hexdigest()
+    key = row.key
+    digest = sha256((row.path if key == os.path.normpath(row.path) else key).encode()).hexdigest()
     folder = source.replace("/", "_").replace("\0", "_").lstrip(".")[:_MOST_SOURCE_CHARACTERS]
     return Path("audio") / folder / digest[:folder_digits] / f"{Path(row.path).stem[:40]}-{digest[:16]}.wav"
