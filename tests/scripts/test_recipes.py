@@ -46,7 +46,7 @@ def write_noise(path: Path, number: int) -> None:
     """Write 1.5 s and more of noise that no other number gives; a format is chosen by the content, not by the name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     wave = np.random.default_rng(number).normal(scale=0.1, size=24000 + 320 * number)
-    soundfile.write(path, wave, 16000, format="MP3" if path.suffix == ".mp3" else "WAV")
+    soundfile.write(path, wave, 16000, format={".mp3": "MP3", ".sph": "NIST"}.get(path.suffix, "WAV"))
 
 
 def write_fleurs(folder: Path) -> None:
@@ -96,7 +96,7 @@ def write_kathbath_test(folder: Path) -> None:
 
 
 def write_an4(folder: Path) -> None:
-    texts = ("YES", "RUBOUT C Y R B", "ENTER FIFTY SIX", "GO", "ERASE M X", "STOP NINE")
+    texts = ("RUBOUT C Y R B", "ENTER FIFTY SIX", "ERASE M X A", "STOP NINE TWO")
     for split, part, speakers in (
         ("train", "an4_clstk", ("fash", "mgah", "maa")),
         ("test", "an4test_clstk", ("fcaw",)),
