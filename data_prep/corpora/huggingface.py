@@ -125,7 +125,7 @@ def _read_file(path: Path, root: Path, columns: _Columns | str) -> Iterator[Utte
 def _read_group(file: Any, group: int, columns: _Columns) -> Iterator[tuple[dict[str, Any], str | None]]:
     """Yield the cells of each row of a row group, and the path of audio that is not in the Parquet file itself.
 
-    The bytes of audio are large: they are read here only where the file's statistics say that some are null.
+    The bytes of audio are large: they are read here only where the file's statistics or types say that some are null.
     """
     names = [name for name in (columns.text, columns.speaker, columns.channel) if name]
     with_nulls = _has_null_bytes(file.metadata.row_group(group), columns.audio)
@@ -147,6 +147,8 @@ def _has_null_bytes(group: Any, audio: str) -> bool:
         column = group.column(number)
         if column.path_in_schema == f"{audio}.bytes":
             statistics = column.statistics
+            if column.physical_type != "BYTE_ARRAY":  # a column of nothing but nulls has the type of no value
+                return True
             return statistics is not None and statistics.has_null_count and statistics.null_count > 0
     return False
 

@@ -121,3 +121,13 @@ def test_audio_that_a_parquet_file_only_names_is_read_from_its_path(tmp_path: Pa
     ]
     report = prepare_corpus("huggingface", hub, tmp_path / "out", splits={"train": 1.0}, num_workers=1)
     assert report["kept"] == 4 and report["rejected_by_reason"] == {"unreadable_audio": 1}
+
+
+def test_a_parquet_file_that_names_all_of_its_audio_has_no_type_for_bytes(tmp_path: Path):
+    """Without a schema, pyarrow gives a column of nothing but nulls the type null."""
+    hub = tmp_path / "hub"
+    write_tone(hub / "0.wav", TEXTS[0])
+    rows = [{"audio": {"bytes": None, "path": "0.wav"}, "text": TEXTS[0]}]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), hub / "train.parquet")
+    report = prepare_corpus("huggingface", hub, tmp_path / "out", splits={"train": 1.0}, num_workers=1)
+    assert (report["kept"], report["rejected"]) == (1, 0)
