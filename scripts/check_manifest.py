@@ -16,7 +16,7 @@ from hydra_job import hydra_job
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckSettings(QualityLimits):
+class ManifestCheckSettings(QualityLimits):
     """The arguments; the comments in `conf/check_manifest.yaml` explain them."""
 
     manifest: Path
@@ -33,8 +33,8 @@ class CheckSettings(QualityLimits):
     max_examples: int
 
 
-@hydra_job("check_manifest", CheckSettings)
-def main(settings: CheckSettings) -> int:
+@hydra_job("check_manifest", ManifestCheckSettings)
+def main(settings: ManifestCheckSettings) -> int:
     """Run the job, print the faults, and return the exit status."""
     beside = {"faults", "max_examples"}
     report = check_manifest(**{key: value for key, value in vars(settings).items() if key not in beside})

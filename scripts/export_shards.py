@@ -11,7 +11,7 @@ from hydra_job import hydra_job
 
 
 @dataclass(frozen=True)
-class ExportSettings:
+class ShardSettings:
     """The arguments; the comments in `conf/export_shards.yaml` explain them."""
 
     manifest: Path
@@ -25,8 +25,8 @@ class ExportSettings:
     num_workers: int | None
 
 
-@hydra_job("export_shards", ExportSettings)
-def main(settings: ExportSettings) -> int:
+@hydra_job("export_shards", ShardSettings)
+def main(settings: ShardSettings) -> int:
     """Run the job, print what was packed and how to train on it, and return the exit status."""
     report = export_shards(**vars(settings))
     size = f"{report['hours']:.3f} h, {report['bytes'] / 1e6:.1f} MB, {report['shards']} shards"

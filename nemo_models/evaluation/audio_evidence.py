@@ -11,7 +11,7 @@ from data_prep.audio.channels import AVERAGE
 from data_prep.audio.shared import SharedRecordings
 from data_prep.audio.waveform import WaveformStream
 from nemo_models.evaluation.layers import LayeredScore
-from nemo_models.evaluation.matching import System, Utterance
+from nemo_models.evaluation.matching import ScoredUtterance, System
 from nemo_models.evaluation.steps import list_steps
 
 FRAME_S = 0.02
@@ -44,7 +44,7 @@ def find_audio(row_audio: str, folder: Path) -> Path:
 
 
 def measure_audio(
-    utterances: Sequence[Utterance], systems: Sequence[System], scores: Sequence[LayeredScore], folder: Path
+    utterances: Sequence[ScoredUtterance], systems: Sequence[System], scores: Sequence[LayeredScore], folder: Path
 ) -> AudioEvidence:
     """Read the utterances' audio and measure it.
 
@@ -109,7 +109,7 @@ def read_samples(
     return np.concatenate(blocks)[:wanted]
 
 
-def _read_levels(utterance: Utterance, folder: Path, recordings: SharedRecordings) -> np.ndarray | None:
+def _read_levels(utterance: ScoredUtterance, folder: Path, recordings: SharedRecordings) -> np.ndarray | None:
     """Return the level of each frame in dB, or `None` where the audio cannot be read."""
     path, row, step = find_audio(utterance.row.audio, folder), utterance.row, round(FRAME_S * SAMPLE_RATE_HZ)
     try:

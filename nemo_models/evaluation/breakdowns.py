@@ -13,7 +13,7 @@ import numpy as np
 from data_prep.text.normalizer import normalize_text
 from nemo_models.evaluation.calibration import measure_calibration
 from nemo_models.evaluation.layers import LayeredScore
-from nemo_models.evaluation.matching import System, Utterance
+from nemo_models.evaluation.matching import ScoredUtterance, System
 from nemo_models.evaluation.word_errors import mark_right_raw_words, mark_right_reference_words
 
 DURATION_EDGES_S = (2.0, 5.0, 10.0, 15.0, 20.0, 30.0)
@@ -23,7 +23,9 @@ _SNR_KEYS = ("snr_db", "snr")
 _MOST_SPEAKERS = 1000
 
 
-def break_down(utterances: Sequence[Utterance], score: LayeredScore, snr_db: Sequence[float | None]) -> dict[str, Any]:
+def break_down(
+    utterances: Sequence[ScoredUtterance], score: LayeredScore, snr_db: Sequence[float | None]
+) -> dict[str, Any]:
     """Compute error rates of parts of the test set, after all layers.
 
     Args:
@@ -54,7 +56,7 @@ def break_down(utterances: Sequence[Utterance], score: LayeredScore, snr_db: Seq
     return found
 
 
-def read_snr(utterances: Sequence[Utterance]) -> list[float | None]:
+def read_snr(utterances: Sequence[ScoredUtterance]) -> list[float | None]:
     """Return the signal-to-noise ratios in the rows (`snr_db`, as prepare_data writes it)."""
     found: list[float | None] = []
     for utterance in utterances:
@@ -76,7 +78,7 @@ def _bin(values: Sequence[float | None], edges: Sequence[float]) -> list[str | N
     return [None if value is None else names[int(np.searchsorted(edges, value, side="right"))] for value in values]
 
 
-def _place_in_recording(utterances: Sequence[Utterance]) -> list[str | None]:
+def _place_in_recording(utterances: Sequence[ScoredUtterance]) -> list[str | None]:
     """First, middle or last third of a recording, where several utterances come from one."""
     ends: dict[str, float] = {}
     for utterance in utterances:

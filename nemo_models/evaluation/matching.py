@@ -19,7 +19,7 @@ Key = tuple[str, float]
 
 
 @dataclass(frozen=True)
-class Utterance:
+class ScoredUtterance:
     """One scored utterance.
 
     Attributes:
@@ -58,7 +58,7 @@ class TestSet:
         folder: Folder at which relative audio paths begin.
     """
 
-    utterances: list[Utterance]
+    utterances: list[ScoredUtterance]
     systems: list[System]
     unscorable: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -116,7 +116,7 @@ def load_test_set(
             _check_same_references(kept, matched, path, predictions[0])
         test_set.systems.append(System(name, path, [_check_prediction(row, path, test_set) for row in matched]))
     _warn_of_fingerprints([reference_rows, *files], test_set, language)
-    test_set.utterances = [Utterance(row, row.reference or Reference("")) for row in kept]
+    test_set.utterances = [ScoredUtterance(row, row.reference or Reference("")) for row in kept]
     return test_set
 
 

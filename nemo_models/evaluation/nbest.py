@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from nemo_models.evaluation.layers import LayeredScore
-from nemo_models.evaluation.matching import System, Utterance
+from nemo_models.evaluation.matching import ScoredUtterance, System
 from nemo_models.evaluation.options import LayerOptions
 
 BEAMS_KEY = "beams"
 
 
 def measure_oracle(
-    utterances: Sequence[Utterance], system: System, score: LayeredScore, options: LayerOptions
+    utterances: Sequence[ScoredUtterance], system: System, score: LayeredScore, options: LayerOptions
 ) -> dict[str, Any] | None:
     """Score the best hypothesis of each n-best list.
 

@@ -119,7 +119,7 @@ class ModelFrames:
         return " ".join(text.split())
 
 
-class Utterance:
+class StreamUtterance:
     """What was said since the last utterance ended.
 
     Attributes:
@@ -231,7 +231,7 @@ class Utterance:
         edges = [middle, *(int(place) for place in letters if place >= middle), len(self.labels)]
         return self._place(max((after - before, (before + after + 1) // 2) for before, after in pairwise(edges))[1])
 
-    def split(self, at: int) -> tuple[np.ndarray, "Utterance"]:
+    def split(self, at: int) -> tuple[np.ndarray, "StreamUtterance"]:
         """End the utterance.
 
         Args:
@@ -241,7 +241,7 @@ class Utterance:
             These samples, and the next utterance, which has the others.
         """
         samples = self.samples
-        following = Utterance(self.start + at, self._rate, self._frames, self.options, self._track)
+        following = StreamUtterance(self.start + at, self._rate, self._frames, self.options, self._track)
         if at < len(samples):
             following.add(samples[at:])
         return samples[:at], following

@@ -12,7 +12,7 @@ import numpy as np
 
 from nemo_models.serving.api_errors import audio_error
 from nemo_models.serving.response_formats import word_row
-from nemo_models.serving.stream_audio import ModelFrames, StreamOptions, Utterance
+from nemo_models.serving.stream_audio import ModelFrames, StreamOptions, StreamUtterance
 from nemo_models.serving.tasks import STOPPED, Engine, QueueFullError
 from nemo_models.serving.voice_activity import VoiceActivity, VoiceTrack
 from nemo_models.transcription.memory_audio import as_inputs
@@ -61,7 +61,7 @@ class StreamSession:
         self._engine, self._rate, self._send = engine, rate, send
         self._options, self._write_numbers, self._phrases = options or StreamOptions(), write_numbers, tuple(phrases)
         self._track = VoiceTrack(voice, rate) if voice else None
-        self._utterance = Utterance(0, rate, self._frames, self._options, self._track)
+        self._utterance = StreamUtterance(0, rate, self._frames, self._options, self._track)
         self._shown = ""
 
     async def add(self, samples: np.ndarray) -> None:

@@ -22,7 +22,7 @@ class EncoderWeights:
     Attributes:
         exported: In the `.nemo`, where low-rank updates are merged.
         trained: In a checkpoint of the training.
-        learned: Of these, the ones that the optimizer updates.
+        learned: The part of these that the optimizer updates.
     """
 
     exported: int

@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
-import numpy
+import numpy as np
 import soundfile
 import soxr
 
@@ -105,13 +105,13 @@ def get_cpu_seconds() -> float:
 
 def make_corpus(folder: Path, utterances: int) -> list[Path]:
     """Write the files and their transcripts.tsv; return the files."""
-    generator = numpy.random.default_rng(0)
+    generator = np.random.default_rng(0)
     folder.mkdir()
     paths, lines = [], ["path\tspeaker\ttext"]
     for number in range(utterances):
         suffix, rate, channels = FORMATS[number % len(FORMATS)]
         frames = round(SECONDS * rate)
-        loudness = 0.05 * (1.1 + numpy.sin(2 * numpy.pi * 3 * numpy.arange(frames) / rate))[:, None]
+        loudness = 0.05 * (1.1 + np.sin(2 * np.pi * 3 * np.arange(frames) / rate))[:, None]
         path = folder / f"{number:06d}.{suffix}"
         soundfile.write(path, loudness * generator.standard_normal((frames, channels)), rate)
         paths.append(path)
@@ -154,7 +154,7 @@ def prepare(corpus: Path, out: Path, workers: int) -> None:
 
 def measure_memory(folder: Path, workers: int) -> None:
     """Print the peak resident memory of the job and of its largest worker for growing corpora."""
-    generator = numpy.random.default_rng(0)
+    generator = np.random.default_rng(0)
     files = [folder / f"{number}.wav" for number in range(MEMORY_FILES)]
     for path in files:
         soundfile.write(path, 0.1 * generator.standard_normal(2 * 16000), 16000)

@@ -20,7 +20,7 @@ def run_side(script: str, arguments: Sequence[object], timeout_s: float | None =
 
     Args:
         script: The benchmark itself, as `__file__`.
-        arguments: Of its command line; they make it measure one side only.
+        arguments: Command line that makes it measure one side only.
         timeout_s: After which it is ended; `None` waits for as long as it takes.
 
     Raises:

@@ -22,9 +22,9 @@ def write_synthetic_speech(folder: Path, hours: float, labels: Sequence[str], se
 
     Args:
         folder: For the WAV files and the manifest; 115 MB for each hour.
-        hours: Of audio.
+        hours: Length of the audio.
         labels: That texts are made of.
-        seed: Of lengths, noise and texts.
+        seed: Seed of lengths, noise and texts.
 
     Returns:
         The manifest.

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-import numpy
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -52,7 +52,7 @@ def test_one_file_is_all_that_a_new_language_needs(tmp_path: Path, language: str
     assert (report.kept, report.rejected) == (20, {"outside_alphabet": 1})
     # manifests
     for at in range(4):
-        soundfile.write(tmp_path / f"{at}.wav", 0.1 * numpy.sin(numpy.arange(16000) * (0.1 + 0.02 * at)), 16000)
+        soundfile.write(tmp_path / f"{at}.wav", 0.1 * np.sin(np.arange(16000) * (0.1 + 0.02 * at)), 16000)
     rows = [f"{at}.wav\t{text}\tspeaker{at}" for at, text in enumerate(TEXTS)]
     corpus = tmp_path / "corpus.tsv"
     (tmp_path / "corpus").mkdir()

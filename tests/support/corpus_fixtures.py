@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy
+import numpy as np
 import pytest
 import soundfile
 
@@ -24,8 +24,8 @@ def write_audio() -> Callable[..., Path]:
         pitch: float = 440,
     ) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        tone = 0.5 * numpy.sin(2 * numpy.pi * pitch * numpy.arange(round(seconds * rate)) / rate)
-        soundfile.write(path, numpy.repeat(tone[:, None], channels, axis=1), rate, subtype=subtype)
+        tone = 0.5 * np.sin(2 * np.pi * pitch * np.arange(round(seconds * rate)) / rate)
+        soundfile.write(path, np.repeat(tone[:, None], channels, axis=1), rate, subtype=subtype)
         return path
 
     return write

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy
+import numpy as np
 import pyarrow.parquet
 import soundfile
 
@@ -34,10 +34,10 @@ def find_pitch(text: str) -> int:
     return 300 + 50 * TEXTS.index(text)
 
 
-def make_tone(pitch: float, seconds: float = SECONDS, rate: int = 16000) -> numpy.ndarray:
+def make_tone(pitch: float, seconds: float = SECONDS, rate: int = 16000) -> np.ndarray:
     """A tone that fades, as the flat tops that µ-law makes of a steady one are clipping to those who look for it."""
-    times = numpy.arange(round(seconds * rate)) / rate
-    return 0.4 * numpy.exp(-times) * numpy.sin(2 * numpy.pi * pitch * times)
+    times = np.arange(round(seconds * rate)) / rate
+    return 0.4 * np.exp(-times) * np.sin(2 * np.pi * pitch * times)
 
 
 def write_tone(path: Path, text: str, rate: int = 16000, **options: str) -> None:
@@ -124,9 +124,9 @@ def make_indicvoices(root: Path) -> list[Expected]:
         texts = TEXTS[3 * at : 3 * at + 3]
         place = root / f"Hindi/v1/{folder}"
         place.mkdir(parents=True, exist_ok=True)
-        silence = numpy.zeros(1600)
+        silence = np.zeros(1600)
         pieces = [piece for text in texts for piece in (silence, make_tone(find_pitch(text)))]
-        soundfile.write(place / f"225179981368878{at}.wav", numpy.concatenate(pieces), 16000)
+        soundfile.write(place / f"225179981368878{at}.wav", np.concatenate(pieces), 16000)
         verbatim = [
             {
                 "start": number * (SECONDS + 0.1) + 0.1,
@@ -192,7 +192,7 @@ def make_kaldi(root: Path) -> list[Expected]:
         texts = TEXTS[first : first + 2]
         place = root / split
         place.mkdir(parents=True)
-        tones = numpy.concatenate([make_tone(find_pitch(text), rate=8000) for text in texts])
+        tones = np.concatenate([make_tone(find_pitch(text), rate=8000) for text in texts])
         soundfile.write(place / "call.wav", tones, 8000, subtype="ULAW")
         write_lines(place / "wav.scp", f"call-{split} call.wav")
         write_lines(place / "segments", *(f"u{at} call-{split} {at * SECONDS} {(at + 1) * SECONDS}" for at in range(2)))
@@ -207,9 +207,7 @@ def make_nemo(root: Path) -> list[Expected]:
     root.mkdir(parents=True)
     for split, name, first in (("train", "train_manifest.json", 0), ("dev", "valid_manifest.json", 3)):
         texts = TEXTS[first : first + 2]
-        soundfile.write(
-            root / f"{split}.flac", numpy.concatenate([make_tone(find_pitch(text)) for text in texts]), 16000
-        )
+        soundfile.write(root / f"{split}.flac", np.concatenate([make_tone(find_pitch(text)) for text in texts]), 16000)
         rows = [
             {
                 "audio_filepath": f"{split}.flac",

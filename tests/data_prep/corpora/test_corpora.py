@@ -6,7 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy
+import numpy as np
 import pytest
 import soundfile
 
@@ -58,7 +58,7 @@ def test_every_utterance_gets_its_own_audio(tmp_path: Path, corpus: str):
             # MP3 and AAC add up to four coder frames of 1152 samples at 8 kHz or more.
             lossy = corpus in ("common_voice", "gramvaani", "huggingface", "kathbath")
             assert rate == 16000 and SECONDS <= row["duration"] + 1e-9 <= SECONDS + (0.6 if lossy else 1e-3)
-            peak = numpy.abs(numpy.fft.rfft(samples, 16000 * 4)).argmax() / 4
+            peak = np.abs(np.fft.rfft(samples, 16000 * 4)).argmax() / 4
             assert peak == pytest.approx(utterance.pitch, abs=2), row
     assert not expected
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-import numpy
+import numpy as np
 import pytest
 import soundfile
 
@@ -21,15 +21,15 @@ def prepare(root: Path, **settings) -> list[dict]:
 
 def find_peak_hz(path: Path) -> float:
     samples, rate = soundfile.read(path)
-    return float(numpy.abs(numpy.fft.rfft(samples, 4 * rate)).argmax() / 4)
+    return float(np.abs(np.fft.rfft(samples, 4 * rate)).argmax() / 4)
 
 
 @pytest.fixture
 def call(tmp_path: Path) -> Path:
     """A call with one voice a channel, and silence around both."""
-    voices = numpy.stack([make_tone(find_pitch(text), rate=8000) for text in TEXTS[:2]], axis=1)
-    silence = numpy.zeros((4000, 2))
-    soundfile.write(tmp_path / "call.wav", numpy.concatenate([silence, voices, silence]), 8000)
+    voices = np.stack([make_tone(find_pitch(text), rate=8000) for text in TEXTS[:2]], axis=1)
+    silence = np.zeros((4000, 2))
+    soundfile.write(tmp_path / "call.wav", np.concatenate([silence, voices, silence]), 8000)
     write_lines(tmp_path / "transcripts.tsv", "path\ttext", f"call.wav\t{TEXTS[0]}")
     return tmp_path
 

@@ -9,7 +9,7 @@ import tarfile
 import time
 from pathlib import Path
 
-import numpy
+import numpy as np
 import pytest
 import soundfile
 
@@ -25,7 +25,7 @@ TEXTS = ["कमल खिला", "आज सुबह", "दुःख है",
 @pytest.fixture
 def manifest(tmp_path) -> Path:
     """Twelve rows of noise: WAV and FLAC, one at 8 kHz, one a segment, some with a speaker, one name with dots."""
-    chance = numpy.random.default_rng(0)
+    chance = np.random.default_rng(0)
     rows = []
     for number in range(12):
         name = f"{'क.sub1' if number == 3 else number}.{'flac' if number % 2 else 'wav'}"
@@ -40,7 +40,7 @@ def manifest(tmp_path) -> Path:
     return tmp_path / "in/manifest.json"
 
 
-def read_expected(manifest: Path) -> list[tuple[str, numpy.ndarray]]:
+def read_expected(manifest: Path) -> list[tuple[str, np.ndarray]]:
     """Text and int16 samples of every row; `None` for the one that is resampled."""
     expected = []
     for line in manifest.read_text(encoding="utf-8").splitlines():
@@ -52,7 +52,7 @@ def read_expected(manifest: Path) -> list[tuple[str, numpy.ndarray]]:
     return expected
 
 
-def check_same(found: list[tuple[str, numpy.ndarray]], manifest: Path, lost: int = 0) -> None:
+def check_same(found: list[tuple[str, np.ndarray]], manifest: Path, lost: int = 0) -> None:
     """Compare with the manifest, up to `lost` samples at an utterance's end. No two rows are equally long."""
     expected = read_expected(manifest)
     assert len(found) == len(expected)
@@ -61,7 +61,7 @@ def check_same(found: list[tuple[str, numpy.ndarray]], manifest: Path, lost: int
         length = 2 * (8000 + 400 + 1) if samples is None else len(samples)
         length -= next(short for short in range(lost + 1) if length - short in by_length)
         assert by_length[length][0] == text
-        assert samples is None or numpy.array_equal(by_length[length][1], samples[:length])
+        assert samples is None or np.array_equal(by_length[length][1], samples[:length])
 
 
 @pytest.mark.parametrize("audio_format", ["flac", "wav"])
@@ -127,7 +127,7 @@ def test_shar_is_what_lhotse_itself_would_write(manifest, tmp_path):
     (tmp_path / "theirs").mkdir()
     CutSet.from_cuts(ours).to_shar(tmp_path / "theirs", fields={"recording": "flac"}, shard_size=100)
     for one, other in zip(ours, read_shar(tmp_path / "theirs"), strict=True):
-        assert numpy.array_equal(one.load_audio(), other.load_audio())
+        assert np.array_equal(one.load_audio(), other.load_audio())
         one.recording.sources = other.recording.sources = []  # what is left but for the audio in memory
         assert one == other
 

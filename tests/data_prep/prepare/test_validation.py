@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy
+import numpy as np
 import pytest
 import soundfile
 
@@ -74,7 +74,7 @@ def test_what_is_fixed_is_sound_and_nothing_else_changes(manifest, tmp_path, wor
     assert rows[0] == {**first, "speaker": "7", "lang": "hi"}
     assert rows[2]["offset"] == 1.5 and rows[6]["audio_filepath"].startswith("audio/")
     samples, rate = soundfile.read(output.parent / rows[6]["audio_filepath"])
-    assert rate == 16000 and numpy.abs(numpy.fft.rfft(samples)).argmax() / 2 == pytest.approx(500, abs=1)
+    assert rate == 16000 and np.abs(np.fft.rfft(samples)).argmax() / 2 == pytest.approx(500, abs=1)
     rejected = [json.loads(line) for line in (tmp_path / "out/fixed.rejected.jsonl").read_text("utf-8").splitlines()]
     assert [row["line"] for row in rejected] == [8, 10, 11, 12, 13, 14, 15] and report["rejected"] == 7
     again = check_manifest(output, num_workers=1)

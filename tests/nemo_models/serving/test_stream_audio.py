@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from fake_recogniser import BLANK, FRAME_STEP, RATE, VOCABULARY, labels_of, speak
-from nemo_models.serving.stream_audio import ENCODINGS, ModelFrames, StreamOptions, Utterance
+from nemo_models.serving.stream_audio import ENCODINGS, ModelFrames, StreamOptions, StreamUtterance
 
 FRAMES = ModelFrames(RATE, FRAME_STEP, VOCABULARY)
 OPTIONS = StreamOptions(left_context_s=1.0, right_context_s=0.4)
@@ -36,7 +36,7 @@ def test_kept_labels_are_those_of_the_whole_whatever_the_pieces(piece):
             labels[:EDGE] = 8
         return labels
 
-    utterance = Utterance(0, RATE, FRAMES, OPTIONS)
+    utterance = StreamUtterance(0, RATE, FRAMES, OPTIONS)
     texts = list(listen(utterance, samples, piece, compute))
     kept = len(utterance.labels)
     assert np.array_equal(utterance.labels, true[:kept]) and kept > len(true) - 60
@@ -45,7 +45,7 @@ def test_kept_labels_are_those_of_the_whole_whatever_the_pieces(piece):
 
 
 def test_an_utterance_ends_in_the_gap_and_what_follows_is_the_next():
-    utterance, compute = Utterance(500, RATE, FRAMES, OPTIONS), lambda _, window: labels_of(window)
+    utterance, compute = StreamUtterance(500, RATE, FRAMES, OPTIONS), lambda _, window: labels_of(window)
     samples = np.concatenate([speak("कख"), np.zeros(2 * RATE, np.float32)])
     for _ in listen(utterance, samples, 1600, compute):
         if end := utterance.find_end():
@@ -59,7 +59,7 @@ def test_an_utterance_ends_in_the_gap_and_what_follows_is_the_next():
 
 
 def test_quiet_before_speech_is_a_silence_and_never_reaches_into_it():
-    utterance, compute = Utterance(0, RATE, FRAMES, OPTIONS), lambda _, window: labels_of(window)
+    utterance, compute = StreamUtterance(0, RATE, FRAMES, OPTIONS), lambda _, window: labels_of(window)
     samples, found = np.concatenate([np.zeros(3 * RATE, np.float32), speak("कख")]), []
     for _ in listen(utterance, samples, 1600, compute):
         found.append(utterance.find_silence())
@@ -69,7 +69,7 @@ def test_quiet_before_speech_is_a_silence_and_never_reaches_into_it():
 
 def test_speech_without_an_end_is_cut_at_its_longest_gap():
     options = StreamOptions(utterance_s=6.0)
-    utterance = Utterance(0, RATE, FRAMES, options)
+    utterance = StreamUtterance(0, RATE, FRAMES, options)
     samples = np.concatenate([speak("कखगघच" * 3), speak(" ", 0.4), speak("कखगघच" * 2)])
     ends = [utterance.find_end() for _ in listen(utterance, samples, 1600, lambda _, window: labels_of(window))]
     end = next(filter(None, ends))
@@ -77,7 +77,7 @@ def test_speech_without_an_end_is_cut_at_its_longest_gap():
 
 
 def test_without_labels_a_long_utterance_ends_where_it_is():
-    utterance = Utterance(0, RATE, FRAMES, StreamOptions(utterance_s=5.0))
+    utterance = StreamUtterance(0, RATE, FRAMES, StreamOptions(utterance_s=5.0))
     utterance.add(np.zeros(6 * RATE, np.int16))
     assert utterance.find_end() == 6 * RATE and utterance.find_silence() is None
 
