@@ -8,8 +8,9 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ FORM_BYTES = 1 << 20  # of the fields beside the file
 MOST_FIELDS = 64
 DROPPED_BYTES = 64 << 20  # of an upload that is too large
 _CLOSE = {"Connection": "close"}  # what else comes is not read
+MADE_S = 3600.0  # after which a folder without a lock is not just being made
 _LOCK = "in_use"
 
 
@@ -93,7 +95,11 @@ def _remove_if_unused(folder: Path) -> None:
     try:
         with (folder / _LOCK).open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # in use, or just being made
+    except FileNotFoundError:  # just being made, or its server was killed just then
+        with suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime < MADE_S:
+                return
+    except OSError:  # in use
         return
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import re
 import socket
+import time
 from contextlib import suppress
 
 import httpx
@@ -272,8 +274,13 @@ def test_folders_of_killed_servers_are_removed(tmp_path):
     running, killed = UploadFolder(tmp_path), UploadFolder(tmp_path)
     (killed.path / "upload").write_bytes(b"1")
     killed._lock.close()  # as the system does when the process ends
+    shared = running.path.parent
+    for name, age_s in (("begun", 0), ("forgotten", 7200)):
+        (shared / name).mkdir()
+        os.utime(shared / name, (time.time() - age_s,) * 2)
     new = UploadFolder(tmp_path)
     assert running.path.exists() and new.path.exists() and not killed.path.exists()
+    assert (shared / "begun").exists() and not (shared / "forgotten").exists()
     for folder in (running, new):
         folder.close()
 
