@@ -20,6 +20,8 @@ from nemo_models.stream_training import StreamTraining
 
 DATASET_KEYS = ("crop", "crop_seconds")
 """Settings of a data set that are this project's, not Lhotse's."""
+DATA_KEYS = ("manifest_filepath", "shar_path", "cuts_path", "input_cfg")
+"""Settings of a data set that name its data; without any of them there is none."""
 LEAST_MASKED = 2
 """Masked frames of an utterance that has any: a target needs another frame as its negative."""
 
@@ -42,7 +44,7 @@ class UnlabelledSpeechModel(ASRModel):
         from nemo_models.training_data.byte_order_marks import byte_order_marks_skipped
         from nemo_models.training_data.unlabelled import UnlabelledAudioDataset
 
-        if config.get("manifest_filepath") is None and config.get("shar_path") is None:
+        if all(config.get(key) is None for key in DATA_KEYS):
             return None
         settings = DictConfig(OmegaConf.to_container(config, resolve=True))
         with open_dict(settings):

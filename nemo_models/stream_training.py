@@ -117,7 +117,7 @@ def without_local_paths(config: DictConfig) -> DictConfig:
         if dataset is None:
             continue
         dataset.manifest_filepath = None
-        for key in ("tarred_audio_filepaths", "shar_path", "noise_path", "audio_dir"):
+        for key in ("tarred_audio_filepaths", "shar_path", "noise_path", "audio_dir", "input_cfg"):
             dataset.pop(key, None)
         for augmentation in (dataset.get("augmentor") or {}).values():
             for key in ("manifest_path", "audio_tar_filepaths", "rir_manifest_path", "noise_manifest_paths"):

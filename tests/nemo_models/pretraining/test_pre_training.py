@@ -10,9 +10,11 @@ import pytest
 import soundfile
 import torch
 from nemo.collections.asr.models import ASRModel
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForPreTraining
 
 from data_prep.manifest import write_jsonl
 from data_prep.prepare.export_shards import export_shards
+from nemo_models.checkpoints.loading import load_checkpoint
 from nemo_models.files.checkpoint_files import load_training_checkpoint
 from nemo_models.pretraining.pre_training import pre_train
 from nemo_models.pretraining.watch import PretrainingWatch, find_fault
@@ -21,6 +23,7 @@ from nemo_models.training.finetuning import fine_tune
 from nemo_models.training.update_watch import TrainingStopped
 from project import ROOT
 from recipe import load_recipe
+from topology import architecture
 
 TINY = ROOT / "nemo_models" / "xlsr_tiny_hi"
 SETTINGS = {
@@ -146,6 +149,8 @@ def test_folders_and_shards_are_read(manifest: Path, tmp_path: Path):
     }
     kinds = {"folder": {"model.train_ds.audio_dir": manifest.parent}, "tarred": tarred}
     kinds["shar"] = {"model.train_ds.shar_path": tmp_path / "shar"}
+    parts = [f"{{type:nemo,manifest_filepath:{manifest},weight:{weight}}}" for weight in (0.7, 0.3)]
+    kinds["shares"] = {"model.train_ds.input_cfg": f"[{','.join(parts)}]"}
     for kind, data in kinds.items():
         path = run(tmp_path / "exp" / kind, **{**data, "trainer.max_steps": 1, "trainer.accumulate_grad_batches": 1})
         assert load_training_checkpoint(path.with_name("xlsr_tiny_ssl-last.ckpt"))["global_step"] == 1, kind
@@ -192,6 +197,42 @@ def test_mistakes_are_one_line(manifest: Path, tmp_path: Path, settings: dict[st
     with pytest.raises(ValueError, match=message) as error:
         pre_train(load_recipe("xlsr_tiny_ssl", *overrides))
     assert "\n" not in str(error.value)
+
+
+def test_low_rank_updates_learn_alone_and_are_merged_into_the_model(manifest: Path, tmp_path: Path):
+    pytest.importorskip("peft")
+    settings = {"model.train_ds.manifest_filepath": manifest, "model.lora.r": 2, "model.layer_lr_decay": 0.9}
+    found = ASRModel.restore_from(str(run(tmp_path, **settings)), map_location="cpu").encoder.network.state_dict()
+    before = load_checkpoint(str(TINY), with_head=False).weights
+    assert set(found) == set(before)
+    changed = {name for name, value in before.items() if not torch.equal(found[name], value)}
+    targets = ("q_proj.weight", "k_proj.weight", "v_proj.weight", "out_proj.weight")
+    assert changed and all(name.endswith(targets) for name in changed)
+
+
+def test_a_file_at_another_rate_is_named(tmp_path: Path):
+    manifest = write_audio(tmp_path / "audio", 4)
+    soundfile.write(manifest.parent / "1.wav", np.zeros(8400), 8000)
+    with pytest.raises(ValueError, match=r"1 × wrong_sample_rate .*1\.wav \(8000 Hz, expected 16000 Hz\)"):
+        run(tmp_path / "exp", **{"model.train_ds.manifest_filepath": manifest})
+
+
+def test_a_base_style_checkpoint_is_trained_on_crops_and_refused_with_padding(manifest: Path, tmp_path: Path):
+    """Group norm makes an utterance depend on its padding."""
+    torch.manual_seed(0)
+    fields = architecture(feat_extract_norm="group", do_stable_layer_norm=False, conv_bias=False)
+    sizes = {"codevector_dim": 16, "proj_codevector_dim": 16, "num_codevectors_per_group": 8}
+    theirs = Wav2Vec2ForPreTraining(Wav2Vec2Config(**fields, **sizes))
+    theirs.save_pretrained(tmp_path / "base")
+    Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=False).save_pretrained(tmp_path / "base")
+    given = {"init_from_checkpoint": tmp_path / "base", "model.train_ds.manifest_filepath": manifest}
+    given |= {"allow_new_quantizer": "false", "trainer.max_steps": 1, "trainer.accumulate_grad_batches": 1}
+    with pytest.raises(ValueError, match=r"crop=false: expected true for .*base, whose group norm"):
+        run(tmp_path / "refused", **given, **{"model.train_ds.crop": "false"})
+    trained = ASRModel.restore_from(str(run(tmp_path / "exp", **given)), map_location="cpu")
+    assert trained.objective.quantizer.entries == 8
+    moved = trained.objective.project_q.weight - theirs.project_q.weight
+    assert 0 < float(moved.detach().abs().max()) < 0.01  # one update from the checkpoint's own projection
 
 
 GOOD = {
