@@ -64,7 +64,7 @@ def test_new_head_where_asked_for_and_where_there_is_none(ctc_folder: Path, tmp_
 
 def test_head_without_a_vocabulary_names_the_file_and_the_way_out(changed: Path, tmp_path: Path):
     (changed / "vocab.json").unlink()
-    with pytest.raises(ValueError, match=r"vocab\.json is missing.*head=new"):
+    with pytest.raises(ValueError, match=r"vocab\.json: no such file.*head=new"):
         import_checkpoint(str(changed), [" "])
     assert import_checkpoint(str(changed), [" "], head="new").report
     folder = tmp_path / "fairseq"
@@ -209,7 +209,7 @@ def test_language_adapters_in_fairseqs_form_are_refused(tmp_path: Path):
     content = torch.load(checkpoint, weights_only=True)
     content["cfg"]["model"]["w2v_args"]["model"] |= {"layer_type": "trf_adp", "adp_num": 102, "adp_dim": 16}
     torch.save(content, checkpoint)
-    with pytest.raises(ValueError, match=r"layer_type='trf_adp' \(language adapters.*expected 'transformer'upported"):
+    with pytest.raises(ValueError, match=r"layer_type='trf_adp' \(language adapters.*expected 'transformer'"):
         import_checkpoint(checkpoint, [" "])
 
 
