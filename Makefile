@@ -12,7 +12,7 @@ VENV_PYTHON := .venv/bin/python
 INSTALL := $(VENV_PYTHON) -m pip install --quiet --constraint constraints.txt
 PYTEST := $(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo setup serve test check lint clean
+.PHONY: demo setup serve test check lint style types clean
 
 demo: .venv/.demo
 	$(VENV_PYTHON) scripts/demo.py
@@ -27,13 +27,17 @@ serve: .venv/.setup
 test: lint
 	$(PYTEST) --durations=25
 
-check: lint
-	$(PYTEST) -m "not slow"
+check: style
+	$(VENV_PYTHON) -m mypy & types=$$!; $(PYTEST) -m "not slow"; tests=$$?; wait $$types && exit $$tests
 
-lint: .venv/.test
+lint: style types
+
+style: .venv/.test
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m codespell_lib
+
+types: .venv/.test
 	$(VENV_PYTHON) -m mypy
 
 clean:
