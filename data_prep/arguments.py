@@ -15,7 +15,7 @@ def is_number(value: Any) -> bool:
     return is_int(value) or (isinstance(value, float) and math.isfinite(value))
 
 
-def require_int(key: str, value: Any, least: int = 0, optional: bool = False) -> None:
+def require_int(key: str, value: Any, least: int = 0, optional: bool = False, most: float = math.inf) -> None:
     """Check that an argument is a whole number.
 
     Args:
@@ -23,12 +23,14 @@ def require_int(key: str, value: Any, least: int = 0, optional: bool = False) ->
         value: What was given.
         least: The smallest number allowed.
         optional: Whether `None` is allowed.
+        most: The largest number allowed.
 
     Raises:
         ValueError: The value is anything else.
     """
-    if not (optional and value is None) and not (is_int(value) and value >= least):
-        raise ValueError(f"{key}={value}: expected a whole number, {least} or more{_or_null(optional)}")
+    if not (optional and value is None) and not (is_int(value) and least <= value <= most):
+        allowed = f"{least} or more" if most == math.inf else f"{least} to {most}"
+        raise ValueError(f"{key}={value}: expected a whole number, {allowed}{_or_null(optional)}")
 
 
 def require_number(

@@ -1,0 +1,1 @@
+"""Distillation: small, fast students that start from a teacher's weights and learn its outputs."""

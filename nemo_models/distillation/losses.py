@@ -1,0 +1,117 @@
+"""What a student learns from its teacher: hidden states, and the probabilities of each frame.
+
+CTC marks a label in one or two frames and writes blanks in all others. A plain mean over frames would therefore teach
+blanks. Frames near a label count fully here, the rest by `blank_weight`.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def frame_weights(teacher: Tensor, lengths: Tensor, blank_weight: float, neighbours: int) -> Tensor:
+    """Weigh frames by whether the teacher writes a label in or near them.
+
+    Args:
+        teacher: The teacher's log-probabilities, float, (B, T, labels + 1), blank last.
+        lengths: Valid frames of each, int64, (B,).
+        blank_weight: Weight of a frame with no label near it, 0 to 1.
+        neighbours: Frames on either side of a label that count fully.
+
+    Returns:
+        Weights, float, (B, T); 0 beyond each length.
+    """
+    valid = torch.arange(teacher.shape[1], device=teacher.device) < lengths[:, None]
+    labels = (teacher.argmax(dim=-1) != teacher.shape[-1] - 1) & valid
+    near = functional.max_pool1d(labels.float()[:, None], 2 * neighbours + 1, stride=1, padding=neighbours)[:, 0]
+    return torch.where(near > 0, 1.0, blank_weight) * valid
+
+
+def divergence_loss(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
+    """Compute the mean Kullback-Leibler divergence of the student from the teacher.
+
+    Args:
+        student: The student's log-probabilities, float, (B, T, labels + 1).
+        teacher: The teacher's, which may be -inf, the same shape.
+        weights: Weight of each frame, (B, T).
+
+    Returns:
+        A scalar in nats, 0 if both are equal; 0 without any weight.
+    """
+    # -inf times a probability of 0 would be NaN
+    difference = torch.where(teacher.isneginf(), 0.0, teacher - student)
+    divergence = (teacher.exp() * difference).sum(dim=-1)
+    return (divergence * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+def hidden_loss(student: Tensor, teacher: Tensor, lengths: Tensor) -> Tensor:
+    """Compute how far a student's hidden states are from its teacher's, relative to the teacher's power.
+
+    Args:
+        student: Hidden states, float, (B, T, D).
+        teacher: The same channels of the teacher's, (B, T, D).
+        lengths: Valid frames of each, int64, (B,).
+
+    Returns:
+        A scalar: the squared difference over the teacher's squared value, both summed over valid frames; 0 if both are
+        equal, and about 1 for a student that outputs zeros.
+    """
+    valid = (torch.arange(teacher.shape[1], device=teacher.device) < lengths[:, None])[..., None]
+    difference = ((student - teacher) * valid).float().square().sum()
+    return difference / (teacher * valid).float().square().sum().clamp(min=1e-12)
+
+
+def keep_top(log_probs: Tensor, top_k: int | None) -> tuple[Tensor, Tensor]:
+    """Keep the most probable labels of each frame, renormalised.
+
+    Args:
+        log_probs: Log-probabilities, float, (B, T, labels + 1).
+        top_k: Labels to keep; `None` keeps all.
+
+    Returns:
+        Log-probabilities of the kept labels, float, and the labels, int64, both (B, T, kept).
+    """
+    kept = log_probs.shape[-1] if top_k is None else min(top_k, log_probs.shape[-1])
+    values, labels = log_probs.topk(kept, dim=-1)
+    return values.log_softmax(dim=-1), labels
+
+
+def expand_top(values: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Lay out what `keep_top` kept over all labels; the others have probability 0.
+
+    Args:
+        values: Log-probabilities, float, (B, T, kept).
+        labels: Their labels, int64, (B, T, kept).
+        classes: Labels including the blank.
+
+    Returns:
+        Log-probabilities, float, (B, T, classes), -inf where nothing was kept.
+    """
+    full = values.new_full((*values.shape[:2], classes), float("-inf"))
+    return full.scatter(-1, labels, values)
+
+
+def match_frames(teacher: Tensor, lengths: Tensor, student_frames: int, factor: int) -> Tensor:
+    """Bring a teacher's probabilities to the frame rate of a student with larger steps.
+
+    A student's frame gets the mean of the teacher's frames that it covers, so that a label in any of them counts.
+
+    Args:
+        teacher: Log-probabilities, float, (B, T, labels + 1).
+        lengths: The teacher's valid frames, int64, (B,).
+        student_frames: The student's frames, with padding.
+        factor: Teacher frames in a student's frame.
+
+    Returns:
+        Log-probabilities, float, (B, student_frames, labels + 1).
+    """
+    if factor == 1:
+        return teacher[:, :student_frames]
+    missing = student_frames * factor - teacher.shape[1]
+    padded = functional.pad(teacher, (0, 0, 0, max(0, missing)), value=float("-inf"))[:, : student_frames * factor]
+    grouped = padded.view(len(teacher), student_frames, factor, -1)
+    counts = (torch.arange(student_frames * factor, device=teacher.device) < lengths[:, None]).view(
+        len(teacher), student_frames, factor
+    )
+    grouped = grouped.masked_fill(~counts[..., None], float("-inf"))
+    return grouped.logsumexp(dim=2) - counts.sum(dim=2).clamp(min=1).log()[..., None]
