@@ -73,7 +73,7 @@ def keep_top(log_probs: Tensor, top_k: int | None) -> tuple[Tensor, Tensor]:
     """
     kept = log_probs.shape[-1] if top_k is None else min(top_k, log_probs.shape[-1])
     values, labels = log_probs.topk(kept, dim=-1)
-    return values.log_softmax(dim=-1), labels
+    return (values if kept == log_probs.shape[-1] else values.log_softmax(dim=-1)), labels
 
 
 def expand_top(values: Tensor, labels: Tensor, classes: int) -> Tensor:

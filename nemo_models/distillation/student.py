@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import Tensor
 
 from data_prep.arguments import is_int, require_int
@@ -18,6 +18,8 @@ from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.distillation.importance import Importance
 from nemo_models.layers.meta_init import encoders_on_meta
 from nemo_models.xlsr_encoder import XLSREncoder
+
+DATASETS = ("train_ds", "validation_ds", "test_ds")
 
 
 @dataclass(frozen=True)
@@ -74,18 +76,8 @@ def build_student(teacher: XLSRCTCModel, shape: StudentShape, importance: Import
     Raises:
         ValueError: The teacher has no `XLSREncoder`, or the shape does not fit it.
     """
-    architecture = student_architecture(teacher, shape)
-    importance = importance or Importance.of_weights(teacher)
-    selection = select_parts(teacher, shape, importance)
-    config = OmegaConf.create(OmegaConf.to_container(teacher.cfg, resolve=True))
-    factor = _stride_factor(teacher, architecture)
-    with open_dict(config):
-        config.encoder.architecture = architecture
-        config.preprocessor.window_stride = config.preprocessor.window_stride * factor
-        config.decoder.feat_in = None
-        config.decoding = {"strategy": "greedy_batch"}
-        for key in ("train_ds", "validation_ds", "test_ds", "optim", "nemo_version", "target"):
-            config.pop(key, None)
+    config = student_config(teacher, shape)
+    selection = select_parts(teacher, shape, importance or Importance.of_weights(teacher))
     with encoders_on_meta():
         student = XLSRCTCModel(cfg=config)
     weights = slice_encoder(teacher.encoder.network.state_dict(), selection, teacher.encoder.network.config)
@@ -96,6 +88,31 @@ def build_student(teacher: XLSRCTCModel, shape: StudentShape, importance: Import
         head.bias.copy_(source.bias)
     student.encoder.unfreeze()  # tensors that were assigned bring the teacher's `requires_grad`
     return student.eval()
+
+
+def student_config(teacher: XLSRCTCModel, shape: StudentShape) -> DictConfig:
+    """Make a student's configuration, without settings of training.
+
+    Args:
+        teacher: The teacher.
+        shape: The student's shape.
+
+    Returns:
+        The argument `cfg` of `XLSRCTCModel`.
+
+    Raises:
+        ValueError: The teacher has no `XLSREncoder`, or the shape does not fit it.
+    """
+    architecture = student_architecture(teacher, shape)
+    config: DictConfig = OmegaConf.create(OmegaConf.to_container(teacher.cfg, resolve=True))
+    with open_dict(config):
+        config.encoder.architecture = architecture
+        config.preprocessor.window_stride *= stride_factor(teacher, architecture)
+        config.decoder.feat_in = None
+        config.decoding = {"strategy": "greedy_batch"}
+        for key in (*DATASETS, "optim", "optim_param_groups", "nemo_version", "target"):
+            config.pop(key, None)
+    return config
 
 
 def student_architecture(teacher: XLSRCTCModel, shape: StudentShape) -> dict[str, Any]:
@@ -307,8 +324,13 @@ def _conv_stride(value: Sequence[int] | None, teacher: Sequence[int]) -> list[in
     return values
 
 
-def _stride_factor(teacher: XLSRCTCModel, architecture: Mapping[str, Any]) -> int:
-    """Return how many of the teacher's frames one frame of the student covers."""
+def stride_factor(teacher: XLSRCTCModel, architecture: Mapping[str, Any]) -> int:
+    """Return how many of the teacher's frames one frame of the student covers.
+
+    Args:
+        teacher: The teacher.
+        architecture: The student's architecture.
+    """
     steps = [teacher.encoder.network.config.conv_stride, architecture["conv_stride"]]
     before, after = (int(torch.tensor(list(values)).prod()) for values in steps)
     return after // before

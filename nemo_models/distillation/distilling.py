@@ -1,0 +1,189 @@
+"""Distillation: from a teacher's `.nemo` and audio to a student's `.nemo`, with the trainer of fine-tuning."""
+
+import logging
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from nemo.utils.exp_manager import exp_manager
+from nemo.utils.get_rank import is_global_rank_zero
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from data_prep.arguments import require_int, require_number
+from data_prep.audio.reader import SAMPLE_RATE_HZ
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
+from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.distillation.importance import Importance, measure_importance
+from nemo_models.distillation.student import StudentShape, build_student, select_parts, stride_factor, student_config
+from nemo_models.distillation.student_model import Lesson, LossSettings, StudentCTCModel
+from nemo_models.distillation.teacher import Teacher
+from nemo_models.distillation.teacher_cache import TeacherCache, hash_weights
+from nemo_models.inference.model_loading import load_ctc_model
+from nemo_models.optimization.tri_stage import remove_foreign_keys
+from nemo_models.training.configuration import check_settings, use_cpu_without_gpu
+from nemo_models.training.file_checks import locate
+from nemo_models.training.finetuning import build_callbacks, build_trainer, run_training, write_model
+from nemo_models.training.preflight import check_training
+from nemo_models.training.sources import list_sources
+
+logger = logging.getLogger(__name__)
+
+GB = 10**9
+
+
+def distill(cfg: DictConfig) -> Path:
+    """Train a student by a configuration such as `conf/distill_hi.yaml`, or resume a stopped run.
+
+    Args:
+        cfg: The whole configuration. What the teacher decides is filled in: labels, architecture, front-end.
+
+    Returns:
+        The `.nemo` with the best student by the monitored value.
+
+    Raises:
+        FileNotFoundError: The teacher or a manifest is missing.
+        ValueError: The teacher, the student's shape, a setting or the data is unfit; the message says what to change.
+    """
+    shape, losses = StudentShape(**_plain(cfg.student.shape)), LossSettings(**_plain(cfg.loss))
+    check_settings(cfg)
+    require_int("student.importance_utterances", cfg.student.importance_utterances)
+    teacher = load_teacher(Path(cfg.teacher))
+    complete_student_config(cfg, teacher, shape)
+    use_cpu_without_gpu(cfg)
+    if is_global_rank_zero():  # the other processes need not repeat the checks
+        check_training(cfg, list(cfg.model.labels))
+    seed_everything(cfg.seed, workers=True)
+    trainer = build_trainer(cfg)
+    checkpoints = Path(exp_manager(trainer, cfg.exp_manager)) / "checkpoints"
+    model = build_student_model(cfg, trainer, teacher, shape, losses)
+    callbacks = build_callbacks(cfg, model, checkpoints)
+    trainer.callbacks[:0] = callbacks  # type: ignore[attr-defined]  # before exp_manager's
+    run_training(trainer, model, callbacks)
+    return write_model(trainer, model, checkpoints / f"{cfg.name}.nemo")
+
+
+def load_teacher(path: Path) -> XLSRCTCModel:
+    """Restore a teacher on the CPU.
+
+    Args:
+        path: Its `.nemo`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not a model that a student can start from.
+    """
+    teacher = load_ctc_model(path)
+    if not isinstance(teacher, XLSRCTCModel):
+        raise ValueError(f"teacher={path}: found a {type(teacher).__name__}, expected an XLSRCTCModel; choose another")
+    return teacher
+
+
+def complete_student_config(cfg: DictConfig, teacher: XLSRCTCModel, shape: StudentShape) -> None:
+    """Fill in what the teacher decides, and the report of where the student comes from.
+
+    Args:
+        cfg: The whole configuration, changed in place.
+        teacher: The teacher.
+        shape: The student's shape.
+
+    Raises:
+        ValueError: The shape does not fit the teacher, or transcripts are to be learnt that another version of the text
+            normaliser would have written.
+    """
+    fixed = student_config(teacher, shape)
+    fingerprint = fixed.get("normalizer_fingerprint")
+    if cfg.loss.ctc and fingerprint != NORMALIZER_FINGERPRINT:
+        raise ValueError(
+            f"teacher={cfg.teacher}: found text normaliser {fingerprint}, expected {NORMALIZER_FINGERPRINT}, the "
+            "transcripts'; set loss.ctc=0 to learn from the teacher's outputs alone, or choose another teacher"
+        )
+    with open_dict(cfg):
+        for key in ("labels", "normalizer_fingerprint", "sample_rate", "preprocessor"):
+            cfg.model[key] = fixed.get(key)
+        cfg.model.decoder = fixed.decoder
+        cfg.model.encoder.architecture = fixed.encoder.architecture
+        cfg.model.encoder.mask_padding = fixed.encoder.get("mask_padding", True)
+        remove_foreign_keys(cfg.model.optim.get("sched"))
+        cfg.model.target = f"{XLSRCTCModel.__module__}.{XLSRCTCModel.__name__}"
+        cfg.model.distillation = {
+            "teacher": Path(cfg.teacher).name,
+            "teacher_weights": hash_weights(teacher),
+            "shape": _plain(cfg.student.shape),
+            "loss": _plain(cfg.loss),
+        }
+
+
+def build_student_model(
+    cfg: DictConfig, trainer: Trainer, teacher: XLSRCTCModel, shape: StudentShape, losses: LossSettings
+) -> StudentCTCModel:
+    """Build the student with its first weights, and set its teacher.
+
+    Args:
+        cfg: The whole configuration, completed.
+        trainer: Lightning's trainer.
+        teacher: The teacher.
+        shape: The student's shape.
+        losses: How the loss is made.
+    """
+    importance = _importance(cfg, teacher)
+    selection = select_parts(teacher, shape, importance)
+    model = StudentCTCModel(cfg=cfg.model, trainer=trainer)
+    model.load_state_dict(build_student(teacher, shape, importance).state_dict())
+    cache = _open_cache(cfg, losses)
+    layers = tuple(sorted(set(selection.layers))) if losses.hidden else ()
+    lesson = Lesson(
+        Teacher(teacher, layers, losses.top_k, cache),
+        selection.layers,
+        selection.hidden.clone(),
+        stride_factor(teacher, cfg.model.encoder.architecture),
+        losses,
+    )
+    model.learn_from(lesson)
+    return model
+
+
+def _importance(cfg: DictConfig, teacher: XLSRCTCModel) -> Importance:
+    count = cfg.student.importance_utterances
+    waves = list(islice(_read_waves(cfg.model.train_ds), count))
+    if not waves:
+        if count:
+            logger.warning("student.importance_utterances=%d: found no audio files; the weights alone decide", count)
+        return Importance.of_weights(teacher)
+    logger.info("measuring what matters in the teacher on %d utterances", len(waves))
+    return measure_importance(teacher, ((wave[None], torch.tensor([len(wave)])) for wave in waves))
+
+
+def _read_waves(train_ds: DictConfig) -> Iterator[torch.Tensor]:
+    """Read the first utterances of the manifests, which are 16 kHz and mono; none from tar or Shar files."""
+    for source in list_sources(train_ds):
+        if source.has_files:
+            for row in source.read():
+                start = round((row.get("offset") or 0) * SAMPLE_RATE_HZ)
+                frames = round(row["duration"] * SAMPLE_RATE_HZ)
+                path = locate(source.path.parent.as_posix(), row)
+                yield torch.from_numpy(soundfile.read(path, frames, start, dtype="float32")[0])
+
+
+def _open_cache(cfg: DictConfig, losses: LossSettings) -> TeacherCache | None:
+    if cfg.teacher_cache.path is None:
+        return None
+    require_number("teacher_cache.max_gb", cfg.teacher_cache.max_gb, above=0)
+    if losses.hidden:
+        raise ValueError(
+            f"teacher_cache.path={cfg.teacher_cache.path} loss.hidden={losses.hidden}: expected loss.hidden=0 beside a "
+            "cache, which does not hold hidden states; leave one of them out"
+        )
+    if losses.top_k is None:
+        raise ValueError("loss.top_k=null: expected a number of labels beside teacher_cache.path, such as 8")
+    limit = round(cfg.teacher_cache.max_gb * GB)
+    return TeacherCache(Path(cfg.teacher_cache.path), cfg.model.distillation.teacher_weights, losses.top_k, limit)
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    values = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}

@@ -1,0 +1,205 @@
+"""Distillation as a training: what is learnt, from whom, and what comes out."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from data_prep.text.alphabet import load_alphabet
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
+from nemo_models.checkpoints.model_building import model_config
+from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.distillation.distilling import distill
+from nemo_models.distillation.importance import Importance
+from nemo_models.distillation.losses import frame_weights
+from nemo_models.distillation.student import StudentShape, build_student, select_parts
+from nemo_models.distillation.student_model import Lesson, LossSettings, StudentCTCModel
+from nemo_models.distillation.teacher import Teacher, collect_hidden_states
+from topology import architecture
+from training_job import CONF, write_data
+
+SIGNAL = torch.randn(2, 16000, generator=torch.Generator().manual_seed(1))
+LENGTHS = torch.tensor([16000, 9000])
+NO_TEXT = torch.zeros(2, 0, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
+
+
+@pytest.fixture(scope="module")
+def teacher() -> XLSRCTCModel:
+    torch.manual_seed(0)
+    cfg = model_config(architecture(num_hidden_layers=4), load_alphabet(), normalize=True, epsilon=1e-5)
+    model = XLSRCTCModel(cfg=cfg).eval()
+    torch.nn.init.normal_(model.decoder.decoder_layers[0].weight, std=0.5)
+    return model
+
+
+@pytest.fixture(scope="module")
+def job(teacher: XLSRCTCModel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Settings of a training of four updates."""
+    folder = tmp_path_factory.mktemp("distillation")
+    teacher.save_to(str(folder / "teacher.nemo"))
+    return {
+        **write_data(folder, utterances=12),
+        "teacher": str(folder / "teacher.nemo"),
+        "student.importance_utterances": 2,
+        "trainer.max_steps": 4,
+        "trainer.limit_train_batches": 4,
+        "trainer.val_check_interval": 4,
+        "trainer.log_every_n_steps": 1,
+        "+trainer.enable_progress_bar": "false",
+        "model.train_ds.batch_duration": 4,
+        "model.train_ds.num_buckets": 2,
+        "model.train_ds.bucket_buffer_size": 8,
+        "model.train_ds.shuffle_buffer_size": 8,
+        "watch.resume_every_n_updates": 2,
+    }
+
+
+def run(job: dict[str, Any], folder: Path, **changes: Any) -> XLSRCTCModel:
+    settings = {**job, "exp_manager.exp_dir": str(folder), **changes}
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("distill_tiny_hi", overrides=[f"{key}={value}" for key, value in settings.items()])
+    return XLSRCTCModel.restore_from(str(distill(cfg))).eval()
+
+
+def student_of(teacher: XLSRCTCModel, shape: StudentShape, losses: LossSettings) -> StudentCTCModel:
+    first = build_student(teacher, shape)
+    student = StudentCTCModel(cfg=first.cfg)
+    student.load_state_dict(first.state_dict())
+    selection = select_parts(teacher, shape, Importance.of_weights(teacher))
+    student.learn_from(Lesson(Teacher(teacher, selection.layers), selection.layers, selection.hidden, 1, losses))
+    return student
+
+
+def test_with_all_layers_kept_the_loss_begins_at_zero(teacher: XLSRCTCModel):
+    student = student_of(teacher, StudentShape(), LossSettings()).train()
+    parts = student.loss_parts(SIGNAL, LENGTHS, *NO_TEXT)
+    assert set(parts) == {"divergence", "hidden"}
+    for value in parts.values():  # training computes the convolutions in another order: one rounding of float32
+        assert abs(value.item()) < 2**-23
+
+
+def test_loss_and_gradients_equal_a_plain_reference(teacher: XLSRCTCModel):
+    """One utterance at a time through transformers' own hidden states, and sums written as loops."""
+    shape = StudentShape(layers=[1, 3], num_attention_heads=2, intermediate_size=64)
+    settings = LossSettings(hidden=0.7, divergence=0.3, blank_weight=0.2)
+    student = student_of(teacher, shape, settings)
+    parts = student.loss_parts(SIGNAL, LENGTHS, *NO_TEXT)
+    (settings.hidden * parts["hidden"] + settings.divergence * parts["divergence"]).backward()
+    gradients = {name: weight.grad.clone() for name, weight in student.named_parameters() if weight.grad is not None}
+    student.zero_grad()
+
+    power, difference = [0.0, 0.0], [0.0, 0.0]
+    divergence, total = torch.zeros(()), 0.0
+    channels = student.lesson.hidden_channels
+    for row, samples in zip(SIGNAL, LENGTHS.tolist(), strict=True):
+        states = []
+        for model in (student, teacher):
+            wave, _ = model.preprocessor(input_signal=row[None, :samples], length=torch.tensor([samples]))
+            with collect_hidden_states(model, tuple(range(model.cfg.encoder.architecture.num_hidden_layers))) as last:
+                output = model.encoder.network(wave, output_hidden_states=True)
+            hidden = [*output.hidden_states[1:-1], last[len(last) - 1]]  # transformers' last one is normalised
+            log_probs = model.decoder(encoder_output=output.last_hidden_state.transpose(1, 2))
+            states.append((hidden, log_probs[0]))
+        (own, ours), (theirs, expected) = states[0], (states[1][0], states[1][1].detach())
+        for place, layer in enumerate([1, 3]):
+            target = theirs[layer][0][:, channels].detach()
+            difference[place] = difference[place] + ((own[place][0] - target) ** 2).sum()
+            power[place] = power[place] + (target**2).sum()
+        weights = frame_weights(expected[None], torch.tensor([len(expected)]), 0.2, 1)[0]
+        for frame, weight in enumerate(weights):
+            divergence = divergence + weight * (expected[frame].exp() * (expected[frame] - ours[frame])).sum()
+        total += float(weights.sum())
+    hidden_part = (difference[0] / power[0] + difference[1] / power[1]) / 2
+    # float32 over a thousand frames and channels, padded against alone
+    torch.testing.assert_close(parts["hidden"], hidden_part, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(parts["divergence"], divergence / total, rtol=1e-4, atol=1e-6)
+    (settings.hidden * hidden_part + settings.divergence * divergence / total).backward()
+    for name, weight in student.named_parameters():
+        if name in gradients:
+            assert weight.grad is not None
+            scale = float(weight.grad.abs().max())
+            torch.testing.assert_close(gradients[name], weight.grad, rtol=0, atol=1e-4 * scale + 1e-7, msg=name)
+
+
+def test_ctc_counts_only_utterances_with_a_transcript(teacher: XLSRCTCModel):
+    student = student_of(teacher, StudentShape(layers=2), LossSettings(hidden=0, divergence=0, ctc=1))
+    texts = torch.tensor([[1, 2, 3], [0, 0, 0]])
+    both = student.loss_parts(SIGNAL, LENGTHS, texts, torch.tensor([3, 0]))["ctc"]
+    alone = student.loss_parts(SIGNAL[:1], LENGTHS[:1], texts[:1], torch.tensor([3]))["ctc"]
+    torch.testing.assert_close(both, alone, rtol=1e-5, atol=0)  # float32: padded against alone
+    assert float(student.loss_parts(SIGNAL, LENGTHS, texts, torch.tensor([0, 0]))["ctc"]) == 0
+
+
+def test_the_teacher_needs_no_gradient_and_is_not_part_of_the_student(teacher: XLSRCTCModel):
+    before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    student = student_of(teacher, StudentShape(layers=2), LossSettings())
+    sum(student.loss_parts(SIGNAL, LENGTHS, *NO_TEXT).values()).backward()
+    assert all(weight.grad is None and not weight.requires_grad for weight in teacher.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in teacher.state_dict().items())
+    assert len(list(student.parameters())) < len(list(teacher.parameters()))
+
+
+@pytest.mark.slow
+def test_a_cache_gives_the_same_student(job: dict[str, Any], tmp_path: Path):
+    changes = {"loss.hidden": 0, "loss.top_k": 6}
+    computed = run(job, tmp_path / "a", **changes)
+    cache = tmp_path / "cache.db"
+    read = run(job, tmp_path / "b", **changes, **{"teacher_cache.path": cache})
+    again = run(job, tmp_path / "c", **changes, **{"teacher_cache.path": cache})
+    for other in (read, again):
+        for (name, ours), theirs in zip(computed.state_dict().items(), other.state_dict().values(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6, msg=name)  # the documented bound
+    assert read.cfg.distillation.teacher == "teacher.nemo"
+    with pytest.raises(ValueError, match="cache of another top_k"):
+        run(job, tmp_path / "d", **changes | {"loss.top_k": 5}, **{"teacher_cache.path": cache})
+
+
+@pytest.mark.slow
+def test_a_stopped_run_resumes_to_the_same_student(
+    job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    changes = {"student.shape.num_attention_heads": 2, "watch.resume_every_n_updates": 1}
+    whole = run(job, tmp_path / "a", **changes)
+    step = StudentCTCModel.training_step
+
+    def stop_in_the_third(model: StudentCTCModel, batch: Any, batch_nb: int) -> Any:
+        if model.trainer.global_step == 2:
+            raise RuntimeError("stopped")
+        return step(model, batch, batch_nb)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StudentCTCModel, "training_step", stop_in_the_third)
+        with pytest.raises(RuntimeError, match="stopped"):
+            run(job, tmp_path / "b", **changes)
+    resumed = run(job, tmp_path / "b", **changes)
+    assert type(resumed) is XLSRCTCModel
+    for (name, ours), theirs in zip(resumed.state_dict().items(), whole.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss.hidden": 0, "loss.divergence": 0}, "nothing is learnt"),
+        ({"loss.blank_weight": 2}, "loss.blank_weight=2"),
+        ({"student.shape.layers": 9}, "student.layers=9"),
+        ({"teacher": "missing.nemo"}, "missing.nemo: no such file"),
+        ({"teacher_cache.path": "x.db"}, "expected loss.hidden=0 beside a cache"),
+    ],
+    ids=["no loss", "share", "layers", "teacher", "cache"],
+)
+def test_a_setting_that_cannot_work_is_one_line(
+    job: dict[str, Any], tmp_path: Path, changes: dict[str, Any], message: str
+):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        run(job, tmp_path, **changes)
+
+
+def test_transcripts_of_another_normaliser_are_refused(
+    job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("nemo_models.distillation.distilling.NORMALIZER_FINGERPRINT", "hi-0")
+    with pytest.raises(ValueError, match=f"found text normaliser {NORMALIZER_FINGERPRINT}, expected hi-0"):
+        run(job, tmp_path, **{"loss.ctc": 1})
