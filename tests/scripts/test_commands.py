@@ -20,9 +20,15 @@ from topology import write_fairseq_checkpoint
 from warm_python import WarmPython
 
 SENTENCES = ("आज मौसम बहुत अच्छा है", "मुझे थोड़ा पानी दीजिए", "बच्चे आँगन में खेल रहे हैं", "कल हम गाँव जाएँगे")
-DEFAULT_CONFIG = {"speech_to_text_finetune": "xlsr_hi", "speech_pre_training": "xlsr_ssl"}
+RECIPES = ("xlsr_hi", "xlsr_ssl", "distill_hi")
+SHORT_RUNS = {f"--config-name {name} ": f"--config-name {name} {SHORT_RUN} " for name in RECIPES}
+"""What turns the full-size recipes of the documents into runs of seconds."""
+DEFAULT_CONFIG = {
+    "speech_to_text_finetune": "xlsr_hi",
+    "speech_pre_training": "xlsr_ssl",
+    "distill": "distill_hi",
+}
 """Configuration of a script where it has another name than the script."""
-SHORT_RUNS = {f"--config-name {name} ": f"--config-name {name} {SHORT_RUN} " for name in ("xlsr_hi", "xlsr_ssl")}
 WITHOUT_DOCUMENT = {
     "make_tiny_checkpoint": "train_corpora=[my_corpus] valid_corpora=[my_corpus] work_dir=tiny/work "
     "output_dir=tiny/out max_steps=2 warmup_steps=1 batch_seconds=2 model.conv_dim=[8,8,8,8,8,8,8] "

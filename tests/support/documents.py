@@ -14,7 +14,8 @@ from warm_python import WarmPython
 
 DOCUMENTS = (
     *("docs/data.md", "docs/fine-tuning.md", "docs/language-models.md", "docs/transcription.md", "docs/evaluation.md"),
-    *("docs/export.md", "docs/checkpoints.md", "docs/nemo-tools.md", "docs/serving.md", "docs/pretraining.md"),
+    *("docs/distillation.md", "docs/pretraining.md", "docs/export.md", "docs/checkpoints.md", "docs/nemo-tools.md"),
+    "docs/serving.md",
 )
 """Documents whose commands `tests/scripts/test_commands.py` runs, in this order after the README."""
 
