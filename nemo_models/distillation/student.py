@@ -104,7 +104,7 @@ def student_config(teacher: XLSRCTCModel, shape: StudentShape) -> DictConfig:
         ValueError: The teacher has no `XLSREncoder`, or the shape does not fit it.
     """
     architecture = student_architecture(teacher, shape)
-    config: DictConfig = OmegaConf.create(OmegaConf.to_container(teacher.cfg, resolve=True))
+    config = DictConfig(OmegaConf.to_container(teacher.cfg, resolve=True))
     with open_dict(config):
         config.encoder.architecture = architecture
         config.preprocessor.window_stride *= stride_factor(teacher, architecture)
