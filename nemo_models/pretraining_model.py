@@ -10,18 +10,13 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 from nemo.collections.asr.models import ASRModel
-from nemo.collections.common.data.lhotse import get_lhotse_dataloader_from_config
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 from torch import Tensor
 
 from nemo_models.layers.contrastive import ContrastiveObjective, ContrastiveOutput, Draws
 from nemo_models.layers.span_masking import MIN_TIME_SPANS, sample_span_mask
 from nemo_models.stream_training import StreamTraining
 
-DATASET_KEYS = ("crop", "crop_seconds")
-"""Settings of a data set that are this project's, not Lhotse's."""
-DATA_KEYS = ("manifest_filepath", "shar_path", "cuts_path", "input_cfg")
-"""Settings of a data set that name its data; without any of them there is none."""
 LEAST_MASKED = 2
 """Masked frames of an utterance that has any: a target needs another frame as its negative."""
 
@@ -40,27 +35,9 @@ class UnlabelledSpeechModel(ASRModel):
         self._validation_dl = self._setup_dataloader_from_config(val_data_config)
 
     def _setup_dataloader_from_config(self, config: Any) -> Any:
-        from nemo_models.training_data.augmentation import augment_lhotse_loader
-        from nemo_models.training_data.byte_order_marks import byte_order_marks_skipped
-        from nemo_models.training_data.unlabelled import UnlabelledAudioDataset
+        from nemo_models.training_data.unlabelled import open_unlabelled_loader
 
-        if all(config.get(key) is None for key in DATA_KEYS):
-            return None
-        settings = DictConfig(OmegaConf.to_container(config, resolve=True))
-        with open_dict(settings):
-            own = {key: settings.pop(key, None) for key in (*DATASET_KEYS, "audio_dir", "labels", "parser")}
-            augmentor = settings.pop("augmentor", None)
-        longest = round((own["crop_seconds"] or 0) * self.cfg.sample_rate)
-        with byte_order_marks_skipped():
-            loader = get_lhotse_dataloader_from_config(
-                settings,
-                global_rank=self.global_rank,
-                world_size=self.world_size,
-                dataset=UnlabelledAudioDataset(crop=bool(own["crop"]), max_samples=longest),
-            )
-        if augmentor:
-            augment_lhotse_loader(loader, augmentor, self.cfg.sample_rate)
-        return loader
+        return open_unlabelled_loader(config, self.cfg.sample_rate, self.global_rank, self.world_size)
 
 
 class XLSRPretrainingModel(StreamTraining, UnlabelledSpeechModel):

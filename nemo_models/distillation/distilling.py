@@ -26,9 +26,9 @@ from nemo_models.inference.model_loading import load_ctc_model
 from nemo_models.optimization.tri_stage import remove_foreign_keys
 from nemo_models.training.configuration import check_settings, use_cpu_without_gpu
 from nemo_models.training.file_checks import locate
-from nemo_models.training.finetuning import build_callbacks, build_trainer, run_training, write_model
+from nemo_models.training.finetuning import build_callbacks, build_trainer, run_to_end
 from nemo_models.training.preflight import check_training
-from nemo_models.training.sources import list_sources
+from nemo_models.training.sources import AUDIO_KEYS, list_sources
 
 logger = logging.getLogger(__name__)
 
@@ -51,19 +51,17 @@ def distill(cfg: DictConfig) -> Path:
     shape, losses = StudentShape(**_plain(cfg.student.shape)), LossSettings(**_plain(cfg.loss))
     check_settings(cfg)
     require_int("student.importance_utterances", cfg.student.importance_utterances)
+    _check_cache(cfg, losses)
     teacher = load_teacher(Path(cfg.teacher))
     complete_student_config(cfg, teacher, shape)
-    use_cpu_without_gpu(cfg)
+    use_cpu_without_gpu(cfg.trainer)
     if is_global_rank_zero():  # the other processes need not repeat the checks
         check_training(cfg, list(cfg.model.labels))
     seed_everything(cfg.seed, workers=True)
     trainer = build_trainer(cfg)
     checkpoints = Path(exp_manager(trainer, cfg.exp_manager)) / "checkpoints"
     model = build_student_model(cfg, trainer, teacher, shape, losses)
-    callbacks = build_callbacks(cfg, model, checkpoints)
-    trainer.callbacks[:0] = callbacks  # type: ignore[attr-defined]  # before exp_manager's
-    run_training(trainer, model, callbacks)
-    return write_model(trainer, model, checkpoints / f"{cfg.name}.nemo")
+    return run_to_end(cfg, trainer, model, build_callbacks(cfg, model, checkpoints))
 
 
 def load_teacher(path: Path) -> XLSRCTCModel:
@@ -107,6 +105,7 @@ def complete_student_config(cfg: DictConfig, teacher: XLSRCTCModel, shape: Stude
         cfg.model.decoder = fixed.decoder
         cfg.model.encoder.architecture = fixed.encoder.architecture
         cfg.model.encoder.mask_padding = fixed.encoder.get("mask_padding", True)
+        cfg.model.train_ds.unlabelled = not cfg.loss.ctc
         remove_foreign_keys(cfg.model.optim.get("sched"))
         cfg.model.target = f"{XLSRCTCModel.__module__}.{XLSRCTCModel.__name__}"
         cfg.model.distillation = {
@@ -159,7 +158,7 @@ def _importance(cfg: DictConfig, teacher: XLSRCTCModel) -> Importance:
 
 def _read_waves(train_ds: DictConfig) -> Iterator[torch.Tensor]:
     """Read the first utterances of the manifests, which are 16 kHz and mono; none from tar or Shar files."""
-    for source in list_sources(train_ds):
+    for source in list_sources(train_ds, AUDIO_KEYS):
         if source.has_files:
             for row in source.read():
                 start = round((row.get("offset") or 0) * SAMPLE_RATE_HZ)
@@ -168,9 +167,9 @@ def _read_waves(train_ds: DictConfig) -> Iterator[torch.Tensor]:
                 yield torch.from_numpy(soundfile.read(path, frames, start, dtype="float32")[0])
 
 
-def _open_cache(cfg: DictConfig, losses: LossSettings) -> TeacherCache | None:
+def _check_cache(cfg: DictConfig, losses: LossSettings) -> None:
     if cfg.teacher_cache.path is None:
-        return None
+        return
     require_number("teacher_cache.max_gb", cfg.teacher_cache.max_gb, above=0)
     if losses.hidden:
         raise ValueError(
@@ -179,8 +178,13 @@ def _open_cache(cfg: DictConfig, losses: LossSettings) -> TeacherCache | None:
         )
     if losses.top_k is None:
         raise ValueError("loss.top_k=null: expected a number of labels beside teacher_cache.path, such as 8")
+
+
+def _open_cache(cfg: DictConfig, losses: LossSettings) -> TeacherCache | None:
+    if cfg.teacher_cache.path is None:
+        return None
     limit = round(cfg.teacher_cache.max_gb * GB)
-    return TeacherCache(Path(cfg.teacher_cache.path), cfg.model.distillation.teacher_weights, losses.top_k, limit)
+    return TeacherCache(Path(cfg.teacher_cache.path), cfg.model.distillation.teacher_weights, losses.top_k or 1, limit)
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
 from data_prep.arguments import require_int, require_number
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.distillation.losses import divergence_loss, frame_weights, hidden_loss, match_frames
 from nemo_models.distillation.teacher import Targets, Teacher, collect_hidden_states
+from nemo_models.training_data.unlabelled import open_unlabelled_loader
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,12 @@ class StudentCTCModel(XLSRCTCModel):
             lesson: Teacher and loss.
         """
         self.__dict__["lesson"] = lesson  # past torch's registration of modules
+
+    def _setup_dataloader_from_config(self, config: DictConfig | None) -> Any:
+        """Overrides the base's method: a dataset with `unlabelled: true` needs no transcripts."""
+        if config is None or not config.get("unlabelled"):
+            return super()._setup_dataloader_from_config(config)
+        return open_unlabelled_loader(config, self.cfg.sample_rate, self.global_rank, self.world_size)
 
     def training_step(self, batch: Sequence[Any], batch_nb: int) -> dict[str, Any]:
         """Overrides the base's method: the loss is the sum of the weighted parts of `LossSettings`.

@@ -89,7 +89,8 @@ def check_data_sets(
     Args:
         model_cfg: `train_ds`, `validation_ds` and `encoder`.
         labels: The characters that the model writes; `None` for audio without transcripts, of which nothing but the
-            lengths and files is checked; what the limits of duration leave out is then a warning with its count.
+            lengths and files is checked; what the limits of duration leave out is then a warning with its count. The
+            same holds for a dataset with `unlabelled: true`.
         leaks: `error` or `warn`, for the same recording in training and validation.
         language: Code of the texts' language, or the path of a language file.
 
@@ -103,12 +104,14 @@ def check_data_sets(
         for name in ("validation_ds", "train_ds"):  # validation first: training is compared with it
             dataset = model_cfg.get(name) or DictConfig({})
             compare = check.leaks.remember if name == "validation_ds" else check.leaks.compare
-            sources = list_sources(dataset, AUDIO_KEYS if labels is None else MANIFEST_KEYS)
+            spelled = None if labels is None or dataset.get("unlabelled") else frozenset(labels)
+            sources = list_sources(dataset, AUDIO_KEYS if spelled is None else MANIFEST_KEYS)
             for source in sources:
-                if labels is None:
-                    rows: RowChecks = audio_row_checks(dataset, count_frames, model_cfg.encoder.mask_time_length)
+                if spelled is None:
+                    span = model_cfg.encoder.mask_time_length if labels is None else 0
+                    rows: RowChecks = audio_row_checks(dataset, count_frames, span)
                 else:
-                    rows = row_checks(dataset, frozenset(labels), count_frames, language)
+                    rows = row_checks(dataset, spelled, count_frames, language)
                 rate, whole = int(dataset.get("sample_rate", SAMPLE_RATE_HZ)), bool(dataset.get("use_lhotse"))
                 check.check_source(source, rows, rate, whole, compare, pool)
             for source in list_noise_sources(dataset) if dataset.get("use_lhotse") else ():
