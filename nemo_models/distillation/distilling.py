@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.arguments import require_int, require_number
 from data_prep.audio.reader import SAMPLE_RATE_HZ
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
+from data_prep.text.normalizer import fingerprint_language
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.distillation.importance import Importance, measure_importance
 from nemo_models.distillation.student import StudentShape, build_student, select_parts, stride_factor, student_config
@@ -94,10 +94,11 @@ def complete_student_config(cfg: DictConfig, teacher: XLSRCTCModel, shape: Stude
     """
     fixed = student_config(teacher, shape)
     fingerprint = fixed.get("normalizer_fingerprint")
-    if cfg.loss.ctc and fingerprint != NORMALIZER_FINGERPRINT:
+    expected = fingerprint_language(cfg.language)
+    if cfg.loss.ctc and fingerprint != expected:
         raise ValueError(
-            f"teacher={cfg.teacher}: found text normaliser {fingerprint}, expected {NORMALIZER_FINGERPRINT}, the "
-            "transcripts'; set loss.ctc=0 to learn from the teacher's outputs alone, or choose another teacher"
+            f"teacher={cfg.teacher}: found text normaliser {fingerprint}, expected {expected}, that of "
+            f"language={cfg.language}; set loss.ctc=0 to learn from the teacher's outputs alone, or take another teacher"
         )
     with open_dict(cfg):
         for key in ("labels", "normalizer_fingerprint", "sample_rate", "preprocessor"):

@@ -20,8 +20,9 @@ from topology import write_fairseq_checkpoint
 from warm_python import WarmPython
 
 SENTENCES = ("आज मौसम बहुत अच्छा है", "मुझे थोड़ा पानी दीजिए", "बच्चे आँगन में खेल रहे हैं", "कल हम गाँव जाएँगे")
-RECIPES = ("xlsr_hi", "xlsr_ssl", "distill_hi")
-SHORT_RUNS = {f"--config-name {name} ": f"--config-name {name} {SHORT_RUN} " for name in RECIPES}
+SAME_WIDTH = "student.shape.layers=1 student.shape.num_attention_heads=null student.shape.intermediate_size=null"
+RECIPES = {"xlsr_hi": "", "xlsr_ssl": "", "distill_hi": f"{SAME_WIDTH} student.shape.conv_dim=null "}
+SHORT_RUNS = {f"--config-name {name} ": f"--config-name {name} {SHORT_RUN} {more}" for name, more in RECIPES.items()}
 """What turns the full-size recipes of the documents into runs of seconds."""
 DEFAULT_CONFIG = {
     "speech_to_text_finetune": "xlsr_hi",
