@@ -98,7 +98,7 @@ def complete_student_config(cfg: DictConfig, teacher: XLSRCTCModel, shape: Stude
     if cfg.loss.ctc and fingerprint != expected:
         raise ValueError(
             f"teacher={cfg.teacher}: found text normaliser {fingerprint}, expected {expected}, that of "
-            f"language={cfg.language}; set loss.ctc=0 to learn from the teacher's outputs alone, or take another teacher"
+            f"language={cfg.language}; set loss.ctc=0 to learn from the teacher's outputs alone, or take another"
         )
     with open_dict(cfg):
         for key in ("labels", "normalizer_fingerprint", "sample_rate", "preprocessor"):
