@@ -8,7 +8,7 @@ language without a trustworthy source for its alphabet has a file with `refused`
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,11 @@ def load_language(language: str) -> Language:
         if not path.is_file():
             raise FileNotFoundError(f"language={language}: found no file, expected a language file; correct the path")
         return _read(path.resolve())
+    return _load_code(language)
+
+
+@cache  # each text asks for its language: a look into the folder would cost more than the rest of the verdict
+def _load_code(language: str) -> Language:
     known = list_languages()
     if language not in known:
         raise ValueError(f"language={language}: expected one of {', '.join(known)}; {_suggest(language, known)}")

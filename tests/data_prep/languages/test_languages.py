@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from indicnlp.normalize.indic_normalize import IndicNormalizerFactory
 
+from data_prep.languages import language
 from data_prep.languages.language import describe_refusal, list_languages, load_language
 from data_prep.text.normalizer import find_rules, fingerprint_language, normalize_text, trace_rules
 from data_prep.text.plain_numbers import MAX_NUMBER, say_number
@@ -293,3 +294,10 @@ def test_the_page_shows_every_language():
         (row,) = [line for line in page.splitlines() if line.startswith(f"| `{code}` |")]
         assert all(f"`{corpus}`" in row for corpus in language.corpora)
         assert ("refused" in row) == (not language.numbers)
+
+
+def test_a_code_is_looked_up_in_the_folder_once(monkeypatch):
+    # judge() asks for the language of every text; a look into the folder each time halved its speed
+    load_language("hi")
+    monkeypatch.setattr(language, "list_languages", lambda: pytest.fail("the folder was read again"))
+    assert load_language("hi").code == "hi"
