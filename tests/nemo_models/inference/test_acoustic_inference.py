@@ -167,6 +167,7 @@ print(steps, (product - x @ weight.t()).abs().max().item())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_int8(), reason=NO_INT8)
 @pytest.mark.parametrize("limit", [{}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}], ids=["this processor", "AVX2 alone"])
 def test_the_integer_product_is_exact_on_every_processor(limit: dict[str, str]):

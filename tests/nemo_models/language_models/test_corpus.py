@@ -136,6 +136,7 @@ def test_impossible_shares_are_named(lmplz, write, tmp_path, held_out, named):
         train_ngram_lm([write(lm_lines())], LABELS, tmp_path / "lm.nemo", order=3, held_out=held_out)
 
 
+@pytest.mark.slow
 def test_lines_do_not_depend_on_the_processes(write, tmp_path, monkeypatch):
     monkeypatch.setattr("nemo_models.language_models.corpus._MIN_POOL_BYTES", 0)
     texts = [write([f"{line} {'क' * at}" for at, line in enumerate(lm_lines() * 230)]), write(["abc", ""], "b.txt")]

@@ -165,6 +165,7 @@ def test_bundle_decodes_anywhere_and_is_saved_again(model, dev, hindi_lm, tmp_pa
     assert greedy.decoding.beam.ngram_lm_model is None, "a language model that is not in use is not carried along"
 
 
+@pytest.mark.slow
 def test_a_language_model_of_words_is_bundled_and_goes_out_to_hugging_face(model, dev, lmplz, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(lm_lines()) + "\n", encoding="utf-8")
