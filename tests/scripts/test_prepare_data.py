@@ -43,7 +43,7 @@ def test_exit_status_and_table(make_corpus, prepare_command, tmp_path):
     [
         (["corpus_dir=/absent"], "error: corpus_dir=/absent: no such folder"),
         (["corpus_dir={tmp}"], "error: {tmp}/transcripts.tsv: no such file; corpus=tsv expects it in corpus_dir"),
-        (["corpus=x", "corpus_dir={tmp}"], "error: corpus=x: expected one of common_voice, csv, fleurs"),
+        (["corpus=x", "corpus_dir={tmp}"], "error: corpus=x: expected one of an4, common_voice, csv, fleurs"),
         ([], "error: missing corpus_dir=…"),
     ],
 )
