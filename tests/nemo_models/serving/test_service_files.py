@@ -49,7 +49,7 @@ def test_the_unit_starts_the_server():
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 def test_systemd_takes_the_unit(tmp_path):
-    text = read_block("[Unit]").replace("/srv/hindi-asr/.venv/bin/python", sys.executable)
+    text = read_block("[Unit]").replace("/srv/hindi-asr/.venv/bin/python", f'"{sys.executable}"')
     path = tmp_path / "hindi-asr.service"
     path.write_text(re.sub("^User=.*\n", "User=daemon\n", text, flags=re.M).replace("/srv/hindi-asr", str(ROOT)))
     done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True, timeout=60)

@@ -98,5 +98,5 @@ def test_broken_compression_is_named(shar: Path, broken: str):
 def test_a_compressed_line_is_named_like_any_other(shar: Path):
     path = shar / "cuts.000000.jsonl.gz"
     path.write_bytes(gzip.compress(json.dumps({"id": "a", "duration": None, "supervisions": []}).encode()))
-    with pytest.raises(ValueError, match=r"cuts\.000000\.jsonl\.gz:1: duration is null"):
+    with pytest.raises(ValueError, match=r"cuts\.000000\.jsonl\.gz:1: found duration null, expected a number"):
         list(list_sources(OmegaConf.create({"shar_path": str(shar)}))[0].read())

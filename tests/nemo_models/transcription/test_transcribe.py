@@ -267,7 +267,8 @@ def test_a_warning_of_the_reader_stands_beside_the_text(greedy_model, files, mon
             yield from self._blocks
             self.warning = "truncated_audio: found 1.9 s, expected 2.0 s"
 
-    monkeypatch.setattr("nemo_models.transcription.transcribe.stream_waveform", Damaged)
+    read = Transcriber.read
+    monkeypatch.setattr(Transcriber, "read", lambda *arguments: read(*arguments, open_stream=Damaged))
     (transcript,) = transcribe(greedy_model, files[2])
     assert transcript.text and transcript.error is None
     assert transcript.warning == "truncated_audio: found 1.9 s, expected 2.0 s"
