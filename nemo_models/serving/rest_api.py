@@ -14,7 +14,7 @@ from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nemo_models.serving.api_errors import ApiError, audio_error, busy, unavailable
-from nemo_models.serving.response_formats import format_body
+from nemo_models.serving.response_formats import format_body, verbose
 from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.tasks import QueueFullError, RecognitionTask
 from nemo_models.serving.transcription_request import TranscriptionRequest, read_request
@@ -55,7 +55,8 @@ async def _metrics(served: ServedModel) -> Response:
 
 
 def _model_row(served: ServedModel, name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": served.created, "owned_by": OWNER}
+    row = {"id": name, "object": "model", "created": served.created, "owned_by": OWNER}
+    return {**row, "word_times": served.gives_words}
 
 
 async def _list_models(served: ServedModel) -> Response:
@@ -186,7 +187,8 @@ async def _stream(
             transcript = _finish(served, await waiting, path, wanted)
             if served.write_numbers and transcript.text:
                 yield _event({"type": "transcript.text.delta", "delta": transcript.text})
-            yield _event({"type": "transcript.text.done", "text": transcript.text})
+            fields = _done_fields(transcript, wanted, served.language.name.lower())
+            yield _event({**fields, "type": "transcript.text.done", "text": transcript.text})
             yield "data: [DONE]\n\n"
         except ApiError as error:
             served.metrics.count_refusal(error.code)
@@ -195,6 +197,14 @@ async def _stream(
             waiting.cancel()
 
     return StreamingResponse(send_events(), media_type="text/event-stream", headers=headers)
+
+
+def _done_fields(transcript: Transcript, wanted: TranscriptionRequest, language: str) -> dict[str, Any]:
+    """Return the fields of `verbose_json` for the last event, where `usage` would count tokens and is left out."""
+    if wanted.response_format != "verbose_json":
+        return {}
+    row = verbose(transcript, wanted.granularities, language)
+    return {key: value for key, value in row.items() if key != "usage"}
 
 
 def _event(row: dict[str, Any]) -> str:

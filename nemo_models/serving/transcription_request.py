@@ -84,7 +84,7 @@ def read_request(
     stream = _text(form, "stream").lower()
     if stream not in (*_TRUE, *_FALSE):
         raise bad_field("stream", stream, "true or false")
-    if stream in _TRUE and name not in ("json", "text"):
+    if stream in _TRUE and name in ("srt", "vtt"):
         raise bad_field("stream", stream, f"false with response_format={name}; choose json, or do not stream")
     prompt = _text(form, "prompt")
     phrases, left_out = read_prompt(prompt) if read_prompt else ([], [prompt] if prompt else [])

@@ -145,6 +145,19 @@ async def read_form(request: Request, limits: UploadLimits) -> FormData:
         raise
 
 
+async def read_body(request: Request, limits: UploadLimits) -> bytes:
+    """Read a body that is not a form.
+
+    Args:
+        request: The request.
+        limits: The limits.
+
+    Raises:
+        ApiError: 413 for too much, 408 for a client that is too slow, 400 for one that goes away.
+    """
+    return b"".join([piece async for piece in _limit(request, limits, limits.max_bytes)])
+
+
 class _Parser(MultiPartParser):
     """Starlette's parser, which closes its files on its own errors only."""
 

@@ -1,13 +1,28 @@
-"""The page for browsers: a few files beside this one, without anything from another host."""
+"""The page for browsers: files beside this one, with nothing from another host, and subtitles for its words."""
 
+import asyncio
+import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
+
+from nemo_models.serving.api_errors import ApiError, bad_field
+from nemo_models.serving.response_formats import MEDIA_TYPES as SUBTITLE_TYPES
+from nemo_models.serving.uploads import UploadLimits, read_body
+from nemo_models.transcription.inputs import AudioInput
+from nemo_models.transcription.output_formats import format_transcript
+from nemo_models.transcription.subtitles import SubtitleSettings
+from nemo_models.transcription.transcripts import Transcript, Word
 
 FOLDER = Path(__file__).with_name("page")
 MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+SUBTITLE_FORMATS = ("srt", "vtt")
+WORD_BYTES = 8_000_000  # of the words that subtitles are made for: some twenty hours
+MOST_S = 1e6  # of a word's time
+MOST_SHOWN = 60  # characters of a wrong word in an error
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; media-src blob:; "
@@ -25,13 +40,83 @@ def list_page_paths() -> dict[str, Path]:
     return {"/": FOLDER / "index.html", **files}
 
 
-def make_page_router() -> APIRouter:
-    """Return the routes of the page's files."""
+def make_page_router(subtitles: SubtitleSettings | None, idle_s: float) -> APIRouter:
+    """Return the routes of the page's files, and of the subtitles for words that the page has.
+
+    Args:
+        subtitles: Form of the subtitles; `None`: the defaults.
+        idle_s: Most seconds between two pieces of a request.
+    """
     router = APIRouter()
     for route, path in list_page_paths().items():
         router.add_api_route(route, partial(_send, path.read_bytes(), MEDIA_TYPES[path.suffix]))
+    send_subtitles = partial(_send_subtitles, subtitles, UploadLimits(WORD_BYTES, idle_s))
+    router.add_api_route("/page/subtitles/{name}", send_subtitles, methods=["POST"])
     return router
 
 
 async def _send(content: bytes, media_type: str) -> Response:
     return Response(content, media_type=media_type, headers=HEADERS)
+
+
+async def _send_subtitles(
+    subtitles: SubtitleSettings | None, limits: UploadLimits, request: Request, name: str
+) -> Response:
+    if name not in SUBTITLE_FORMATS:
+        raise bad_field("format", name, f"one of {', '.join(SUBTITLE_FORMATS)}")
+    content = await read_body(request, limits)
+    text = await asyncio.to_thread(_write_subtitles, content, name, subtitles)
+    return Response(text, media_type=SUBTITLE_TYPES[name])
+
+
+def _write_subtitles(content: bytes, name: str, subtitles: SubtitleSettings | None) -> str:
+    words = read_words(content)
+    return format_transcript(Transcript(0, AudioInput(Path("page")), words=words), name, subtitles)
+
+
+def read_words(content: bytes) -> tuple[Word, ...]:
+    """Read words with their times, as `verbose_json` and the finals of a stream have them.
+
+    Args:
+        content: JSON, a list of objects with `word`, `start` and `end` (seconds); further keys are ignored.
+
+    Returns:
+        The words in their order; one that starts before the last one has ended starts at that end.
+
+    Raises:
+        ApiError: The content is not such a list.
+    """
+    try:
+        rows = json.loads(content)
+    except (ValueError, RecursionError):
+        rows = None
+    if not isinstance(rows, list):
+        message = "words: found no JSON list, expected the words of a transcript; send those of verbose_json"
+        raise ApiError(400, message, "invalid_words", "words")
+    words: list[Word] = []
+    for number, row in enumerate(rows):
+        word = _read_word(row, words[-1].end_s if words else 0.0)
+        if word is None:
+            found = json.dumps(row, ensure_ascii=False)
+            shown = found if len(found) <= MOST_SHOWN else f"{found[:MOST_SHOWN]}…"
+            message = (
+                f"words[{number}]: found {shown}, expected word, start and end (seconds, 0 to {MOST_S:g}); "
+                "send the words of verbose_json"
+            )
+            raise ApiError(400, message, "invalid_words", "words")
+        words.append(word)
+    return tuple(word for word in words if word.word)
+
+
+def _read_word(row: Any, earliest_s: float) -> Word | None:
+    """Return a word that starts at a time or later; `None` for other content."""
+    if not isinstance(row, dict) or not isinstance(row.get("word"), str):
+        return None
+    if not all(_is_time(row.get(key)) for key in ("start", "end")):
+        return None
+    start_s = max(float(row["start"]), earliest_s)
+    return Word(" ".join(row["word"].split()), start_s, max(start_s, float(row["end"])))
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MOST_S

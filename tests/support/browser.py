@@ -43,9 +43,9 @@ class Page:
         return found["result"].get("value")
 
     def wait_for(self, script: str):
-        """The value of an expression as soon as it is true."""
+        """The value of an expression as soon as it is true, as JavaScript sees it; a node of the page gives `True`."""
         for _ in range(10 * WAIT_S):
-            if value := self.run(script):
+            if value := self.run(f"(found => found instanceof Node || found)({script})"):
                 return value
             time.sleep(0.1)
         raise AssertionError(f"never true: {script}; error shown: {self.run('document.body.innerText')}")
@@ -53,6 +53,15 @@ class Page:
     def open(self, address: str):
         self.call("Page.navigate", url=address)
         self.wait_for("document.readyState === 'complete' && document.title !== ''")
+
+    def press(self, key: str, code: int):
+        """Press and release a key: its name, and its virtual key code."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
+    def download_to(self, folder: Path):
+        """Save what the page gives into a folder."""
+        self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
 
     def choose_file(self, selector: str, path: Path):
         root = self.call("DOM.getDocument")["root"]["nodeId"]

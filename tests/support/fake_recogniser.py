@@ -64,6 +64,7 @@ class FakeRecogniser:
         self.batches: list[list[int]] = []
         self.poison: str | None = None
         self.warm = False
+        self.confidences: dict[str, float] = {}  # of words; others have 0.75
 
     def warm_up(self) -> None:
         self.warm = True
@@ -97,6 +98,6 @@ class FakeRecogniser:
     def add(self, computed) -> None:
         for recognition, window, (word, _) in computed:
             start_s, end_s = window.start / RATE, (window.start + len(window.samples)) / RATE
-            recognition.words.append(Word(word, start_s, end_s, 0.75))
+            recognition.words.append(Word(word, start_s, end_s, self.confidences.get(word, 0.75)))
             recognition.text = " ".join(part.word for part in recognition.words)
             recognition.duration_s, recognition.done = end_s, window.last

@@ -1,269 +1,291 @@
-"use strict";
+// The page: what its buttons do and what it shows.
 
-const TEXTS = {
-  hi: {
-    title: "हिन्दी वाक् पहचान", speak: "बोलें", start: "माइक्रोफ़ोन चालू करें", stop: "रोकें", copy: "कॉपी करें", copied: "कॉपी हो गया",
-    save_txt: "TXT", file: "फ़ाइल", drop: "रिकॉर्डिंग यहाँ छोड़ें या चुनें", key: "API कुंजी", use_key: "लागू करें",
-    sending: "फ़ाइल भेजी जा रही है…", working: "पहचान हो रही है…", done: "तैयार", nothing: "कोई शब्द नहीं मिला",
-    words_note: "शब्द पर क्लिक करने से वहीं से ध्वनि चलती है। लहरदार रेखा वाले शब्द अनिश्चित हैं।",
-    no_microphone: "माइक्रोफ़ोन नहीं मिला। ब्राउज़र इसे केवल https या localhost पर देता है; अनुमति भी जाँचें।",
-    lost: "सर्वर से संपर्क टूट गया। फिर से कोशिश करें।", uncertain: "अनिश्चित", need_key: "सर्वर API कुंजी माँगता है।",
-  },
-  en: {
-    title: "Hindi speech recognition", speak: "Speak", start: "Start the microphone", stop: "Stop", copy: "Copy", copied: "Copied",
-    save_txt: "TXT", file: "File", drop: "Drop a recording here, or choose one", key: "API key", use_key: "Use it",
-    sending: "Sending the file…", working: "Recognising…", done: "Done", nothing: "No word was found",
-    words_note: "Click a word to play from there. Words with a wavy line are uncertain.",
-    no_microphone: "No microphone. Browsers give it only to https or localhost; check the permission too.",
-    lost: "The connection to the server is lost. Try again.", uncertain: "uncertain", need_key: "The server asks for an API key.",
-  },
-};
-const UNCERTAIN = 0.6; // words with less confidence are marked
+import { Recording, Sound } from "./microphone.js";
+import { showModel, makeSubtitles, transcribe, useKey } from "./requests.js";
+import { chooseLanguage, explain, say, showText } from "./texts.js";
+import { appendWords, describeWords, makeOneTabStop, markPlayed } from "./words.js";
+
+const LANGUAGE_KEY = "hindi-asr-language";
 const $ = (id) => document.getElementById(id);
-let language = "hi";
-let key = "";
-let stream = null; // the microphone's, while it runs
-let transcript = null; // of the file: {file, text}
-let refused = null; // a file that waits for a key
+let failure = null; // that is shown: the name of a text, or the server's {code, message}
+let retry = null; // what waits for a key
 
-const say = (name) => TEXTS[language][name];
-
-function chooseLanguage(name) {
-  language = name;
-  document.documentElement.lang = name;
-  document.title = say("title");
-  for (const element of document.querySelectorAll("[data-text]")) element.textContent = say(element.dataset.text);
-  for (const button of document.querySelectorAll("[data-language]")) {
-    button.setAttribute("aria-pressed", String(button.dataset.language === name));
-  }
-  showRecording();
+function showError(shown) {
+  failure = shown;
+  $("error").textContent = !shown ? "" : typeof shown === "string" ? say(shown) : explain(shown);
+  $("error").hidden = !shown;
 }
 
-function showRecording() {
-  $("record").textContent = say(stream ? "stop" : "start");
-  $("record").setAttribute("aria-pressed", String(Boolean(stream)));
-}
-
-function showError(text) {
-  $("error").textContent = text;
-  $("error").hidden = !text;
-}
-
-function showStatus(name) {
-  if (name) $("status").dataset.text = name;
-  else delete $("status").dataset.text;
-  $("status").textContent = name ? say(name) : "";
-}
-
-function askForKey() {
+function askForKey(then) {
+  retry = then;
   $("key-form").hidden = false;
   $("key").focus();
-  showError(say("need_key"));
+  showError("need_key");
 }
 
-function encodeKey() {
-  return btoa(key).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+function showFailure(reason, then) {
+  if (reason.status === 401) askForKey(then);
+  else showError(reason.message ? reason : "lost");
 }
 
-async function startRecording() {
-  showError("");
-  let microphone;
+// ---- texts that can be copied and saved: of the microphone ("live") and of a file ----
+
+const results = {
+  live: { texts: [], words: [], stem: "speech" },
+  file: { texts: [], words: [], stem: "transcript" },
+};
+
+function showActions(name) {
+  const { texts, words } = results[name];
+  for (const button of document.querySelectorAll(`[data-of="${name}"]`)) {
+    button.disabled = ["srt", "vtt"].includes(button.dataset.save) ? !words.length : !texts.length;
+  }
+}
+
+function copySelected(text) {
+  const [field, focused] = [document.createElement("textarea"), document.activeElement];
+  field.className = "unseen";
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  const isCopied = document.execCommand("copy");
+  field.remove();
+  focused?.focus();
+  return isCopied;
+}
+
+async function copy(button) {
+  const text = results[button.dataset.of].texts.join("\n");
   try {
-    microphone = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } });
-  } catch {
-    showError(say("no_microphone"));
-    return;
+    await navigator.clipboard.writeText(text);
+  } catch { // a page without https has no clipboard
+    if (!copySelected(text)) return;
   }
-  let context = new AudioContext();
-  if (context.sampleRate > 48000) {
-    await context.close();
-    context = new AudioContext({ sampleRate: 48000 });
+  showText(button, "copied");
+  setTimeout(() => showText(button, "copy"), 1500);
+}
+
+async function save(button) {
+  const { texts, words, stem } = results[button.dataset.of];
+  const format = button.dataset.save;
+  try {
+    const text = format === "txt" ? `${texts.join("\n")}\n` : await makeSubtitles(words, format);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
+    link.download = `${stem}.${format}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  } catch (reason) {
+    showFailure(reason, () => save(button));
   }
-  await context.audioWorklet.addModule("page/capture.js");
-  const address = new URL("v1/stream", location.href);
-  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  const socket = new WebSocket(address, key ? ["hindi-asr", `key.${encodeKey()}`] : ["hindi-asr"]);
-  socket.binaryType = "arraybuffer";
-  const node = new AudioWorkletNode(context, "capture");
-  const own = { microphone, context, socket, opened: false, ended: false };
-  stream = own;
-  node.port.onmessage = ({ data }) => {
-    if (own.opened && socket.readyState === WebSocket.OPEN && !own.ended) socket.send(data.buffer);
-  };
-  socket.onopen = () => socket.send(JSON.stringify({ type: "start", sample_rate: context.sampleRate, encoding: "float32" }));
-  socket.onmessage = ({ data }) => hear(own, JSON.parse(data));
-  socket.onclose = () => {
-    if (!own.ended && !own.opened) askForKey();
-    else if (!own.ended) showError(say("lost"));
-    stopRecording(own);
-  };
-  context.createMediaStreamSource(microphone).connect(node);
+}
+
+// ---- the microphone ----
+
+const voice = new Audio(); // plays what was said
+const sound = new Sound();
+let recording = null;
+
+function showRecording() {
+  showText($("record"), recording ? "stop" : "start");
+  $("record").classList.toggle("recording", Boolean(recording));
+}
+
+function startRecording() {
+  showError(null);
+  const own = new Recording(sound, {
+    level: (level) => { $("level").style.transform = `scaleX(${Math.min(1, 3 * level)})`; },
+    state: (state) => showText($("live-status"), state),
+    message: (message) => hear(own, message),
+    end: (reason) => endRecording(own, reason),
+  });
+  recording = own;
   showRecording();
+  own.start();
 }
 
 function hear(own, message) {
-  if (message.type === "ready") own.opened = true;
   if (message.type === "partial") $("partial").textContent = message.text;
-  if (message.type === "final") {
-    $("partial").textContent = "";
-    $("settled").textContent = `${$("settled").textContent} ${message.text}`.trim();
-  }
-  if (message.type === "error") showError(message.error.message);
-  if (message.type === "closed") own.ended = true;
+  if (message.type === "final" || message.type === "silence") $("partial").textContent = "";
+  if (message.type === "final" && message.text) addUtterance(own, message);
+  if (message.type === "error") showError(message.error);
 }
 
-function stopRecording(own) {
-  if (own.socket.readyState === WebSocket.OPEN && !own.ended) {
-    own.ended = true;
-    own.socket.send(JSON.stringify({ type: "end" }));
-  }
-  for (const track of own.microphone.getTracks()) track.stop();
-  if (own.context.state !== "closed") own.context.close();
-  if (stream === own) stream = null;
+function addUtterance(own, { text, words, end }) {
+  const moved = (words ?? []).map((word) => ({ ...word, start: own.beginS + word.start, end: own.beginS + word.end }));
+  results.live.texts.push(text);
+  results.live.words.push(...moved);
+  const line = document.createElement("p");
+  if (words) appendWords(line, moved, (word) => playSpoken(word.start, own.beginS + end));
+  else line.textContent = text;
+  $("settled").append(line);
+  $("announced").textContent = text;
+  $("live").scrollTop = $("live").scrollHeight;
+  showActions("live");
+}
+
+function playSpoken(start, end) {
+  const stretch = sound.cut(start, end);
+  if (!stretch) return;
+  URL.revokeObjectURL(voice.src);
+  voice.src = URL.createObjectURL(stretch);
+  voice.onplay = voice.ontimeupdate = () => markPlayed($("settled"), start + voice.currentTime);
+  voice.onended = voice.onpause = () => markPlayed($("settled"), null);
+  voice.play();
+}
+
+async function endRecording(own, reason) {
+  if (recording === own) recording = null;
+  showText($("live-status"), null);
+  $("partial").textContent = "";
   showRecording();
+  if (reason === "no_microphone" || reason === "lost") showError(reason);
+  if (reason === "refused" && own.state !== "finishing") { // a browser does not tell a page why
+    try {
+      await showModel();
+      showError("lost");
+    } catch (why) {
+      showFailure(why, startRecording);
+    }
+  }
 }
 
-function post(file, fields, onProgress) {
-  return new Promise((resolve, reject) => {
-    const form = new FormData();
-    form.append("model", "");
-    form.append("file", file);
-    for (const [name, value] of fields) form.append(name, value);
-    const request = new XMLHttpRequest();
-    request.upload.onprogress = (event) => event.lengthComputable && onProgress?.(event.loaded / event.total);
-    request.onload = () => (request.status === 200 ? resolve(request.responseText) : reject(request));
-    request.onerror = () => reject(request);
-    models().then((names) => {
-      form.set("model", names[0]);
-      request.open("POST", "v1/audio/transcriptions");
-      if (key) request.setRequestHeader("Authorization", `Bearer ${key}`);
-      request.send(form);
-    }, reject);
-  });
+function clearSpoken() {
+  voice.pause();
+  sound.clear();
+  $("settled").replaceChildren();
+  $("announced").textContent = "";
+  Object.assign(results.live, { texts: [], words: [] });
+  showActions("live");
 }
 
-async function models() {
-  const answer = await fetch("v1/models", { headers: key ? { Authorization: `Bearer ${key}` } : {} });
-  if (!answer.ok) throw { status: answer.status, responseText: await answer.text() };
-  return (await answer.json()).data.map((model) => model.id);
+// ---- a file ----
+
+let upload = null; // of the file that is transcribed
+
+function showProgress(share) {
+  $("progress-row").hidden = share === null;
+  if (share === null || share === 1) $("progress").removeAttribute("value");
+  else $("progress").value = share;
 }
 
-function showFailure(request) {
-  $("progress").hidden = true;
-  showStatus(null);
-  if (request.status === 401) return askForKey();
-  let message = say("lost");
-  try {
-    message = JSON.parse(request.responseText).error.message;
-  } catch { /* no answer of the server's */ }
-  showError(message);
-}
-
-async function transcribe(file) {
-  showError("");
-  refused = null;
+async function transcribeFile(file) {
+  upload?.abort();
+  const own = (upload = new AbortController());
+  showError(null);
+  $("player").pause();
+  $("words").textContent = "";
   $("file-result").hidden = true;
-  $("progress").hidden = false;
-  $("progress").value = 0;
-  showStatus("sending");
-  const fields = [["response_format", "verbose_json"], ["timestamp_granularities[]", "word"]];
+  showProgress(0);
+  showText($("status"), "sending");
+  const onSent = (share) => {
+    if (upload !== own) return;
+    showProgress(share);
+    if (share === 1) showText($("status"), "working");
+  };
+  const onTextSoFar = (text) => {
+    if (upload !== own) return;
+    $("words").textContent = text;
+    $("file-result").hidden = $("player").hidden = false;
+  };
   try {
-    const answer = JSON.parse(await post(file, fields, (share) => {
-      $("progress").value = share;
-      if (share === 1) {
-        $("progress").removeAttribute("value");
-        showStatus("working");
-      }
-    }));
-    $("progress").hidden = true;
-    showStatus(answer.text ? "done" : "nothing");
-    transcript = { file, text: answer.text };
-    URL.revokeObjectURL($("player").src);
-    $("player").src = URL.createObjectURL(file);
-    showWords(answer.words);
-    $("file-result").hidden = false;
-  } catch (request) {
-    if (request.status === 401) refused = file;
-    showFailure(request);
+    openPlayer(file);
+    const result = await transcribe(file, own.signal, onSent, onTextSoFar);
+    if (upload === own) showTranscript(file, result);
+  } catch (reason) {
+    if (upload !== own) return;
+    $("file-result").hidden = true;
+    showText($("status"), reason.canceled ? "canceled" : null);
+    if (!reason.canceled) showFailure(reason, () => transcribeFile(file));
+  } finally {
+    if (upload === own) {
+      upload = null;
+      showProgress(null);
+    }
   }
 }
 
-function showWords(words) {
-  $("words").replaceChildren(...words.flatMap((word) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "word";
-    button.textContent = word.word;
-    button.dataset.start = word.start;
-    button.dataset.end = word.end;
-    const uncertain = word.confidence < UNCERTAIN;
-    button.classList.toggle("uncertain", uncertain);
-    button.title = `${word.start.toFixed(2)} s${uncertain ? ` (${say("uncertain")})` : ""}`;
-    button.onclick = () => {
-      $("player").currentTime = word.start;
-      $("player").play();
-    };
-    return [button, " "];
-  }));
+function showTranscript(file, { text, words = [] }) {
+  Object.assign(results.file, { texts: text ? [text] : [], words, stem: file.name.replace(/\.[^.]*$/, "") || "transcript" });
+  showText($("status"), text ? "done" : "nothing");
+  $("words").textContent = words.length ? "" : text;
+  appendWords($("words"), words, (word) => {
+    $("player").currentTime = word.start;
+    $("player").play().catch(() => {}); // the player says so itself
+  });
+  $("file-result").hidden = false;
+  showActions("file");
 }
 
-function markPlayed() {
-  const now = $("player").currentTime;
-  for (const word of document.querySelectorAll(".word")) {
-    word.classList.toggle("playing", !$("player").paused && word.dataset.start <= now && now < word.dataset.end);
-  }
+function openPlayer(file) {
+  results.file = { texts: [], words: [], stem: "transcript" };
+  showActions("file");
+  showText($("player-status"), null);
+  URL.revokeObjectURL($("player").src);
+  $("player").src = URL.createObjectURL(file);
 }
 
-async function copy(button, text) {
-  await navigator.clipboard.writeText(text);
-  button.textContent = say("copied");
-  setTimeout(() => { button.textContent = say("copy"); }, 1500);
+// ---- what the buttons do ----
+
+function changeLanguage(name) {
+  chooseLanguage(name);
+  describeWords();
+  showError(failure);
 }
 
-function save(text, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
-
-async function saveAs(format) {
-  const stem = transcript.file.name.replace(/\.[^.]*$/, "") || "transcript";
-  if (format === "text") return save(`${transcript.text}\n`, `${stem}.txt`);
+function remember(name) {
   try {
-    save(await post(transcript.file, [["response_format", format]]), `${stem}.${format}`);
-  } catch (request) {
-    showFailure(request);
+    localStorage.setItem(LANGUAGE_KEY, name);
+  } catch { /* the browser keeps nothing for this page */ }
+}
+
+function recall() {
+  try {
+    return localStorage.getItem(LANGUAGE_KEY);
+  } catch {
+    return null;
   }
 }
 
 for (const button of document.querySelectorAll("[data-language]")) {
-  button.onclick = () => chooseLanguage(button.dataset.language);
+  button.onclick = () => {
+    changeLanguage(button.dataset.language);
+    remember(button.dataset.language);
+  };
 }
-for (const button of document.querySelectorAll("[data-save]")) button.onclick = () => saveAs(button.dataset.save);
-$("record").onclick = () => (stream ? stopRecording(stream) : startRecording());
+for (const button of document.querySelectorAll("[data-save]")) button.onclick = () => save(button);
+for (const button of document.querySelectorAll("[data-copy]")) button.onclick = () => copy(button);
+for (const name of ["live", "file"]) showActions(name);
+for (const list of [$("settled"), $("words")]) makeOneTabStop(list);
+$("clear-live").onclick = clearSpoken;
+$("record").onclick = () => (recording ? recording.stop() : startRecording());
+$("cancel").onclick = () => {
+  upload?.abort();
+  $("file").focus();
+};
 $("file").onchange = ({ target }) => {
   const file = target.files[0];
   target.value = ""; // the same file may be chosen again
-  if (file) transcribe(file);
+  if (file) transcribeFile(file);
 };
-$("copy-live").onclick = ({ target }) => copy(target, $("settled").textContent);
-$("save-live").onclick = () => save(`${$("settled").textContent}\n`, "speech.txt");
-$("copy-file").onclick = ({ target }) => copy(target, transcript.text);
 $("key-form").onsubmit = (event) => {
   event.preventDefault();
-  key = $("key").value.trim();
+  useKey($("key").value.trim());
   $("key-form").hidden = true;
-  showError("");
-  if (refused) transcribe(refused);
+  showError(null);
+  const then = retry;
+  retry = null;
+  then?.();
 };
-for (const kind of ["timeupdate", "pause", "ended"]) $("player").addEventListener(kind, markPlayed);
+for (const kind of ["play", "timeupdate", "pause", "ended"]) {
+  $("player").addEventListener(kind, () => markPlayed($("words"), $("player").paused ? null : $("player").currentTime));
+}
+$("player").onerror = () => showText($("player-status"), "unplayable");
 for (const kind of ["dragover", "dragleave", "drop"]) {
   $("drop").addEventListener(kind, (event) => {
     event.preventDefault();
     $("drop").classList.toggle("over", kind === "dragover");
-    if (kind === "drop" && event.dataTransfer.files[0]) transcribe(event.dataTransfer.files[0]);
+    if (kind === "drop" && event.dataTransfer.files[0]) transcribeFile(event.dataTransfer.files[0]);
   });
 }
-chooseLanguage((navigator.language || "hi").startsWith("hi") ? "hi" : "en");
+changeLanguage(recall() ?? ((navigator.language || "hi").startsWith("hi") ? "hi" : "en"));

@@ -103,6 +103,16 @@ def test_stream_sends_pieces_whose_sum_is_the_text(server):
     error_of(post(server, b"no audio", stream="true"), 400)
 
 
+def test_the_last_event_of_verbose_json_has_its_fields(server):
+    content, _ = make_wav(40.0)
+    fields = {"response_format": "verbose_json", "timestamp_granularities[]": ["word", "segment"]}
+    expected = post(server, content, **fields).json()
+    *deltas, done, end = events_of(post(server, content, stream="true", **fields).text)
+    del expected["usage"]  # OpenAI's event has one of another form
+    assert end == "[DONE]" and json.loads(done) == {**expected, "type": "transcript.text.done"}
+    assert "".join(json.loads(delta)["delta"] for delta in deltas) == expected["text"]
+
+
 def test_prompt_is_phrases_to_prefer(server):
     seen, opened = [], server.served.engine.recogniser.open
     server.served.engine.recogniser.open = lambda audio, phrases: seen.append(phrases) or opened(audio, phrases)
@@ -144,7 +154,8 @@ def test_combinations_that_do_not_fit_are_refused(server):
 
 def test_models(server):
     assert [row["id"] for row in server.get("/v1/models").json()["data"]] == ["tiny", "whisper-1"]
-    assert server.get("/v1/models/tiny").json()["object"] == "model"
+    row = server.get("/v1/models/tiny").json()
+    assert row["object"] == "model" and row["word_times"] is True
     assert error_of(server.get("/v1/models/other"), 404)["code"] == "model_not_found"
     assert error_of(post(server, model="other"), 404)["param"] == "model"
     assert error_of(server.post(PATH, files={"file": ("a.wav", make_wav()[0])}), 400)["param"] == "model"
