@@ -10,10 +10,12 @@ streams  For each number of --streams, so many websockets on `/v1/stream`. Each 
          Printed: the first partial result after speech began (30 dB below the loudest), the lag (time of a partial
          result minus the time at which its last sample was spoken), and the final after the recording's end, each at
          p50, p90, p95 and p99; `churn`, the share of shown words that later change; `churn_but_growth`, the same where
-         a last word that gets longer does not count; finals equal to the text of transcribe_speech.py. A recording in
-         which the server found an end is `cut`; then the texts of its finals are joined. The last line has the largest
-         number of streams with finals within --finalisation-ms at p95 and a lag that does not grow (median of the last
-         third over that of the first: at most --growth-ms).
+         a last word that gets longer does not count; `churn_of_partials`, this without the step from the last partial
+         result to the final; `stable_broken`, the stable texts that later ones do not begin with; `finals_equal`, the
+         recordings whose text is that of transcribe_speech.py. A recording in which the server found an end is `cut`;
+         then the texts of its finals are joined. The last line has the largest number of streams with finals within
+         --finalisation-ms at p95 and a lag that does not grow (median of the last third over that of the first: at
+         most --growth-ms).
 wer      Word error rate of the last partial result against step and right context, beside the batch job's. The server's
          windows are computed without a clock, so that none comes late (scripts/benchmarks/serve_windows.py).
 rest     --clients clients upload the manifest's files --repeat times; beside transcribe_speech.py on the same files,
@@ -34,7 +36,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from serve_figures import compare_ends, find_sustained, measure_churn, summarise
+from serve_figures import compare_ends, count_broken, find_sustained, measure_churn, summarise
 from serve_inputs import Inputs, list_recordings
 from serve_process import RunningServer, ServerFailed, run_server
 from serve_uploads import measure_uploads
@@ -156,6 +158,9 @@ def summarise_streams(inputs: Inputs, reports: Sequence[Mapping[str, Any]]) -> d
     finals = [(one["path"], " ".join(texts[-1] for texts in one["shown"] if texts)) for one in utterances]
     equal = sum(" ".join(text.split()) == inputs.offline_texts[path] for path, text in finals)
     whole = [texts for one in utterances for texts in one["shown"] if texts]
+    partials = [
+        texts[: len(stable)] for one in utterances for texts, stable in zip(one["shown"], one["stable"], strict=True)
+    ]
     return {
         "first_partial_ms": summarise([one["first_partial_s"] for one in utterances if one["first_partial_s"]]),
         "lag_ms": summarise([lag for _, lag in lags]),
@@ -163,6 +168,8 @@ def summarise_streams(inputs: Inputs, reports: Sequence[Mapping[str, Any]]) -> d
         "finalisation_ms": summarise([one["final_s"] for one in utterances if one["final_s"] is not None]),
         "churn": measure_churn(whole),
         "churn_but_growth": measure_churn(whole, lets_last_grow=True),
+        "churn_of_partials": measure_churn(partials, lets_last_grow=True),
+        "stable_broken": count_broken([texts for one in utterances for texts in one["stable"]]),
         "recordings": len(utterances),
         "finals_equal": equal,
         "cut": sum(one["parts"] > 1 for one in utterances),

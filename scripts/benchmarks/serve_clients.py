@@ -40,7 +40,8 @@ class Utterance:
         length: Number of its samples.
         onset: Samples before its speech begins.
         shown: Texts in order, one list for each utterance that the server made of it; the last one is the final.
-        first_partial_s: Seconds from the begin of its speech to the first text.
+        stable: The stable parts of the texts of partial results, as `shown`.
+        first_partial_s: Seconds from the begin of its speech to the first text that covers some of that.
         final_s: Seconds from its end to its final; `None` where the server ended it before.
         parts: Number of finals.
     """
@@ -50,13 +51,14 @@ class Utterance:
     length: int
     onset: int
     shown: list[list[str]] = field(default_factory=lambda: [[]])
+    stable: list[list[str]] = field(default_factory=lambda: [[]])
     first_partial_s: float | None = None
     final_s: float | None = None
     parts: int = 0
 
 
 class LiveStream:
-    """One stream that is spoken by a clock, whatever the server does."""
+    """One stream that is spoken by a clock, which does not wait for the server."""
 
     def __init__(self, plan: Mapping[str, Any], number: int) -> None:
         """Draw the recordings of a stream.
@@ -141,8 +143,10 @@ class LiveStream:
         if row["type"] == "partial":
             self.lags.append((end / self.rate, late_s))
             spoken.shown[-1].append(row["text"])
-            if row["text"] and spoken.first_partial_s is None:
-                spoken.first_partial_s = now - self.clock(spoken.first + spoken.onset)
+            spoken.stable[-1].append(row["stable_text"])
+            onset = spoken.first + spoken.onset
+            if row["text"] and end > onset and spoken.first_partial_s is None:
+                spoken.first_partial_s = now - self.clock(onset)
             return
         self.covered += end - row["start_sample"] if row["start_sample"] == self.covered else 0
         if row["type"] == "error":
@@ -154,6 +158,7 @@ class LiveStream:
             if end == spoken.first + spoken.length:
                 spoken.final_s = late_s
         spoken.shown.append([])
+        spoken.stable.append([])
 
     def report(self) -> dict[str, Any]:
         """Return everything for the figures."""
@@ -182,10 +187,16 @@ async def stream(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
 def upload(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Send every file once, by several clients that each wait for an answer before the next file."""
     bodies = {path: make_body(Path(path), plan["model"]) for path in set(plan["paths"])}
-    for path in plan["paths"][: plan["clients"]]:  # warm
-        ask(http.client.HTTPConnection(plan["host"], timeout=600), plan["url"], *bodies[path])
+    upload_once(plan, bodies, plan["paths"][: 2 * plan["clients"]])  # all processes of a server have begun
+    return upload_once(plan, bodies, plan["paths"])
+
+
+def upload_once(
+    plan: Mapping[str, Any], bodies: Mapping[str, tuple[bytes, str]], paths: Sequence[str]
+) -> dict[str, Any]:
+    """Send files; return the seconds, and status, text and seconds of each."""
     waiting: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
-    for item in enumerate(plan["paths"]):
+    for item in enumerate(paths):
         waiting.put(item)
     answers: dict[int, tuple[int, str, float]] = {}
     began = time.perf_counter()
@@ -195,7 +206,7 @@ def upload(plan: Mapping[str, Any]) -> dict[str, Any]:
     for thread in threads:
         thread.join()
     seconds = time.perf_counter() - began
-    return {"seconds": seconds, "answers": [answers.get(number) for number in range(len(plan["paths"]))]}
+    return {"seconds": seconds, "answers": [answers.get(number) for number in range(len(paths))]}
 
 
 def work(

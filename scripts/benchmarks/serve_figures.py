@@ -1,6 +1,7 @@
 """Figures of a server's benchmark: percentiles, changed words, delays that grow; and the sound of a room."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,11 @@ def measure_churn(utterances: Sequence[Sequence[str]], lets_last_grow: bool = Fa
     counts = [count_changes(texts, lets_last_grow) for texts in utterances]
     shown = sum(count for count, _ in counts)
     return round(sum(count for _, count in counts) / shown, 4) if shown else None
+
+
+def count_broken(utterances: Sequence[Sequence[str]]) -> int:
+    """Count texts, declared stable, that do not begin with the one before them."""
+    return sum(not after.startswith(before) for texts in utterances for before, after in pairwise(texts))
 
 
 def compare_ends(rows: Sequence[Sequence[float]], share: float) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Servers that a benchmark starts as processes, and ends whatever happens."""
+"""Servers that a benchmark starts as processes, and ends when its block is left."""
 
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,11 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from side_process import ROOT, SHOWN
 
 POLL_S = 0.2
+ERROR = re.compile(r"^\s*([\w.]*(?:Error|Exception)\b.*)", re.MULTILINE)
+LOG_BYTES = 20_000  # of its end
 END_S = 40.0  # a server may finish what it has begun
 
 
@@ -30,10 +34,17 @@ class RunningServer:
     Attributes:
         host: Its host and port, `127.0.0.1:8000`.
         process: Its process.
+        log: What it has printed.
     """
 
     host: str
     process: subprocess.Popen
+    log: IO[bytes]
+
+    @property
+    def last_error(self) -> str:
+        """The last exception that it has printed, or nothing."""
+        return (ERROR.findall(read_log(self.log)) or [""])[-1]
 
     @property
     def memory_mb(self) -> float:
@@ -71,13 +82,19 @@ def run_server(command: Sequence[object], ready_path: str, timeout_s: float = 24
             end = time.monotonic() + timeout_s
             while not answers(f"127.0.0.1:{port}", ready_path):
                 if process.poll() is not None or time.monotonic() > end:
-                    log.seek(0)
                     state = "not ready in time" if process.poll() is None else f"exit status {process.returncode}"
-                    raise ServerFailed(f"{' '.join(line)}: {state}\n{log.read().decode(errors='replace')[-SHOWN:]}")
+                    raise ServerFailed(f"{' '.join(line)}: {state}\n{read_log(log)[-SHOWN:]}")
                 time.sleep(POLL_S)
-            yield RunningServer(f"127.0.0.1:{port}", process)
+            yield RunningServer(f"127.0.0.1:{port}", process, log)
         finally:
             end_process(process)
+
+
+def read_log(log: IO[bytes]) -> str:
+    """Return what a server has printed; its own writing goes on behind that."""
+    return os.pread(log.fileno(), LOG_BYTES, max(0, os.fstat(log.fileno()).st_size - LOG_BYTES)).decode(
+        errors="replace"
+    )
 
 
 def end_process(process: subprocess.Popen) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,7 @@ URL = "/v1/audio/transcriptions"
 OURS, BATCH, PEER, PEER_SINGLE = "serve", "transcribe_speech", "pipeline", "pipeline_single"
 PEER_SERVE = "transformers serve"
 SHOWN_ANSWER = 200  # characters of an error
+LOG_S = 1.0  # a server answers before it writes why
 
 
 def measure_uploads(inputs: Inputs, clients: int, repeat: int, rounds: int, with_peer: bool) -> None:
@@ -105,9 +107,11 @@ def try_transformers_serve(inputs: Inputs, folder: Path, running: ExitStack) -> 
             server = trial.enter_context(run_server(command, "/health"))
             connection = http.client.HTTPConnection(server.host, timeout=120)
             status, text = ask(connection, URL, *make_body(Path(inputs.paths[0]), str(folder)))
-        except (ServerFailed, OSError) as error:
-            status, text = 0, str(error)[-SHOWN_ANSWER:]
-        inputs.print_row("rest_peer", side=PEER_SERVE, status=status, answer=text[:SHOWN_ANSWER])
+        except (ServerFailed, OSError) as failure:
+            status, text = 0, str(failure)[-SHOWN_ANSWER:]
+        time.sleep(LOG_S)
+        error = server.last_error[:SHOWN_ANSWER] if server and status != 200 else ""
+        inputs.print_row("rest_peer", side=PEER_SERVE, status=status, answer=text[:SHOWN_ANSWER], error=error)
         if server is None or status != 200:
             return None
         running.push(trial.pop_all())

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.serve_figures import compare_ends, count_changes, find_room, find_sustained, measure_churn, summarise
+from benchmarks.serve_figures import (
+    compare_ends,
+    count_broken,
+    count_changes,
+    find_room,
+    find_sustained,
+    measure_churn,
+    summarise,
+)
 from fake_recogniser import WORDS
 from project import ROOT
 from serving_client import make_served, run_server
@@ -41,6 +49,10 @@ def test_words_that_change_after_they_were_shown(texts, counts, counts_but_growt
 def test_churn_is_a_share_of_all_words_shown():
     assert measure_churn([["a b", "a c"], ["d"]]) == 0.25
     assert measure_churn([[]]) is None
+
+
+def test_stable_texts_that_change_are_counted():
+    assert count_broken([["", "a", "a bc"], ["a b", "a c", "a cd"], []]) == 1
 
 
 def test_delays_at_both_ends_are_compared():
