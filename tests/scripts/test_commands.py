@@ -19,6 +19,8 @@ from project import ROOT
 from topology import write_fairseq_checkpoint
 from warm_python import WarmPython
 
+pytestmark = pytest.mark.slow
+
 SENTENCES = ("आज मौसम बहुत अच्छा है", "मुझे थोड़ा पानी दीजिए", "बच्चे आँगन में खेल रहे हैं", "कल हम गाँव जाएँगे")
 SAME_WIDTH = "student.shape.layers=1 student.shape.num_attention_heads=null student.shape.intermediate_size=null"
 RECIPES = {"xlsr_hi": "", "xlsr_ssl": "", "distill_hi": f"{SAME_WIDTH} student.shape.conv_dim=null "}
@@ -81,7 +83,6 @@ def write_corpus(folder: Path) -> None:
     (folder / "transcripts.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_readme_commands_run_in_their_order(workspace: Workspace, executed: set[str]):
     assert len(executed) >= 8
     report = json.loads((workspace / "work/data/report.json").read_text(encoding="utf-8"))
@@ -97,7 +98,6 @@ def read_rows(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_commands_of_a_document_run_in_their_order(document: str, workspace: Workspace, executed: set[str]):
     for earlier in DOCUMENTS[: DOCUMENTS.index(document) + 1]:  # whose files it reads; each block runs once
@@ -122,7 +122,6 @@ def choose_config(script: str, arguments: list[str]) -> tuple[str, list[str]]:
     return DEFAULT_CONFIG.get(script, script), arguments
 
 
-@pytest.mark.slow
 def test_stopped_fine_tuning_goes_on_with_the_same_command(workspace: Workspace):
     run_shell("python scripts/prepare_data.py corpus=tsv corpus_dir=my_corpus output_dir=resume/data", workspace)
     command = (
@@ -141,7 +140,6 @@ def test_stopped_fine_tuning_goes_on_with_the_same_command(workspace: Workspace)
     assert (workspace / "resume/exp/xlsr_tiny_hi/checkpoints/xlsr_tiny_hi.nemo").is_file()
 
 
-@pytest.mark.slow
 def test_w2v_bert_is_fine_tuned_with_its_own_configuration(workspace: Workspace):
     write_huggingface(workspace / "w2v_bert", "w2v-bert-2.0", random_model("w2v-bert-2.0"), None)
     run_shell("python scripts/prepare_data.py corpus=tsv corpus_dir=my_corpus output_dir=bert/data", workspace)
@@ -154,7 +152,6 @@ def test_w2v_bert_is_fine_tuned_with_its_own_configuration(workspace: Workspace)
     assert (workspace / "bert/exp/w2v_bert_hi/checkpoints/w2v_bert_hi.nemo").is_file()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("job", WITHOUT_DOCUMENT)
 def test_job_without_document_runs(job: str, workspace: Workspace):
     run_shell(f"python scripts/{job}.py {WITHOUT_DOCUMENT[job]}", workspace)

@@ -26,6 +26,8 @@ from nemo_models.checkpoints.loading import load_checkpoint
 from nemo_models.ctc_model import XLSRCTCModel
 from topology import architecture, write_fairseq_checkpoint
 
+pytestmark = pytest.mark.slow
+
 
 def test_labels_keep_the_vocabularys_order_and_case_and_rows_their_token(ctc_folder: Path, tmp_path: Path):
     model = import_checkpoint(str(ctc_folder), ["unused"]).model

@@ -22,6 +22,8 @@ from nemo_models.distillation.teacher import Teacher, collect_hidden_states
 from topology import architecture
 from training_job import CONF, write_data
 
+pytestmark = pytest.mark.slow
+
 SIGNAL = torch.randn(2, 16000, generator=torch.Generator().manual_seed(1))
 LENGTHS = torch.tensor([16000, 9000])
 NO_TEXT = torch.zeros(2, 0, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
@@ -146,7 +148,6 @@ def test_the_teacher_needs_no_gradient_and_is_not_part_of_the_student(teacher: X
     assert len(list(student.parameters())) < len(list(teacher.parameters()))
 
 
-@pytest.mark.slow
 def test_a_cache_gives_the_same_student(job: dict[str, Any], tmp_path: Path):
     changes = {"loss.hidden": 0, "loss.top_k": 6}
     computed = run(job, tmp_path / "a", **changes)
@@ -161,7 +162,6 @@ def test_a_cache_gives_the_same_student(job: dict[str, Any], tmp_path: Path):
         run(job, tmp_path / "d", **changes | {"loss.top_k": 5}, **{"teacher_cache.path": cache})
 
 
-@pytest.mark.slow
 def test_a_stopped_run_resumes_to_the_same_student(
     job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

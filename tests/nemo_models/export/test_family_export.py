@@ -19,6 +19,8 @@ from nemo_models.export.huggingface import compare_huggingface, write_huggingfac
 from nemo_models.export.onnx import write_onnx
 from nemo_models.export.probes import TOLERANCE
 
+pytestmark = pytest.mark.slow
+
 LAYERS = 2  # what an export could get wrong, it gets wrong in one layer or in none
 FORMS = [(name, form) for name, member in MEMBERS.items() for form in member["forms"]]
 LABELS = [" ", "अ", "क", "ा"]
@@ -120,7 +122,6 @@ def deep_conformer(tmp_path_factory: pytest.TempPathFactory):
     return model, onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize("seconds", [(0.1,), (0.333,), (2.0,), (17.77,), (60.0,), (0.1, 3.1, 9.0)], ids=str)
 def test_conformer_of_full_depth_is_the_same_from_a_tenth_of_a_second_to_a_minute(

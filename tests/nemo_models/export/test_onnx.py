@@ -14,6 +14,8 @@ from nemo_models.export.onnx import compare_onnx, require_onnx_packages, save_on
 from nemo_models.export.probes import TOLERANCE
 from topology import architecture
 
+pytestmark = pytest.mark.slow
+
 onnx = pytest.importorskip("onnx", reason="needs the extra `export`")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
 

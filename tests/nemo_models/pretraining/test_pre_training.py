@@ -25,6 +25,8 @@ from project import ROOT
 from recipe import load_recipe
 from topology import architecture
 
+pytestmark = pytest.mark.slow
+
 TINY = ROOT / "nemo_models" / "xlsr_tiny_hi"
 SETTINGS = {
     "init_from_checkpoint": TINY,

@@ -27,6 +27,8 @@ from project import ROOT
 from recipe import load_recipe
 from topology import architecture
 
+pytestmark = pytest.mark.slow
+
 PRESETS = ("1h", "10h", "100h", "1000h")
 
 
@@ -81,7 +83,6 @@ SCRIPTED_WER = {2: 0.9, 4: 0.5, 6: 0.7, 8: 0.4, 10: 0.6, 12: 0.45, 14: 0.1}
 """WER after each number of updates. Two validations in a row are not better than the best: the last is not reached."""
 
 
-@pytest.mark.slow
 def test_training_stops_early_keeps_the_best_weights_draws_and_logs(
     data: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -148,7 +149,6 @@ def test_training_stops_early_keeps_the_best_weights_draws_and_logs(
     assert all(line.startswith("WER predicted:") for line in pairs[1::2])
 
 
-@pytest.mark.slow
 def test_low_rank_updates_learn_and_are_merged_into_the_model(data: tuple[Path, Path], tmp_path: Path):
     short = ("trainer.limit_train_batches=2", "trainer.val_check_interval=2", "model.freeze_updates.enabled=false")
     command = ("model.lora.r=2", "model.optim_param_groups.encoder.lr=0.01", *short)

@@ -14,6 +14,8 @@ from nemo_models.ctc_model import XLSRCTCModel
 from recipe import load_recipe
 from topology import architecture
 
+pytestmark = pytest.mark.slow
+
 UPDATES = 20
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.01

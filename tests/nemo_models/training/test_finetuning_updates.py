@@ -11,6 +11,8 @@ from nemo_models.files.checkpoint_files import load_training_checkpoint
 from nemo_models.training.finetuning import fine_tune
 from training_job import SETTINGS, compose, write_data
 
+pytestmark = pytest.mark.slow
+
 CLIP = 0.25
 ONE_UPDATE = {
     "model.optim.name": "sgd",  # its momentum after one update is that update's gradient

@@ -11,6 +11,8 @@ from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.training_data.augmentation import TelephonePerturbation
 from recipe import load_recipe
 
+pytestmark = pytest.mark.slow
+
 SECONDS = (1.0, 1.5)
 RATE = 16000
 TRAIN = load_recipe("xlsr_hi").model.train_ds

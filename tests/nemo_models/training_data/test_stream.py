@@ -20,6 +20,8 @@ from nemo_models.training.resume import ResumeCheckpoint
 from nemo_models.training_data.stream import BatchInfo, DatasetWithInfo, StreamPosition, TrainingStream, seed_all
 from training_job import SETTINGS, compose, write_data
 
+pytestmark = pytest.mark.slow
+
 COUNT = 20
 
 
@@ -55,7 +57,6 @@ def test_every_pass_has_every_utterance_once_at_any_epoch_length(data: dict[str,
     assert notes[-1].position.pass_number > 1
 
 
-@pytest.mark.slow
 def test_a_stream_can_start_anywhere_and_is_the_same_for_any_number_of_workers(data: dict[str, str]):
     whole = take(open_stream(data), 24)
     for start, workers in ((0, 2), (7, 0), (17, 2)):
@@ -178,7 +179,6 @@ def test_a_recording_missing_from_its_tars_manifest_gives_one_line(data: dict[st
     assert names and "extra.wav" not in names
 
 
-@pytest.mark.slow
 def test_each_pass_mixes_in_different_noise(data: dict[str, str]):
     manifest = data["model.train_ds.manifest_filepath"]
     changes = {"noise_path": manifest, "noise_mix_prob": 0.5, "augmentor.white_noise.prob": 0.0}
@@ -214,7 +214,6 @@ def test_randomness_depends_on_position_and_process_and_leaves_the_state_unchang
         assert len(set(values)) == 3
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tarred", "shar"])
 def test_readers_of_shards_read_different_orders_and_can_start_anywhere(
     data: dict[str, str], tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
