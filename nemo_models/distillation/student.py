@@ -16,6 +16,7 @@ from torch import Tensor
 from data_prep.arguments import is_int, require_int
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.distillation.importance import Importance
+from nemo_models.distillation.slicing import Selection, slice_encoder
 from nemo_models.layers.meta_init import encoders_on_meta
 from nemo_models.xlsr_encoder import XLSREncoder
 
@@ -40,25 +41,6 @@ class StudentShape:
     intermediate_size: int | None = None
     conv_dim: int | Sequence[int] | None = None
     conv_stride: Sequence[int] | None = None
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The parts of a teacher that a student consists of, as indices in increasing order.
-
-    Attributes:
-        layers: Transformer layers.
-        hidden: Channels of the residual stream.
-        attention: For each kept layer: channels inside its attention, whole heads.
-        neurons: For each kept layer: neurons of its feed-forward part.
-        conv: Output channels of each convolution.
-    """
-
-    layers: tuple[int, ...]
-    hidden: Tensor
-    attention: tuple[Tensor, ...]
-    neurons: tuple[Tensor, ...]
-    conv: tuple[Tensor, ...]
 
 
 def build_student(teacher: XLSRCTCModel, shape: StudentShape, importance: Importance | None = None) -> XLSRCTCModel:
@@ -142,8 +124,8 @@ def student_architecture(teacher: XLSRCTCModel, shape: StudentShape) -> dict[str
     hidden = heads * (architecture["hidden_size"] // architecture["num_attention_heads"])
     if hidden % groups:
         raise ValueError(
-            f"student.num_attention_heads={heads}: found hidden size {hidden}, expected a multiple of {groups}, the "
-            "groups of the position convolution; choose another number of heads"
+            f"student.shape.num_attention_heads={heads}: found hidden size {hidden}, expected a multiple of "
+            f"{groups}, the groups of the position convolution; choose another number of heads"
         )
     return {
         **architecture,
@@ -172,7 +154,7 @@ def choose_layers(layers: int | Sequence[int] | None, available: int) -> tuple[i
     if layers is None:
         return tuple(range(available))
     if isinstance(layers, int):
-        require_int("student.layers", layers, least=1, most=available)
+        require_int("student.shape.layers", layers, least=1, most=available)
         if layers == 1:
             return (available - 1,)
         return tuple(round(index * (available - 1) / (layers - 1)) for index in range(layers))
@@ -180,8 +162,8 @@ def choose_layers(layers: int | Sequence[int] | None, available: int) -> tuple[i
     fits = all(is_int(layer) and 0 <= layer < available for layer in chosen)
     if not chosen or not fits or list(chosen) != sorted(set(chosen)):
         raise ValueError(
-            f"student.layers={list(chosen)}: expected numbers from 0 to {available - 1} in increasing order, each "
-            "once; or one number, how many layers to keep"
+            f"student.shape.layers={list(chosen)}: expected numbers from 0 to {available - 1} in increasing order, "
+            "each once; or one number, how many layers to keep"
         )
     return chosen
 
@@ -214,91 +196,15 @@ def select_parts(teacher: XLSRCTCModel, shape: StudentShape, importance: Importa
     )
 
 
-def slice_encoder(weights: Mapping[str, Tensor], selection: Selection, config: Any) -> dict[str, Tensor]:
-    """Cut a student's tensors out of its teacher's.
-
-    Args:
-        weights: The teacher's tensors by the names of transformers' `Wav2Vec2Model`.
-        selection: The parts to keep.
-        config: The teacher's `Wav2Vec2Config`.
-
-    Returns:
-        The student's tensors, copied, by the same names.
-    """
-    sliced: dict[str, Tensor] = {}
-    for name, tensor in weights.items():
-        layer = _layer_number(name)
-        if layer is None:
-            sliced[name] = _slice_outside(name, tensor, selection)
-        elif layer in selection.layers:
-            place = selection.layers.index(layer)
-            new_name = name.replace(f"encoder.layers.{layer}.", f"encoder.layers.{place}.", 1)
-            sliced[new_name] = _slice_layer(name, tensor, selection, place)
-    if len(selection.hidden) < config.hidden_size:
-        sliced.update(_slice_position_convolution(weights, selection, config))
-    return sliced
-
-
-def _slice_layer(name: str, tensor: Tensor, selection: Selection, place: int) -> Tensor:
-    hidden, inner, neurons = selection.hidden, selection.attention[place], selection.neurons[place]
-    if ".intermediate_dense." in name:
-        return _take(tensor, neurons, hidden)
-    if ".output_dense." in name:
-        return _take(tensor, hidden, neurons)
-    if ".out_proj." in name:
-        return _take(tensor, hidden, inner)
-    if ".attention." in name:  # q_proj, k_proj, v_proj
-        return _take(tensor, inner, hidden)
-    return _take(tensor, hidden)  # layer norms
-
-
-def _slice_outside(name: str, tensor: Tensor, selection: Selection) -> Tensor:
-    """Slice a tensor outside of the transformer's layers; the position convolution follows separately."""
-    parts = name.split(".")
-    if parts[0] == "feature_extractor":
-        number = int(parts[2])
-        before = selection.conv[number - 1] if number else torch.arange(1)
-        return _take(tensor, selection.conv[number], before)
-    if parts[0] == "feature_projection":
-        columns = (selection.conv[-1],)
-        return _take(tensor, *(columns if "layer_norm" in name else (selection.hidden, *columns)))
-    if "parametrizations" in name:
-        return tensor.clone()
-    return _take(tensor, selection.hidden)  # position bias, last layer norm, mask vector
-
-
-def _slice_position_convolution(weights: Mapping[str, Tensor], selection: Selection, config: Any) -> dict[str, Tensor]:
-    """Slice the position convolution, whose weight is stored as a direction and one length for each kernel step."""
-    prefix = "encoder.pos_conv_embed.conv.parametrizations.weight."
-    length, direction = weights[f"{prefix}original0"], weights[f"{prefix}original1"]
-    weight = direction * (length / direction.norm(dim=(0, 1), keepdim=True))
-    width = config.hidden_size // config.num_conv_pos_embedding_groups
-    members = [selection.hidden[selection.hidden // width == n] for n in range(config.num_conv_pos_embedding_groups)]
-    sliced = torch.cat([_take(weight, channels, channels % width) for channels in members])  # a group reads itself
-    return {f"{prefix}original0": sliced.norm(dim=(0, 1), keepdim=True), f"{prefix}original1": sliced}
-
-
-def _take(tensor: Tensor, *indices: Tensor) -> Tensor:
-    """Copy rows of a tensor, and columns if it has more than one axis."""
-    for axis, index in enumerate(indices[: tensor.dim()]):
-        tensor = tensor.index_select(axis, index)
-    return tensor.clone()
-
-
 def _top(scores: Tensor, count: int) -> Tensor:
     """Return the indices of the greatest scores in increasing order; of equal scores the first."""
     return scores.argsort(descending=True, stable=True)[:count].sort().values
 
 
-def _layer_number(name: str) -> int | None:
-    parts = name.split(".")
-    return int(parts[2]) if parts[:2] == ["encoder", "layers"] else None
-
-
 def _at_most(key: str, value: int | None, teacher: int) -> int:
     if value is None:
         return teacher
-    require_int(f"student.{key}", value, least=1, most=teacher)
+    require_int(f"student.shape.{key}", value, least=1, most=teacher)
     return value
 
 
@@ -306,7 +212,8 @@ def _conv_dim(value: int | Sequence[int] | None, teacher: Sequence[int]) -> list
     values = list(teacher) if value is None else [value] * len(teacher) if isinstance(value, int) else list(value)
     if len(values) != len(teacher):
         raise ValueError(
-            f"student.conv_dim={values}: expected {len(teacher)} numbers, one for each convolution; or one for all"
+            f"student.shape.conv_dim={values}: expected {len(teacher)} numbers, one for each convolution; "
+            "or one for all"
         )
     return [_at_most("conv_dim", channels, most) for channels, most in zip(values, teacher, strict=True)]
 
@@ -318,7 +225,7 @@ def _conv_stride(value: Sequence[int] | None, teacher: Sequence[int]) -> list[in
     )
     if not fits:
         raise ValueError(
-            f"student.conv_stride={values}: expected {len(teacher)} multiples of the teacher's {list(teacher)}; "
+            f"student.shape.conv_stride={values}: expected {len(teacher)} multiples of the teacher's {list(teacher)}; "
             "multiply one of them by 2"
         )
     return values

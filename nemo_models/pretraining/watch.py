@@ -23,7 +23,7 @@ PANELS = {
     "code perplexity": ("train_perplexity",),
 }
 """What the curves show, see `TrainingCurves`."""
-ALIKE = 0.02  # difference of the mean cosines with targets and with negatives below which nothing is told apart
+ALIKE = 0.02  # smallest difference of the mean cosines with targets and with negatives that counts as learnt
 TRIVIAL_ACCURACY = 0.995  # share of masked frames; no published pre-training comes near it
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
@@ -82,23 +83,7 @@ def make_teacher() -> Any:
     from nemo_models.checkpoints.model_building import model_config
     from nemo_models.ctc_model import XLSRCTCModel
 
-    architecture = {
-        "conv_dim": [512] * 7,
-        "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
-        "conv_stride": [5, 2, 2, 2, 2, 2, 2],
-        "conv_bias": True,
-        "feat_extract_norm": "layer",
-        "feat_extract_activation": "gelu",
-        "hidden_size": 1024,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "intermediate_size": 4096,
-        "hidden_act": "gelu",
-        "layer_norm_eps": 1e-5,
-        "do_stable_layer_norm": True,
-        "num_conv_pos_embeddings": 128,
-        "num_conv_pos_embedding_groups": 16,
-    }
+    architecture = OmegaConf.load(ROOT / "conf" / "encoder" / "xlsr_53.yaml").model.encoder.architecture
     torch.manual_seed(0)
     return XLSRCTCModel(cfg=model_config(architecture, load_alphabet(), normalize=True, epsilon=1e-5)).eval()
 

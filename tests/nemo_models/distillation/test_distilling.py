@@ -189,7 +189,7 @@ def test_a_stopped_run_resumes_to_the_same_student(
     [
         ({"loss.hidden": 0, "loss.divergence": 0}, "nothing is learnt"),
         ({"loss.blank_weight": 2}, "loss.blank_weight=2"),
-        ({"student.shape.layers": 9}, "student.layers=9"),
+        ({"student.shape.layers": 9}, "student.shape.layers=9"),
         ({"teacher": "missing.nemo"}, "missing.nemo: no such file"),
         ({"teacher_cache.path": "x.db"}, "expected loss.hidden=0 beside a cache"),
     ],

@@ -116,12 +116,12 @@ def test_the_teacher_is_not_changed_and_shares_no_memory(teacher: XLSRCTCModel):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        (StudentShape(layers=7), "student.layers=7"),
+        (StudentShape(layers=7), "student.shape.layers=7"),
         (StudentShape(layers=[3, 1]), "increasing order"),
-        (StudentShape(num_attention_heads=5), "student.num_attention_heads=5"),
+        (StudentShape(num_attention_heads=5), "student.shape.num_attention_heads=5"),
         (StudentShape(conv_dim=[8, 8]), "expected 7 numbers"),
         (StudentShape(conv_stride=[5, 2, 2, 2, 2, 2, 3]), "multiples of the teacher's"),
-        (StudentShape(intermediate_size=0), "student.intermediate_size=0"),
+        (StudentShape(intermediate_size=0), "student.shape.intermediate_size=0"),
     ],
     ids=["too many layers", "order", "heads", "convolutions", "stride", "no neurons"],
 )
