@@ -19,6 +19,7 @@ class LeakSettings:
     evaluation: list[Path]
     ngram: int
     min_overlap: float
+    language: str
     output: Path | None
     max_examples: int
 
@@ -26,7 +27,7 @@ class LeakSettings:
 @hydra_job("find_leaks", LeakSettings)
 def main(settings: LeakSettings) -> int:
     """Run the job, print what leaks, and return the exit status."""
-    report = find_leaks(settings.training, settings.evaluation, settings.ngram, settings.min_overlap)
+    report = find_leaks(settings.training, settings.evaluation, settings.ngram, settings.min_overlap, settings.language)
     if settings.output:
         write_json(settings.output, report)
     print(format_leaks(report, settings.max_examples))

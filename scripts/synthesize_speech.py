@@ -1,8 +1,9 @@
-"""Make a corpus of synthesised Hindi speech from text files, with eSpeak NG's and Festival's voices.
+"""Make a corpus of synthesised speech from text files, with eSpeak NG's and Festival's voices.
 
-A voice's name is its settings: espeak-f3-p60-s160 is variant f3 (`espeak-ng --voices=variant`; hi = none), pitch 60,
-160 words a minute; festival-nsk-p120-s90 is Festival's Hindi voice at 120 Hz, 90 % of its speed. Ranges (p30..70) draw
-a value for each sentence. The same arguments give the same corpus; run them again to continue a stopped run.
+A voice's name is its settings: espeak-f3-p60-s160 is variant f3 (`espeak-ng --voices=variant`; hi, or the name of
+another language's voice, = none), pitch 60, 160 words a minute; festival-nsk-p120-s90 is Festival's Hindi voice at 120
+Hz, 90 % of its speed. Ranges (p30..70) draw a value for each sentence. The same arguments give the same corpus; run
+them again to continue a stopped run.
 """
 
 import random
@@ -20,6 +21,7 @@ class SynthesisSettings:
     """The arguments; the comments in `conf/synthesize_speech.yaml` explain them."""
 
     text: list[Path]
+    language: str
     corpus_dir: Path
     voices: list[str]
     voices_file: Path | None
@@ -38,9 +40,12 @@ class SynthesisSettings:
 def main(settings: SynthesisSettings) -> int:
     """Read sentences, speak them, report."""
     reasons: Counter[str] = Counter()
-    exclude = read_sentences(settings.exclude, skipped=lambda reason: None) if settings.exclude else []
+    language = settings.language
+    exclude = (
+        read_sentences(settings.exclude, skipped=lambda reason: None, language=language) if settings.exclude else []
+    )
     skipped = (lambda reason: reasons.update([reason])) if settings.skip_unusable else None
-    sentences = read_sentences(settings.text, settings.min_words, settings.max_words, exclude, skipped)
+    sentences = read_sentences(settings.text, settings.min_words, settings.max_words, exclude, skipped, language)
     random.Random(settings.seed).shuffle(sentences)
     skip = settings.skip_sentences
     chosen = sentences[skip:][: settings.max_sentences]
@@ -48,7 +53,7 @@ def main(settings: SynthesisSettings) -> int:
         raise ValueError(f"skip_sentences={skip}: expected less than {len(sentences)}, the number of usable sentences")
     voices = [*settings.voices, *(read_voice_names(settings.voices_file) if settings.voices_file else [])]
     errors = synthesize_corpus(
-        chosen, voices, settings.corpus_dir, settings.voices_per_sentence, settings.seed, settings.workers
+        chosen, voices, settings.corpus_dir, settings.voices_per_sentence, settings.seed, settings.workers, language
     )
     for reason, count in reasons.most_common():
         print(f"lines left out, {reason}: {count}")

@@ -50,6 +50,7 @@ class Language:
         number_spelling: Part of a number word that the library writes wrongly → the right one.
         abbreviations: Abbreviation without its full stop → the words; only those with one reading.
         spelling: Pairs of spellings of one sound that scoring may count as equal, first → second.
+        espeak: Voice of eSpeak NG for synthesised speech; empty where it has none.
         sentences: Test sentences, written for this project.
         corpora: Corpus reader → its folder or code of this language.
     """
@@ -76,6 +77,7 @@ class Language:
     number_spelling: Mapping[str, str] = field(default_factory=dict)
     abbreviations: Mapping[str, str] = field(default_factory=dict)
     spelling: Mapping[str, str] = field(default_factory=dict)
+    espeak: str = ""
     sentences: tuple[str, ...] = ()
     corpora: Mapping[str, str] = field(default_factory=dict)
 

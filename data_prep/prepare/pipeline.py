@@ -124,7 +124,7 @@ def _write_outputs(
         "settings": settings.describe(),
         **builder.build(scan.rows),
         "notes": [*scan.notes, *describe_foreign_scripts(language, settings.language, scripts)],
-        "leaks": find_split_leaks(manifests),
+        "leaks": find_split_leaks(manifests, language=settings.language),
     }
     write_text(settings.output_dir / "report.html", format_html(report, examples.chosen))
     write_json(settings.output_dir / "report.json", report)

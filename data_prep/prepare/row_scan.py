@@ -7,7 +7,7 @@ the audio that is listed more than once; a reader takes some 10 µs a row, a hun
 import hashlib
 from array import array
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from data_prep.corpora import Note, Reader, Utterance
 from data_prep.lines import cut_chunks
 from data_prep.prepare.work_units import UnitSettings, WorkUnit
 from data_prep.text.normalizer import normalize_text
+from data_prep.text.policy import AS_WRITTEN, TextPolicy
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def cut_units(
         unit_size: Rows of a unit.
         repeated: Hashes of the keys that more than one row has, from `scan_rows`.
     """
-    firsts = _FirstPlaces()
+    firsts = _FirstPlaces(replace(AS_WRITTEN, language=settings.policy.language))
     rows = (row for row in reader(corpus_dir) if not isinstance(row, Note))
     for index, chunk in enumerate(cut_chunks(rows, unit_size)):
         listed = (
@@ -78,13 +79,14 @@ def cut_units(
 
 @dataclass
 class _FirstPlaces:
-    """For each repeated key, the line and text of the first row."""
+    """For each repeated key, the line and text of the first row, normalised by a policy."""
 
+    policy: TextPolicy
     seen: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def judge(self, row: Utterance) -> tuple[str, str] | None:
         """Return (reason, detail) for a row whose audio was listed before."""
-        text = normalize_text(row.text)
+        text = normalize_text(row.text, self.policy)
         line, first_text = self.seen.setdefault(row.key, (row.line, text))
         if line == row.line:
             return None

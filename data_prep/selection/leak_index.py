@@ -1,23 +1,27 @@
 """The index behind every search for leaks: evaluation sentences in memory, training text streamed past them.
 
-Both sides go through the project's normaliser and then through a fold that ignores what Hindi spelling leaves open
-(nukta, chandrabindu or anusvara), so that a sentence is found in another spelling too. A sentence that is broken over
-several lines of flowing text is found as well.
+Both sides go through the normaliser of the language and then through a fold that ignores what its spelling leaves open
+(nukta, chandrabindu or anusvara, and the spelling variants of the language's file), so that a sentence is found in
+another spelling too. A sentence that is broken over several lines of flowing text is found as well.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from data_prep.arguments import require_int, require_number
+from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
 from data_prep.text.normalizer import normalize_text
+from data_prep.text.policy import AS_WRITTEN
 
 KINDS = {
     "exact": "a line or utterance of training has exactly this text",
     "contained": "training has all of its words in a row, among others",
     "overlap": "training has at least min_overlap of its words, in runs of ngram words or more",
 }
-_FOLD = str.maketrans({"\u093c": None, "\u0901": "\u0902"})
 _PLACES_KEPT = 3  # of exact copies in training, for each sentence
 
 
@@ -58,6 +62,7 @@ class LeakIndex:
         ngram: int | None = 5,
         min_overlap: float = 0.5,
         normalized: bool = False,
+        language: str = DEFAULT_LANGUAGE,
     ) -> None:
         """Index the evaluation side.
 
@@ -67,13 +72,14 @@ class LeakIndex:
                 compares all sentences as a whole only, which takes a tenth of the memory.
             min_overlap: Share of a sentence's words, above 0 and up to 1, from which overlap is a leak.
             normalized: Whether all texts are normalised already.
+            language: Language of the texts, as `load_language` takes it.
 
         Raises:
-            ValueError: `ngram` or `min_overlap` is out of range.
+            ValueError: `ngram` or `min_overlap` is out of range, or the language is unknown.
         """
         require_int("ngram", ngram, least=2, optional=True)
         require_number("min_overlap", min_overlap, above=0, most=1)
-        self._ngram, self._min_overlap, self._normalized = ngram, min_overlap, normalized
+        self._ngram, self._min_overlap, self._normalized, self._language = ngram, min_overlap, normalized, language
         self._sentences: list[_Sentence] = []
         self._whole: dict[str, list[int]] = {}
         self._grams: dict[tuple[str, ...], list[tuple[int, int]]] = {}
@@ -85,7 +91,7 @@ class LeakIndex:
 
     def remember(self, passage: Passage) -> None:
         """Add one utterance of the evaluation side."""
-        words = fold_text(passage.text, self._normalized).split()
+        words = fold_text(passage.text, self._normalized, self._language).split()
         number = len(self._sentences)
         self._sentences.append(_Sentence(passage, words))
         if words:
@@ -101,7 +107,7 @@ class LeakIndex:
             Number of words, counted back from the end of this passage and into earlier ones that flow on, that hold a
             whole evaluation sentence which this passage completes; 0 where it completes none.
         """
-        words = fold_text(passage.text, self._normalized).split()
+        words = fold_text(passage.text, self._normalized, self._language).split()
         self.lines += 1
         self.words += len(words)
         reach = 0
@@ -184,6 +190,24 @@ class LeakIndex:
         return {**found, **counts}
 
 
-def fold_text(text: str, normalized: bool = False) -> str:
-    """Normalise a text, unless it is normalised already, and fold what Hindi spelling leaves open."""
-    return (text if normalized else normalize_text(text)).translate(_FOLD)
+def fold_text(text: str, normalized: bool = False, language: str = DEFAULT_LANGUAGE) -> str:
+    """Normalise a text, unless it is normalised already, and fold what the spelling of its language leaves open."""
+    return _make_fold(language)(text if normalized else normalize_text(text, replace(AS_WRITTEN, language=language)))
+
+
+@lru_cache(maxsize=64)
+def _make_fold(language: str) -> Callable[[str], str]:
+    """Make the fold of a language: no nukta, anusvara for chandrabindu, and the first of each pair of spellings."""
+    found = load_language(language)
+    signs: dict[str, str | None] = {}
+    for character in found.alphabet:
+        script, _, sign = unicodedata.name(character, "").partition(" SIGN ")
+        if sign == "NUKTA":
+            signs[character] = None
+        elif sign == "CANDRABINDU":
+            signs[character] = unicodedata.lookup(f"{script} SIGN ANUSVARA")
+    table = str.maketrans(signs)
+    if not found.spelling:
+        return lambda text: text.translate(table)
+    variant = re.compile("|".join(re.escape(spelling) for spelling in sorted(found.spelling, key=len, reverse=True)))
+    return lambda text: variant.sub(lambda match: found.spelling[match[0]], text).translate(table)

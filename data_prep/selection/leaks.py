@@ -11,18 +11,22 @@ from typing import Any
 from data_prep.corpora.rows import Utterance
 from data_prep.corpora.tsv import read_tsv
 from data_prep.file_kinds import FileKind, identify_file
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.lines import check_text_file, open_lines
 from data_prep.selection.leak_index import KINDS, LeakIndex, Passage, fold_text
 
 __all__ = ["KINDS", "LeakIndex", "Passage", "find_leaks", "find_split_leaks", "fold_text", "read_passages"]
 
 
-def find_split_leaks(manifests: Mapping[str, Path], examples: int = 5) -> list[dict[str, Any]]:
+def find_split_leaks(
+    manifests: Mapping[str, Path], examples: int = 5, language: str = DEFAULT_LANGUAGE
+) -> list[dict[str, Any]]:
     """Compare the splits of one corpus: dev and test with train, and test with dev.
 
     Args:
         manifests: Split -> manifest of normalised text, in the order train, dev, test.
         examples: Number of leaks that are given in full for each pair.
+        language: Language of the texts.
 
     Returns:
         For each pair: `evaluation` and `training` (names of splits), the counts of `LeakIndex.summarize`, `examples`.
@@ -30,7 +34,10 @@ def find_split_leaks(manifests: Mapping[str, Path], examples: int = 5) -> list[d
     names = list(manifests)
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for at, training in enumerate(names[:-1]):
-        indexes = {name: LeakIndex(_read_split(manifests[name]), normalized=True) for name in names[at + 1 :]}
+        indexes = {
+            name: LeakIndex(_read_split(manifests[name]), normalized=True, language=language)
+            for name in names[at + 1 :]
+        }
         for passage in _read_split(manifests[training]):
             for index in indexes.values():
                 index.add(passage)
@@ -47,7 +54,11 @@ def _read_split(manifest: Path) -> Iterator[Passage]:
 
 
 def find_leaks(
-    training: Sequence[str | Path], evaluation: Sequence[str | Path], ngram: int = 5, min_overlap: float = 0.5
+    training: Sequence[str | Path],
+    evaluation: Sequence[str | Path],
+    ngram: int = 5,
+    min_overlap: float = 0.5,
+    language: str = DEFAULT_LANGUAGE,
 ) -> dict[str, Any]:
     """Search training material for evaluation sentences.
 
@@ -56,6 +67,7 @@ def find_leaks(
         evaluation: The same kinds of files.
         ngram: Words in a row that count as overlap, see `LeakIndex`.
         min_overlap: Share of a sentence's words from which overlap is a leak, above 0 and up to 1.
+        language: Language of the texts: a code, or the path of a language file.
 
     Returns:
         `training`, `evaluation` (the files), `ngram`, `min_overlap`, the counts of `LeakIndex.summarize`,
@@ -63,12 +75,12 @@ def find_leaks(
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A manifest is broken, a setting is out of range, or one side holds no text.
+        ValueError: A manifest is broken, a setting is out of range, the language is unknown, or one side holds no text.
     """
     if not training or not evaluation:
         raise ValueError("training=[], evaluation=[]: expected one file or more on each side")
     speakers: tuple[set[str], set[str]] = (set(), set())
-    index = LeakIndex(_read_all(evaluation, speakers[0]), ngram, min_overlap)
+    index = LeakIndex(_read_all(evaluation, speakers[0]), ngram, min_overlap, language=language)
     for passage in _read_all(training, speakers[1]):
         index.add(passage)
     found = index.summarize()

@@ -1,6 +1,6 @@
 """Makes a corpus of synthesised speech: sentences of text files, each spoken by one voice or more.
 
-With it every stage can be tried on open-vocabulary Hindi without a download. The result is a folder with `audio/` and
+With it every stage can be tried on open-vocabulary speech without a download. The result is a folder with `audio/` and
 `transcripts.tsv` (path, duration_s, sample_rate, speaker, text), 16 kHz mono 16-bit, as `corpus=tsv` reads it.
 """
 
@@ -10,18 +10,20 @@ import random
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import soundfile
 
 from data_prep.arguments import require_int
 from data_prep.atomic import atomic_path
+from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
 from data_prep.manifest import write_text
 from data_prep.progress import ProgressBar
 from data_prep.synthesis.voices import Voice, check_voices, parse_voice, run_program, speak
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import find_outside_alphabet, normalize_text
+from data_prep.text.policy import AS_WRITTEN
 
 SAMPLE_RATE_HZ = 16000
 TSV_HEADER = "path\tduration_s\tsample_rate\tspeaker\ttext"
@@ -49,6 +51,7 @@ def read_sentences(
     max_words: int | None = None,
     exclude: Iterable[str] = (),
     skipped: Callable[[str], None] | None = None,
+    language: str = DEFAULT_LANGUAGE,
 ) -> list[str]:
     """Read text files with one sentence a line; normalise the sentences and drop repeated ones.
 
@@ -58,6 +61,7 @@ def read_sentences(
         max_words: Most words of a sentence; `None` for no limit.
         exclude: Normalised sentences to leave out, e.g. those of a test set.
         skipped: Function that is called with the reason for each line left out; `None` makes such a line an error.
+        language: Language of the sentences, as `load_language` takes it.
 
     Returns:
         The sentences in order of first appearance.
@@ -66,11 +70,11 @@ def read_sentences(
         FileNotFoundError: A file is missing.
         ValueError: A file is not UTF-8, or a line is unusable and `skipped` is `None`, or no sentence is left.
     """
-    alphabet = set(load_alphabet())
+    alphabet, policy = set(load_alphabet(language=language)), replace(AS_WRITTEN, language=language)
     excluded, sentences, problems = set(exclude), dict[str, None](), []
     for path in paths:
         for number, line in enumerate(_read_lines(path), start=1):
-            text = normalize_text(line)
+            text = normalize_text(line, policy)
             if not text:
                 continue
             reason, detail = _reason_against(text, alphabet, min_words, max_words, excluded, sentences)
@@ -86,7 +90,8 @@ def read_sentences(
             f"with skip_unusable=true: {'; '.join(problems[:5])}"
         )
     if not sentences:
-        raise ValueError(f"{', '.join(map(str, paths))}: no usable sentence; expected one Hindi sentence a line")
+        name = load_language(language).name
+        raise ValueError(f"{', '.join(map(str, paths))}: no usable sentence; expected one {name} sentence a line")
     return list(sentences)
 
 
@@ -127,6 +132,7 @@ def synthesize_corpus(
     voices_per_sentence: int = 1,
     seed: int = 0,
     workers: int = 2,
+    language: str = DEFAULT_LANGUAGE,
 ) -> list[str]:
     """Speak sentences into a corpus folder. Audio that exists is kept, so a stopped run can be continued.
 
@@ -137,26 +143,31 @@ def synthesize_corpus(
         voices_per_sentence: Number of voices, see `plan_sentences`.
         seed: Seed of the choice of voices.
         workers: Number of synthesizer processes at a time; the result does not depend on it.
+        language: Language of the sentences, as `load_language` takes it.
 
     Returns:
         A message for each utterance that could not be spoken; the others are in the corpus.
 
     Raises:
         FileNotFoundError: A synthesizer is not installed.
-        ValueError: A voice is unknown.
+        ValueError: A voice is unknown, or the synthesizer does not speak the language.
     """
     voices = [parse_voice(name) for name in voice_names]
-    check_voices(voices)
+    check_voices(voices, language)
     plan = plan_sentences(sentences, voices, voices_per_sentence, seed)
     root = Path(corpus_dir)
     (root / "audio").mkdir(parents=True, exist_ok=True)
     missing = [utterance for utterance in plan if not (root / utterance.path).is_file()]
     errors: list[str] = []
+
+    def speak_chunk(chunk: Sequence[SpokenSentence]) -> tuple[Sequence[SpokenSentence], list[str]]:
+        return chunk, _speak_chunk(chunk, root, language)
+
     with (
         ThreadPoolExecutor(workers) as pool,  # child processes do the work
         ProgressBar(total=len(plan), initial=len(plan) - len(missing), unit="utt", desc="speaking") as bar,
     ):
-        for chunk, chunk_errors in pool.map(lambda chunk: (chunk, _speak_chunk(chunk, root)), _chunks(missing)):
+        for chunk, chunk_errors in pool.map(speak_chunk, _chunks(missing)):
             errors += chunk_errors
             bar.update(len(chunk))
     _write_transcripts(root, plan)
@@ -197,15 +208,15 @@ def _chunks(utterances: Sequence[SpokenSentence]) -> list[list[SpokenSentence]]:
     return [group[at : at + CHUNK] for group in groups.values() for at in range(0, len(group), CHUNK)]
 
 
-def _speak_chunk(chunk: Sequence[SpokenSentence], root: Path) -> list[str]:
+def _speak_chunk(chunk: Sequence[SpokenSentence], root: Path, language: str) -> list[str]:
     raw = {utterance: _name_raw(root / utterance.path) for utterance in chunk}
     voice, errors = chunk[0].voice, []
     with suppress(OSError):  # a sentence that is missing after this is spoken alone, and then its error counts
-        speak(voice, [utterance.text for utterance in chunk], list(raw.values()))
+        speak(voice, [utterance.text for utterance in chunk], list(raw.values()), language)
     for utterance, raw_path in raw.items():
         try:
             if not raw_path.is_file():
-                speak(voice, [utterance.text], [raw_path])
+                speak(voice, [utterance.text], [raw_path], language)
             _convert(raw_path, root / utterance.path, len(utterance.text))
         except (OSError, ValueError, soundfile.SoundFileError) as error:
             errors.append(f"voice '{voice.name}', '{utterance.text}': {error}")

@@ -1,6 +1,6 @@
 """Voices of two free synthesizers, named by their settings: the name says how a sentence was spoken.
 
-`espeak-f3-p60-s160` is eSpeak NG's Hindi with voice variant f3, pitch 60 (0–99) and 160 words a minute;
+`espeak-f3-p60-s160` is eSpeak NG's voice of the language with variant f3, pitch 60 (0–99) and 160 words a minute;
 `festival-nsk-p120-s90` is Festival's recorded Hindi diphone voice with a mean F0 of 120 Hz at 90 % of its normal speed.
 A range such as `p30..70` is a family of voices; a seeded choice draws one voice of it for each sentence.
 """
@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from data_prep.languages.language import DEFAULT_LANGUAGE, describe_refusal, list_languages, load_language
+
 ENGINES = {  # program, Debian packages, limits of pitch and of speed
     "espeak": ("espeak-ng", "espeak-ng", (0, 99), (80, 450)),
     "festival": ("festival", "festival festvox-hi-nsk festival-hi", (60, 300), (50, 200)),
 }
 FESTIVAL_VARIANTS = {"nsk": "voice_hindi_NSK_diphone"}
-PLAIN_ESPEAK = "hi"  # the variant name of eSpeak's Hindi as it is
 # Festival drops a word that holds a separate nukta; it knows only the single-code-point letters.
 SINGLE_NUKTA_LETTERS = {
     "क़": "\u0958", "ख़": "\u0959", "ग़": "\u095a", "ज़": "\u095b",
@@ -35,7 +36,7 @@ class Voice:
 
     Attributes:
         engine: `espeak` or `festival`.
-        variant: eSpeak's voice variant (`hi` for none), or `nsk` for Festival.
+        variant: eSpeak's voice variant (the voice's own name, such as `hi`, for none), or `nsk` for Festival.
         pitch: Lowest and highest pitch: eSpeak's 0–99, Festival's mean F0 in Hz.
         speed: Lowest and highest speed: eSpeak's words a minute, Festival's percentage of normal.
     """
@@ -89,18 +90,25 @@ def parse_voice(name: str) -> Voice:
     return Voice(engine, variant, ranges[0], ranges[1])
 
 
-def check_voices(voices: Sequence[Voice]) -> None:
-    """Check that sox and the synthesizers are installed and have the variants.
+def check_voices(voices: Sequence[Voice], language: str = DEFAULT_LANGUAGE) -> None:
+    """Check that sox and the synthesizers are installed, speak the language and have the variants.
+
+    Args:
+        voices: The voices.
+        language: Language of the texts, as `load_language` takes it.
 
     Raises:
         FileNotFoundError: A program is missing; the message holds the command that installs it.
-        ValueError: A variant is unknown; the message lists the known ones.
+        ValueError: A synthesizer has no voice of the language, or a variant is unknown; the message lists the known
+            ones.
     """
     _check_program("sox", "sox")
     for engine in sorted({voice.engine for voice in voices}):
+        _check_language(engine, language)
         program, packages, *_ = ENGINES[engine]
         _check_program(program, packages)
-        known = _espeak_variants() if engine == "espeak" else tuple(FESTIVAL_VARIANTS)
+        plain = load_language(language).espeak
+        known = (plain, *_espeak_variants()) if engine == "espeak" else tuple(FESTIVAL_VARIANTS)
         for voice in voices:
             if voice.engine == engine and voice.variant not in known:
                 raise ValueError(
@@ -108,19 +116,24 @@ def check_voices(voices: Sequence[Voice]) -> None:
                 )
 
 
-def speak(voice: Voice, texts: Sequence[str], paths: Sequence[Path]) -> None:
+def speak(voice: Voice, texts: Sequence[str], paths: Sequence[Path], language: str = DEFAULT_LANGUAGE) -> None:
     """Speak texts with one voice into WAV files, at the synthesizer's own sample rate.
 
     Args:
         voice: One voice, not a family.
-        texts: Normalised Hindi.
+        texts: Normalised texts.
         paths: One file for each text; overwritten.
+        language: Language of the texts, as `load_language` takes it.
 
     Raises:
         OSError: The synthesizer failed, or did not write a file.
     """
-    speak_with = _speak_espeak if voice.engine == "espeak" else _speak_festival
-    message = speak_with(voice, texts, paths)
+    if voice.engine == "festival":
+        message = _speak_festival(voice, texts, paths)
+    else:
+        found = load_language(language)
+        spoken = [text.lower() for text in texts] if found.case == "upper" else texts  # capitals would be spelled
+        message = _speak_espeak(voice, spoken, paths, found.espeak)
     for path in paths:
         if not path.is_file():
             raise OSError(f"not spoken ({message or 'no message'})")
@@ -131,9 +144,21 @@ def _check_program(program: str, packages: str) -> None:
         raise FileNotFoundError(f"{program}: no such program; install it: sudo apt-get install -y {packages}")
 
 
-def _speak_espeak(voice: Voice, texts: Sequence[str], paths: Sequence[Path]) -> str:
-    language = "hi" if voice.variant == PLAIN_ESPEAK else f"hi+{voice.variant}"
-    settings = ["-v", language, "-p", str(voice.pitch[0]), "-s", str(voice.speed[0]), "-b", "1"]
+def _check_language(engine: str, language: str) -> None:
+    found = load_language(language)
+    if engine == "festival" and found.code != DEFAULT_LANGUAGE:
+        raise ValueError(f"language={language}: expected {DEFAULT_LANGUAGE} with a voice of festival; use espeak's")
+    if engine == "espeak" and not found.espeak:
+        # a refused language has no voice either, and cannot be loaded
+        spoken = [code for code in list_languages() if not describe_refusal(code) and load_language(code).espeak]
+        raise ValueError(
+            f"language={language}: expected a language that eSpeak NG speaks: {', '.join(spoken)}; record the sentences"
+        )
+
+
+def _speak_espeak(voice: Voice, texts: Sequence[str], paths: Sequence[Path], name: str) -> str:
+    full_name = name if voice.variant == name else f"{name}+{voice.variant}"
+    settings = ["-v", full_name, "-p", str(voice.pitch[0]), "-s", str(voice.speed[0]), "-b", "1"]
     message = ""
     for text, path in zip(texts, paths, strict=True):
         message = run_program(["espeak-ng", *settings, "-w", str(path), "--stdin"], stdin=text)
@@ -183,7 +208,7 @@ def _range_text(limits: tuple[int, int]) -> str:
 def _espeak_variants() -> tuple[str, ...]:
     listing = _listing(["espeak-ng", "--voices=variant"])
     names = set(re.findall(r"!v/([^\s-]+)(?:\s\s|$)", listing, re.MULTILINE))  # not "Mr serious": no name could hold it
-    return (PLAIN_ESPEAK, *sorted(names))
+    return tuple(sorted(names))
 
 
 def _listing(command: list[str]) -> str:

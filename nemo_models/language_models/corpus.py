@@ -127,7 +127,8 @@ class LeakWatch:
         passages = (passage for manifest in manifests for passage in read_passages(manifest))
         if policy.annotations == "reject":  # what a rejected text says beside its notes counts too
             policy = replace(policy, annotations="strip")
-        self._index = LeakIndex((Passage(normalize_text(p.text, policy), p.where) for p in passages), normalized=True)
+        normalized = (Passage(normalize_text(passage.text, policy), passage.where) for passage in passages)
+        self._index = LeakIndex(normalized, normalized=True, language=policy.language)
         self._recent: deque[tuple[int, str, int]] = deque(maxlen=1000)  # lines that a sentence could be spread over
         self.found: dict[int, str] = {}  # number of the line → file:line
 

@@ -98,7 +98,7 @@ def check_data_sets(
         The problems, each as text.
     """
     require_choice("checks.leaks", leaks, ("error", "warn"))
-    check = _DataCheck()
+    check = _DataCheck(language)
     count_frames = lru_cache(LENGTHS_CACHED)(frame_counter(model_cfg.encoder))
     with ThreadPoolExecutor(THREADS) as pool:
         for name in ("validation_ds", "train_ds"):  # validation first: training is compared with it
@@ -124,8 +124,8 @@ def check_data_sets(
 class _DataCheck:
     """One check of all datasets: the problems, the warnings, and the comparison of training with validation."""
 
-    def __init__(self) -> None:
-        self.problems, self.warnings, self.leaks = Findings(), Findings(), ValidationLeaks()
+    def __init__(self, language: str) -> None:
+        self.problems, self.warnings, self.leaks = Findings(), Findings(), ValidationLeaks(language)
 
     def check_source(
         self,

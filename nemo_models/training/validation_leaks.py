@@ -8,14 +8,16 @@ import filecmp
 from collections.abc import Mapping
 from typing import Any
 
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.selection.leak_index import LeakIndex, Passage, fold_text
 
 
 class ValidationLeaks:
     """The validation utterances, with which training utterances are compared one by one."""
 
-    def __init__(self) -> None:
-        self._texts = LeakIndex(ngram=None, normalized=True)
+    def __init__(self, language: str = DEFAULT_LANGUAGE) -> None:
+        self._language = language
+        self._texts = LeakIndex(ngram=None, normalized=True, language=language)
         self._folded: set[str] = set()  # texts of validation; the index, which is slower, gets only these
         self._places: set[int] = set()
         self._files: dict[int, list[str]] = {}  # several may be alike in text and length
@@ -33,7 +35,7 @@ class ValidationLeaks:
         """
         if text := row.get("text"):
             self._texts.remember(Passage(text, ""))
-            self._folded.add(fold_text(text, normalized=True))
+            self._folded.add(fold_text(text, normalized=True, language=self._language))
         if path:
             self._places.add(_hash_place(row, path))
             alike = self._files.setdefault(_hash_likeness(row), [])
@@ -45,7 +47,7 @@ class ValidationLeaks:
     def compare(self, row: Mapping[str, Any], path: str) -> None:
         """Compare an utterance of training with all of validation; the arguments are those of `remember`."""
         text = row.get("text")
-        if text and fold_text(text, normalized=True) in self._folded:
+        if text and fold_text(text, normalized=True, language=self._language) in self._folded:
             self._texts.add(Passage(text, ""))
         if path and (_hash_place(row, path) in self._places or self._is_copy(row, path)):
             self._same = self._same or path

@@ -301,6 +301,18 @@ def test_audio_with_two_texts_is_a_conflict_that_is_named(make_corpus, write_aud
     assert check_success(report) == 3
 
 
+def test_texts_of_one_recording_are_compared_by_the_rules_of_the_language(make_corpus, write_audio, tmp_path):
+    rows = [
+        ("a.wav", "s", "വീട്ടില\u0d4d\u200d"),
+        ("a.wav", "s", "വീട്ടിൽ"),
+        ("b.wav", "s", "അമ്മ"),
+    ]  # one word in two encodings
+    write_audio(tmp_path / "corpus/a.wav", pitch=500)
+    write_audio(tmp_path / "corpus/b.wav", pitch=700)
+    report = prepare(make_corpus(rows), tmp_path / "out", splits={"train": 1.0}, language="ml")
+    assert report["rejected_by_reason"] == {"duplicate_path": 1} and report["kept"] == 2
+
+
 def test_one_name_is_a_list_of_one_speaker(make_corpus, tmp_path):
     report = prepare(make_corpus(ROWS), tmp_path / "out", dev_speakers="spk3", test_speakers=["spk1"])
     assert report["splits"]["dev"]["speaker_names"] == ["spk3"] and report["settings"]["dev_speakers"] == ["spk3"]

@@ -29,6 +29,39 @@ def test_the_same_sentence_is_found_in_any_spelling_and_punctuation():
     assert leak["evaluation"] == "e:1" and leak["text"] == SENTENCE
 
 
+@pytest.mark.parametrize(
+    ("language", "evaluation", "training"),
+    [
+        ("en", "The children's books are here", "“THE children’s books are here!”"),  # capitals, apostrophe
+        ("ml", "അവൻ വീട്ടിൽ ഇല്ല", "അവന\u0d4d\u200d വീട്ടില\u0d4d\u200d ഇല്ല."),  # chillus before Unicode 5.1
+        ("bn", "চাঁদ উঠেছে", "চাদ উঠেছে"),  # a spelling variant of the language's file
+        ("mr", "मी आंब्याच्या झाडाखाली", "मी आँब्याच्या झाडाखाली"),
+        ("ur", "بچے کتاب پڑھتے", "بچّے كَتاب پڑھتے"),  # Arabic code points and reading aids
+        ("pa", "ਸ਼ਹਿਰ ਵੱਡਾ", "ਸਹਿਰ ਵੱਡਾ"),  # without its nukta
+    ],
+    ids=["en", "ml", "bn", "mr", "ur", "pa"],
+)
+def test_each_language_has_its_own_normaliser_and_fold(language: str, evaluation: str, training: str):
+    (leak,) = find([training], [evaluation], language=language)
+    assert leak["kind"] == "exact"
+    if language in ("en", "ml", "bn", "ur"):
+        assert [leak["kind"] for leak in find([training], [evaluation])] != ["exact"]  # for Hindi's rules they differ
+
+
+def test_what_hindi_ignores_is_what_it_ignored():
+    written = "क़ँ ज़ं ड़ ॐ ँ़"
+    assert fold_text(written, normalized=True) == written.replace("\u093c", "").replace("\u0901", "\u0902")
+
+
+def test_the_job_takes_the_language(tmp_path):
+    (tmp_path / "train.txt").write_text("“The children’s books are here!”\n", encoding="utf-8")
+    (tmp_path / "test.txt").write_text("THE CHILDREN'S BOOKS ARE HERE\n", encoding="utf-8")
+    sides = [tmp_path / "train.txt"], [tmp_path / "test.txt"]
+    assert find_leaks(*sides, language="en")["exact"] == 1
+    with pytest.raises(ValueError, match=r"language=eng: expected one of .*did you mean en"):
+        find_leaks(*sides, language="eng")
+
+
 def test_a_sentence_inside_another_and_a_part_of_one():
     (leak,) = find([f"माँ ने कहा {SENTENCE} और सब हँसे"])
     assert (leak["kind"], leak["longest_run"], leak["training"]) == ("contained", 8, ["t:1"])

@@ -103,7 +103,7 @@ def write_tone(path: Path, seconds: float) -> None:
 
 @pytest.mark.parametrize("how", ["crash", "no file", "too short", "no audio"])
 def test_a_sentence_that_cannot_be_spoken_is_named_and_costs_no_other(tmp_path: Path, monkeypatch, how: str):
-    def speak(voice: Voice, texts: list[str], paths: list[Path]) -> None:
+    def speak(voice: Voice, texts: list[str], paths: list[Path], language: str) -> None:
         for text, path in zip(texts, paths, strict=True):
             if text == SENTENCES[1] and how == "crash":
                 raise OSError("exit status -11")
@@ -116,7 +116,7 @@ def test_a_sentence_that_cannot_be_spoken_is_named_and_costs_no_other(tmp_path: 
         if SENTENCES[1] in texts and how == "no file":
             raise OSError("not spoken")
 
-    monkeypatch.setattr(synthesis, "check_voices", lambda voices: None)
+    monkeypatch.setattr(synthesis, "check_voices", lambda voices, language: None)
     monkeypatch.setattr(synthesis, "speak", speak)
     errors = synthesize_corpus(SENTENCES, ["espeak-hi-p50-s150"], tmp_path)
     assert len(errors) == 1 and SENTENCES[1] in errors[0] and "espeak-hi-p50-s150" in errors[0]

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from data_prep.languages.language import load_language
 from data_prep.synthesis import voices
 from data_prep.synthesis.voices import check_voices, parse_voice, speak
+from data_prep.text.normalizer import normalize_text
+from data_prep.text.policy import TextPolicy
 
 SENTENCE = "बाज़ार में बहुत भीड़ थी"
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
@@ -54,6 +57,29 @@ def test_an_unknown_variant_lists_the_known_ones():
     check_voices([parse_voice("espeak-hi-p50-s150"), parse_voice("espeak-f3-p50-s150")])
     with pytest.raises(ValueError, match=r"no variant 'nobody', expected one of hi .*f3.*"):
         check_voices([parse_voice("espeak-nobody-p50-s150")])
+
+
+def test_a_language_without_a_voice_is_refused_and_the_others_are_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(voices.shutil, "which", lambda program: program)
+    with pytest.raises(ValueError, match=r"language=brx: expected a language that eSpeak NG speaks: as, bn, en, gu"):
+        check_voices([parse_voice("espeak-f3-p50-s150")], "brx")
+    with pytest.raises(ValueError, match=r"language=ta: expected hi with a voice of festival; use espeak's"):
+        check_voices([parse_voice("festival-nsk-p120-s90")], "ta")
+
+
+@needs_espeak
+@pytest.mark.parametrize("language", ["ta", "en", "ur"])
+def test_each_language_is_spoken_with_its_own_voice(tmp_path: Path, language: str):
+    plain, sentence = (
+        load_language(language).espeak,
+        normalize_text(load_language(language).sentences[0], TextPolicy(language=language)),
+    )
+    voice = parse_voice(f"espeak-{plain}-p50-s150")
+    check_voices([voice], language)
+    speak(voice, [sentence], [tmp_path / "own.wav"], language)
+    speak(parse_voice("espeak-hi-p50-s150"), [sentence], [tmp_path / "hindi.wav"])
+    own, hindi = (soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("own", "hindi"))
+    assert len(own) > 8000 and (len(own) != len(hindi) or (own != hindi).any())
 
 
 @needs_espeak
