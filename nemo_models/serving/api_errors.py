@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
+from nemo_models.serving.json_text import write_json
 from nemo_models.serving.tasks import FAILED, NO_REPLICA, STOPPED, TOO_LONG
 
 _TYPES = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
@@ -41,9 +42,9 @@ class ApiError(Exception):
         kind = _TYPES.get(self.status, "invalid_request_error")
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
-    def response(self) -> JSONResponse:
+    def response(self) -> Response:
         """Return the answer."""
-        return JSONResponse(self.body(), self.status, self.headers)
+        return Response(write_json(self.body()), self.status, self.headers, "application/json")
 
 
 def bad_field(key: str, value: Any, expected: str) -> ApiError:

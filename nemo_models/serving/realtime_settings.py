@@ -124,7 +124,7 @@ def _modernize(session: Mapping[str, Any]) -> dict[str, Any]:
     given = {new: session[old] for old, new in _OLD_KEYS.items() if old in session}
     name = session.get("input_audio_format")
     if name is not None:
-        if name not in _OLD_FORMATS:
+        if not isinstance(name, str) or name not in _OLD_FORMATS:
             raise bad_field("input_audio_format", name, f"one of {', '.join(_OLD_FORMATS)}")
         given["format"] = {"type": _OLD_FORMATS[name]}
     return {"audio": {"input": given}, "include": session.get("include")}
@@ -134,7 +134,7 @@ def _read_format(settings: RealtimeSettings, given: Any) -> RealtimeSettings:
     given = _object(given, "format")
     _check_keys(given, ("type", "rate"), "format")
     name = given.get("type") or "audio/pcm"
-    if name not in _FORMATS:
+    if not isinstance(name, str) or name not in _FORMATS:
         raise bad_field("format.type", name, f"one of {', '.join(_FORMATS)}")
     usual = PCM_RATE_HZ if name == "audio/pcm" else TELEPHONE_RATE_HZ
     rate = given.get("rate") or usual

@@ -106,7 +106,7 @@ class RequestGuard:
     async def _admit_stream(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
         """Refuse streams without a key, and those that pages of other sites open in somebody's browser."""
         origin = headers.get("origin")
-        is_own_page = origin is None or urlsplit(origin).netloc == headers.get("host")
+        is_own_page = origin is None or read_host(origin) == headers.get("host")
         authorization = headers.get("authorization") or read_protocol_key(scope.get("subprotocols", ()))
         if is_own_page and (not self._keys or is_allowed(authorization, self._keys)):
             await self._app(scope, receive, send)
@@ -142,6 +142,14 @@ def is_allowed(authorization: str, keys: Sequence[bytes]) -> bool:
     kind, _, key = authorization.partition(" ")
     given = key.strip().encode()
     return kind.lower() == "bearer" and sum(secrets.compare_digest(given, known) for known in keys) > 0
+
+
+def read_host(origin: str) -> str | None:
+    """Return the host and port of a header `Origin`; `None` where it is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def read_protocol_key(protocols: Sequence[str]) -> str:

@@ -1,7 +1,6 @@
 """OpenAI's REST contract over the engine: transcriptions, the list of models, health and metrics."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -14,6 +13,7 @@ from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nemo_models.serving.api_errors import ApiError, audio_error, busy, unavailable
+from nemo_models.serving.json_text import write_json
 from nemo_models.serving.response_formats import format_body, verbose
 from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.tasks import QueueFullError, RecognitionTask
@@ -208,4 +208,4 @@ def _done_fields(transcript: Transcript, wanted: TranscriptionRequest, language:
 
 
 def _event(row: dict[str, Any]) -> str:
-    return f"data: {json.dumps(row, ensure_ascii=False)}\n\n"
+    return f"data: {write_json(row)}\n\n"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css
 SUBTITLE_FORMATS = ("srt", "vtt")
 WORD_BYTES = 8_000_000  # of the words that subtitles are made for: some twenty hours
 MOST_S = 1e6  # of a word's time
+_SURROGATES = re.compile("[\ud800-\udfff]")  # alone, for JSON's pairs are read as one character
 MOST_SHOWN = 60  # characters of a wrong word in an error
 HEADERS = {
     "Content-Security-Policy": (
@@ -110,7 +112,7 @@ def read_words(content: bytes) -> tuple[Word, ...]:
 
 def _read_word(row: Any, earliest_s: float) -> Word | None:
     """Return a word that starts at a time or later; `None` for other content."""
-    if not isinstance(row, dict) or not isinstance(row.get("word"), str):
+    if not isinstance(row, dict) or not isinstance(row.get("word"), str) or _SURROGATES.search(row["word"]):
         return None
     if not all(_is_time(row.get(key)) for key in ("start", "end")):
         return None

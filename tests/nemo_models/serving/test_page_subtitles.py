@@ -57,6 +57,7 @@ def test_subtitles_of_words_that_overlap_or_are_blank(client):
         pytest.param(b'[{"word": 1, "start": 0, "end": 1}]', "words[0]", id="word_a_number"),
         pytest.param(b'[{"word": "a", "start": true, "end": 1}]', "words[0]", id="time_a_truth_value"),
         pytest.param(b'[{"word": "a", "start": NaN, "end": 1}]', "words[0]", id="time_not_a_number"),
+        pytest.param(b'[{"word": "\\ud800", "start": 0, "end": 1}]', "words[0]", id="half_a_character"),
         pytest.param(b'[{"word": "a", "start": -1, "end": 1}]', "words[0]", id="time_below_0"),
         pytest.param(b'[{"word": "a", "start": 0, "end": 1e9}]', "words[0]", id="time_too_late"),
     ],

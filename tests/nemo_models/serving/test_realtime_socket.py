@@ -155,6 +155,9 @@ def test_events_of_the_beta(server, tmp_path, name, subtype):
         ({"type": f"{BUFFER}.append", "audio": "not base64!"}, "audio"),
         ({"type": f"{BUFFER}.append"}, "audio"),
         ({"type": "session.update"}, "session"),
+        ({"type": "\ud800"}, "type"),
+        ({"type": "session.update", "session": {"\ud800": 1, "type": "transcription"}}, "session.\ud800"),
+        ({"type": "session.update", "session": {"input_audio_format": ["pcm16"]}}, "input_audio_format"),
         ({"type": "session.update", "session": {"type": "realtime"}}, "session.type"),
         ({"type": "session.update", "session": {"type": "transcription", "voice": "a"}}, "session.voice"),
         ({"type": "session.update", "session": {"include": ["logprobs"], "type": "transcription"}}, "session.include"),
@@ -177,6 +180,8 @@ def test_a_wrong_event_is_answered_and_ends_nothing(server, event, param):
     "given",
     [
         {"format": {"type": "audio/mp3"}},
+        {"format": {"type": ["audio/pcm"]}},
+        {"transcription": {"language": "\ud800"}},
         {"format": {"type": "audio/pcm", "rate": 96_000}},
         {"noise_reduction": {"type": "near_field"}},
         {"transcription": {"model": "other"}},

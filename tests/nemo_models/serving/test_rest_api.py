@@ -187,6 +187,14 @@ def test_bad_audio_and_bad_forms(server):
     assert post(server).status_code == 200
 
 
+def test_what_a_client_wrote_comes_back_in_any_character_set(server):
+    body = '--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n\\ud800\r\n'
+    body += '--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\naudio\r\n--b--\r\n'
+    headers = {"Content-Type": "multipart/form-data; boundary=b; charset=unicode_escape"}
+    error = error_of(server.post(PATH, content=body.encode(), headers=headers), 404)
+    assert error["param"] == "model" and "\ud800" in error["message"]
+
+
 def test_request_ids(server):
     assert re.fullmatch(r"req_[0-9a-f]{32}", post(server).headers["x-request-id"])
     assert server.get("/v1/models", headers={"x-request-id": "mine-1"}).headers["x-request-id"] == "mine-1"

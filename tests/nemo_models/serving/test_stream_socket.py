@@ -204,7 +204,9 @@ def test_limits_on_streams_and_their_length(tmp_path):
 def test_keys_and_pages_of_other_sites(tmp_path):
     with run_server(make_served(tmp_path), keys=["one"]) as address:
         ws = address.replace("http", "ws") + "/v1/stream"
-        for headers in ({}, {"Authorization": "Bearer two"}, {"Authorization": "Bearer one", "Origin": "https://a.b"}):
+        wrong = [{}, {"Authorization": "Bearer two"}]
+        wrong += [{"Authorization": "Bearer one", "Origin": origin} for origin in ("https://a.b", "http://[", "null")]
+        for headers in wrong:
             with pytest.raises(InvalidStatus), connect(ws, additional_headers=headers):
                 pass
         for headers in ({"Authorization": "Bearer one"}, {"Authorization": "Bearer one", "Origin": address}):
