@@ -1,4 +1,4 @@
-"""JSON that can be sent whatever a client wrote: a text may hold half of a surrogate pair, which UTF-8 has no bytes for."""
+"""JSON that can be sent whatever a client wrote: UTF-8 has no bytes for half of a surrogate pair."""
 
 import json
 from typing import Any

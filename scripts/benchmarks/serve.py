@@ -34,11 +34,11 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from serve_figures import compare_ends, count_broken, find_sustained, measure_churn, summarise
 from serve_inputs import Inputs, list_recordings
-from serve_process import RunningServer, ServerFailed, run_server
+from serve_process import RunningServer, ServerFailed, interrupt, run_server
 from serve_uploads import measure_uploads
 from side_process import ROOT, SideFailed, run_side
 
@@ -89,11 +89,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the order of recordings")
     parser.add_argument("--busy", action="store_true", help="mark the rows: other work runs on this machine")
     return parser
-
-
-def interrupt(*_: object) -> NoReturn:
-    """End as Ctrl-C does, so that no server stays behind."""
-    raise KeyboardInterrupt
 
 
 def read_inputs(options: argparse.Namespace, folder: Path) -> Inputs:

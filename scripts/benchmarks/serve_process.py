@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 from urllib.parse import urlsplit
 
 from side_process import ROOT, SHOWN
@@ -47,11 +47,22 @@ class RunningServer:
         return (ERROR.findall(read_log(self.log)) or [""])[-1]
 
     @property
+    def all_output(self) -> str:
+        """All that it has printed."""
+        size = os.fstat(self.log.fileno()).st_size
+        return os.pread(self.log.fileno(), size, 0).decode(errors="replace")
+
+    @property
     def memory_mb(self) -> float:
         """Resident memory of the process, megabytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
         return round(int(kilobytes) / 1000, 1)
+
+
+def interrupt(*_: object) -> NoReturn:
+    """End as Ctrl-C does, so that no server stays behind."""
+    raise KeyboardInterrupt
 
 
 def choose_port() -> int:
