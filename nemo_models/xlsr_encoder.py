@@ -185,7 +185,7 @@ class XLSREncoder(PretrainedEncoder):
         return not self.mask_padding or self.wav2vec2.config.feat_extract_norm == "group"
 
     def receptive_field(self) -> int:
-        return measure_receptive_field(self.wav2vec2.config)
+        return network_receptive_field(self.wav2vec2.config)
 
     def input_example(self, max_batch: int = 2, max_dim: int = 32000) -> tuple[torch.Tensor, torch.Tensor]:
         """Make the input with which NeMo's `export` traces the model: a padded batch of noise.
@@ -230,7 +230,7 @@ def count_frames(config: Wav2Vec2Config, samples: torch.Tensor | int) -> torch.T
     return frames
 
 
-def measure_receptive_field(config: Wav2Vec2Config) -> int:
+def network_receptive_field(config: Wav2Vec2Config) -> int:
     """Count the samples that one frame depends on in a network with this configuration."""
     return conv_frames.measure_receptive_field(conv_layers(config))
 

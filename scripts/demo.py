@@ -26,7 +26,7 @@ PARTS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True)
-class Step:
+class DemoStep:
     """One command: what it is for, what it is called with, and the file that is there when it is done."""
 
     title: str
@@ -35,7 +35,7 @@ class Step:
     result: Path
 
 
-def list_steps() -> list[Step]:
+def list_commands() -> list[DemoStep]:
     """The demo's commands, in order."""
     spoken, prepared = [], []
     for part in PARTS:
@@ -45,8 +45,8 @@ def list_steps() -> list[Step]:
             speak = (*speak, "voices_per_sentence=4")
         prepare = ("corpus=tsv", f"corpus_dir={corpus}", f"output_dir={data}", f"splits={{{part}: 1.0}}")
         manifest = data / f"{part}_manifest.json"
-        spoken.append(Step(f"speak the {part} sentences", "synthesize_speech", speak, corpus / "transcripts.tsv"))
-        prepared.append(Step(f"prepare the {part} data", "prepare_data", prepare, manifest))
+        spoken.append(DemoStep(f"speak the {part} sentences", "synthesize_speech", speak, corpus / "transcripts.tsv"))
+        prepared.append(DemoStep(f"prepare the {part} data", "prepare_data", prepare, manifest))
     train, dev, test = (step.result for step in prepared)
     imported = OUT / "xlsr_tiny.nemo"
     fine_tune = (
@@ -61,11 +61,13 @@ def list_steps() -> list[Step]:
     return [
         *spoken,
         *prepared,
-        Step("import the tiny checkpoint", "import_checkpoint", checkpoint, imported),
-        Step("fine-tune", "speech_to_text_finetune", fine_tune, MODEL),
-        Step("train the language model", "train_ngram_lm", ngram, LM),
+        DemoStep("import the tiny checkpoint", "import_checkpoint", checkpoint, imported),
+        DemoStep("fine-tune", "speech_to_text_finetune", fine_tune, MODEL),
+        DemoStep("train the language model", "train_ngram_lm", ngram, LM),
         *(
-            Step(f"transcribe, {name}", "transcribe_speech", (*transcribe, f"output_filename={output}", *how), output)
+            DemoStep(
+                f"transcribe, {name}", "transcribe_speech", (*transcribe, f"output_filename={output}", *how), output
+            )
             for name, output, how in (
                 ("greedily", OUT / "greedy.jsonl", ()),
                 ("with beam search and language model", OUT / "beam.jsonl", beam),
@@ -80,7 +82,7 @@ def main() -> int:
         return 0
     os.chdir(ROOT)
     (OUT / "logs").mkdir(parents=True, exist_ok=True)
-    steps, started = list_steps(), time.monotonic()
+    steps, started = list_commands(), time.monotonic()
     for number, step in enumerate(steps, 1):
         print(f"[{number}/{len(steps)}] {step.title}", flush=True)
         if step.result.exists():
@@ -88,11 +90,11 @@ def main() -> int:
         elif status := run(step, OUT / "logs" / f"{number:02}_{step.script}.log"):
             return status
     print(f"\nDone in {time.monotonic() - started:.0f} s. Sentences and voices that no training has met:\n", flush=True)
-    print_table({"greedy": OUT / "greedy.jsonl", "beam + LM": OUT / "beam.jsonl"})
+    print_results({"greedy": OUT / "greedy.jsonl", "beam + LM": OUT / "beam.jsonl"})
     return 0
 
 
-def run(step: Step, log: Path) -> int:
+def run(step: DemoStep, log: Path) -> int:
     """Run a step, its latest progress bar in the terminal's last line, everything in `log`; return the exit status."""
     command = [f"scripts/{step.script}.py", *step.arguments]
     print(f"    python {shlex.join(command)}", flush=True)
@@ -103,7 +105,7 @@ def run(step: Step, log: Path) -> int:
         ) as process,
         log.open("w", encoding="utf-8", buffering=1) as kept,  # a log of a step that hangs is of use, too
     ):
-        for line in read_lines(process):
+        for line in read_output(process):
             lines.append(line)
             kept.write(line + "\n")
             if sys.stdout.isatty() and "%" in line and "|" in line:
@@ -114,7 +116,7 @@ def run(step: Step, log: Path) -> int:
     return process.returncode
 
 
-def read_lines(process: subprocess.Popen[str]) -> Iterator[str]:
+def read_output(process: subprocess.Popen[str]) -> Iterator[str]:
     """Lines as they come; a progress bar ends its line by a carriage return (which text mode makes a newline)."""
     assert process.stdout is not None
     for line in process.stdout:
@@ -122,7 +124,7 @@ def read_lines(process: subprocess.Popen[str]) -> Iterator[str]:
             yield line.rstrip("\n")
 
 
-def print_table(outputs: dict[str, Path]) -> None:
+def print_results(outputs: dict[str, Path]) -> None:
     """Print error rates by voice, and five utterances with what was made of them."""
     with contextlib.redirect_stderr(io.StringIO()):  # NeMo greets while it is imported
         from nemo_models.evaluation.scoring import score_texts

@@ -29,7 +29,7 @@ TRANSCRIBE = Path(__file__).with_name("transcribe_speech.py")
 TRANSCRIBED = (0, 3)  # its exit statuses; 3: some files failed, which their rows say
 
 
-def rewrite_argument(argument: str) -> str:
+def open_transcription_keys(argument: str) -> str:
     """Let Hydra add arguments of transcription, which the YAML does not list; transcribe_speech.py checks them."""
     return f"++{argument}" if argument.startswith("transcription.") else argument
 
@@ -74,7 +74,7 @@ class EvaluateSettings:
             require_int(key, getattr(self, key))
 
 
-@hydra_job("evaluate", EvaluateSettings, rewrite=rewrite_argument)
+@hydra_job("evaluate", EvaluateSettings, rewrite=open_transcription_keys)
 def main(settings: EvaluateSettings) -> int:
     """Run the job, print what it found, and return the exit status."""
     models = settings.model_path

@@ -48,7 +48,7 @@ class _Range:
         self._file.close()
 
 
-class Recording:
+class FileDecoder:
     """An open file: its parts are decoded one behind another, at the first one's rate and channels.
 
     Attributes:
@@ -99,7 +99,7 @@ class Recording:
                         if self._done > most:
                             raise ValueError("it decodes to more audio than its size can hold")
             except (self._av.error.FFmpegError, ValueError, OSError) as error:
-                self.stopped = self.stopped or describe(error)
+                self.stopped = self.stopped or describe_error(error)
                 self.damage.append(self._done)
             finally:
                 file.close()
@@ -140,7 +140,7 @@ class Recording:
             except self._av.error.FFmpegError as error:
                 if packet.size:  # not the one that flushes the decoder
                     self.damage.append(self._done)
-                    self.stopped = self.stopped or describe(error)
+                    self.stopped = self.stopped or describe_error(error)
                 continue
             yield from (frame for frame in frames if frame.samples)
 
@@ -168,7 +168,7 @@ def _planes(frame: Any) -> list[bytes]:
     return [bytes(memoryview(plane)[: 4 * frame.samples]) for plane in frame.planes]
 
 
-def describe(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Make one line of what FFmpeg says."""
     text = getattr(error, "strerror", None) or str(error)
     log = getattr(error, "log", None)
@@ -188,7 +188,7 @@ def main() -> None:
             resource.setrlimit(limit, (value, value))
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # so that text that a library prints is not taken for an answer
-    recording: Recording | None = None
+    recording: FileDecoder | None = None
     for line in requests:
         request = json.loads(line)
         try:
@@ -196,14 +196,14 @@ def main() -> None:
                 if recording is not None:
                     recording.close()
                 recording = None
-                recording = Recording(request["open"])
+                recording = FileDecoder(request["open"])
                 _answer(answers, recording.head)
             else:
                 assert recording is not None, "read before open"
                 count, planes = recording.read(request["read"])
                 _answer(answers, {"frames": count, "damage": recording.damage, "stopped": recording.stopped}, planes)
         except (OSError, ValueError, MemoryError, ArithmeticError, LookupError, RuntimeError, AttributeError) as error:
-            _answer(answers, {"error": describe(error)})
+            _answer(answers, {"error": describe_error(error)})
 
 
 def _answer(answers: BinaryIO, head: dict[str, Any], planes: list[bytes] | None = None) -> None:

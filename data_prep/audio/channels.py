@@ -4,6 +4,8 @@ One or two channels are averaged. More than two may be a microphone array, film 
 chooses. Channels of opposite phase (one cable with its wires swapped) would average to silence: that is an error.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from data_prep.arguments import is_int
@@ -17,13 +19,14 @@ LEAST_POWER_KEPT = 0.05
 SILENCE_POWER = 10 ** (-70 / 10)  # of full scale; below it, phase is the phase of noise
 
 
-def check_channel(channel: int | str | None, key: str = "channel") -> int | str | None:
+def check_channel(channel: int | str | None, key: str = "channel", others: Sequence[str] = ()) -> int | str | None:
     """Check a choice of channel.
 
     Args:
         channel: `auto` (averages two channels, refuses more), `average`, a channel number from 0, or `None` (refuses
             several channels).
         key: The argument's name, for the message.
+        others: Further words that the caller allows.
 
     Returns:
         The choice.
@@ -31,9 +34,10 @@ def check_channel(channel: int | str | None, key: str = "channel") -> int | str 
     Raises:
         ValueError: It is anything else.
     """
-    if channel is None or channel in (AUTO, AVERAGE) or (is_int(channel) and int(channel) >= 0):
+    words = (AUTO, AVERAGE, *others)
+    if channel is None or channel in words or (is_int(channel) and int(channel) >= 0):
         return channel
-    raise ValueError(f"{key}={channel}: expected auto, average, a channel number from 0, or null")
+    raise ValueError(f"{key}={channel}: expected {', '.join(words)}, a channel number from 0, or null")
 
 
 class ChannelMixer:

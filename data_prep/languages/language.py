@@ -119,7 +119,7 @@ def _load_code(language: str) -> Language:
     return found
 
 
-def describe_refusal(code: str) -> str:
+def find_refusal(code: str) -> str:
     """Say why a language is refused; empty where it is not."""
     return _read(_FOLDER / f"{code}{_SUFFIX}").refused
 

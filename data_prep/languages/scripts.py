@@ -3,7 +3,7 @@
 import unicodedata
 from collections import Counter
 
-from data_prep.languages.language import Language, describe_refusal, list_languages, load_language
+from data_prep.languages.language import Language, find_refusal, list_languages, load_language
 
 _NAMED = 3
 
@@ -29,7 +29,7 @@ def describe_foreign_scripts(language: Language, asked: str, texts: "ScriptCount
     expected = " or ".join(script.capitalize() for script in language.scripts)
     if texts.foreign.total() * 2 > texts.all:
         script, count = texts.foreign.most_common(1)[0]
-        others = [code for code in list_languages() if not describe_refusal(code)]
+        others = [code for code in list_languages() if not find_refusal(code)]
         fitting = [code for code in others if load_language(code).scripts == (script,)]
         remedy = f"set language={' or '.join(fitting[:_NAMED])}" if fitting else "choose another corpus"
         lines.append(

@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
+from data_prep.text.number_patterns import compile_pattern
+
 # Before a name only: at a sentence's end, प्रो. may be the word.
 TITLES = {
     "डॉ": "डॉक्टर",
@@ -108,10 +110,6 @@ _SPACES = re.compile(r"  +")
 _PIECES = re.compile(r"[.॰०\s]+")
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
-    return re.compile(unicodedata.normalize("NFC", pattern))
-
-
 def _spell(form: str) -> str:
     return rf"{_SIGN}\s?".join(map(re.escape, form.split(".")))
 
@@ -130,29 +128,29 @@ def _look_up(table: dict[str, str]) -> Expand:
 
 # Units and rupees right after digits belong to the number rules, where numbers are verbalised.
 _RULES: tuple[tuple[re.Pattern[str], Expand], ...] = (
-    (_compile(rf"(?<=[0-9०-९])\s*(ई){_SIGN}(?!\s?(?:पू|[{_LETTER}]{{1,3}}\.))"), lambda match: " ईस्वी "),
+    (compile_pattern(rf"(?<=[0-9०-९])\s*(ई){_SIGN}(?!\s?(?:पू|[{_LETTER}]{{1,3}}\.))"), lambda match: " ईस्वी "),
     (
-        _compile(rf"{_START}(ई){_SIGN}(?=\s?(?:सन्?\s|[0-9०-९]|(?:में|तक|से|का|की){_NO_LETTER}(?!\.)))"),
+        compile_pattern(rf"{_START}(ई){_SIGN}(?=\s?(?:सन्?\s|[0-9०-९]|(?:में|तक|से|का|की){_NO_LETTER}(?!\.)))"),
         lambda match: " ईस्वी ",
     ),
-    (_compile(rf"(?<=डिग्री)\s+(से|फ़ा|फा){_SIGN}"), lambda match: " सेल्सियस " if match[1] == "से" else " फ़ारेनहाइट "),
-    (_compile(rf"{_START}({NUMBERED_THINGS})\s(सं){_SIGN}"), lambda match: f"{match[1]} संख्या "),
-    (_compile(rf"{_START}(दि){_SIGN}(?=\s?[-–:]?\s?[0-9०-९])"), lambda match: " दिनांक "),
-    (_compile(rf"{_START}(मो){_SIGN}(?=\s?[-–:]?\s?[+0-9०-९])"), lambda match: " मोबाइल "),
-    (_compile(rf"{_START}(ता){_SIGN}(?=\s?[-–:]?\s?[0-9०-९])"), lambda match: " तारीख़ "),
-    (_compile(rf"{_START}({_forms(TITLES)}){_SIGN}(?=\s?\(?[{_LETTER}])"), _look_up(TITLES)),
-    (_compile(rf"{_NO_NUMBER_BEFORE}{_START}({_forms(EXPANSIONS)}){_SIGN}"), _look_up(EXPANSIONS)),
-    (_compile(rf"{_NO_NUMBER_BEFORE}{_START}(रु|रू){_SIGN}(?!\s?[0-9०-९])"), lambda match: " रुपये "),
-    (_compile(rf"{_NO_NUMBER_BEFORE}{_START}(कि\.मी|ई\.पू){_NO_LETTER}"), _look_up(EXPANSIONS)),
-    (_compile(rf"{_NO_NUMBER_BEFORE}{_START}({'|'.join(BARE)}){_NO_LETTER}(?!/)"), _look_up(BARE)),
-    (_compile(rf"(?<=[0-9०-९])\s*(ई\s?[.॰०]\s?पू\s?[.॰०]?|ईपू){_NO_LETTER}"), lambda match: " ईसा पूर्व "),
+    (compile_pattern(rf"(?<=डिग्री)\s+(से|फ़ा|फा){_SIGN}"), lambda match: " सेल्सियस " if match[1] == "से" else " फ़ारेनहाइट "),
+    (compile_pattern(rf"{_START}({NUMBERED_THINGS})\s(सं){_SIGN}"), lambda match: f"{match[1]} संख्या "),
+    (compile_pattern(rf"{_START}(दि){_SIGN}(?=\s?[-–:]?\s?[0-9०-९])"), lambda match: " दिनांक "),
+    (compile_pattern(rf"{_START}(मो){_SIGN}(?=\s?[-–:]?\s?[+0-9०-९])"), lambda match: " मोबाइल "),
+    (compile_pattern(rf"{_START}(ता){_SIGN}(?=\s?[-–:]?\s?[0-9०-९])"), lambda match: " तारीख़ "),
+    (compile_pattern(rf"{_START}({_forms(TITLES)}){_SIGN}(?=\s?\(?[{_LETTER}])"), _look_up(TITLES)),
+    (compile_pattern(rf"{_NO_NUMBER_BEFORE}{_START}({_forms(EXPANSIONS)}){_SIGN}"), _look_up(EXPANSIONS)),
+    (compile_pattern(rf"{_NO_NUMBER_BEFORE}{_START}(रु|रू){_SIGN}(?!\s?[0-9०-९])"), lambda match: " रुपये "),
+    (compile_pattern(rf"{_NO_NUMBER_BEFORE}{_START}(कि\.मी|ई\.पू){_NO_LETTER}"), _look_up(EXPANSIONS)),
+    (compile_pattern(rf"{_NO_NUMBER_BEFORE}{_START}({'|'.join(BARE)}){_NO_LETTER}(?!/)"), _look_up(BARE)),
+    (compile_pattern(rf"(?<=[0-9०-९])\s*(ई\s?[.॰०]\s?पू\s?[.॰०]?|ईपू){_NO_LETTER}"), lambda match: " ईसा पूर्व "),
 )
-_LISTED = _compile(
+_LISTED = compile_pattern(
     rf"{_START}(?:{_forms([*TITLES, *EXPANSIONS, 'रु'])}){_SIGN}|{_START}(?:{'|'.join(BARE)}){_NO_LETTER}"
 )
 _PART = rf"(?:{_AKSHARA}){_SIGN}"
 _NEXT_WORD = rf"(?=\s?[{_LETTER}])"
-_SHAPES = _compile(
+_SHAPES = compile_pattern(
     "|".join(
         [
             rf"(?P<measured>[0-9०-९]\s?(?:{_forms(UNITS_AFTER_DIGITS)}){_SIGN}|{_START}(?:रु|रू){_SIGN}(?=\s?[0-9०-९]))",

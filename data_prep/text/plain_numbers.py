@@ -40,12 +40,12 @@ def make_number_rule(language: Language) -> Rule:
             return match[0]
         if grouped and not re.fullmatch(r"\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d{2})*,\d{3}", written):
             return match[0]
-        return say_number(value, language) or match[0]
+        return say_whole_number(value, language) or match[0]
 
     return "say_whole_numbers", lambda text: pattern.sub(say, text) if any_digit.search(text) else text
 
 
-def say_number(value: int, language: Language) -> str:
+def say_whole_number(value: int, language: Language) -> str:
     """Say a whole number, 0 … `MAX_NUMBER`; empty where the library has no words for it."""
     words = _look_up(value, str(language.numbers))
     for wrong, right in language.number_spelling.items():

@@ -34,7 +34,7 @@ class SourceRun(NamedTuple):
     features: torch.Tensor | None = None
 
 
-class Reference(Protocol):
+class SourceModel(Protocol):
     """The source of a checkpoint as a model that shares no code with ours."""
 
     description: str
@@ -77,7 +77,7 @@ class EncoderCheckpoint:
     head: CTCHead | None = None
     word_lm: SourceLM | None = None
     normalizer_fingerprint: str | None = None
-    reference: Reference | None = None
+    reference: SourceModel | None = None
     objective: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 

@@ -10,6 +10,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from transformers import Wav2Vec2BertConfig, Wav2Vec2Config
 
+from data_prep.arguments import require_number
 from data_prep.audio.reader import SAMPLE_RATE_HZ
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, name_some
 from nemo_models.checkpoints.huggingface_head import TOKENIZER_FILES, VOCABULARY_FILE, read_head
@@ -105,8 +106,7 @@ def load_huggingface(folder: Path, source: str, with_head: bool = True) -> Encod
     tensors = _read_weights(folder)
     weights, head, left_out = _divide(tensors, prefix, source, with_head)
     epsilon = features.get(EPSILON_KEY, HUGGING_FACE_EPSILON)
-    if not isinstance(epsilon, float) or not 0 < epsilon < 1:
-        raise ValueError(f"{source}: found {EPSILON_KEY}={epsilon!r}, expected a number above 0 and below 1")
+    require_number(f"{source}: {EPSILON_KEY}", epsilon, above=0, most=1)
     try:
         complete = make_config(**{key: config[key] for key in keys if key in config})
     except Exception as error:  # transformers raises many types for invalid values
@@ -124,7 +124,7 @@ def load_huggingface(folder: Path, source: str, with_head: bool = True) -> Encod
         architecture={key: _plain(getattr(complete, key)) for key in keys},
         weights=weights,
         normalize=normalize,
-        epsilon=epsilon,
+        epsilon=float(epsilon),
         left_out=tuple(left_out),
         kind=kind,
         mask_padding=mask_padding,

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, Reference, SourceRun
+from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, SourceModel, SourceRun
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.inference.log_probs import compute_log_probs
 
@@ -78,7 +78,7 @@ def prove_import(model: XLSRCTCModel, checkpoint: EncoderCheckpoint, with_head: 
 
 
 def compare_with_source(
-    model: XLSRCTCModel, checkpoint: EncoderCheckpoint, reference: Reference, with_head: bool
+    model: XLSRCTCModel, checkpoint: EncoderCheckpoint, reference: SourceModel, with_head: bool
 ) -> dict[str, float]:
     """Return the greatest differences, relative to the greatest absolute value; see `prove_import`."""
     waves = fixed_waveforms()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_prep.arguments import is_number
+from data_prep.arguments import require_number
 from nemo_models.checkpoints.ctc_head import Vocabulary
 from nemo_models.files.json_file import read_json_object
 from nemo_models.language_models.labels import LabelTokenizer
@@ -100,6 +100,5 @@ def _compare_words(path: Path, written: set[str], tokenizer: LabelTokenizer) -> 
 
 def _number(attributes: dict[str, Any], key: str, default: float) -> float:
     value = attributes.get(key, default)
-    if not is_number(value):
-        raise ValueError(f"{ATTRIBUTES_FILE}: found {key}={value!r}, expected a number")
+    require_number(f"{ATTRIBUTES_FILE}: {key}", value)
     return float(value)

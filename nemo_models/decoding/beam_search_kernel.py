@@ -14,11 +14,11 @@ candidate once.
 Of equal scores, the lower flat index wins. NeMo uses `torch.topk`, which does not define the order.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
+
+from data_prep.compiled import compiled
 
 START_STATE = 0  # the state of a language model that holds all unigrams
 NONE = -1  # no label, no frame, no state
@@ -27,8 +27,6 @@ SLOT_MULTIPLIER = 0x9E3779B1  # 2³² / golden ratio: spreads neighbouring state
 HASH_MULTIPLIER = 6364136223846793005  # NeMo's hash of tokens: hash · multiplier + 1 + label (mod 2⁶⁴)
 MINUS_INFINITY = np.float32(-np.inf)
 ZERO: Any = np.int64(0)  # first value of counters; for a literal 0 numba would compile their functions twice
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class FusionArrays(NamedTuple):
@@ -96,18 +94,6 @@ class _Candidates(NamedTuple):
     scores: np.ndarray  # (K,) float32
     indices: np.ndarray  # (K,) int64, hypothesis · (V+1) + label
     sums: np.ndarray  # (V+1,) float32, one hypothesis' scores by label
-
-
-def compiled(function: Function) -> Function:
-    """Compile a function when it is first called, to run without the GIL, and keep the result on disk if possible.
-
-    Numba tries `NUMBA_CACHE_DIR`, the source's `__pycache__` and the user's cache folder. If it can write to none of
-    them it raises an error; then each process compiles for itself.
-    """
-    try:
-        return cast(Function, numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:
-        return cast(Function, numba.njit(nogil=True)(function))
 
 
 @compiled

@@ -8,29 +8,20 @@ Among alignments with equally few errors the one with the most correct words is 
 substitution, 3 for an insertion or a deletion) prefer it. The number of errors is the edit distance that jiwer counts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import cast
 
-import numba
 import numpy as np
 from rapidfuzz.distance import Levenshtein
+
+from data_prep.compiled import compiled
 
 MATCH, SUBSTITUTION, DELETION, INSERTION, BLOCK = range(5)
 MAX_CELLS = 4_000_000
 """Cells of one table, 48 bytes of memory for each four; longer transcripts are cut along a best alignment first."""
 _PIECE_WORDS = 1000
 _ONE_ERROR = 1 << 32  # costs are errors · 2³² + substitutions: fewest errors first, fewest substitutions next
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def compiled(function: Function) -> Function:
-    """Compile when first called; the result is kept on disk where numba may write."""
-    try:
-        return cast(Function, numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:
-        return cast(Function, numba.njit(nogil=True)(function))
 
 
 @dataclass(frozen=True)

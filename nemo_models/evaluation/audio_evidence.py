@@ -43,7 +43,7 @@ def find_audio(row_audio: str, folder: Path) -> Path:
     return path if not (folder / path).is_file() and path.is_file() else folder / path
 
 
-def measure_audio(
+def measure_evidence(
     utterances: Sequence[ScoredUtterance], systems: Sequence[System], scores: Sequence[LayeredScore], folder: Path
 ) -> AudioEvidence:
     """Read the utterances' audio and measure it.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.arguments import require_number
-from nemo_models.evaluation.audio_evidence import measure_audio
+from nemo_models.evaluation.audio_evidence import measure_evidence
 from nemo_models.evaluation.breakdowns import read_vocabulary
 from nemo_models.evaluation.layers import LayeredScore
 from nemo_models.evaluation.matching import TestSet
@@ -17,8 +17,8 @@ from nemo_models.evaluation.report import count_hours, describe_settings, descri
 from nemo_models.evaluation.statistics import (
     Comparison,
     Drawing,
-    compare,
-    describe,
+    compare_systems,
+    describe_comparison,
     group_blocks,
     holm,
     hours_to_decide,
@@ -75,7 +75,7 @@ def evaluate(test_set: TestSet, options: EvaluationOptions | None = None) -> Eva
     drawing = Drawing(blocks, unit, options.replicates, options.seed)
     comparisons = _compare_all(test_set, scores, drawing, options.compare_layer)
     evidence = (
-        measure_audio(test_set.utterances, test_set.systems, scores, test_set.folder) if options.read_audio else None
+        measure_evidence(test_set.utterances, test_set.systems, scores, test_set.folder) if options.read_audio else None
     )
     vocabulary = read_vocabulary(options.lm_words) if options.lm_words else None
     report = {
@@ -100,7 +100,7 @@ def _compare_all(
     for a, b in combinations(range(len(scores)), 2):
         name = layer or scores[a].layers[-1].name
         one, other = (_errors_of(score, name) for score in (scores[a], scores[b]))
-        difference, interval, p_value, better = compare(
+        difference, interval, p_value, better = compare_systems(
             one, other, scores[a].words, drawing.blocks, drawing.unit, drawing.replicates, drawing.seed
         )
         test = mapsswe(slots[a], slots[b])
@@ -116,7 +116,7 @@ def _compare_all(
             comparison,
             p_value=p_value,
             mapsswe_p_value=test,
-            sentence=describe(
+            sentence=describe_comparison(
                 comparison.a,
                 comparison.b,
                 comparison.difference,

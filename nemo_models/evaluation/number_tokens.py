@@ -116,7 +116,7 @@ def abbreviations() -> dict[str, str]:
 
 
 @cache
-def classify(word: str) -> Token | None:
+def read_token(word: str) -> Token | None:
     """Say what a raw word contributes to a number or abbreviation; `None`: nothing."""
     bare = word.strip(EDGES) or word
     key = spelling_key(bare)

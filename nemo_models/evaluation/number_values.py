@@ -15,8 +15,8 @@ from nemo_models.evaluation.number_tokens import (
     PLAIN_WORDS,
     Token,
     abbreviations,
-    classify,
     number_words,
+    read_token,
 )
 from nemo_models.evaluation.spelling import spelling_key
 
@@ -50,19 +50,19 @@ def number_key(key: str) -> str:
 
 def says_number(word: str) -> bool:
     """Tell whether a raw word may be part of a number or an abbreviation."""
-    return classify(word) is not None or spelling_key(word.strip(EDGES) or word) in LETTER_NAMES
+    return read_token(word) is not None or spelling_key(word.strip(EDGES) or word) in LETTER_NAMES
 
 
 def is_short_form(word: str) -> bool:
     """Tell whether a raw word is written in digits or signs, or is an abbreviation or a letter's name."""
-    token = classify(word)
+    token = read_token(word)
     key = spelling_key(word.strip(EDGES) or word)
     return (token is not None and token.written) or (key in LETTER_NAMES and key not in PLAIN_WORDS)
 
 
 def find_spans(words: Sequence[str]) -> list[Span]:
     """Find every span of raw words that says a value, spans within spans included."""
-    tokens = [classify(word) for word in words]
+    tokens = [read_token(word) for word in words]
     spans = [
         Span(at, at + 1, value, token.written) for at, token in enumerate(tokens) if token for value in token.others
     ]

@@ -38,7 +38,7 @@ CLASSES = (
 
 
 @cache
-def classify(reference: str, hypothesis: str) -> str:
+def classify_substitution(reference: str, hypothesis: str) -> str:
     """Return the phonetic class of a substitution.
 
     Args:
@@ -117,7 +117,7 @@ def count_classes(pairs: Mapping[tuple[str, str], int]) -> dict[str, int]:
     """
     counts: Counter[str] = Counter()
     for (reference, hypothesis), count in pairs.items():
-        counts[classify(reference, hypothesis)] += count
+        counts[classify_substitution(reference, hypothesis)] += count
     return {name: counts[name] for name in CLASSES}
 
 

@@ -1,14 +1,14 @@
 """One utterance as a file of references or predictions has it, and the readers of each file format."""
 
+import contextlib
 import csv
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_prep.arguments import is_number
+from data_prep.arguments import is_number, require_number
 from data_prep.manifest import parse_manifest_line
 from nemo_models.evaluation.references import Reference, read_reference
 
@@ -176,13 +176,10 @@ def _only_postfixed(fields: Mapping[str, Any]) -> str | None:
 def _number(value: Any, place: str, name: str) -> float | None:
     if value is None or value == "":
         return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if isinstance(value, bool) or not math.isfinite(number) or number < 0:
-        raise ValueError(f"{place}: {name}: found {value!r}, expected seconds")
-    return number
+    with contextlib.suppress(ValueError):
+        value = float(value) if isinstance(value, str) else value
+    require_number(f"{place}: {name}", value, least=0)
+    return float(value)
 
 
 def _read_words(words: Any, hypothesis: str | None) -> tuple[TimedWord, ...]:

@@ -16,7 +16,7 @@ from data_prep.text.normalizer import normalize_text
 from data_prep.text.policy import AS_WRITTEN
 from nemo_models.evaluation.alignment import align
 from nemo_models.evaluation.text_pairs import cut_pairs
-from nemo_models.evaluation.words import Vocabulary
+from nemo_models.evaluation.words import WordVocabulary
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def score_texts(references: Sequence[str], hypotheses: Sequence[str], language: 
     recognised = [normalize_text(text, policy) for text in hypotheses]
     if not any(normalized):
         raise ValueError(f"references: found no word in {len(references)} texts, expected words; add texts")
-    vocabulary = Vocabulary()
+    vocabulary = WordVocabulary()
     _, reference_words, hypothesis_words = cut_pairs(vocabulary.read(normalized), vocabulary.read(recognised))
     substitutions, deletions, insertions = align(reference_words, hypothesis_words).errors.sum(axis=0).tolist()
     words = len(reference_words.ids)

@@ -186,7 +186,7 @@ def _draw_rates(errors: np.ndarray, words: np.ndarray, blocks: np.ndarray, repli
     return np.concatenate(parts) if parts else np.zeros((0, errors.shape[1]))
 
 
-def compare(
+def compare_systems(
     a: np.ndarray, b: np.ndarray, words: np.ndarray, blocks: np.ndarray, unit: str, replicates: int, seed: int
 ) -> tuple[float, Interval, float, float]:
     """Compare two systems by paired bootstrap.
@@ -272,7 +272,7 @@ def hours_to_decide(difference: float, standard_error: float, hours: float | Non
     return float(hours * needed**2)
 
 
-def describe(
+def describe_comparison(
     a: str, b: str, difference: float, interval: Interval, p_value: float, test: float, hours: float | None
 ) -> str:
     """Say in a plain sentence what a comparison shows."""

@@ -13,7 +13,7 @@ from data_prep.text.policy import AS_WRITTEN
 from nemo_models.evaluation.alignment import BLOCK, MATCH, Alignment, Sequences, find_cuts
 from nemo_models.evaluation.number_values import find_equal_spans
 from nemo_models.evaluation.references import Reference
-from nemo_models.evaluation.words import NormalizedWords, Vocabulary
+from nemo_models.evaluation.words import NormalizedWords, WordVocabulary
 
 Spans = list[tuple[int, int, int, int]]
 """From and to in the reference, from and to in the hypothesis, counted within a piece."""
@@ -33,7 +33,7 @@ class TextPairs:
     def __init__(
         self, references: Sequence[Reference], hypotheses: Sequence[str], language: str = DEFAULT_LANGUAGE
     ) -> None:
-        vocabulary = Vocabulary()
+        vocabulary = WordVocabulary()
         raw_ref = vocabulary.read(reference.text for reference in references)
         raw_hyp = vocabulary.read(hypotheses)
         self.owner, self.raw_ref, self.raw_hyp = cut_pairs(raw_ref, raw_hyp)

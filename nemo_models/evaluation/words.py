@@ -12,7 +12,7 @@ from data_prep.text.policy import AS_WRITTEN
 from nemo_models.evaluation.alignment import Sequences
 
 
-class Vocabulary:
+class WordVocabulary:
     """Distinct words and their numbers, from 0 in the order in which they were first met."""
 
     def __init__(self) -> None:
@@ -42,8 +42,8 @@ class Vocabulary:
 class NormalizedWords:
     """The normalised form of each raw word, which is none, one, or several words (`माता-पिता`)."""
 
-    def __init__(self, raw: Vocabulary, language: str = DEFAULT_LANGUAGE) -> None:
-        self.vocabulary = Vocabulary()
+    def __init__(self, raw: WordVocabulary, language: str = DEFAULT_LANGUAGE) -> None:
+        self.vocabulary = WordVocabulary()
         policy = replace(AS_WRITTEN, language=language)
         numbers = [
             [self.vocabulary.number(word) for word in normalize_text(raw_word, policy).split()]

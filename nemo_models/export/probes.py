@@ -14,7 +14,7 @@ Run = Callable[[Sequence[torch.Tensor]], tuple[torch.Tensor, Sequence[int] | Non
 """Runs waveforms, (T,) float32 each, as one padded batch; returns log-probabilities (B, T', labels + 1), blank last,
 and the valid frames of each, or `None` if the runtime does not count them."""
 
-Reference = Callable[[Sequence[torch.Tensor]], tuple[torch.Tensor, list[int]]]
+CountedRun = Callable[[Sequence[torch.Tensor]], tuple[torch.Tensor, list[int]]]
 """A `Run` that always counts the frames."""
 
 
@@ -25,9 +25,7 @@ def run_model(model: XLSRCTCModel, waveforms: Sequence[torch.Tensor]) -> tuple[t
     return log_probs, frames.tolist()
 
 
-def largest_difference(
-    run: Run, reference: Callable[[Sequence[torch.Tensor]], tuple[torch.Tensor, list[int]]]
-) -> float:
+def largest_difference(run: Run, reference: CountedRun) -> float:
     """Compare two ways to compute log-probabilities on the probes, each alone and all in a padded batch.
 
     Returns:

@@ -46,13 +46,13 @@ def load_tensors(path: Path, named_classes: Sequence[Any] = ()) -> Any:
         with torch.serialization.safe_globals(list(named_classes)):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{path}: refused, {describe_refusal(error)}; expected tensors alone") from error
+        raise ValueError(f"{path}: refused, {describe_blocked_pickle(error)}; expected tensors alone") from error
     except (SafetensorError, RuntimeError, EOFError, KeyError, AttributeError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), "it ends too early")
         raise ValueError(f"{path}: found it cut short or damaged ({reason}); copy it again") from error
 
 
-def describe_refusal(error: pickle.UnpicklingError) -> str:
+def describe_blocked_pickle(error: pickle.UnpicklingError) -> str:
     """Say why torch refused a pickle, without torch's advice to run it all the same."""
     blocked = re.search(r"GLOBAL ([\w.]+)", str(error))
     return f"it names {blocked[1]}, which is not on the list of safe classes" if blocked else NO_PICKLE

@@ -14,7 +14,7 @@ from torch.nn import functional
 from data_prep.arguments import require_choice
 from nemo_models.inference.processor import has_bfloat16, has_int8, has_int8_dot_product
 from nemo_models.layers.convolutions import convolve_in_pieces, take_convolutions
-from nemo_models.xlsr_encoder import XLSREncoder, count_frames, measure_receptive_field
+from nemo_models.xlsr_encoder import XLSREncoder, count_frames, network_receptive_field
 
 if TYPE_CHECKING:
     from nemo.collections.asr.models import EncDecCTCModel
@@ -69,7 +69,7 @@ class PackedEncoder(torch.nn.Module):
 
     def receptive_field(self) -> int:
         """Samples that one frame sees."""
-        return measure_receptive_field(self._config)
+        return network_receptive_field(self._config)
 
     def _pack(self, rows: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
         pack: list[torch.Tensor] = []

@@ -18,7 +18,7 @@ from transformers.initialization import no_init_weights
 
 from data_prep.arguments import require_choice
 from nemo_models.files.nemo_file import read_nemo_config
-from nemo_models.files.tensor_files import describe_refusal
+from nemo_models.files.tensor_files import describe_blocked_pickle
 from nemo_models.inference.acoustic_inference import FORMATS, check_format, pack_encoder, supports_packing
 from nemo_models.inference.processor import warn_of_slow_format
 from nemo_models.pretraining_model import XLSRPretrainingModel
@@ -131,7 +131,7 @@ def _restore(path: Path, device: torch.device) -> Any:
         with logging.temp_verbosity(logging.CRITICAL):
             return ASRModel.restore_from(str(path), map_location=device, save_restore_connector=_QuickRestore())
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{path}: its weights are refused, {describe_refusal(error)}") from error
+        raise ValueError(f"{path}: its weights are refused, {describe_blocked_pickle(error)}") from error
     except (tarfile.TarError, EOFError, RuntimeError, OSError) as error:
         reason = next(iter(str(error).splitlines()), "it ends too early")
         raise ValueError(f"{path}: found a file that NeMo cannot restore ({reason}); copy it again") from error

@@ -24,7 +24,7 @@ from nemo_models.language_models.estimation import Estimator, find_lmplz
 from nemo_models.language_models.interpolation import fit_weights, interpolate
 from nemo_models.language_models.labels import LabelTokenizer
 from nemo_models.language_models.lm_file import NgramLMMetadata, hash_labels, token_words, write_token_lm
-from nemo_models.language_models.perplexity import HeldOutScores, measure, score_sentences
+from nemo_models.language_models.perplexity import HeldOutScores, measure_language_model, score_sentences
 from nemo_models.language_models.text_counts import TextCounts, suggest_settings
 from nemo_models.language_models.word_lm import read_unigrams
 
@@ -180,11 +180,11 @@ def _combine(
     tokens = [encoded[line] for line in lines] if estimator.tokenizer else lines
     unknown = held.count_unseen_words()
     if len(models) == 1:
-        return models[0], [1.0], [measure(models[0], lines, tokens, unknown) if lines else None] * 2
+        return models[0], [1.0], [measure_language_model(models[0], lines, tokens, unknown) if lines else None] * 2
     scored = [score_sentences(model, tokens) for model in models]
     weights = fit_weights(np.stack([scores[is_known] for scores, is_known in scored]))
     model = interpolate(models, list(weights))
-    return model, list(weights), [measure(each, lines, tokens, unknown) for each in (*models, model)]
+    return model, list(weights), [measure_language_model(each, lines, tokens, unknown) for each in (*models, model)]
 
 
 def _describe_origin(

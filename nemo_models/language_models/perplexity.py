@@ -62,7 +62,9 @@ def score_sentences(model: BackoffModel, sentences: Sequence[bytes]) -> tuple[np
     return scores[words != START], (words != UNKNOWN)[words != START]
 
 
-def measure(model: BackoffModel, lines: Sequence[bytes], tokens: Sequence[bytes], unknown_words: int) -> HeldOutScores:
+def measure_language_model(
+    model: BackoffModel, lines: Sequence[bytes], tokens: Sequence[bytes], unknown_words: int
+) -> HeldOutScores:
     """Measure a language model on held-out text.
 
     Args:

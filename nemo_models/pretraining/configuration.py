@@ -14,7 +14,9 @@ from nemo_models.training.sources import DATA_KEYS
 logger = logging.getLogger(__name__)
 
 
-def complete_config(cfg: DictConfig, checkpoint: EncoderCheckpoint | None, sizes: Mapping[str, int] | None) -> None:
+def complete_pretraining_config(
+    cfg: DictConfig, checkpoint: EncoderCheckpoint | None, sizes: Mapping[str, int] | None
+) -> None:
     """Check a configuration and fill in what follows from the checkpoint, the data and the machine.
 
     Args:

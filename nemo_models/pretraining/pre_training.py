@@ -16,7 +16,7 @@ from nemo_models.checkpoints.loading import load_checkpoint
 from nemo_models.checkpoints.objective import describe_new_parts, load_objective, require_objective
 from nemo_models.layers.lora import add_lora
 from nemo_models.pretraining.audio_folder import list_audio_folders
-from nemo_models.pretraining.configuration import complete_config
+from nemo_models.pretraining.configuration import complete_pretraining_config
 from nemo_models.pretraining.watch import PANELS, PretrainingWatch
 from nemo_models.pretraining_model import XLSRPretrainingModel
 from nemo_models.training.configuration import find_frozen_parts
@@ -45,7 +45,7 @@ def pre_train(cfg: DictConfig) -> Path:
     checkpoint = load_checkpoint(str(path), with_head=False) if path else None
     sizes = require_objective(checkpoint, bool(cfg.allow_new_quantizer)) if checkpoint is not None else None
     list_audio_folders(cfg)
-    complete_config(cfg, checkpoint, sizes)
+    complete_pretraining_config(cfg, checkpoint, sizes)
     if is_global_rank_zero():  # the other processes need not repeat the checks
         check_training(cfg, labels=None)
     for line in find_frozen_parts(cfg):
@@ -53,12 +53,12 @@ def pre_train(cfg: DictConfig) -> Path:
     seed_everything(cfg.seed, workers=True)
     trainer = build_trainer(cfg)
     checkpoints = Path(exp_manager(trainer, cfg.exp_manager)) / "checkpoints"
-    model = build_model(cfg, trainer, checkpoint, keeps_objective=sizes is not None)
+    model = build_pretraining_model(cfg, trainer, checkpoint, keeps_objective=sizes is not None)
     watch = PretrainingWatch(**watch_settings(cfg))
     return run_to_end(cfg, trainer, model, [watch, *build_run_callbacks(cfg, model, checkpoints, PANELS)])
 
 
-def build_model(
+def build_pretraining_model(
     cfg: DictConfig, trainer: Trainer, checkpoint: EncoderCheckpoint | None, keeps_objective: bool
 ) -> XLSRPretrainingModel:
     """Build the model and load the pretrained weights.

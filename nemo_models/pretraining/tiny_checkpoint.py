@@ -42,7 +42,7 @@ def train_checkpoint(settings: TinyCheckpointSettings) -> None:
     torch.manual_seed(settings.seed)
     train = [utterance for folder in settings.train_corpora for utterance in read_corpus(folder)]
     valid = {folder.name: read_corpus(folder) for folder in settings.valid_corpora}
-    model = build_model(settings.model)
+    model = build_tiny_network(settings.model)
     hours = sum(len(u.samples) for u in train) / SAMPLE_RATE_HZ / 3600
     print(f"{hours:.2f} h, {model.num_parameters()} parameters", flush=True)
     run = Run(model, settings)
@@ -51,7 +51,7 @@ def train_checkpoint(settings: TinyCheckpointSettings) -> None:
     run.evaluate_and_save(valid)
 
 
-def build_model(widths: Any) -> Wav2Vec2ForCTC:
+def build_tiny_network(widths: Any) -> Wav2Vec2ForCTC:
     """Build a Wav2Vec2ForCTC with XLSR-53's topology and the given widths; the labels are the alphabet, blank last."""
     blank = len(load_alphabet())
     kinds = ("hidden", "activation", "attention", "feat_proj", "final")
@@ -182,7 +182,7 @@ class Run:
         recent = self.losses[-500:]
         row: dict[str, Any] = {"step": self.step, "minutes": round(self.seconds / 60, 2), "epoch": self.epoch}
         row |= {"loss": round(sum(recent) / max(1, len(recent)), 4)}
-        row |= {name: measure(self.model, utterances) for name, utterances in valid.items()}
+        row |= {name: measure_errors(self.model, utterances) for name, utterances in valid.items()}
         print(json.dumps(row), flush=True)
         with (self.work_dir / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
@@ -191,7 +191,7 @@ class Run:
         state |= {"step": self.step, "epoch": self.epoch, "seconds": self.seconds}
         with open_atomic(self.work_dir / "training.pt") as file:
             torch.save(state, file)
-        export(self.model, self.settings.output_dir)
+        export_encoder(self.model, self.settings.output_dir)
 
     def _restore(self) -> None:
         path = self.work_dir / "training.pt"
@@ -213,7 +213,7 @@ def ctc_loss(logits: Tensor, frames: Tensor, batch: list[Spoken]) -> Tensor:
     return functional.ctc_loss(log_probs, labels, frames, label_counts, blank, reduction="sum", zero_infinity=True)
 
 
-def measure(model: Wav2Vec2ForCTC, utterances: list[Spoken]) -> dict[str, float]:
+def measure_errors(model: Wav2Vec2ForCTC, utterances: list[Spoken]) -> dict[str, float]:
     """Measure greedy CER and WER in percent."""
     alphabet, hypotheses = load_alphabet(), []
     model.eval()
@@ -231,7 +231,7 @@ def measure(model: Wav2Vec2ForCTC, utterances: list[Spoken]) -> dict[str, float]
     return {"cer": round(100 * cer, 2), "wer": round(100 * wer, 2)}
 
 
-def export(model: Wav2Vec2ForCTC, target: Path) -> None:
+def export_encoder(model: Wav2Vec2ForCTC, target: Path) -> None:
     """Write the encoder as transformers writes a Wav2Vec2Model, the weights as float16."""
     target.mkdir(parents=True, exist_ok=True)
     temporary = target / ".new"

@@ -56,7 +56,7 @@ class _RemoteRecognition:
 
 
 class ClusterEngine:
-    """Recognises recordings on replicas; see `tasks.Engine`."""
+    """Recognises recordings on replicas; see `tasks.ServingEngine`."""
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ from nemo_models.serving.replica import ModelFacts
 from nemo_models.serving.request_guard import KEY_VARIABLE, read_keys
 from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.settings import ServeSettings
-from nemo_models.serving.tasks import Engine
+from nemo_models.serving.tasks import ServingEngine
 from nemo_models.serving.uploads import UploadFolder, UploadLimits
 from nemo_models.serving.voice_activity import OpenVoiceActivity, load_voice_activity
 from nemo_models.serving.web_server import make_server
@@ -152,7 +152,7 @@ def _prepare(settings: ServeSettings) -> _Surroundings:
 def _make_served(
     settings: ServeSettings,
     uploads: UploadFolder,
-    engine: Engine,
+    engine: ServingEngine,
     facts: ModelFacts,
     surroundings: _Surroundings,
     decoders: DecodingPool | None = None,

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from nemo_models.serving.tasks import Engine
+from nemo_models.serving.tasks import ServingEngine
 
 SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2, 3, 5, 10, 30, 60, 300)
 WINDOWS = (1, 2, 4, 8, 16, 32, 64)
@@ -41,7 +41,7 @@ class ServerMetrics:
         self._recordings = Gauge("hindi_asr_recordings", "Recordings that are begun or wait", registry=registry)
         self._waiting = Gauge("hindi_asr_waiting_windows", "Windows that wait for the model", registry=registry)
 
-    def watch(self, engine: Engine) -> None:
+    def watch(self, engine: ServingEngine) -> None:
         """Count what an engine does."""
         engine.on_batch = self._count_batch
         self._recordings.set_function(lambda: engine.open_requests)

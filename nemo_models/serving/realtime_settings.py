@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from data_prep.arguments import is_int, is_number
 from data_prep.languages.language import DEFAULT_LANGUAGE, Language, load_language
 from nemo_models.serving.api_errors import bad_field
 from nemo_models.serving.stream_audio import LEAST_RATE_HZ, MOST_RATE_HZ
@@ -138,7 +139,7 @@ def _read_format(settings: RealtimeSettings, given: Any) -> RealtimeSettings:
         raise bad_field("format.type", name, f"one of {', '.join(_FORMATS)}")
     usual = PCM_RATE_HZ if name == "audio/pcm" else TELEPHONE_RATE_HZ
     rate = given.get("rate") or usual
-    if isinstance(rate, bool) or not isinstance(rate, int) or not LEAST_RATE_HZ <= rate <= MOST_RATE_HZ:
+    if not is_int(rate) or not LEAST_RATE_HZ <= rate <= MOST_RATE_HZ:
         raise bad_field("format.rate", rate, f"a whole number from {LEAST_RATE_HZ} to {MOST_RATE_HZ}")
     return replace(settings, format=name, rate=rate)
 
@@ -167,13 +168,11 @@ def _read_turns(settings: RealtimeSettings, given: Any) -> RealtimeSettings:
     if given.get("type", "server_vad") != "server_vad":
         raise bad_field("turn_detection.type", given["type"], "server_vad, or turn_detection=null")
     silence_ms, threshold = given.get("silence_duration_ms"), given.get("threshold")
-    is_number = isinstance(silence_ms, int | float) and not isinstance(silence_ms, bool)
-    if silence_ms is not None and not (is_number and LEAST_SILENCE_MS <= silence_ms <= 60_000):
+    if silence_ms is not None and not (is_number(silence_ms) and LEAST_SILENCE_MS <= silence_ms <= 60_000):
         raise bad_field(
             "turn_detection.silence_duration_ms", silence_ms, f"milliseconds from {LEAST_SILENCE_MS} to 60000"
         )
-    is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
-    if threshold is not None and not (is_number and 0 <= threshold <= 1):
+    if threshold is not None and not (is_number(threshold) and 0 <= threshold <= 1):
         raise bad_field("turn_detection.threshold", threshold, "a number from 0 to 1")
     return replace(settings, detects_turns=True, silence_ms=silence_ms and round(silence_ms), threshold=threshold)
 

@@ -8,7 +8,7 @@ from data_prep.languages.language import DEFAULT_LANGUAGE, Language, load_langua
 from nemo_models.serving.decoding_pool import DecodingPool
 from nemo_models.serving.metrics import ServerMetrics
 from nemo_models.serving.stream_audio import StreamOptions
-from nemo_models.serving.tasks import Engine
+from nemo_models.serving.tasks import ServingEngine
 from nemo_models.serving.transcription_request import ReadPrompt
 from nemo_models.serving.uploads import UploadFolder, UploadLimits
 from nemo_models.serving.voice_activity import OpenVoiceActivity
@@ -47,7 +47,7 @@ class ServedModel:
         language: The model's language.
     """
 
-    engine: Engine
+    engine: ServingEngine
     names: Sequence[str]
     created: int
     uploads: UploadFolder

@@ -13,7 +13,7 @@ import numpy as np
 from nemo_models.serving.api_errors import audio_error
 from nemo_models.serving.response_formats import word_row
 from nemo_models.serving.stream_audio import ModelFrames, StreamOptions, StreamUtterance
-from nemo_models.serving.tasks import STOPPED, Engine, QueueFullError
+from nemo_models.serving.tasks import STOPPED, QueueFullError, ServingEngine
 from nemo_models.serving.voice_activity import VoiceActivity, VoiceTrack
 from nemo_models.transcription.memory_audio import as_inputs
 from nemo_models.transcription.transcripts import TIME_DIGITS, Transcript, Word
@@ -36,7 +36,7 @@ class StreamSession:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: ServingEngine,
         rate: int,
         send: Send,
         options: StreamOptions | None = None,

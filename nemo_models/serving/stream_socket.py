@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.websockets import WebSocket
 
-from nemo_models.serving.api_errors import ApiError
+from data_prep.arguments import is_int
+from nemo_models.serving.api_errors import ApiError, bad_field
 from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.stream_audio import ENCODINGS, LEAST_RATE_HZ, MOST_RATE_HZ
 from nemo_models.serving.stream_connection import NORMAL, RESTART, TRY_AGAIN, WRONG, ClientMessage, StreamConnection
@@ -81,12 +82,10 @@ class SimpleStream(StreamConnection):
         if self.session is not None:
             raise ApiError(400, "type=start: expected one in a stream; open another connection", "started_already")
         rate, name = control.get("sample_rate", 16_000), control.get("encoding", "pcm16")
-        if isinstance(rate, bool) or not isinstance(rate, int) or not LEAST_RATE_HZ <= rate <= MOST_RATE_HZ:
-            message = f"sample_rate={rate!r:.40}: expected a whole number from {LEAST_RATE_HZ} to {MOST_RATE_HZ}"
-            raise ApiError(400, message, "invalid_value", "sample_rate")
+        if not is_int(rate) or not LEAST_RATE_HZ <= rate <= MOST_RATE_HZ:
+            raise bad_field("sample_rate", repr(rate), f"a whole number from {LEAST_RATE_HZ} to {MOST_RATE_HZ}")
         if not isinstance(name, str) or name not in ENCODINGS:
-            message = f"encoding={name!r:.40}: expected one of {', '.join(ENCODINGS)}"
-            raise ApiError(400, message, "invalid_value", "encoding")
+            raise bad_field("encoding", repr(name), f"one of {', '.join(ENCODINGS)}")
         self.session = self.begin(name, rate, self._send_result)
         await self.send({"type": "ready", "sample_rate": rate, "encoding": name, "model": self.served.names[0]})
 

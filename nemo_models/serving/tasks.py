@@ -79,7 +79,7 @@ class RecognitionTask:
             self.on_text(new)
 
 
-class Engine(Protocol):
+class ServingEngine(Protocol):
     """What a server needs of an engine: this process's, or that of a cluster.
 
     Attributes:

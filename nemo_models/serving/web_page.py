@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from data_prep.arguments import is_number
 from nemo_models.serving.api_errors import ApiError, bad_field
 from nemo_models.serving.response_formats import MEDIA_TYPES as SUBTITLE_TYPES
 from nemo_models.serving.uploads import UploadLimits, read_body
@@ -121,4 +122,4 @@ def _read_word(row: Any, earliest_s: float) -> Word | None:
 
 
 def _is_time(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MOST_S
+    return is_number(value) and 0 <= value < MOST_S

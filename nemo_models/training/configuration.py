@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 ALWAYS_FROZEN = -1  # NeMo's value for a part that never learns
 
 
-def complete_config(cfg: DictConfig, labels: Sequence[str], checkpoint: EncoderCheckpoint | None) -> None:
+def complete_finetuning_config(cfg: DictConfig, labels: Sequence[str], checkpoint: EncoderCheckpoint | None) -> None:
     """Check a configuration and fill in what follows from the alphabet, the checkpoint and the machine.
 
     Args:

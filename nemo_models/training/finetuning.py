@@ -26,7 +26,7 @@ from nemo_models.layers.fsdp import SHARDED, ShardedStrategy
 from nemo_models.layers.lora import add_lora
 from nemo_models.layers.memory import is_out_of_memory
 from nemo_models.stream_training import StreamTraining
-from nemo_models.training.configuration import complete_config, find_frozen_parts
+from nemo_models.training.configuration import complete_finetuning_config, find_frozen_parts
 from nemo_models.training.curves import PANELS, TrainingCurves
 from nemo_models.training.data_errors import explain_data_error
 from nemo_models.training.data_record import DataRecord, hash_data
@@ -59,7 +59,7 @@ def fine_tune(cfg: DictConfig) -> Path:
     labels = load_alphabet(Path(cfg.alphabet) if cfg.alphabet else None, cfg.language)
     path = cfg.init_from_checkpoint
     checkpoint = load_checkpoint(str(path), with_head=False) if path else None
-    complete_config(cfg, labels, checkpoint)
+    complete_finetuning_config(cfg, labels, checkpoint)
     if is_global_rank_zero():  # the other processes need not repeat the checks
         check_training(cfg, labels)
     for line in find_frozen_parts(cfg):
@@ -67,7 +67,7 @@ def fine_tune(cfg: DictConfig) -> Path:
     seed_everything(cfg.seed, workers=True)
     trainer = build_trainer(cfg)
     checkpoints = Path(exp_manager(trainer, cfg.exp_manager)) / "checkpoints"
-    model = build_model(cfg, trainer, checkpoint)
+    model = build_finetuning_model(cfg, trainer, checkpoint)
     return run_to_end(cfg, trainer, model, build_callbacks(cfg, model, checkpoints))
 
 
@@ -130,7 +130,7 @@ def build_trainer(cfg: DictConfig) -> Trainer:
     return trainer
 
 
-def build_model(cfg: DictConfig, trainer: Trainer, checkpoint: EncoderCheckpoint | None) -> XLSRCTCModel:
+def build_finetuning_model(cfg: DictConfig, trainer: Trainer, checkpoint: EncoderCheckpoint | None) -> XLSRCTCModel:
     """Build the model and load the pretrained weights.
 
     Args:

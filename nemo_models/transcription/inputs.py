@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.arguments import is_number
+from data_prep.audio.channels import check_channel
 from data_prep.audio.formats import is_recording
 from data_prep.manifest import parse_manifest_line, resolve_audio_path
 from nemo_models.transcription.audio_reader import probe_duration
-from nemo_models.transcription.options import check_channel
+from nemo_models.transcription.options import EACH_CHANNEL
 
 STANDARD_INPUT = "-"
 MAX_SECONDS = 1e9  # thirty years; a longer time is a typing error
@@ -223,7 +224,7 @@ def _parse_line(line: bytes, number: int, manifest: str, audio_key: str) -> Audi
         row = parse_manifest_line(line, place, (audio_key,))
         if not isinstance(row[audio_key], str):
             raise ValueError(f"{place}: found {audio_key}={row[audio_key]!r}, expected a path; correct the line")
-        check_channel(row.get("channel_selector"), f"{place}: channel_selector")
+        check_channel(row.get("channel_selector"), f"{place}: channel_selector", others=(EACH_CHANNEL,))
         seconds = {key: _check_seconds(row, key, place) for key in ("offset", "duration")}
         # standard input is in no folder: paths start at the current one
         path = Path(row[audio_key]) if manifest == STANDARD_INPUT else resolve_audio_path(row[audio_key], manifest)

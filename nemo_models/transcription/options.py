@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from data_prep.arguments import is_int, require_int, require_number
+from data_prep.arguments import require_int, require_number
+from data_prep.audio.channels import check_channel
 from nemo_models.transcription.audio_windows import OVERLAP_S, SHORTEST_WINDOW_S, WINDOW_S
 
 if TYPE_CHECKING:
@@ -48,23 +49,8 @@ class TranscribeOptions:
     def __post_init__(self) -> None:
         require_int("batch_size", self.batch_size, 1)
         require_int("num_workers", self.num_workers)
-        check_channel(self.channel, "channel_selector")
+        check_channel(self.channel, "channel_selector", others=(EACH_CHANNEL,))
         require_number("window_s", self.window_s, OVERLAP_S + 2 * SHORTEST_WINDOW_S)
         unknown = [name for name in self.nemo_fields if name not in NEMO_FIELDS]
         if unknown:
             raise ValueError(f"nemo_fields={', '.join(unknown)}: expected any of {', '.join(NEMO_FIELDS)}")
-
-
-def check_channel(channel: int | str | None, key: str) -> None:
-    """Check a choice of channel, see `TranscribeOptions.channel`.
-
-    Args:
-        channel: The choice.
-        key: The argument's name, for the message.
-
-    Raises:
-        ValueError: It is none of the choices.
-    """
-    if channel is None or channel in ("auto", "average", EACH_CHANNEL) or (is_int(channel) and int(channel) >= 0):
-        return
-    raise ValueError(f"{key}={channel}: expected auto, average, each, a channel number from 0, or null")

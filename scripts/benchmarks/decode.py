@@ -38,7 +38,7 @@ NEAR_BEST = 0.2  # WER points, absolute: what counts as good as the best
 
 
 @dataclass(frozen=True)
-class Row:
+class DecodingFigures:
     name: str
     wer: float  # per cent
     cer: float
@@ -78,7 +78,7 @@ def decode(model, batches: list) -> list[str]:
         return [best[0].text for log_probs, lengths in batches for best in model.decoding.decode(log_probs, lengths)]
 
 
-def measure(name: str, model, batches: list, references: list[str], audio_s: float) -> Row:
+def measure(name: str, model, batches: list, references: list[str], audio_s: float) -> DecodingFigures:
     search = getattr(model.decoding.decoding, "search_algorithm", None)
     decode(model, batches[-1:])  # compiled, loaded, warm
     cpu_began, began = time.process_time(), time.perf_counter()
@@ -96,10 +96,12 @@ def measure(name: str, model, batches: list, references: list[str], audio_s: flo
     use_cores(1)
     scores = score_texts(references, texts)
     print(f"{name}: {scores}, {cpu_ms:.2f} ms", file=sys.stderr, flush=True)
-    return Row(name, 100 * scores.wer, 100 * scores.cer, cpu_ms, *wall_ms, texts)
+    return DecodingFigures(name, 100 * scores.wer, 100 * scores.cer, cpu_ms, *wall_ms, texts)
 
 
-def run_all(model, batches: list, references: list[str], audio_s: float, token_lm: Path, word_lm: Path) -> list[Row]:
+def run_all(
+    model, batches: list, references: list[str], audio_s: float, token_lm: Path, word_lm: Path
+) -> list[DecodingFigures]:
     rows = []
 
     def add(name: str) -> None:
@@ -130,7 +132,7 @@ def run_all(model, batches: list, references: list[str], audio_s: float, token_l
     return rows
 
 
-def print_table(rows: list[Row], encoder_ms: float) -> None:
+def print_figures(rows: list[DecodingFigures], encoder_ms: float) -> None:
     print("\n| decoding | WER / CER % | CPU ms, 1 core | wall ms, 1 core | wall ms, 2 cores | of the encoder |")
     print("|---|---|---|---|---|---|")
     for row in rows:
@@ -185,7 +187,7 @@ def main() -> None:
         print(f"{len(waves)} utterances, {audio_s:.0f} s of audio; text: {report.counts.used} lines; times for each")
         print(f"second of audio; encoder: {encoder_ms:.1f} ms CPU on one core\n", flush=True)
         print_loading(token_lm, word_lm, labels)
-        print_table(run_all(model, batches, references, audio_s, token_lm, word_lm), encoder_ms)
+        print_figures(run_all(model, batches, references, audio_s, token_lm, word_lm), encoder_ms)
 
 
 ALL_CORES = os.sched_getaffinity(0)

@@ -37,8 +37,8 @@ errors = out.substitutions + out.deletions + out.insertions
 RAW = """
 from nemo_models.evaluation.alignment import align
 from nemo_models.evaluation.text_pairs import cut_pairs
-from nemo_models.evaluation.words import Vocabulary
-vocabulary = Vocabulary()
+from nemo_models.evaluation.words import WordVocabulary
+vocabulary = WordVocabulary()
 _, left, right = cut_pairs(vocabulary.read(references), vocabulary.read(hypotheses))
 errors = align(left, right).totals.sum()
 """

@@ -10,13 +10,13 @@ difference of a log-probability, how many frames have the same best label, and t
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from side_process import ROOT, peak_bytes
+
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 FORMS = ("huggingface", "onnx", "int8")
 
@@ -145,10 +145,6 @@ def open_huggingface(folder: Path):
             return network(**inputs).logits.log_softmax(-1).numpy()
 
     return run
-
-
-def peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

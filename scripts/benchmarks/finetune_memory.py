@@ -13,11 +13,10 @@ do not include a GPU's kernels and workspaces.
 
 import argparse
 import json
-import resource
 import sys
 from typing import Any
 
-from side_process import ROOT, run_side
+from side_process import ROOT, peak_bytes, run_side
 
 sys.path.insert(0, str(ROOT))
 
@@ -74,9 +73,7 @@ def measure(way: str, device: str, precision: str, seconds: list[int]) -> list[i
         train_step(model, optimizer, size, device, precision)
         if step:
             peaks.append(
-                torch.cuda.max_memory_reserved()
-                if device == "cuda"
-                else peak_resident_bytes() - before  # it only grows
+                torch.cuda.max_memory_reserved() if device == "cuda" else peak_bytes() - before  # it only grows
             )
     return peaks
 
@@ -91,7 +88,7 @@ def build(way: str, device: str) -> tuple[Any, Any]:
     from nemo_models.ctc_model import XLSRCTCModel
     from nemo_models.layers.lora import add_lora
 
-    resident = peak_resident_bytes()
+    resident = peak_bytes()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = compose("xlsr_hi", overrides=["init_from_checkpoint=null", "exp_manager.exp_dir=x", *WAYS[way]]).model
     cfg.labels, cfg.train_ds, cfg.validation_ds = load_alphabet(), None, None
@@ -124,10 +121,6 @@ def train_step(model: Any, optimizer: Any, seconds: int, device: str, precision:
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
-
-
-def peak_resident_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

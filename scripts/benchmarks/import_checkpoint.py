@@ -9,13 +9,13 @@ included, above its value after the imports of libraries, as a multiple of the c
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from side_process import ROOT, peak_bytes
+
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 
@@ -98,10 +98,6 @@ def import_step(folder: str, form: str) -> None:
         "import_proof": dict(imported.model.cfg.import_proof),
     }
     print(json.dumps(row))
-
-
-def peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

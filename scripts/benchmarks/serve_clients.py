@@ -31,7 +31,7 @@ PAUSE_S = (0.8, 2.0)  # between utterances of a long stream
 
 
 @dataclass
-class Utterance:
+class SpokenUtterance:
     """A recording within a stream, and what the server said about it.
 
     Attributes:
@@ -57,7 +57,7 @@ class Utterance:
     parts: int = 0
 
 
-class LiveStream:
+class StreamClient:
     """One stream that is spoken by a clock, which does not wait for the server."""
 
     def __init__(self, plan: Mapping[str, Any], number: int) -> None:
@@ -70,7 +70,7 @@ class LiveStream:
         self.plan, self.number = plan, number
         self.random = random.Random(f"{plan['seed']} {number}")
         self.rate: int = soundfile.info(plan["paths"][0]).samplerate
-        self.utterances: list[Utterance] = []
+        self.utterances: list[SpokenUtterance] = []
         self.lags: list[tuple[float, float]] = []
         self.delays: list[tuple[float, float]] = []
         self.sent = self.covered = 0
@@ -117,7 +117,7 @@ class LiveStream:
                 if self.sent >= self.plan["seconds"] * self.rate:
                     return
                 samples, _ = soundfile.read(path, dtype="int16")
-                self.utterances.append(Utterance(path, self.sent, len(samples), find_onset(samples, self.rate)))
+                self.utterances.append(SpokenUtterance(path, self.sent, len(samples), find_onset(samples, self.rate)))
                 yield samples, not self.plan["pauses"]
                 if self.plan["pauses"]:
                     pause = round(self.random.uniform(*PAUSE_S) * self.rate)
@@ -179,7 +179,7 @@ def find_onset(samples: np.ndarray, rate: int) -> int:
 async def stream(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Run the streams of a plan."""
     start, ready = asyncio.Event(), []
-    streams = [LiveStream(plan, number) for number in range(plan["streams"])]
+    streams = [StreamClient(plan, number) for number in range(plan["streams"])]
     await asyncio.gather(*(one.run(start, ready) for one in streams))
     return [one.report() for one in streams]
 

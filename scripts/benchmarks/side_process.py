@@ -34,3 +34,9 @@ def run_side(script: str, arguments: Sequence[object], timeout_s: float | None =
     if done.returncode:
         raise SideFailed(f"{' '.join(command[1:])}: exit status {done.returncode}\n{done.stderr[-SHOWN:]}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def peak_bytes() -> int:
+    """Return the most resident memory that this process has had, mapped files included."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))

@@ -80,7 +80,7 @@ def main() -> None:
         row = {"audio_filepath": "a.wav", "duration": 1.0, "text": " ".join(words[:12])}
         (folder / "test.json").write_text(json.dumps(row) + "\n", encoding="utf-8")
         for megabytes in arguments.megabytes:
-            write_text(folder / "text.txt", words, round(megabytes * 1e6))
+            write_sample(folder / "text.txt", words, round(megabytes * 1e6))
             got = measure(folder, arguments.memory)
             print(
                 f"{megabytes:>5g} MB{got['lines']:>12,}{got['ngrams']:>10,}{got['seconds']:>6.0f} s"
@@ -92,7 +92,7 @@ def main() -> None:
     print(f"imports take {got['imports_mb']:.0f} MB more; lmplz sorts in {arguments.memory}")
 
 
-def write_text(path: Path, words: list[str], size: int) -> None:
+def write_sample(path: Path, words: list[str], size: int) -> None:
     """Write random sentences of `words`, `size` bytes in all."""
     generator, earlier, written = random.Random(0), "", 0
     with path.open("w", encoding="utf-8") as text:

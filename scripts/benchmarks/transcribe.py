@@ -33,8 +33,8 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from side_process import ROOT, peak_bytes
 
-ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 MEMBER = "wav2vec2-large-xlsr-53"
 GFLOP_PER_AUDIO_S = 36
@@ -296,11 +296,6 @@ def matrix_tflops(size: int = 8192) -> float:
         torch.cuda.synchronize()
         best = min(best, time.perf_counter() - began)
     return round(2 * size**3 / best / 1e12, 1)
-
-
-def peak_bytes() -> int:
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def test_an_endless_stream_is_ended(m4a, monkeypatch):
     request = {"path": str(m4a), "demuxer": "mov", "parts": [(0, m4a.stat().st_size)], "options": {}}
     monkeypatch.setattr(av_process, "_FREE_SECONDS", 0)
     monkeypatch.setattr(av_process, "_MOST_SECONDS_A_BYTE", 2 / m4a.stat().st_size)
-    recording = av_process.Recording(request)
+    recording = av_process.FileDecoder(request)
     count, _ = recording.read(10**7)
     assert 2 * 48_000 <= count < 3 * 48_000 and "more audio than its size can hold" in recording.stopped
 

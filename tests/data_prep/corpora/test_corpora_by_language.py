@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from data_prep.corpora import CORPORA, get_reader
-from data_prep.languages.language import describe_refusal, list_languages, load_language
+from data_prep.languages.language import find_refusal, list_languages, load_language
 from layouts import LAYOUTS
 
 BY_LANGUAGE = {"common_voice": "hi", "fleurs": "hi_in", "indicvoices": "Hindi", "kathbath": "hindi", "mucs": "Hindi",
                "shrutilipi": "hindi"}  # fmt: skip
-LANGUAGES = [code for code in list_languages() if not describe_refusal(code)]
+LANGUAGES = [code for code in list_languages() if not find_refusal(code)]
 
 
 def rename(root: Path, old: str, new: str) -> None:

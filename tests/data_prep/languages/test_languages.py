@@ -8,14 +8,14 @@ import pytest
 from indicnlp.normalize.indic_normalize import IndicNormalizerFactory
 
 from data_prep.languages import language
-from data_prep.languages.language import describe_refusal, list_languages, load_language
+from data_prep.languages.language import find_refusal, list_languages, load_language
 from data_prep.text.normalizer import find_rules, fingerprint_language, normalize_text, trace_rules
-from data_prep.text.plain_numbers import MAX_NUMBER, say_number
+from data_prep.text.plain_numbers import MAX_NUMBER, say_whole_number
 from data_prep.text.policy import TextPolicy
 from data_prep.text.verdict import judge
 from project import ROOT
 
-LANGUAGES = [code for code in list_languages() if not describe_refusal(code)]
+LANGUAGES = [code for code in list_languages() if not find_refusal(code)]
 ASKED_FOR = "hi mr ne sa bn as pa gu or ta te kn ml ur kok mai sd doi brx ks en"
 
 
@@ -86,7 +86,7 @@ def test_number_words_differ_and_are_inside_the_alphabet(code: str):
     language, policy = load_language(code), TextPolicy(language=code)
     said: dict[str, int] = {}
     for value in [*range(1001), 12345, 100_000, 250_000, 9_999_999, 10_000_000, 123_456_789, MAX_NUMBER]:
-        words = normalize_text(say_number(value, language), policy)
+        words = normalize_text(say_whole_number(value, language), policy)
         assert judge(words, None, policy) is None, (value, words)
         assert said.setdefault(words, value) == value, (value, words)
 

@@ -15,10 +15,10 @@ from nemo.collections.asr.parts.submodules.ctc_batched_beam_decoding import Batc
 from nemo.collections.asr.parts.submodules.ctc_beam_decoding import BeamBatchedCTCInfer
 from nemo.collections.asr.parts.submodules.ngram_lm import NGramGPULanguageModel
 
+from data_prep.compiled import compiled
 from data_prep.text.alphabet import load_alphabet
 from nemo_models.decoding.beam_search import CompiledBeamCTCComputer, read_fusion_model
 from nemo_models.decoding.beam_search_kernel import __file__ as KERNEL_FILE
-from nemo_models.decoding.beam_search_kernel import compiled
 
 LABELS = load_alphabet()
 BLANK = len(LABELS)

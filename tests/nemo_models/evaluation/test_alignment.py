@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from nemo_models.evaluation import text_pairs
 from nemo_models.evaluation.alignment import BLOCK, Blocks, Sequences, align, count_errors, find_cuts
 from nemo_models.evaluation.text_pairs import cut_pairs
-from nemo_models.evaluation.words import Vocabulary
+from nemo_models.evaluation.words import WordVocabulary
 
 PAIRS = 3000
 
@@ -38,7 +38,7 @@ def make_pairs(count=PAIRS, seed=1):
 
 
 def align_pairs(pairs):
-    vocabulary = Vocabulary()
+    vocabulary = WordVocabulary()
     references, hypotheses = (vocabulary.read(" ".join(side) for side in column) for column in zip(*pairs, strict=True))
     return align(references, hypotheses), references, hypotheses
 

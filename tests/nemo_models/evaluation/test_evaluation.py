@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from nemo_models.evaluation.audio_evidence import measure_audio
+from nemo_models.evaluation.audio_evidence import measure_evidence
 from nemo_models.evaluation.breakdowns import read_vocabulary
 from nemo_models.evaluation.evaluation import check_gate, evaluate
 from nemo_models.evaluation.matching import load_test_set
@@ -164,7 +164,7 @@ def test_audio_that_libsndfile_does_not_read_is_measured(tmp_path, name, contain
     sound[16000 * 3 :] *= 1e-3
     (tmp_path / name).write_bytes(encode(sound, 16000, container, codec))
     test_set = load_test_set([write(tmp_path / "a.jsonl", [make_row(0, REFERENCE, audio_filepath=name, duration=4.0)])])
-    evidence = measure_audio(test_set.utterances, [], [], tmp_path)
+    evidence = measure_evidence(test_set.utterances, [], [], tmp_path)
     assert evidence.unread == [] and evidence.snr_db[0] is not None and evidence.snr_db[0] > 30
 
 

@@ -167,7 +167,7 @@ def test_no_prediction_and_wrong_fields(tmp_path):
         load_test_set([write(tmp_path / "a.jsonl", rows)])
     with pytest.raises(ValueError, match=r"a.jsonl:1: pred_text: found 3, expected a text"):
         read_rows(write(tmp_path / "a.jsonl", [{**ROWS[0], "pred_text": 3}]))
-    with pytest.raises(ValueError, match=r"a.jsonl:1: duration: found -1, expected seconds"):
+    with pytest.raises(ValueError, match=r"a.jsonl:1: duration=-1: expected a number, 0 or more"):
         read_rows(write(tmp_path / "a.jsonl", [{**ROWS[0], "duration": -1}]))
     with pytest.raises(ValueError, match=r"a.mp4: found .mp4, expected one of .json, .jsonl"):
         (tmp_path / "a.mp4").touch()

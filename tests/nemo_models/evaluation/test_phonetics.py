@@ -2,7 +2,7 @@
 
 import pytest
 
-from nemo_models.evaluation.phonetics import CLASSES, classify, count_classes, count_letters
+from nemo_models.evaluation.phonetics import CLASSES, classify_substitution, count_classes, count_letters
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,8 @@ from nemo_models.evaluation.phonetics import CLASSES, classify, count_classes, c
     ],
 )
 def test_classes(reference, hypothesis, expected):
-    assert classify(reference, hypothesis) == expected
-    assert classify(hypothesis, reference) == expected
+    assert classify_substitution(reference, hypothesis) == expected
+    assert classify_substitution(hypothesis, reference) == expected
 
 
 def test_counts_cover_all_classes():

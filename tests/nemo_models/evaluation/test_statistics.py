@@ -14,8 +14,8 @@ from nemo_models.evaluation.options import LayerOptions
 from nemo_models.evaluation.references import Reference
 from nemo_models.evaluation.statistics import (
     bootstrap_rate,
-    compare,
-    describe,
+    compare_systems,
+    describe_comparison,
     group_blocks,
     holm,
     hours_to_decide,
@@ -88,11 +88,15 @@ def test_an_interval_holds_the_true_rate_nineteen_times_in_twenty():
 def test_paired_bootstrap_and_probability_of_improvement():
     errors, words = make_errors()
     better = np.maximum(0, errors - (np.arange(400) % 4 == 0))
-    difference, interval, p_value, improves = compare(errors, better, words, np.arange(400), "utterances", 2000, 0)
+    difference, interval, p_value, improves = compare_systems(
+        errors, better, words, np.arange(400), "utterances", 2000, 0
+    )
     assert difference < interval.high < 0
     assert p_value < 0.01
     assert improves > 0.999
-    difference, interval, p_value, improves = compare(errors, errors, words, np.arange(400), "utterances", 200, 0)
+    difference, interval, p_value, improves = compare_systems(
+        errors, errors, words, np.arange(400), "utterances", 200, 0
+    )
     assert (difference, p_value, improves) == (0.0, 1.0, 0.5)
 
 
@@ -103,7 +107,7 @@ def test_the_paired_test_seldom_finds_a_difference_that_is_not_there():
         generator = np.random.default_rng(seed)
         words = np.full(100, 10)
         one, other = generator.binomial(words, 0.2), generator.binomial(words, 0.2)
-        alarms += compare(one, other, words, np.arange(100), "utterances", 300, seed)[2] < 0.05
+        alarms += compare_systems(one, other, words, np.arange(100), "utterances", 300, seed)[2] < 0.05
     assert alarms <= 22
 
 
@@ -123,14 +127,14 @@ def test_hours_to_decide():
 def test_sentences():
     errors, words = make_errors()
     interval = bootstrap_rate(errors, words, np.arange(400), "utterances", 200)
-    assert describe("a", "b", -0.01, interval, 0.001, 0.001, 3.0).startswith(
+    assert describe_comparison("a", "b", -0.01, interval, 0.001, 0.001, 3.0).startswith(
         "b is better than a by 1.00 points, and the"
     )
-    chance = describe("a", "b", 0.01, interval, 0.2, 0.3, 12.3)
+    chance = describe_comparison("a", "b", 0.01, interval, 0.2, 0.3, 12.3)
     assert chance.startswith("a is ahead of b by 1.00 points, which may be chance")
     assert chance.endswith("About 12 hours of such speech would decide it.")
-    assert "one test of two" in describe("a", "b", 0.01, interval, 0.01, 0.3, None)
-    assert "equally many" in describe("a", "b", 0.0, interval, 1.0, 1.0, None)
+    assert "one test of two" in describe_comparison("a", "b", 0.01, interval, 0.01, 0.3, None)
+    assert "equally many" in describe_comparison("a", "b", 0.0, interval, 1.0, 1.0, None)
 
 
 def make_systems(count=300):

@@ -16,7 +16,7 @@ from nemo_models.language_models.arpa import END, START, UNKNOWN, BackoffModel, 
 from nemo_models.language_models.interpolation import fit_weights, interpolate
 from nemo_models.language_models.labels import LabelTokenizer
 from nemo_models.language_models.lm_file import encode_tokens, to_suffix_tree, token_words
-from nemo_models.language_models.perplexity import measure, score_sentences
+from nemo_models.language_models.perplexity import measure_language_model, score_sentences
 from nemo_models.language_models.word_lm import read_unigrams
 
 LABELS = load_alphabet()
@@ -172,7 +172,7 @@ def test_perplexities_are_kenlms(arpa):
     path = arpa(lm_lines(), order=4)
     lines = [text.encode() for text in ("कल सुबह हम", "बच्चे मैदान में")]
     encoded = [tokens(line.decode()) for line in lines]
-    scores = measure(read_arpa(path, WORDS, is_closed=True), lines, encoded, unknown_words=2)
+    scores = measure_language_model(read_arpa(path, WORDS, is_closed=True), lines, encoded, unknown_words=2)
     total = sum(sum(kenlm_scores(path, text)) for text in encoded)
     assert (scores.sentences, scores.words, scores.characters) == (2, 6, 25)
     assert scores.perplexity_per_character == pytest.approx(math.exp(-total / (25 + 2)), rel=1e-5)

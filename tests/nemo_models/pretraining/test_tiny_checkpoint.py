@@ -14,7 +14,7 @@ from transformers import AutoFeatureExtractor, Wav2Vec2Model
 from data_prep.job_settings import read_settings
 from data_prep.text.alphabet import load_alphabet
 from nemo_models.pretraining import tiny_checkpoint, tiny_corpus
-from nemo_models.pretraining.tiny_checkpoint import Run, build_model, compute_logits, export
+from nemo_models.pretraining.tiny_checkpoint import Run, build_tiny_network, compute_logits, export_encoder
 from nemo_models.pretraining.tiny_corpus import Spoken, augment, make_batches, pad
 from nemo_models.pretraining.tiny_settings import AugmentationSettings, TinyCheckpointSettings
 from project import ROOT
@@ -37,7 +37,7 @@ def settings(work_dir: Path, **changes: object) -> TinyCheckpointSettings:
 
 def build_small(cfg: TinyCheckpointSettings):
     torch.manual_seed(0)
-    return build_model(cfg.model)
+    return build_tiny_network(cfg.model)
 
 
 def tones(count: int, seconds: float = 1.0) -> list[Spoken]:
@@ -132,14 +132,14 @@ def test_error_rates_are_counted_on_greedy_texts(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(tiny_checkpoint, "compute_logits", give_logits)
     texts = ["".join(alphabet[label] for label in labels) for labels in ((5, 20, 5), (5, 20, 40, 40))]
     said = [Spoken(np.zeros(9, np.int16), [], text) for text in texts]
-    rates = tiny_checkpoint.measure(torch.nn.Identity(), said)
+    rates = tiny_checkpoint.measure_errors(torch.nn.Identity(), said)
     assert rates == {"cer": round(100 / 7, 2), "wer": 50.0}  # one letter of seven, one word of two
 
 
 def test_export_is_what_transformers_reads(tmp_path: Path):
     cfg = settings(tmp_path)
     model = build_small(cfg).eval()
-    export(model, tmp_path / "out")
+    export_encoder(model, tmp_path / "out")
     loaded = Wav2Vec2Model.from_pretrained(tmp_path / "out").eval()
     assert loaded.dtype == torch.float32
     for name, tensor in model.wav2vec2.state_dict().items():

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from data_prep.text.alphabet import load_alphabet
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.training.configuration import apply_checkpoint_settings, complete_config
+from nemo_models.training.configuration import apply_checkpoint_settings, complete_finetuning_config
 from nemo_models.training.finetuning import build_trainer
 from recipe import load_recipe
 from training_job import SETTINGS, compose
@@ -61,7 +61,7 @@ SCHEDULES = {
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_nemos_schedules_are_chosen_by_name_and_last_for_all_updates(name: str):
     cfg = compose(["exp_manager.exp_dir=x", f"model.optim.sched.name={name}", *SCHEDULES[name]])
-    complete_config(cfg, load_alphabet(), None)
+    complete_finetuning_config(cfg, load_alphabet(), None)
     cfg.model.train_ds = cfg.model.validation_ds = None
     model = XLSRCTCModel(cfg=cfg.model, trainer=Trainer(max_steps=UPDATES, accelerator="cpu", logger=False))
     (optimizer,), (entry,) = model.configure_optimizers()
@@ -103,5 +103,5 @@ def test_invalid_settings_are_refused_by_name(key: str, value: object, message: 
     settings = {**SETTINGS, "exp_manager.exp_dir": "x", key: value}
     cfg = compose([f"{name}={setting}" for name, setting in settings.items()])
     with pytest.raises(ValueError, match=message):
-        complete_config(cfg, load_alphabet(), None)
+        complete_finetuning_config(cfg, load_alphabet(), None)
         build_trainer(cfg)
