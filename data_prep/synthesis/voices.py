@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from data_prep.languages.language import DEFAULT_LANGUAGE, describe_refusal, list_languages, load_language
+from data_prep.languages.language import DEFAULT_LANGUAGE, find_refusal, list_languages, load_language
 
 ENGINES = {  # program, Debian packages, limits of pitch and of speed
     "espeak": ("espeak-ng", "espeak-ng", (0, 99), (80, 450)),
@@ -150,7 +150,7 @@ def _check_language(engine: str, language: str) -> None:
         raise ValueError(f"language={language}: expected {DEFAULT_LANGUAGE} with a voice of festival; use espeak's")
     if engine == "espeak" and not found.espeak:
         # a refused language has no voice either, and cannot be loaded
-        spoken = [code for code in list_languages() if not describe_refusal(code) and load_language(code).espeak]
+        spoken = [code for code in list_languages() if not find_refusal(code) and load_language(code).espeak]
         raise ValueError(
             f"language={language}: expected a language that eSpeak NG speaks: {', '.join(spoken)}; record the sentences"
         )
