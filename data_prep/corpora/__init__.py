@@ -24,6 +24,7 @@ from data_prep.corpora.openslr_indic import read_openslr_indic
 from data_prep.corpora.rows import MalformedRow, Note, Utterance
 from data_prep.corpora.shrutilipi import read_shrutilipi
 from data_prep.corpora.tsv import read_csv, read_tsv
+from data_prep.corpora.vaani import read_vaani
 from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
 
 # A reader yields every row of a corpus in the corpus's order, always the same, and notes about the whole. It raises
@@ -47,6 +48,7 @@ CORPORA: dict[str, Callable[..., Iterator[Any]]] = {
     "openslr_indic": read_openslr_indic,
     "shrutilipi": read_shrutilipi,
     "tsv": read_tsv,
+    "vaani": read_vaani,
 }
 
 __all__ = ["CORPORA", "MalformedRow", "Note", "Reader", "Utterance", "get_reader"]

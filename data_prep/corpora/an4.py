@@ -1,8 +1,8 @@
 """AN4 (CMU): spelled names, addresses, dates and numbers in US English, the small corpus of many tutorials.
 
 Source: Carnegie Mellon University, `an4_sphere.tar.gz` (also `an4_raw.bigendian.tar.gz`, which has no headers and is
-not read). Licence: AN4's own, free for any use. 16 kHz NIST SPHERE. Layout (of the archive, as NeMo's tutorial reads
-it):
+not read). Licence: AN4's own, free for any use. 16 kHz NIST SPHERE. Layout (of the archive, as NeMo's tutorial and
+ESPnet's recipe `an4` read it):
 
     an4/etc/an4_{train,test}.transcription      `<s> TEXT </s> (<utterance>)` a line; test without <s> and </s>
     an4/wav/an4_clstk/<speaker>/<utterance>.sph        the training part

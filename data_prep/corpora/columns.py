@@ -7,7 +7,7 @@ from data_prep.arguments import require_choice
 from data_prep.corpora.rows import Note
 
 ROLES = ("path", "text", "speaker", "split", "channel")
-SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id", "spk_id", "station")
+SPEAKER_COLUMNS = ("speaker", "speaker_id", "speakerID", "client_id", "spk_id", "station")
 _LIKE_A_SPEAKER = re.compile(r"spea?k|spk|client|talker|reader|user|voice|station", re.IGNORECASE)
 _NOT_A_SPEAKER = re.compile(r"gender|sex|age|rate|accent|count|votes|locale|turn", re.IGNORECASE)
 

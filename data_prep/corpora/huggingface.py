@@ -10,15 +10,15 @@ ai4bharat/Kathbath, ai4bharat/IndicVoices, ai4bharat/Shrutilipi, google/fleurs a
 `corpus_dir` is such a folder; all Parquet files below it are read, so name the folder of one language. Columns: the
 audio is the first struct with a field `bytes` (any format); where `bytes` is null, the file that its `path` names is
 read. The text is the first of `text`, `sentence`, `transcription`, `transcript`, `raw_transcription`, `verbatim`,
-`normalized`; the speaker the first of `speaker`, `speaker_id`, `client_id`, `spk_id`, `station`; `channel` is a channel
-from 0. `columns={text: …, speaker: …}` names other columns. The name of the file, or else of its folder, says the
-split, and where it says more (`test_known`), it is the `subset`. Audio is read a row group at a time, in the worker. A
-folder of `Dataset.save_to_disk` (Arrow files) is not read: save it with `Dataset.to_parquet`.
+`normalized`; the speaker the first of `speaker`, `speaker_id`, `speakerID`, `client_id`, `spk_id`, `station`; `channel`
+is a channel from 0. `columns={text: …, speaker: …}` names other columns. The name of the file, or else of its folder,
+says the split, and where it says more (`test_known`), it is the `subset`. Audio is read a row group at a time, in the
+worker. A folder of `Dataset.save_to_disk` (Arrow files) is not read: save it with `Dataset.to_parquet`.
 """
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,18 +30,21 @@ from data_prep.corpora.rows import UNKNOWN_SPEAKER, MalformedRow, Note, Utteranc
 from data_prep.lines import find_foreign_format
 
 TEXT_COLUMNS = ("text", "sentence", "transcription", "transcript", "raw_transcription", "verbatim", "normalized")
+Exclude = Callable[[Mapping[str, Any]], str | None]
+"""Function that says why the corpus itself excludes a row, from some of its cells; `None` for a row to use."""
 _BATCH_ROWS = 1024
 _WORD = re.compile(r"[a-z]+")
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Names of a file's columns; `audio` is a struct."""
+    """Names of a file's columns; `audio` is a struct, `others` are those that decide on the exclusion of a row."""
 
     audio: str
     text: str
     speaker: str | None
     channel: str | None
+    others: tuple[str, ...]
     notes: tuple[Note, ...]
 
 
@@ -58,11 +61,33 @@ def read_huggingface(
         FileNotFoundError: The folder does not exist, or holds no Parquet file.
         ValueError: A file has no column of audio or text, or no file is a Parquet file.
     """
-    root = check_folder(corpus_dir)
+    return read_parquet_folder(check_folder(corpus_dir), "huggingface", columns)
+
+
+def read_parquet_folder(
+    root: Path,
+    corpus: str,
+    columns: Mapping[str, str] | None = None,
+    others: Sequence[str] = (),
+    exclude: Exclude = lambda cells: None,
+) -> Iterator[Utterance | MalformedRow | Note]:
+    """Read every Parquet file below an absolute folder for a corpus that the Hub stores so.
+
+    Args:
+        root: The folder.
+        corpus: Name of the corpus, for messages.
+        columns: Role -> name of its column.
+        others: Columns that `exclude` looks at, where a file has them.
+        exclude: Function that says why a row is not for use.
+
+    Raises:
+        FileNotFoundError: The folder holds no Parquet file.
+        ValueError: A file has no column of audio or text, or no file is a Parquet file.
+    """
     paths = sorted(path for path in root.rglob("*.parquet") if path.is_file())
     if not paths:
-        raise refuse_layout(root, "huggingface", "Parquet files such as data/train-00000-of-00001.parquet")
-    found = {path: _find_columns(path, columns) for path in paths}
+        raise refuse_layout(root, corpus, "Parquet files such as data/train-00000-of-00001.parquet")
+    found = {path: _find_columns(path, columns, others) for path in paths}
     if not any(isinstance(each, _Columns) for each in found.values()):
         raise ValueError(f"{paths[0]}: {found[paths[0]]}")
     notes = next((each.notes for each in found.values() if isinstance(each, _Columns)), ())
@@ -70,12 +95,12 @@ def read_huggingface(
     def read_rows() -> Iterator[Utterance | MalformedRow | Note]:
         yield from notes  # of the first file; the others are alike
         for path in paths:
-            yield from _read_file(path, root, found[path])
+            yield from _read_file(path, root, found[path], exclude)
 
     return read_rows()
 
 
-def _find_columns(path: Path, columns: Mapping[str, str] | None) -> _Columns | str:
+def _find_columns(path: Path, columns: Mapping[str, str] | None, others: Sequence[str]) -> _Columns | str:
     """Find the columns of a file, or return why the whole file is unreadable."""
     import pyarrow.parquet  # takes half a second; readers of other corpora do not need it
 
@@ -99,10 +124,11 @@ def _find_columns(path: Path, columns: Mapping[str, str] | None) -> _Columns | s
     used = {"text": text, "path": audio, "speaker": speaker}
     chosen = {"text", "path"} & set(columns or {})
     usual = {role: alike for role, alike in (("text", TEXT_COLUMNS), ("path", structs)) if role not in chosen}
-    return _Columns(audio, text, speaker, channel, tuple(note_columns(path, names, used, usual)))
+    notes = tuple(note_columns(path, names, used, usual))
+    return _Columns(audio, text, speaker, channel, tuple(name for name in others if name in names), notes)
 
 
-def _read_file(path: Path, root: Path, columns: _Columns | str) -> Iterator[Utterance | MalformedRow]:
+def _read_file(path: Path, root: Path, columns: _Columns | str, exclude: Exclude) -> Iterator[Utterance | MalformedRow]:
     if isinstance(columns, str):
         yield MalformedRow(str(path), 1, "", columns)
         return
@@ -117,8 +143,12 @@ def _read_file(path: Path, root: Path, columns: _Columns | str) -> Iterator[Utte
                 source = (str(path), row + 1, f"{place}#{row}", os.fspath(path))
                 if outside is not None:
                     source = (str(path), row + 1, outside, os.fspath(_find_audio_file(outside, path, root)))
-                parsed = _parse_row(cells, columns, source, split, None if outside is not None else row, subset)
-                yield parsed
+                reason = exclude({name: cells[name] for name in columns.others})
+                if reason is not None:
+                    text = str(cells[columns.text] or "")
+                    yield MalformedRow(str(path), row + 1, text, reason, "excluded_by_corpus")
+                else:
+                    yield _parse_row(cells, columns, source, split, None if outside is not None else row, subset)
                 row += 1
 
 
@@ -127,7 +157,7 @@ def _read_group(file: Any, group: int, columns: _Columns) -> Iterator[tuple[dict
 
     The bytes of audio are large: they are read here only where the file's statistics or types say that some are null.
     """
-    names = [name for name in (columns.text, columns.speaker, columns.channel) if name]
+    names = [name for name in (columns.text, columns.speaker, columns.channel, *columns.others) if name]
     with_nulls = _has_null_bytes(file.metadata.row_group(group), columns.audio)
     read = [*names, columns.audio] if with_nulls else names
     for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=read, use_threads=False):

@@ -1,8 +1,8 @@
 """LibriSpeech: English audio books, 960 hours of training speech.
 
-Source: openslr.org/12, archives `train-clean-100.tar.gz`, `dev-clean.tar.gz` and so on; the official texts for language
-models are openslr.org/11. Licence: CC-BY-4.0. 16 kHz FLAC. Layout (of the archives, as lhotse's recipe `librispeech`
-reads it):
+Source: openslr.org/12, archives `train-clean-100.tar.gz`, `dev-clean.tar.gz` and so on (openslr.org/31, Mini
+LibriSpeech, is laid out alike); the official texts for language models are openslr.org/11. Licence: CC-BY-4.0. 16 kHz
+FLAC. Layout (of the archives, as lhotse's recipe `librispeech` reads it):
 
     LibriSpeech/<part>/<speaker>/<chapter>/<speaker>-<chapter>.trans.txt    `<utterance> <TEXT>` a line, in capitals
     LibriSpeech/<part>/<speaker>/<chapter>/<utterance>.flac

@@ -267,13 +267,38 @@ def make_an4(root: Path) -> list[Expected]:
 def make_openslr_indic(root: Path) -> list[Expected]:
     expected = []
     for at, voice in enumerate(["mlf", "mlf", "mlm"]):
-        folder = root / ("female" if voice == "mlf" else "male")
+        gender = "female" if voice == "mlf" else "male"
+        folder = root / f"ml_in_{gender}"
         name = f"{voice}_0046{at}_0009458793{at}"
-        write_tone(folder / f"wavs/{name}.wav", TEXTS[at], rate=48000)
-        index = folder / f"line_index_{folder.name}.tsv"
-        lines = index.read_text(encoding="utf-8").splitlines() if index.exists() else []
-        write_lines(index, *lines, f"{name}\t{TEXTS[at]}")
+        write_tone(folder / f"{name}.wav", TEXTS[at], rate=48000)
+        for index in (folder / "line_index.tsv", root / f"line_index_{gender}.tsv"):  # in the archive, and beside it
+            lines = index.read_text(encoding="utf-8").splitlines() if index.exists() else []
+            write_lines(index, *lines, f"{name}\t{TEXTS[at]}")
         expected.append(Expected(TEXTS[at], f"{voice}_0046{at}", None))
+    return expected
+
+
+def make_vaani(root: Path) -> list[Expected]:
+    expected = []
+    for at, place in enumerate(["Bihar/Gaya", "UttarPradesh/Etah"]):
+        folder = root / f"audio/{place}"
+        folder.mkdir(parents=True)
+        rows = []
+        for number in range(2):
+            text = TEXTS[2 * at + number]
+            file = root.parent / f"{find_pitch(text)}.wav"
+            write_tone(file, text)
+            rows.append(
+                {
+                    "audio": {"bytes": file.read_bytes(), "path": file.name},
+                    "language": "Hindi",
+                    "isTranscriptionAvailable": "Yes",
+                    "transcript": text,
+                    **({} if at else {"speakerID": f"s{number}"}),  # not every district has the column
+                }
+            )
+            expected.append(Expected(text, "unknown" if at else f"s{number}", None))
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "train-00000-of-00001.parquet")
     return expected
 
 
@@ -294,4 +319,5 @@ LAYOUTS: dict[str, Callable[[Path], list[Expected]]] = {
     "openslr_indic": make_openslr_indic,
     "shrutilipi": make_shrutilipi,
     "tsv": make_tsv,
+    "vaani": make_vaani,
 }  # fmt: skip

@@ -47,7 +47,7 @@ def add(path: Path, *lines: bytes) -> None:
             b"../x TEXT",
             "expected the name of an utterance",
         ),
-        ("openslr_indic", "female/line_index_female.tsv", b"../x\ttext", "expected '<voice>_<speaker>_<number>'"),
+        ("openslr_indic", "line_index_female.tsv", b"../x\ttext", "expected '<voice>_<speaker>_<number>'"),
         ("indictts", "hindi_male_mono/txt.done.data", b"( name text )", "expected ( utterance"),
         ("indictts", "hindi_male_mono/txt.done.data", b'( ../name "text" )', "expected ( utterance"),
         ("nemo", "train_manifest.json", b'{"audio_filepath": 1}', "found audio_filepath 1, expected a path"),
