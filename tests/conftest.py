@@ -16,8 +16,7 @@ from same_start import reset_process
 from topology import architecture
 from warm_python import ONE_THREAD, WarmPython, start_warm_python
 
-for variable, value in ONE_THREAD.items():  # before numpy and torch are imported
-    os.environ.setdefault(variable, value)
+os.environ.update(ONE_THREAD)  # before numpy and torch are imported
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

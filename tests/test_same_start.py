@@ -1,8 +1,11 @@
-"""No level that a test leaves behind hides the warnings of the next one."""
+"""Nothing that a test leaves behind changes the results of the next one."""
 
 import logging
+import subprocess
+import sys
 
 import pytest
+import torch
 
 from same_start import reset_process
 
@@ -34,3 +37,16 @@ def test_disabled_loggers_and_levels_are_undone(caplog: pytest.LogCaptureFixture
     reset_process()
     logger.warning("seen")
     assert caplog.messages == ["seen"]
+
+
+SETTINGS = "torch.get_num_threads(), torch.get_float32_matmul_precision(), torch.get_default_dtype()"
+
+
+def test_settings_of_torch_are_those_of_a_new_process():
+    torch.set_num_threads(torch.get_num_threads() + 1)
+    torch.set_float32_matmul_precision("high")
+    torch.set_default_dtype(torch.float64)
+    reset_process()
+    command = [sys.executable, "-c", f"import torch; print({SETTINGS})"]
+    new = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert new == list(map(str, eval(SETTINGS)))

@@ -1,18 +1,29 @@
 """The state of the process from which every test starts, whatever the tests before it left."""
 
 import logging
+import os
 import random
 import sys
+from types import ModuleType
 
 
 def reset_process() -> None:
-    """Seed every generator and let the project's warnings through to pytest's handlers."""
+    """Seed every generator, undo torch's settings and let the project's warnings through to pytest's handlers."""
     _reset_loggers()
     random.seed(0)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)
     if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(0)
+        _reset_torch(sys.modules["torch"])
+
+
+def _reset_torch(torch: ModuleType) -> None:
+    torch.manual_seed(0)
+    # A sum over two threads ends in other bits than over one: new processes take their number from the environment.
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    torch.set_float32_matmul_precision("highest")
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)
 
 
 def _reset_loggers() -> None:
