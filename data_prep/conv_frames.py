@@ -1,4 +1,4 @@
-"""How many encoder frames audio gives, and how many CTC needs for a text."""
+"""Counts the encoder frames of audio, and the frames that CTC needs for a text."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""How this process's memory allocator treats freed memory."""
+"""A setting of the memory allocator that makes array work faster."""
 
 import ctypes
 import functools

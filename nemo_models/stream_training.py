@@ -1,4 +1,4 @@
-"""What NeMo's models need to train here: the training stream, weight decay, clipping, sharding, whole `.nemo` files.
+"""The training rules for NeMo's models: endless data stream, weight decay, clipping, sharding, atomic `.nemo` files.
 
 A mixin that comes before a model of NeMo's, so that fine-tuning and pre-training have the same rules.
 """

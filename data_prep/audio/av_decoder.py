@@ -1,6 +1,6 @@
-"""Reads recordings through FFmpeg in a child process: a file that crashes or hangs a decoder costs itself, no more.
+"""Reads recordings through FFmpeg in a child process: a file that crashes or hangs the decoder harms no other file.
 
-The children are kept and used again, one for each recording that is open at a time. They end with this process.
+There is one child for each recording that is open at a time. Children are reused, and end with this process.
 """
 
 import json

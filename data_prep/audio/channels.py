@@ -1,7 +1,7 @@
 """Which channel of a recording is used: one rule for data preparation and transcription.
 
-One or two channels are averaged. More than two may be a microphone array, film sound or one speaker each: the user
-chooses. Channels of opposite phase (one cable with its wires swapped) would average to silence: that is an error.
+Two channels are averaged. With more channels (a microphone array, film sound, one speaker in each) the user has to
+choose. Channels of opposite phase (one cable with its wires swapped) would average to silence, so they are an error.
 """
 
 from collections.abc import Sequence

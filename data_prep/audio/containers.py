@@ -1,7 +1,7 @@
 """Walks the outer structure of Ogg, Matroska/WebM and MPEG-4 files: where each stream begins, and whether one is cut.
 
-A file that was cut short plays without complaint as far as it goes. Its structure knows better: an Ogg stream marks its
-last page, Matroska and MPEG-4 give the size of each element. Several files joined into one (`cat a.ogg b.ogg`) show as
+Decoders play a truncated file without an error. Its structure shows the truncation: an Ogg stream marks its last page,
+and Matroska and MPEG-4 give the size of each element. Several files joined into one (`cat a.ogg b.ogg`) are reported as
 several parts. Nothing is decoded.
 """
 

@@ -1,8 +1,8 @@
-"""CRC-16 (polynomial 0x8005, bits reversed, begins at 0) of bytes in memory, as LAME's tags hold it.
+"""CRC-16 (polynomial 0x8005, bits reversed, initial value 0) of bytes in memory, as in LAME's tags.
 
-NumPy computes it in a tree: the checksums of all pairs of bytes at once, then of all pairs of those. Zeros in front
-change nothing, so that the number of leaves is made a power of two. A megabyte takes a few milliseconds; a loop over
-its bytes would take a tenth of a second or more.
+NumPy computes it in a tree: the checksums of all pairs of bytes at once, then of all pairs of those. Leading zeros do
+not change the checksum, so the number of leaves is padded to a power of two. A megabyte takes a few milliseconds; a
+loop over its bytes would take a tenth of a second or more.
 """
 
 from functools import cache

@@ -1,4 +1,4 @@
-"""Recordings whose samples are counted exactly: those that libsndfile reads, and 16-bit WAV, which needs no decoder."""
+"""Recordings with an exact number of samples: those that libsndfile reads, and 16-bit WAV, which needs no decoder."""
 
 from collections.abc import Callable, Iterator
 from typing import BinaryIO

@@ -1,6 +1,6 @@
-"""What kind of recording a file is, by its content: the one table of audio and film formats in this project.
+"""Recognises the format of a recording by its content: the one table of audio and film formats in this project.
 
-A format is known by the bytes at its beginning or, where it has no such mark, by several of its frames in a row.
+A format is recognised by the bytes at its beginning or, if it has no such mark, by several of its frames in a row.
 FFmpeg never guesses: it gets the name of the format, so that playlists and scripts that name other files are not
 followed.
 """

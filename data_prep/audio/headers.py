@@ -1,7 +1,7 @@
-"""The lengths that the headers of AIFF, AU, CAF, W64, SPHERE and FLAC files give, against what is there.
+"""Compares the length in the header of AIFF, AU, CAF, W64, SPHERE and FLAC files with the length of the file.
 
-libsndfile reads these formats exactly, but takes a file that was cut for a shorter one. What only FFmpeg decodes
-(MPEG-4 audio or Opus in CAF, FLAC of unknown length) is sent there.
+libsndfile reads these formats exactly, but reads a truncated file as a shorter recording. Contents that only FFmpeg
+decodes (MPEG-4 audio or Opus in CAF, FLAC of unknown length) are passed to FFmpeg.
 """
 
 import re

@@ -1,10 +1,10 @@
-"""What the gates need to know about a recording, from one pass over its samples: level, clipping, noise, digest.
+"""Measures of a recording for the quality limits, from one pass over its samples: level, clipping, noise, digest.
 
-The signal-to-noise ratio is a frame-energy estimate. The power of each 20 ms frame is taken; the tenth percentile over
-the frames is the noise, because read and broadcast speech pauses for more than a tenth of its time; the mean over the
-frames, less that noise, is the speech. Frames of digital silence are left out: they are an editor's, not the room's.
-What follows from that: noise that comes and goes with the speech (a gate, a codec) is not seen, speech without pauses
-or a steady tone is estimated too low, and nothing is said about fewer than 25 frames.
+The signal-to-noise ratio is estimated from the power of 20 ms frames. The tenth percentile of the powers is the noise,
+because read and broadcast speech pauses for more than a tenth of its time; the mean power minus the noise is the
+speech. Frames of digital silence are left out, because they come from an editor, not from the room. Limits of this
+estimate: noise that comes and goes with the speech (a noise gate, a codec) is not measured, the ratio of speech without
+pauses or of a steady tone is too low, and fewer than 25 frames give no estimate.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
-"""The checksum that LAME and FFmpeg write into an MP3's index: it tells of every changed bit in the audio.
+"""The checksum that LAME and FFmpeg write into an MP3's index: it detects every changed bit in the audio.
 
-It is compared only where the index still describes the file: the audio has the length that the index gives, and no
-program has changed the gain in the frames (mp3gain does, and says so in a tag).
+It is compared only if the index still describes the file: the audio has the length that the index gives, and no
+program has changed the gain in the frames (mp3gain does, and writes a tag that says so).
 """
 
 import os

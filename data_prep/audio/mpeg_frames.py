@@ -1,7 +1,7 @@
 """Walks the frames of MP3 (MPEG audio, all layers) and AAC (ADTS) files: how many there are, and whether one is cut.
 
-Nothing is decoded: each frame's header gives its length, so that an hour takes a fraction of a second. The count is the
-truth that an MP3's own index (Xing, Info, VBRI) is compared with.
+Nothing is decoded: each frame's header gives its length, so an hour of audio takes a fraction of a second. An MP3's
+index (Xing, Info, VBRI) is compared with this count.
 """
 
 import re

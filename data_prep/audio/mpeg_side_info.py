@@ -1,9 +1,9 @@
-"""Finds MP3 frames that contradict themselves: what can be known of changed bits without decoding.
+"""Finds MP3 frames whose side information is inconsistent: the changed bits that can be detected without decoding.
 
-MP3 has no checksum over its audio, so that most changed bits are only a click, to every decoder. Each frame says,
-however, where the parts of its audio begin and how long they are. Changed bits there often name more data than the
-frame has room for, or a value that the format does not have; decoders then mute the frame or make noise. Frames at a
-place where files were cut and joined are consistent in themselves and not reported.
+MP3 has no checksum over its audio, so every decoder plays most changed bits as a click. But the side information of
+each frame says where the parts of its audio begin and how long they are. Changed bits there often give more data than
+the frame has room for, or a value that the format does not allow; decoders then mute the frame or make noise. Frames at
+a place where files were cut and joined are consistent and therefore not reported.
 
 Source: ISO/IEC 11172-3, section 2.4.1.7, and 13818-3, section 2.4.1.7 (side information of layer III).
 """

@@ -1,8 +1,8 @@
 """Chooses who decodes a file: libsndfile in this process, FFmpeg in a child process, or the program sox.
 
-libsndfile reads what it reads exactly: WAV, FLAC, AIFF and the like with sound headers, MP3 whose index agrees with its
-frames, Ogg that is whole. FFmpeg, which PyAV brings along, reads all else that `data_prep.audio.formats` knows. sox is
-asked last, for formats of telephony and of old computers that neither knows.
+libsndfile reads the files for which it is exact: WAV, FLAC, AIFF and similar formats with correct headers, MP3 whose
+index agrees with its frames, and complete Ogg. FFmpeg, which is part of PyAV, reads all other formats of
+`data_prep.audio.formats`. sox is tried last, for formats of telephony and of old computers that neither reads.
 """
 
 import io

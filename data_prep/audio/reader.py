@@ -1,14 +1,14 @@
-"""Audio in, 16 kHz mono 16-bit out: what is already right stays where it is, the rest is decoded and resampled here.
+"""Converts audio to 16 kHz mono 16-bit; a file that is already in this form is used where it is.
 
-Everything but FFmpeg's and sox's formats is decoded in the worker's process (libsndfile, then soxr at its high quality,
-the algorithm of sox's `rate`): starting one sox for each file costs several times the work itself. The choices, the
-same for every file:
+Everything except FFmpeg's and sox's formats is decoded in the worker's process (libsndfile, then soxr at its high
+quality, the algorithm of sox's `rate`): starting one sox for each file costs several times the work itself. The rules
+for every file:
 
-- A recording is taken whole or not at all: one that holds less than it says, or a part that cannot be decoded, is an
-  error, because its text would be paired with other audio. A segment needs only its own part to be sound.
+- A recording is used completely or not at all. If it is shorter than its header says, or a part fails to decode, it is
+  an error, because its text would not match its audio. A segment needs only its part of the recording to be intact.
 - One channel is taken, or channels are averaged: see `data_prep.audio.channels`.
 - Nothing clips: where resampling (or 24-bit and float samples) overshoots full scale, the whole utterance is turned
-  down until its peak fits, and by no more. Everything else keeps its level to the bit.
+  down until its peak fits, and no further. All other audio keeps its level to the bit.
 - No dither: 16 bits are far below any room's noise, and the same input must give the same file.
 - Silence at the edges is trimmed on request only: 10 ms frames below both -40 dB of the loudest frame and -30 dBFS are
   silence, and 100 ms of it stay on each side.

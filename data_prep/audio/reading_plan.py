@@ -1,4 +1,4 @@
-"""Looks at a file's structure and decides how it is to be read: by whom, which bytes, and what is missing already."""
+"""Examines a file's structure and plans how to read it: which decoder, which bytes, and which parts are missing."""
 
 import os
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""An open recording, whoever decodes it: samples by position or block by block, and what is wrong with it.
+"""An open recording, with any decoder: samples by position or block by block, and the faults of the file.
 
-Nothing here trusts a header. `length` is known where samples are counted exactly; elsewhere the recording is decoded to
-its end. `faults` grows while it is read: only after the last sample is it complete.
+No header is trusted. `length` is known if the decoder counts samples exactly; otherwise the recording is decoded to its
+end. `faults` grows during reading and is complete only after the last sample.
 """
 
 import os

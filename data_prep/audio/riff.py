@@ -1,8 +1,8 @@
-"""The samples of a WAV file, also where its header gives another number.
+"""The samples of a WAV file, even if its header gives a wrong number.
 
 Recorders that lose power and programs that write to a pipe leave a length of 0, of 2,000,000,000 or of all ones; joined
-files hold a second header where libsndfile stops; a cut file is shorter than its header says. libsndfile and sox read
-such files short, or long, without a word.
+files have a second header at which libsndfile stops; a truncated file is shorter than its header says. libsndfile and
+sox read too few or too many samples of such files without an error.
 """
 
 import struct

@@ -1,4 +1,4 @@
-"""Whether a segment is inside its recording: one rule, with the tolerance as an argument."""
+"""Checks that a segment is inside its recording: one rule, with the tolerance as an argument."""
 
 from data_prep.audio.errors import SegmentError, TruncatedAudioError
 from data_prep.audio.recording import Recording

@@ -1,8 +1,8 @@
-"""Recordings of which several segments are wanted: each is decoded once, in one pass, for all of its segments.
+"""Decodes a recording with several segments once, in one pass, for all of its segments.
 
-What FFmpeg decodes has no exact positions: a segment is found by decoding from the beginning. For the hundreds of
-segments of one long recording, that is the square of the work. Here, what is decoded is kept on disk until the last
-segment was read. A segment has the same samples as one that is read alone.
+FFmpeg's formats have no exact positions: to find a segment, the file is decoded from its beginning. For hundreds of
+segments of one long recording, the work would grow with their square. Here the decoded audio is kept on disk until the
+last segment has been read. Each segment has the same samples as if it were read alone.
 """
 
 import threading

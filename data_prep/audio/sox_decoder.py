@@ -1,4 +1,4 @@
-"""Decodes with the program sox what neither libsndfile nor FFmpeg reads: headerless telephone formats and rarities."""
+"""Decodes with the program sox what neither libsndfile nor FFmpeg reads: headerless telephony and rare formats."""
 
 import logging
 import shutil

@@ -1,7 +1,7 @@
-"""A recording, or a segment of it, as one channel of samples at a wanted rate, block by block, for transcription.
+"""Reads a recording, or a segment of it, as one channel of samples at a given rate, block by block, for transcription.
 
-What decodes is given, what does not is named in a warning: a recording with a damaged place still has its text. Blocks
-keep the memory flat, however long the recording is.
+Damaged parts are left out and named in a warning, so that the rest of the recording still has its text. Memory does not
+grow with the length of the recording.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""Which column of a table holds what: the user's choice, else the first usual name; the rest is noted, not guessed."""
+"""Finds the columns of a table: by the user's choice, else by the first usual name; other columns are reported."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence

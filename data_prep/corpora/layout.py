@@ -1,4 +1,4 @@
-"""What the corpus readers share: finding the folders of a layout, saying what is wrong with one, reading its lines."""
+"""Functions that the corpus readers share: find the folders of a layout, describe a wrong one, read its lines."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What every corpus reader yields, so that the pipeline need not know which corpus it reads."""
+"""The rows that every corpus reader yields, so that the pipeline does not depend on the corpus."""
 
 import os
 from dataclasses import dataclass

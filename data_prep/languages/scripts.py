@@ -1,4 +1,4 @@
-"""The script of a text, and what to tell a user whose texts are in another script than their language's."""
+"""The script of a text, and the advice if most texts are in another script than that of their language."""
 
 import unicodedata
 from collections import Counter

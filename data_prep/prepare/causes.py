@@ -1,4 +1,4 @@
-"""Why many rows fail alike: causes that are recognised in a worker and reported once, each with what to do."""
+"""Causes that make many rows fail: recognised in a worker and reported once, each with a remedy."""
 
 import os
 import unicodedata

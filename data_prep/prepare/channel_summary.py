@@ -1,4 +1,4 @@
-"""Recordings with several channels: how alike their channels are, and where two of them look like two speakers."""
+"""Recordings with several channels: how similar their channels are, and which recordings may have two speakers."""
 
 from collections.abc import Mapping
 from typing import Any

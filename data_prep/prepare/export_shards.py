@@ -1,8 +1,8 @@
 """Packs a manifest's audio into large tar files, which training reads from front to back instead of seeking.
 
 Two formats: NeMo's tarred datasets and Lhotse Shar. Both are written here, with the same bytes every time and without
-NeMo or Lhotse, which would import torch; tests read them with NeMo's own data loaders. Each shard is written atomically
-and skipped where it is complete, so that a new run continues after a killed one.
+NeMo or Lhotse, which would import torch; tests read them with NeMo's data loaders. Each shard is written atomically and
+skipped if it is complete, so that a new run continues after a killed one.
 
     <output_dir>/tarred/audio_0.tar …, sharded_manifests/manifest_0.json …, tarred_audio_manifest.json
     <output_dir>/shar/cuts.000000.jsonl.gz …, recording.000000.tar …

@@ -1,4 +1,4 @@
-"""The output folder of data preparation: one run at a time, one corpus, nothing overwritten that is not its own."""
+"""The output folder of data preparation: one run at a time, one corpus; other files are never overwritten."""
 
 import fcntl
 import json

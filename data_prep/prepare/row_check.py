@@ -1,4 +1,4 @@
-"""Checks one row of a NeMo manifest, and repairs what needs no guess."""
+"""Checks one row of a NeMo manifest, and repairs faults that have only one repair."""
 
 import json
 import tempfile

@@ -1,4 +1,4 @@
-"""Checks any NeMo manifest row by row, as training will read it, and repairs what needs no guess.
+"""Checks any NeMo manifest row by row, as training will read it, and repairs faults that have only one repair.
 
 The checks are those of data preparation, and three faults that can be repaired: a duration that differs from the
 audio's, a text that is not normalised, audio that is not 16 kHz mono 16-bit. `mode="validate"` changes nothing.

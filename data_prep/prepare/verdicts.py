@@ -1,4 +1,4 @@
-"""The final verdict on every row: results of single rows, corrected by what only the whole corpus shows."""
+"""The final verdict on every row: the results of single rows, then the checks that need the whole corpus."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any

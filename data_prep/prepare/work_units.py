@@ -1,4 +1,4 @@
-"""The unit of work: some rows, checked and converted by one worker, finished atomically, kept for the next run."""
+"""The unit of work: rows that one worker checks and converts, finished atomically and reused by the next run."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""What only the whole corpus can show: the same audio twice, the same text twice, a text of dev or test in train."""
+"""Checks that need the whole corpus: the same audio twice, the same text twice, a text of dev or test in train."""
 
 import numpy as np
 

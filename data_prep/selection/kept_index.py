@@ -1,8 +1,8 @@
-"""What the whole corpus must know about each kept row: digests of its audio and text, its speaker, group and split.
+"""An index of all kept rows: digests of their audio and text, speaker, group and split.
 
-Work units are finished in any order and kept for later runs; duplicates, splits and texts of evaluation are decided
-over all of them. Their results are large and on disk; this index holds about 60 bytes for each kept row (130 at the
-peak, while duplicates are looked for), so that no result is read again before the output is written.
+Work units are finished in any order and reused by later runs; duplicates, splits and evaluation texts need all of them.
+Their results are large and on disk. This index has about 60 bytes for each kept row (130 at the peak, during the search
+for duplicates), so that no result is read again before the output is written.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """The index behind every search for leaks: evaluation sentences in memory, training text streamed past them.
 
-Both sides go through the normaliser of the language and then through a fold that ignores what its spelling leaves open
-(nukta, chandrabindu or anusvara, and the spelling variants of the language's file), so that a sentence is found in
-another spelling too. A sentence that is broken over several lines of flowing text is found as well.
+Both sides go through the normaliser of the language and then through a fold that ignores accepted differences in
+spelling (nukta, chandrabindu or anusvara, and the variants of the language file), so that a sentence is also found in
+another spelling. A sentence that is broken over several lines is found too.
 """
 
 import re

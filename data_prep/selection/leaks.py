@@ -1,6 +1,6 @@
-"""Finds evaluation sentences in training material: a model or language model that has seen them scores too well.
+"""Finds evaluation sentences in training material; a model or language model trained on them scores too well.
 
-Only the evaluation side is held in memory (see `data_prep.selection.leak_index`); training material is streamed.
+Only the evaluation sentences are kept in memory (see `data_prep.selection.leak_index`); training material is streamed.
 """
 
 import json

@@ -1,8 +1,7 @@
-"""Assigns each speaker one split by a hash of the name, so that the choice is the same every time and everywhere.
+"""Assigns each speaker one split by a hash of the name: the same choice in every run and on every machine.
 
 Adding data never moves a speaker whose hash is in train's share into dev or test. In a small corpus hashing alone may
-leave a split empty: then the speaker whose hash is nearest fills it, and returns to the other split when later data
-fills it.
+leave a split empty. Then the speaker with the nearest hash fills it, and moves back when later data fills it.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Makes a corpus of synthesised speech: sentences of text files, each spoken by one voice or more.
 
-With it every stage can be tried on open-vocabulary speech without a download. The result is a folder with `audio/` and
+Every stage of the pipeline can be tried on such speech without a download. The result is a folder with `audio/` and
 `transcripts.tsv` (path, duration_s, sample_rate, speaker, text), 16 kHz mono 16-bit, as `corpus=tsv` reads it.
 """
 

@@ -1,4 +1,4 @@
-"""Plain numbers that have several readings where they are, so that they stay and the line is rejected.
+"""Numbers that have several readings in their context: they stay as they are, and the line is rejected.
 
 गीता 2.47 is a chapter and a verse, धारा 5.2 a section and a part; दिल्ली 110092 is a postal code or a count; ten digits
 without commas are an identity number or an amount.

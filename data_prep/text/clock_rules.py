@@ -1,4 +1,4 @@
-"""Times of day and durations with a colon. 3:16 is a time only beside a word that says so."""
+"""Times of day and durations with a colon. 3:16 is a time only next to a word that shows it."""
 
 import re
 

@@ -1,7 +1,7 @@
-"""Devanagari that looks right and is encoded wrongly: one meaning is repaired, more than one is found and rejected.
+"""Devanagari that looks right but is encoded wrongly: repaired if it has one meaning, otherwise found and rejected.
 
-Typists, old fonts and OCR leave sequences that are drawn like a letter but are other code points (अ + ा for आ), marks
-out of order (ं before ा), marks twice, and ि typed where it is drawn, before its consonant.
+Typists, old fonts and OCR produce sequences that look like a letter but are other code points (अ + ा for आ), marks in
+the wrong order (ं before ा), repeated marks, and ि before its consonant, where it is drawn.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Digits that are read one by one: telephones, cards, accounts, codes. Their shape or the words beside them show it."""
+"""Digits that are read one by one: telephone, card and account numbers, codes. Their form or nearby words show it."""
 
 import re
 

@@ -1,8 +1,8 @@
 """nemo_text_processing's Hindi grammars: clock times, dates, fractions and units of measure in words.
 
 Building them takes most of a minute, so they are built once and kept in the user's cache folder. A call takes 1 to
-30 ms, so it gets one span, not a sentence, and every answer is cached. Grouped and long numbers, currency, percent,
-phone numbers and some ordinals, which the grammars say wrongly, do not reach them: see `number_rules.py`.
+30 ms, so it gets one span, not a sentence, and every answer is cached. The grammars are wrong for grouped and long
+numbers, currency, percent, phone numbers and some ordinals; `number_rules.py` handles these.
 """
 
 import fcntl

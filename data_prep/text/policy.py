@@ -1,4 +1,4 @@
-"""What is done with the parts of a text that have more than one treatment: one value for every reader and every job."""
+"""`TextPolicy`: how numbers, Latin letters, notes and abbreviations are treated; one value for every reader and job."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

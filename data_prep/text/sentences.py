@@ -1,4 +1,4 @@
-"""Paragraphs into sentences, so that one digit costs a sentence and not the paragraph around it."""
+"""Splits paragraphs into sentences, so that an unusable word costs one sentence and not the whole paragraph."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""The one verdict on a text: data preparation, language-model text and the checks before training all ask `judge`."""
+"""The one verdict on a text: `judge` serves data preparation, language-model text and the checks before training."""
 
 import re
 import unicodedata

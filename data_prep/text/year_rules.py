@@ -1,4 +1,4 @@
-"""Years, which are said in hundreds from 1100 to 1999. A number is a year where a word beside it says so, and all
+"""Years, which are said in hundreds from 1100 to 1999. A number is a year if a word next to it shows it, and all
 numbers of a list are years where one is."""
 
 import re

@@ -1,10 +1,10 @@
 """The CTC head of a checkpoint: its tokens and weights, in the checkpoint's order and in NeMo's.
 
-NeMo has the blank last; fairseq and Hugging Face have it where their vocabulary says, mostly first. Every other token
-keeps its place and its row, special tokens too: without a row, every probability would change. So the labels include
-`<s>` or `<unk>`. A trained head hardly ever writes them; greedy search prints them as the source does, and searches
-with a language model never write them.
-The checkpoint's own order and names stay in the model's configuration, so that an export has them again.
+NeMo puts the blank last; fairseq and Hugging Face put it where their vocabulary says, mostly first. All other tokens
+keep their order and their rows, including special tokens, because removing a row would change every probability. So the
+labels include `<s>` or `<unk>`. A trained head almost never writes them; greedy search prints them as the source does,
+and searches with a language model never write them. The model's configuration keeps the checkpoint's order and names
+for exports.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""fairseq's configurations: the three forms in which a checkpoint has one, translated into transformers' terms."""
+"""Reads the three forms of fairseq's configuration in a checkpoint, and translates them into transformers' keys."""
 
 import argparse
 import ast

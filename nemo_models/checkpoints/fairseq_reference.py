@@ -1,7 +1,7 @@
 """A second implementation of fairseq's forward pass, with which an import is compared.
 
-It uses plain torch operations and the file's tensors by fairseq's names: it shares neither the table of names nor code
-of the network with the encoder under test. Tests compare it with outputs that genuine fairseq recorded.
+It uses plain torch operations and the file's tensors by fairseq's names. It shares no table of names and no network
+code with the encoder under test. Tests compare it with outputs that fairseq recorded.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,10 @@
-"""The proof that an imported model computes what its source computes, made at every import.
+"""Compares an imported model with its source at every import, and refuses a model whose outputs differ.
 
-wav2vec 2.0 is compared from the waveform to the output: alone, in a padded batch, and as transcription runs it
+wav2vec 2.0 is compared from the waveform to the output: alone, in a padded batch, and in the way of transcription
 (`inference.log_probs`) against the source alone. Wav2Vec2-BERT is compared in two steps, each within the same
 tolerance: the features, and the encoder's output for the source's features. Its end-to-end differences are reported
-without a limit: 24 conformer layers magnify the last bit of a feature about a hundredfold, so that transformers differs
-from itself by 1.1e-5 between an utterance alone and the same one in a batch.
+without a limit: 24 conformer layers magnify the last bit of a feature about a hundredfold, so that even transformers'
+outputs for an utterance alone and in a batch differ by 1.1e-5.
 """
 
 import gc

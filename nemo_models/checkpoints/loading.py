@@ -1,4 +1,4 @@
-"""`load_checkpoint`: a fairseq `.pt`, a Hugging Face folder or hub id, or a `.nemo` of this project: one form."""
+"""`load_checkpoint` reads a fairseq `.pt`, a Hugging Face folder or hub id, or a `.nemo` as an `EncoderCheckpoint`."""
 
 import re
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Which frames a text's characters were spoken on: the best CTC path of a given text through given log-probabilities.
+"""Finds the frames of a text's characters: the best CTC path of the text through the log-probabilities.
 
-Decoders keep at most the frame on which a character begins (pyctcdecode keeps words only). The best path gives each
-character its frames for every kind of search, and depends on the utterance alone.
+Decoders keep at most the first frame of a character (pyctcdecode: of a word). The best path gives the frames of each
+character for every kind of search, and depends on the utterance alone.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""NeMo's `beam_batch` search for the CPU, compiled: the same texts and scores in a small part of the time.
+"""NeMo's `beam_batch` search for the CPU, compiled: the same texts and scores in a fraction of the time.
 
-NeMo's search is thousands of small tensor operations for each second of audio. That suits a GPU with CUDA graphs, where
-it stays in use; on a CPU it takes as long as a small encoder. The search itself is in `beam_search_kernel`;
+NeMo's search runs thousands of small tensor operations for each second of audio. That suits a GPU with CUDA graphs,
+where it stays in use; on a CPU it takes as long as a small encoder. The search itself is in `beam_search_kernel`;
 `scripts/benchmarks/decode.py` measures the cost of both.
 """
 

@@ -1,8 +1,8 @@
 """The compiled part of `beam_search`: beam search over one utterance's CTC log-probabilities.
 
-It computes what NeMo's `BatchedBeamCTCComputer.batched_beam_search_torch` computes, sum by sum in float32, so that the
-two choose alike. Where NeMo runs 76 tensor operations for each frame, 400 with a language model, this visits each
-candidate once.
+It computes the same sums in float32 as NeMo's `BatchedBeamCTCComputer.batched_beam_search_torch`, in the same order, so
+that both choose the same hypotheses. NeMo runs 76 tensor operations for each frame, 400 with a language model; this
+search visits each candidate once.
 
 - A language model's scores over all labels (a *row*) are computed once for each state that a hypothesis reaches, and
   kept. Most frames extend hypotheses by blanks or repeats, which stay in their state.

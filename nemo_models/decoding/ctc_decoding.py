@@ -1,10 +1,10 @@
 """NeMo's decoding of character labels, with times, confidence and n-best lists for every search.
 
-NeMo 3.0.0 finds the labels well, but with characters its results are incomplete: `beam_batch` refuses timestamps, word
-confidence fails, a repeated character ends before it began, and the same text comes twice in an n-best list. Here
-NeMo's search (or a faster one with the same results) finds the labels, and everything else about a hypothesis is
-computed from them and the utterance's own log-probabilities. So it is the same for every search, and independent of the
-batch.
+For models with character labels, the results of NeMo 3.0.0 are incomplete: `beam_batch` refuses timestamps, word
+confidence fails, a repeated character ends before it began, and an n-best list may have the same text twice. Here
+NeMo's search (or a faster one with the same results) finds the labels only. Times, confidence and n-best lists are
+computed from the labels and the utterance's log-probabilities, so they have the same meaning for every search and do
+not depend on the batch.
 """
 
 import threading

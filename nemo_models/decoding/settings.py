@@ -1,4 +1,4 @@
-"""The settings of a decoder: what the user gives, laid over defaults, checked and completed, in one place."""
+"""The settings of a decoder: the user's values merged with the defaults, checked and completed, in one place."""
 
 import difflib
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Decoding of CTC log-probabilities with NeMo's searches, such that no text depends on the batch it was in.
+"""Decoding of CTC log-probabilities with NeMo's searches, so that no text depends on its batch.
 
 `ctc_decoding` does the work, `settings` completes the settings. This module adds the mask over padding, and the checks
 of a language model against the model that it is used with.

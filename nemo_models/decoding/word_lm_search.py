@@ -1,9 +1,10 @@
-"""The second search: pyctcdecode with a language model over words, in the form of NeMo's searches.
+"""Beam search with a word language model: pyctcdecode with the interface of NeMo's searches.
 
-NeMo's own call gives pyctcdecode no unigrams, so that every word counts as unknown and the result is silently worse.
+NeMo's call passes no unigrams to pyctcdecode, so that every word counts as unknown and the texts get worse without a
+warning.
 
-pyctcdecode takes every label for one character of the text. Labels of several letters ("त्र", "<unk>") therefore go
-through it as one private character each, which is spelled out wherever the language model reads it.
+pyctcdecode treats every label as one character of the text. Labels of several letters ("त्र", "<unk>") are therefore
+replaced by one private character each, and written out again for the language model.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
-"""How much each head, neuron and channel of a teacher matters.
+"""The importance of each head, neuron and channel of a teacher.
 
-A part's score is the power of what it adds to the layer's output: the mean square of its activations, times the squared
-norm of the weights that read them. Parts of low score can be left out with the smallest change.
+The score of a part is the power of its contribution to the layer's output: the mean square of its activations, times
+the squared norm of the weights that read them. Leaving out parts with low scores changes the output least.
 """
 
 from collections import defaultdict
@@ -21,10 +21,10 @@ class Importance:
     """Scores of a teacher's parts; only their order within one tensor matters.
 
     Attributes:
-        hidden: Of each channel of the residual stream, float, (D,).
-        heads: Of each attention head, for each layer, float, (heads,).
-        neurons: Of each neuron of the feed-forward part, for each layer, float, (neurons,).
-        conv: Of each output channel, for each convolution, float, (channels,).
+        hidden: Score of each channel of the residual stream, float, (D,).
+        heads: Scores of the attention heads, for each layer, float, (heads,).
+        neurons: Scores of the neurons of the feed-forward part, for each layer, float, (neurons,).
+        conv: Scores of the output channels, for each convolution, float, (channels,).
     """
 
     hidden: Tensor

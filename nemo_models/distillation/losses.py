@@ -1,7 +1,7 @@
-"""What a student learns from its teacher: hidden states, and the probabilities of each frame.
+"""The losses of distillation: differences of hidden states, and of the probabilities of each frame.
 
-CTC marks a label in one or two frames and writes blanks in all others. A plain mean over frames would therefore teach
-blanks. Frames near a label count fully here, the rest by `blank_weight`.
+CTC predicts a label in one or two frames and blanks in all others. A plain mean over frames would therefore teach
+mainly blanks. Here frames near a label have weight 1, and all others have `blank_weight`.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""Cutting a student's tensors out of its teacher's."""
+"""Takes a student's tensors out of its teacher's tensors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

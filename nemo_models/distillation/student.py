@@ -1,4 +1,4 @@
-"""Choosing a student's shape and building it out of its teacher's weights.
+"""Chooses a student's shape and builds the student from its teacher's weights.
 
 A student is an ordinary `XLSRCTCModel`: fewer layers, fewer attention heads, narrower feed-forward parts and thinner
 convolutions. Attention needs `hidden_size = heads x head width`, so fewer heads also make the residual stream narrower.

@@ -1,7 +1,7 @@
-"""A teacher's outputs on disk, so that audio which comes again is not computed again.
+"""A cache of a teacher's outputs on disk, so that they are computed once for each utterance.
 
-One SQLite file. An utterance's key is a hash of its samples: changed audio (augmentation, another cut) has another key,
-and names of files do not matter. Several processes may share the file.
+The cache is one SQLite file. The key of an utterance is a hash of its samples: changed audio (augmentation, another
+cut) has another key, and file names do not matter. Several processes may share the file.
 """
 
 import hashlib

@@ -1,11 +1,12 @@
 """Word alignments for whole test sets: the fewest errors, several words against one where that is allowed.
 
-The recurrence is the usual edit distance with one addition: a *block* lets a span of the reference pass for a span of
-the hypothesis at no cost (रेल गाड़ी = रेलगाड़ी, 25 = पच्चीस). More blocks and more equal words can only lower the number
-of errors, which is why no layer of the score ever raises a rate.
+The recurrence is the usual edit distance with one addition: a *block* matches a span of the reference with a span of
+the hypothesis at no cost (रेल गाड़ी = रेलगाड़ी, 25 = पच्चीस). More blocks and more equal words can only lower the
+number of errors, so no layer of the score raises a rate.
 
-Among alignments with equally few errors the one with the most correct words is taken, as sclite's weights (4 for a
-substitution, 3 for an insertion or a deletion) prefer it. The number of errors is the edit distance that jiwer counts.
+Among alignments with equally few errors, the one with the most correct words is taken, in agreement with sclite's
+weights (4 for a substitution, 3 for an insertion or a deletion). The number of errors is the edit distance that jiwer
+counts.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the audio itself says about errors: how noisy an utterance is, and which inserted words fall on silence."""
+"""Measures of the audio that explain errors: the noise of each utterance, and inserted words that fall on silence."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Where errors are: by speaker, length, speaking rate, noise, place in the recording, vocabulary and confidence."""
+"""Error rates by speaker, length, speaking rate, noise, place in the recording, vocabulary and confidence."""
 
 import gzip
 import io

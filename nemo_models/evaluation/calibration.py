@@ -1,8 +1,8 @@
-"""Whether a word's confidence means what it says, and maps that mend it.
+"""Calibration of word confidences: measures, and maps that improve it.
 
-A confidence is calibrated where of all words with confidence 0.8 four in five are right. A map is fitted on words whose
-correctness is known: one temperature on the log-odds, or a monotone step function (isotonic regression). It is plain
-data (`Calibration.to_dict`), to be kept in a model's configuration and applied to each confidence.
+Confidences are calibrated if, for example, four in five words with confidence 0.8 are right. A map is fitted on words
+whose correctness is known: one temperature on the log-odds, or a monotone step function (isotonic regression). The map
+is plain data (`Calibration.to_dict`) that a model's configuration can store.
 """
 
 import math

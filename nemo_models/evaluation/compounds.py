@@ -1,8 +1,8 @@
-"""Words that may be written together or apart: which pieces join to which word, decided within the alignment.
+"""Words that may be written together or apart, matched within the alignment.
 
-Any two words can run together in a hypothesis, and joining can make another word (की मत / कीमत). So a join is forgiven
-only where writing it both ways is in use: compounds of a list, pronouns with their postposition (उस ने / उसने), verb
-stems with कर (देख कर / देखकर), and words with वाला.
+Any two words can run together in a hypothesis, and joining them can make another word (की मत / कीमत). So a join is
+forgiven only if both forms are in use: compounds of a list, pronouns with their postposition (उस ने / उसने), verb stems
+with कर (देख कर / देखकर), and words with वाला.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""From predictions to a report: scores in layers, intervals, comparisons, and where the errors are."""
+"""From predictions to a report: scores in layers, intervals, comparisons, and error rates by condition."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

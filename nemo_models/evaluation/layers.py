@@ -10,8 +10,8 @@ The layers come in a fixed order, and treat reference and hypothesis alike:
 6. `loan_words`: words of a list that have more than one spelling (`variants_hi.tsv`).
 7. `compounds`: words written together or apart (`compounds.py`).
 
-The rate of every layer is a share of the same number of words, those of the raw references, and an utterance's errors
-are never more than in the layer before: a layer only adds equalities to the alignment.
+All rates are relative to the same number of words, those of the raw references. An utterance never has more errors than
+in the layer before, because a layer only adds equalities to the alignment.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""References and predictions brought together row by row: nothing is dropped in silence."""
+"""Matches references and predictions row by row; no row is dropped silently."""
 
 import unicodedata
 from collections import Counter

@@ -1,8 +1,8 @@
-"""What would mend the errors: a better language model, a longer beam, or a better acoustic model.
+"""Attributes errors to the language model, the width of the beam, or the acoustic model, by means of n-best lists.
 
-An error that some hypothesis of the n-best list does not have is one that a better choice among them would mend: a
-language model's task. What the second half of the list still mends is a sign that a longer beam would find more. The
-rest is not in the list at all: the model has to hear it.
+If some hypothesis of the n-best list lacks an error, a better choice in the list would correct it: this is the task of
+the language model. If only the second half of the list corrects it, a wider beam would probably correct more errors.
+The remaining errors need a better acoustic model.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What one word contributes to a number or an abbreviation: its value, scale, unit, or what it says alone."""
+"""The contribution of one word to a number or an abbreviation: its value, scale or unit, or its meaning alone."""
 
 import re
 from dataclasses import dataclass

@@ -1,8 +1,7 @@
 """Numbers and abbreviations in either form: which spans of words say the same value (25 = पच्चीस, किमी = किलोमीटर).
 
-Nothing is rewritten. Each text is searched for spans that say something exactly, each span gets a value, and spans of
-reference and hypothesis with equal values may pass for each other. A number that neither side writes in digits is left
-to the ordinary comparison of words.
+No text is rewritten. Spans of each text that have an exact value get this value, and spans of reference and hypothesis
+with equal values match. If neither side writes a number in digits, its words are compared as usual.
 """
 
 from collections.abc import Callable, Iterator, Sequence

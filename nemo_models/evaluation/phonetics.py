@@ -1,7 +1,7 @@
-"""What a wrong word has to do with how it sounds: substitutions sorted into the classes of Hindi phonetics.
+"""Sorts substitutions into classes of Hindi phonetics.
 
-Classes after the confusions that Hindi recognisers are known for: length of a vowel, quality of a vowel, aspiration,
-voice, retroflex against dental, nasality, gemination, sibilants, word boundary.
+The classes are the usual confusions of Hindi recognisers: length of a vowel, quality of a vowel, aspiration, voice,
+retroflex against dental, nasality, gemination, sibilants, word boundary.
 """
 
 from collections import Counter

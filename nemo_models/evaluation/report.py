@@ -1,4 +1,4 @@
-"""What `report.json` says of a test set and of each system, and the summary of it that the command prints."""
+"""The content of `report.json` for a test set and for each system, and the summary that the command prints."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""One utterance as a file of references or predictions has it, and the readers of each file format."""
+"""One row of a file of references or predictions, and the reader of each file format."""
 
 import contextlib
 import csv

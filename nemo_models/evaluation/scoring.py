@@ -1,7 +1,7 @@
 """The one scorer behind every error rate that the project prints: transcription, training, tuning and demo.
 
-Word errors are counted by the alignment of `alignment.py`, characters by rapidfuzz, on text that went through the
-project's own normaliser: the numbers are jiwer's on that text. `evaluate.py` reports the same as its layer `encoding`.
+Word errors are counted by the alignment of `alignment.py`, characters by rapidfuzz, on text that was normalised by this
+project: the numbers equal jiwer's on that text. `evaluate.py` reports the same errors in its layer `encoding`.
 
 Never score Hindi with Whisper's normaliser or any other that strips Unicode category M: it deletes the vowel signs.
 """

@@ -1,11 +1,11 @@
-"""Hindi spellings that a reader takes for the same word: one small rule for each kind, each with a switch.
+"""Hindi spellings of the same word: one small rule for each kind of difference, each with a switch.
 
-A rule maps a word to a key; words with equal keys are equal once the rule is on. Keys are compared, never shown or
-written. No rule takes away a vowel sign or the virama between two letters: gemination alone takes out a consonant with
-its virama, where doubling it is a matter of style (कर्त्तव्य, महत्त्व).
+A rule maps a word to a key; words with equal keys count as equal if the rule is on. Keys are compared, never shown or
+written. No rule removes a vowel sign or the virama between two letters. Only gemination removes a consonant with its
+virama, where doubling it is a matter of style (कर्त्तव्य, महत्त्व).
 
-Rules apply in a fixed order, each to the keys of the one before, so that a further rule only ever adds equalities.
-Words in `stay_apart_hi.tsv` are left alone by the rule named there: राज and राज़ are two words.
+Rules apply in a fixed order, each to the keys of the one before, so that a further rule only adds equalities. A rule
+does not change the words that `stay_apart_hi.tsv` lists for it: राज and राज़ are two words.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""How sure an error rate is, and whether two systems differ: bootstrap over speakers, MAPSSWE, Holm's correction.
+"""Confidence intervals of error rates and tests of differences: bootstrap over speakers, MAPSSWE, Holm's correction.
 
 Sources: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation" (ICASSP 2004), as
 in Kaldi's `compute-wer-bootci`; Liu et al., "Statistical testing on ASR performance via blockwise bootstrap"

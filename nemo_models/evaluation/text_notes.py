@@ -1,4 +1,4 @@
-"""Notes on texts that make an error rate say less: empty hypotheses, digits or Latin letters on one side only."""
+"""Notes on texts that make an error rate less meaningful: empty hypotheses, digits or Latin letters on one side."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What a final alignment says of single words: pairs that are confused, right and wrong words, segments of a test."""
+"""Facts about single words from a final alignment: confused pairs, right and wrong words, segments of a test."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Texts as sequences of word numbers: each distinct word is looked at once, however often it is said."""
+"""Texts as sequences of word numbers, so that each distinct word is processed once."""
 
 from array import array
 from collections.abc import Iterable

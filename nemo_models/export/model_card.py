@@ -1,7 +1,7 @@
 """A model card in the Hugging Face hub's form: README.md with metadata that the hub reads, from a report and a `.nemo`.
 
-What nobody can measure (licence, base model, data) comes from the key `model_card` in the model's configuration; what
-was measured comes from `report.json` of `scripts/evaluate.py`. Where something is not known the card says so.
+Facts without a measurement (licence, base model, data) come from the key `model_card` in the model's configuration, and
+measurements from `report.json` of `scripts/evaluate.py`. The card names the facts that are missing.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Export to one ONNX graph: waveforms in, log-probabilities out, with the front-end inside.
 
-The input `lengths` is optional: without it every sample counts as valid. So sherpa-onnx, which feeds a single input,
-loads the same file that padded batches use.
+The input `lengths` is optional: without it every sample counts as valid. So the same file serves padded batches and
+sherpa-onnx, which gives a single input.
 
 The graph is traced with torch's TorchScript exporter, as in NeMo's `export`: the newer exporter turns the integer
 division of frame counts into float32 arithmetic, which is wrong for long audio.

@@ -1,7 +1,7 @@
 """A training's checkpoints as files: complete or absent, and read without running code from them.
 
-Lightning pickles a checkpoint into memory, writes it into the system's temporary folder and moves it to its place. On
-resuming it unpickles any checkpoint in the run's folder, so that a file copied there from elsewhere could run code.
+Lightning pickles a checkpoint into memory, writes it into the system's temporary folder and moves it to its place. When
+it resumes a run, it unpickles any checkpoint in the run's folder, so a file copied from elsewhere could run code.
 """
 
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Reading a JSON object from a file that others wrote."""
+"""Reads a JSON object from a file of another program."""
 
 import json
 from pathlib import Path

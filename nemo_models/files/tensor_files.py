@@ -1,6 +1,6 @@
-"""Reading files of tensors that others wrote: code in them does not run, and errors are one line.
+"""Reads files of tensors from other programs: code in them does not run, and errors are one line.
 
-Files are mapped into memory where their form allows it, so that a checkpoint with an optimiser's state takes no more
+Files are mapped into memory if their form allows it, so that a checkpoint with an optimizer's state takes no more
 memory than the tensors that are used.
 """
 

@@ -1,8 +1,8 @@
 """The wav2vec 2.0 network for inference on a CPU: no padding anywhere, in float32, bfloat16 or 8-bit integers.
 
-Five sixths of the arithmetic is in linear layers, which treat every frame alike: the frames of several utterances go
-through them as one matrix, with no frame of padding. Only convolutions and attention need to know the utterance, and
-they take one at a time. So an utterance's output does not depend on the rest of its batch.
+Five sixths of the arithmetic is in linear layers, which treat all frames the same way: they compute the frames of
+several utterances as one matrix, without padding. Only convolutions and attention depend on the utterance, and compute
+one at a time. So an utterance's output does not depend on the rest of its batch.
 """
 
 from collections.abc import Callable, Iterator, Sequence

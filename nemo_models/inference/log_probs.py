@@ -1,4 +1,4 @@
-"""The model's part in transcription: waveforms in, log-probabilities out, in batches that fit into memory."""
+"""The acoustic model in transcription: from waveforms to log-probabilities, in batches that fit into memory."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext

@@ -1,8 +1,8 @@
-"""What this processor computes fast: it decides which number formats are offered, and which only with a warning.
+"""Finds the number formats that this processor computes fast; others are refused or get a warning.
 
-Read from the kernel's list of features, without loading torch, so that `--help` can say it. oneDNN does the arithmetic
-and may be limited by its environment variable `ONEDNN_MAX_CPU_ISA`; the same limit holds here, so that a lesser
-processor can be tried out on any machine.
+The kernel's list of features is read without loading torch, so that `--help` can show the result. oneDNN does the
+arithmetic; its environment variable `ONEDNN_MAX_CPU_ISA` limits it, and the same limit applies here, so that a machine
+can act as an older processor.
 """
 
 import os

@@ -1,6 +1,6 @@
 """n-gram models with backoff as sorted arrays: read from KenLM's ARPA text, scored, written back.
 
-NeMo's own reader makes one Python object for each n-gram, which takes minutes and gigabytes for a large text. Here an
+NeMo's reader makes one Python object for each n-gram, which takes minutes and gigabytes for a large text. Here an
 n-gram takes 16 bytes, and every step works on whole orders at once.
 """
 

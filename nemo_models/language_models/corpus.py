@@ -1,7 +1,7 @@
 """The text of a language model: normalised, judged, checked for leaks, divided and counted.
 
 Texts may be larger than the memory. They are read once, normalised by several processes, and kept on disk as one file
-of normalised lines; only the held-out text grows in memory. A line that is unfit gives its fit sentences.
+of normalised lines; only the held-out text is kept in memory. If a line is unusable, its usable sentences are kept.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""Estimation with KenLM's `lmplz`, after repeated lines are dropped; both use the disk beyond their memory."""
+"""Drops repeated lines and estimates n-grams with KenLM's `lmplz`; both use the disk beyond a limit of memory."""
 
 import os
 import re

@@ -1,7 +1,7 @@
 """Interpolation of n-gram models: weights that predict a held-out text best, then one model with backoff.
 
-A small text of the target domain and a large general text make a better model when each is estimated separately: in one
-text, the large part outweighs the small one.
+With a small text of the target domain and a large general text, two interpolated models are better than one model of
+both texts, in which the large text would outweigh the small one.
 """
 
 from collections.abc import Sequence

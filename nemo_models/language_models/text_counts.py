@@ -1,4 +1,4 @@
-"""What became of the text that a language model is estimated from: lines and words, by reason, and what would help."""
+"""Counts of the lines and words of a language model's text, by reason, with the setting that would keep more."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """The word language model of the second decoding path (pyctcdecode): ARPA text, plain or gzip, or a KenLM binary.
 
-pyctcdecode needs the words of the model: without them it takes every word for an unknown one, and its texts get worse
-without a warning. An ARPA text lists them, and so does a KenLM binary, at its end, unless it was built without.
+pyctcdecode needs the words of the model: without them it treats every word as unknown, and its texts get worse without
+a warning. An ARPA text lists them, and so does the end of a KenLM binary, unless it was built without them.
 """
 
 import json

@@ -1,1 +1,1 @@
-"""Parts of the network and of its contract with NeMo."""
+"""Parts of the network and its NeMo interface."""

@@ -1,4 +1,4 @@
-"""Recognising an error that says that memory ran out."""
+"""Recognises errors that mean that memory ran out."""
 
 import torch
 

@@ -1,6 +1,6 @@
 """The training of make_tiny_checkpoint.py: CTC on synthesised speech in plain torch, on a few CPU threads.
 
-It uses none of the project's models on purpose: they are tested on the checkpoint, so their code must not have made it.
+It uses none of the project's models, because tests use the checkpoint to check them.
 """
 
 import copy

@@ -1,6 +1,6 @@
 """The arguments of `scripts/make_tiny_checkpoint.py` and their types; the YAML in `conf/` has the defaults.
 
-This module imports nothing large, for it is loaded before `--help`.
+This module imports nothing large, because `--help` loads it.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Reports the failures of a pre-training, of which the loss shows none: it falls when the task has become trivial.
+"""Reports failures of a pre-training that the loss does not show: it also falls if the task has become trivial.
 
 Everything is measured on the device, and read at each logged step.
 """

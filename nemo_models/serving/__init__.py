@@ -1,1 +1,1 @@
-"""The recogniser as a server: one engine that batches, OpenAI's REST contract and live streams in front of it."""
+"""The recogniser as a server: one engine that batches, behind OpenAI's REST API and live streams."""

@@ -1,8 +1,8 @@
 """The engine of a server whose models are replicas on Ray Serve.
 
-The server in front keeps uploads, sessions of live streams, keys and limits, and asks any replica to compute. What a
-lost replica did not finish is asked of another one: no recording and no stream is lost with it. Where no replica comes
-back in time, recordings end with the error `no_replica`, and streams are told to connect again.
+The front server keeps uploads, sessions of live streams, keys and limits, and sends work to any replica. Another
+replica repeats the unfinished work of a lost one, so that no recording and no stream is lost. If no replica returns in
+time, recordings end with the error `no_replica`, and streams are closed with a code that means "connect again".
 """
 
 import logging

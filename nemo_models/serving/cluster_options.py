@@ -1,4 +1,4 @@
-"""How many copies of the model there are, and where. Apart from Ray: arguments are checked before it is imported."""
+"""The number and place of the model's copies. This module does not import Ray, which is loaded after the checks."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Decodes uploads in a process of its own, with limits, so that a hostile or broken file harms its own request only.
+"""Decodes uploads in a separate process, with limits, so that a hostile or broken file harms only its own request.
 
 `decoding_pool` starts it. It answers one request after another: a line of JSON comes in, blocks of float32 samples go
 out, then a JSON object with `error` and `warning`. An empty line while it answers means that nobody wants the rest. It
@@ -47,7 +47,7 @@ def run(memory_bytes: int, cpu_s: float, requests: BinaryIO, answers: BinaryIO) 
 
 
 def _limit(kind: int, value: int) -> None:
-    """Set the soft limit; the hard one stays, for the decoders that this process starts have limits of their own."""
+    """Set the soft limit; the hard one stays, because the decoders that this process starts set other limits."""
     _, hard = resource.getrlimit(kind)
     resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 

@@ -1,8 +1,8 @@
 """One loaded model that all requests share: a bounded queue, threads that read audio, and one batcher.
 
-What waits in the queue are windows, not recordings, and a recording has few windows there at a time: an hour-long file
-delays a short one by little. The batcher takes the window that has waited longest and those after it, as many seconds
-of audio as a batch holds. A text does not depend on the batch.
+The queue contains windows, not recordings, and few windows of each recording at a time, so an hour-long file hardly
+delays a short one. The batcher takes the window that has waited longest and those after it, up to the seconds of audio
+in a batch. A text does not depend on the batch.
 """
 
 import logging
@@ -35,7 +35,7 @@ class EngineLimits:
         max_requests: Most recordings that are begun or wait, from 1.
         num_workers: Threads that read audio, from 1: so many recordings are read at a time.
         batch_size: Most windows in a batch, from 1.
-        batch_audio_s: Most seconds of audio in a batch, padding included; a longer window is a batch of its own.
+        batch_audio_s: Most seconds of audio in a batch, padding included; a longer window is a batch alone.
         batch_wait_ms: Milliseconds that the first window of a batch waits for others.
         max_audio_s: Longest recording, seconds.
 

@@ -1,4 +1,4 @@
-"""JSON that can be sent whatever a client wrote: UTF-8 has no bytes for half of a surrogate pair."""
+"""Writes JSON that can be sent even if a client's text has half of a surrogate pair, which UTF-8 cannot encode."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the server counts, in Prometheus' format at `/metrics`."""
+"""The server's counters, in Prometheus' format at `/metrics`."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 

@@ -1,7 +1,7 @@
 """OpenAI's realtime transcription events at `/v1/realtime?intent=transcription`, over the session of every live stream.
 
-The server has no conversation: what the events call an item is an utterance. Deltas hold the part of the text that
-more audio does not change; `completed` has the text that counts, computed from the whole utterance.
+The server has no conversation: an item of the events is an utterance. Deltas contain the part of the text that will not
+change; `completed` has the final text, computed from the whole utterance.
 
 Source: openai 3.57.0, `types/realtime`; `transcription_session.update` is the beta's name of `session.update`.
 """

@@ -1,4 +1,4 @@
-"""What the engine needs of a recogniser, and the one of a CTC model. The engine's thread alone runs the model."""
+"""The interface of a recogniser, and the recogniser of a CTC model. Only the engine's thread runs the model."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
 """One replica of the recogniser on Ray Serve: the engine of a server without its web part, behind four methods.
 
-What goes over the network is the bytes of uploads, samples, labels and transcripts. A replica keeps nothing from one
-call to the next, so any other one can take its place.
+Uploads, samples, labels and transcripts go over the network. A replica keeps no state between calls, so any other
+replica can take its place.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What happens around every request: its id, its key, the number of open ones, one line of log, one count."""
+"""Wraps every request: checks the key and the number of open requests, gives an id, logs one line, and counts."""
 
 import base64
 import json

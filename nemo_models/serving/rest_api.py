@@ -1,4 +1,4 @@
-"""OpenAI's REST contract over the engine: transcriptions, the list of models, health and metrics."""
+"""OpenAI's REST API over the engine: transcriptions, the list of models, health and metrics."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""What a server serves: the engine, and everything that its dialects share."""
+"""The served model: the engine, and everything that the REST API and the websockets share."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
 """The arguments of `scripts/serve.py` and their types; `conf/serve.yaml` has the defaults.
 
-This module imports nothing large, for it is loaded before `--help`.
+This module imports nothing large, because `--help` loads it.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""The audio of a live stream: encodings, and the utterance that is being spoken with what the model made of it so far.
+"""The audio of a live stream: encodings, and the current utterance with the labels that were computed so far.
 
-While it is spoken, a window slides over the utterance. The labels of frames that have their right context are kept,
-those behind them are computed again, and the text is that of all labels, one behind another: no word is cut twice.
+A window slides over the utterance while it is spoken. Labels of frames with enough right context are kept, later ones
+are computed again. The text comes from the sequence of all labels, so that no word is split at a window's end.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""A websocket of a live stream, whatever its dialect: messages in order, limits, and one session of audio."""
+"""The websocket of a live stream, for both protocols: messages in order, limits, and one session of audio."""
 
 import asyncio
 import json

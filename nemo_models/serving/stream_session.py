@@ -1,7 +1,7 @@
-"""One live stream, whatever dialect it is spoken in: samples go in, partial and final results come out.
+"""One live stream, for both protocols: from samples to partial and final results.
 
-Every sample is in exactly one final, one declared silence, or one error. A final is the text of the batch job for the
-utterance's samples.
+Every sample is in exactly one final result, one silence, or one error. The text of a final result equals that of the
+batch job for the utterance's samples.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The simple websocket dialect at `/v1/stream`: JSON for control, binary messages for audio."""
+"""The simple websocket protocol at `/v1/stream`: JSON for control, binary messages for audio."""
 
 import json
 from functools import partial

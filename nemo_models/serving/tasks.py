@@ -1,4 +1,4 @@
-"""A recording on its way through the engine, and why it may not get through."""
+"""A recording in the engine, and the errors that may end it."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Uploads: written to the disk as they come, with limits on size and on waiting, in files that never outlive a request.
+"""Uploads: written to disk while they arrive, with limits on size and waiting, and removed with their request.
 
 A server that is killed leaves its folder behind; the next one removes it.
 """

@@ -1,8 +1,8 @@
-"""Where a live stream holds speech: by loudness, or by the voice-activity model silero-vad.
+"""Finds speech in a live stream: by loudness, or with the voice-activity model silero-vad.
 
-The labels of the recogniser decide when an utterance begins and ends. What is found here has a veto: letters that the
-recogniser finds where nobody speaks count as silence, so that noise and (with the model) music are not transcribed.
-What was not judged yet counts as speech.
+The labels of the recogniser decide when an utterance begins and ends. This module can overrule them: letters that the
+recogniser finds in audio without speech count as silence, so that noise and (with the model) music are not transcribed.
+Audio without a verdict counts as speech.
 
 Source: silero-vad (snakers4/silero-vad, utils_vad.py): pieces of 512 samples at 16 kHz, each behind the last 64 of the
 piece before; speech begins at a probability of 0.5 and ends below 0.35.

@@ -1,4 +1,4 @@
-"""The page for browsers: files beside this one, with nothing from another host, and subtitles for its words."""
+"""The page for browsers, which loads nothing from another host, and the subtitles of its words."""
 
 import asyncio
 import json

@@ -1,7 +1,7 @@
-"""The web server: uvicorn, with an end for connections that do nothing, and for streams when the server stops.
+"""The web server: uvicorn, with a time limit for idle connections, and an end for streams when the server stops.
 
 uvicorn waits without a limit for the first request of a connection, for the rest of a request's head, and for a client
-that does not read its answer. Here each of these ends after the same time.
+that does not read the response. Here each of these waits has the same limit.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What is measured on the batches of a training: blank share, label entropy, utterances that CTC does not align."""
+"""Measures of training batches: blank share, label entropy, utterances that CTC does not align."""
 
 from collections.abc import Callable
 from typing import Any

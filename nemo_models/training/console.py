@@ -1,4 +1,4 @@
-"""What a terminal shows of NeMo's and Lightning's messages during a training.
+"""Selects the messages of NeMo and Lightning that a terminal shows during a training.
 
 The files in the run's folder (`nemo_log_*.txt`, `lightning_logs.txt`) still get every message.
 """

@@ -1,7 +1,7 @@
 """Checks of audio files before training, made by many threads, because most of the time is spent waiting.
 
-Lengths are those of libsndfile's header: training reads files with libsndfile too, so that a header which says too
-little gives just that much audio. Decoding every file to its end is the work of `check_manifest.py`.
+Lengths are those that libsndfile gives from the header. Training reads files with libsndfile too, so it reads the same
+length even if the header is wrong. `check_manifest.py` decodes every file to its end.
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-"""What the checks before training found: problems counted by file and reason, with one example of each."""
+"""Results of the checks before training: problems counted by file and reason, with one example of each."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple

@@ -1,7 +1,7 @@
-"""A sample of the model's output in the log: one reference and hypothesis at each validation, of the same utterance.
+"""Logs a sample of the model's output: one reference and hypothesis at each validation, of the same utterance.
 
-NeMo's metric logs a pair for every validation batch and for every logged training step. In those thousands of lines
-nobody can see a model learn.
+NeMo's metric logs a pair for every validation batch and for every logged training step. In these thousands of lines the
+progress of the model is hard to see.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Reports failures that every training hides: updates that are not finite, unreadable audio, memory that runs out.
 
-A NaN damages every weight at once, and unreadable audio is left out. Both are measured on the device and read later, so
-that the host does not wait: whether an update's gradient was finite is read during the next update.
+A NaN destroys all weights in one update, and unreadable audio is left out. Both are measured on the device and read
+later, so that the host does not wait: the check of an update's gradient is read during the next update.
 """
 
 import logging

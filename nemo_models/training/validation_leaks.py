@@ -1,7 +1,7 @@
-"""Checks that validation can be trusted: its recordings, texts and speakers should not be among those of training.
+"""Checks that validation can be trusted: its recordings, texts and speakers should not be in the training data.
 
-Only the validation side is held in memory; training is streamed past it. Copies of a recording under another name are
-found too: where text and length are those of a validation utterance, the two files are compared byte for byte.
+Only the validation data is kept in memory; training data is streamed. Copies of a recording under another name are
+found too: if text and length equal those of a validation utterance, the two files are compared byte for byte.
 """
 
 import filecmp

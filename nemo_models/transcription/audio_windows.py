@@ -1,10 +1,10 @@
-"""Cuts long recordings into windows that the model can take: at pauses where there are some, else with an overlap.
+"""Cuts long recordings into windows for the model: at pauses if there are any, otherwise with an overlap.
 
 A recording that fits into one window stays whole. A longer one is cut in the middle of every long pause, so that a
-window is what the model was trained on: one utterance with its loudness. Without a long pause for the length of most
-utterances, the next breath is the cut; without a breath for the length of a window, the middle of the longest short
-pause; without any pause, any place, with so much overlap that no frame that counts is near an end. Windows cover every
-sample, and the frames that count cover every moment once.
+window resembles a training utterance: one utterance with its loudness. After `USUAL_S` without a long pause, the next
+breath is the cut; if a whole window has no breath, the cut is in the middle of its longest short pause. If there is no
+pause at all, windows overlap so far that no frame that counts is near an end. Windows cover every sample, and the
+frames that count cover every moment once.
 """
 
 from collections.abc import Iterable, Iterator

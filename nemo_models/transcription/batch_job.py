@@ -1,4 +1,4 @@
-"""A whole transcription job: rows are kept as soon as they are ready, written in the inputs' order, and summed up.
+"""A whole transcription job: rows are stored when they are ready, written in the inputs' order, and summarised.
 
 The recogniser is a function, so that one device, several, or a cluster give the same output.
 """

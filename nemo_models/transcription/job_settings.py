@@ -1,6 +1,6 @@
 """The arguments of `scripts/transcribe_speech.py` and their types; `conf/transcribe_speech.yaml` has the defaults.
 
-This module imports nothing large, for it is loaded before `--help`.
+This module imports nothing large, because `--help` loads it.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Audio that is in memory: arrays, tensors and file objects, read by the same code as files, so with the same text."""
+"""Audio in memory: arrays, tensors and file objects, read by the same code as files, so that the text is the same."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager

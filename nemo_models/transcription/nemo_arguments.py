@@ -1,6 +1,6 @@
 """Arguments of NeMo's `transcribe_speech.py` that do nothing for a CTC model: accepted with a note, or refused.
 
-They are not in `conf/transcribe_speech.yaml`. A command line that was written for NeMo's script works all the same.
+They are not in `conf/transcribe_speech.yaml`, but a command line for NeMo's script works.
 Source: NVIDIA-NeMo, `examples/asr/transcribe_speech.py`, `TranscriptionConfig` of NeMo 3.0.0.
 """
 

@@ -1,4 +1,4 @@
-"""Transcripts as other programs read them: SRT and WebVTT subtitles, NIST's CTM, Praat's TextGrid, plain text."""
+"""Writes transcripts for other programs: SRT and WebVTT subtitles, NIST's CTM, Praat's TextGrid, plain text."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Digital silence: stretches of audio without any signal, in which a recogniser must write nothing.
+"""Digital silence: parts of audio without any signal, for which a recogniser must write nothing.
 
-A model that is given zeros still writes something, a letter or a short word. Only what holds no signal at all is
-silence here (one value repeated, or the noise of rounding to 16 bits): no speech is that quiet, while a rule about
-loudness would drop speech recorded at a low level.
+For an input of zeros a model may still write a letter or a short word. Here only audio without any signal is silence
+(one value repeated, or the noise of rounding to 16 bits). No speech is that quiet; a rule about loudness would drop
+speech recorded at a low level.
 """
 
 import numpy as np

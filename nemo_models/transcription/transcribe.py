@@ -1,7 +1,7 @@
-"""Batch transcription: recordings in, one text or one error out for each, independent of the rest of its batch.
+"""Batch transcription: one text or one error for each recording, independent of the rest of its batch.
 
-The loop is this project's, not NeMo's `transcribe`, in which one unreadable file ends the whole job, and one long file
-needs more memory than the machine has. What is carried changes form four times:
+The loop replaces NeMo's `transcribe`, in which one unreadable file ends the whole job, and one long file needs more
+memory than the machine has. The data takes these forms:
 
     AudioInput → AudioWindow (read in threads) → LogProbSegment (computed, joined) → SegmentResult → Transcript
 """

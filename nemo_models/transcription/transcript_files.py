@@ -1,4 +1,4 @@
-"""The output file of a transcription: its name, checks that nothing else is overwritten, and its scores."""
+"""The output file of a transcription: its name, the check that no other file is overwritten, and its scores."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence

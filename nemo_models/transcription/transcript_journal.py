@@ -1,8 +1,8 @@
 """Finished rows of a job, kept in a file that survives the process, until the whole output is written at once.
 
 While a job runs, `.out.json.partial` is beside `out.json`: a header with the job's key (model, options, inputs), then
-one line for each finished input, in the order in which they finished. The next run of the same job does the rest;
-another job starts from the beginning.
+one line for each finished input, in the order in which they finished. The next run of the same job continues; another
+job starts from the beginning.
 """
 
 import fcntl

@@ -1,4 +1,4 @@
-"""What comes out of a transcription: one transcript, and one row of JSON, for each input."""
+"""The result of a transcription: one transcript, and one row of JSON, for each input."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Tries settings of the beam search on dev data: the model runs once, then every setting uses its log-probabilities."""
+"""Tries settings of the beam search on dev data: the model runs once, and every setting uses its log-probabilities."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
