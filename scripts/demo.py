@@ -1,7 +1,7 @@
-"""The whole way on the embedded default: synthesise, prepare, import, fine-tune, language model, transcribe, score.
+"""The whole pipeline on the included tiny checkpoint: synthesise, prepare, import, fine-tune, language model, score.
 
-Every step is one of the project's own commands, printed before it runs, its output kept in demo_output/logs. A step
-whose result is there is not run again; `make clean` forgets them all.
+Every step is a command of this project. It is printed before it runs, and its output goes to demo_output/logs. A step
+is skipped if its result exists; `make clean` removes all results.
 """
 
 import contextlib
@@ -89,7 +89,7 @@ def main() -> int:
             print(f"    already there: {step.result}")
         elif status := run(step, OUT / "logs" / f"{number:02}_{step.script}.log"):
             return status
-    print(f"\nDone in {time.monotonic() - started:.0f} s. Sentences and voices that no training has met:\n", flush=True)
+    print(f"\nDone in {time.monotonic() - started:.0f} s. Results on unseen sentences and voices:\n", flush=True)
     print_results({"greedy": OUT / "greedy.jsonl", "beam + LM": OUT / "beam.jsonl"})
     return 0
 
@@ -126,7 +126,7 @@ def read_output(process: subprocess.Popen[str]) -> Iterator[str]:
 
 def print_results(outputs: dict[str, Path]) -> None:
     """Print error rates by voice, and five utterances with what was made of them."""
-    with contextlib.redirect_stderr(io.StringIO()):  # NeMo greets while it is imported
+    with contextlib.redirect_stderr(io.StringIO()):  # NeMo prints messages while it is imported
         from nemo_models.evaluation.scoring import score_texts
 
     rows = {name: [json.loads(line) for line in path.read_text("utf-8").splitlines()] for name, path in outputs.items()}

@@ -2,7 +2,7 @@
 
     python scripts/evaluate.py predictions=[a.jsonl,b.jsonl] output_dir=report
 
-Exit status: 0; 1 if nothing could be scored, or if gate or tolerance is broken."""
+Exit status: 0 success; 1 nothing could be scored, or the limit of gate or tolerance is exceeded."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Starts every script in one way: Hydra reads `conf/<name>.yaml` and the command line, errors are one line."""
+"""Starts every script in the same way: Hydra reads `conf/<name>.yaml` and the command line; an error is one line."""
 
 import difflib
 import inspect

@@ -1,7 +1,7 @@
-"""Turn a wav2vec 2.0 or Wav2Vec2-BERT checkpoint into a NeMo model, and prove that it computes the same.
+"""Turn a wav2vec 2.0 or Wav2Vec2-BERT checkpoint into a NeMo model, and check that both compute the same.
 
-A checkpoint with a CTC head is imported completely and transcribes at once, with its word language model where it has
-one; a checkpoint without a head gets a new one over the alphabet.
+A checkpoint with a CTC head is imported with its head and, if it has one, its word language model: it can transcribe at
+once. A checkpoint without a head gets a new head for the alphabet.
 
     python scripts/import_checkpoint.py checkpoint=xlsr_53_56k.pt output=work/xlsr_53.nemo
 """

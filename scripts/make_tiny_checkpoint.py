@@ -1,8 +1,9 @@
 """Train the tiny wav2vec 2.0 checkpoint that comes with the project, nemo_models/xlsr_tiny_hi, on synthesised speech.
 
-XLSR-53's topology at small width, trained with CTC over the Hindi alphabet; the CTC head is left out, so that the
-checkpoint is an encoder, as XLSR-53 is. The README.md beside the checkpoint has the command and the result. The run is
-made for two CPU cores and a fixed time: the learning rate follows the clock, so two runs give different weights.
+The checkpoint has XLSR-53's topology at small width and is trained with CTC over the Hindi alphabet. Its CTC head is
+left out, so that it is an encoder like XLSR-53. The README.md in the checkpoint's folder has the command and the
+result. The run is planned for two CPU cores and a fixed time: the learning rate follows the clock, so two runs give
+different weights.
 """
 
 from hydra_job import hydra_job

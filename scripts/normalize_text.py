@@ -1,9 +1,8 @@
-"""Normalise a text, line in, line out, as training transcripts and language-model text are; say numbers in words.
+"""Normalise a text line by line, in the way of training transcripts and language-model text; write numbers in words.
 
     python scripts/normalize_text.py input=a.txt output=b.txt rejected=r.jsonl numbers=verbalize
 
-Exit status: 0 all is well, though lines may have been rejected by policy; 3 some lines are not UTF-8; 1 the job could
-not be done."""
+Exit status: 0 success, perhaps with lines rejected by policy; 3 some lines are not UTF-8; 1 the job failed."""
 
 from dataclasses import dataclass
 from pathlib import Path

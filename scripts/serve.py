@@ -1,7 +1,7 @@
 """Serve a CTC model: OpenAI's transcription API over HTTP, and live streams over websockets.
 
-The text of a recording is the one that `transcribe_speech.py` writes with the same arguments. The server listens on
-this machine only unless `host` says otherwise. It ends with Ctrl-C or SIGTERM and finishes what it has begun.
+The text of a recording equals that of `transcribe_speech.py` with the same arguments. Without `host`, the server
+accepts connections from this machine only. Ctrl-C or SIGTERM ends it after the recordings in progress.
 
     python scripts/serve.py model_path=bundle.nemo
 """

@@ -1,9 +1,9 @@
 """Make a corpus of synthesised speech from text files, with eSpeak NG's and Festival's voices.
 
-A voice's name is its settings: espeak-f3-p60-s160 is variant f3 (`espeak-ng --voices=variant`; hi, or the name of
-another language's voice, = none), pitch 60, 160 words a minute; festival-nsk-p120-s90 is Festival's Hindi voice at 120
-Hz, 90 % of its speed. Ranges (p30..70) draw a value for each sentence. The same arguments give the same corpus; run
-them again to continue a stopped run.
+A voice's name gives its settings. espeak-f3-p60-s160 is variant f3 (listed by `espeak-ng --voices=variant`; for no
+variant write hi, or the name of another language's voice), pitch 60, 160 words a minute. festival-nsk-p120-s90 is
+Festival's Hindi voice at 120 Hz and 90 % of its normal speed. A range (p30..70) draws a value for each sentence. The
+same arguments give the same corpus; run the command again to continue a stopped run.
 """
 
 import random

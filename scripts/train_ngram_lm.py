@@ -1,8 +1,8 @@
 """Train the n-gram language model of the beam search from plain text.
 
 The text is normalised. Lines with characters that the model cannot write are left out and counted; repeated lines
-count once. kind=token is the language model of strategy beam_batch, over the model's labels; decoding refuses it with
-another model. kind=word is the ARPA of strategy pyctcdecode. The report is <output>.json.
+count once. kind=token is for strategy beam_batch: a model of the acoustic model's labels, which decoding refuses with
+another acoustic model. kind=word is for strategy pyctcdecode: an ARPA file. The report is <output>.json.
 
     python scripts/train_ngram_lm.py text=a.txt model_path=model.nemo order=6 output=lm.nemo
 """

@@ -1,9 +1,9 @@
 """Transcribe audio files with a CTC model, greedily or by beam search with an n-gram language model.
 
-Writes JSON lines in the input's order: the manifest's fields, `pred_text` and `words`. A file that cannot be read has
-an `error` and an empty text, one that is damaged has a `warning`; the others are transcribed. After an interruption,
-the same command continues where it stopped. Exit status: 0; 3 if a file has an error or a warning; 1 if nothing was
-done.
+Writes JSON lines in the input's order: the manifest's fields, `pred_text` and `words`. An unreadable file gives a line
+with an `error` and an empty text, a damaged file a line with a `warning`; all others are transcribed. After an
+interruption, the same command continues the job. Exit status: 0 success; 3 a file has an error or a warning; 1 the job
+failed.
 
     python scripts/transcribe_speech.py model_path=model.nemo dataset_manifest=test.json output_filename=out.json
 """

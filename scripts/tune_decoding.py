@@ -1,9 +1,9 @@
 """Tune the beam search with a language model on dev data, and put language model and settings into the .nemo file.
 
 The model runs once. Then α (weight of the language model), β (bonus for each character, or each word) and the beam's
-width are swept on its log-probabilities, by word error rate. Two files are written beside the bundle:
-<output>.tuning.json, with everything that was tried, and <output>.tuning.png. A bundle decodes with its language model
-without any further argument.
+width are chosen on its log-probabilities, by word error rate. The folder of the bundle also gets <output>.tuning.json,
+with all settings that were tried, and <output>.tuning.png. A bundle decodes with its language model without any further
+argument.
 
     python scripts/tune_decoding.py model_path=model.nemo dataset_manifest=dev.json lm=lm.nemo output=bundle.nemo
 """

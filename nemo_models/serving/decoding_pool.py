@@ -1,4 +1,4 @@
-"""The processes that decode uploads (see `decoding_worker`), and their audio with the interface of a local recording."""
+"""The processes that decode uploads (see `decoding_worker`), with the interface of a local recording."""
 
 import contextlib
 import json

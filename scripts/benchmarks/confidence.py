@@ -1,7 +1,7 @@
-"""How well confidence tells right words from wrong ones: the share of the beam that agrees, beside NeMo's own measures.
+"""How well confidence separates right words from wrong ones: the share of the beam that agrees, beside NeMo's measures.
 
-The measure is the area under the ROC curve: how often a right word is surer than a wrong one (0.5: no better than
-chance). NeMo's are taken over a character's frames, then over a word's characters, on the same words.
+The measure is the area under the ROC curve: how often a right word has a higher confidence than a wrong one (0.5: no
+better than chance). NeMo's confidences combine a character's frames, then a word's characters, for the same words.
 
     python scripts/benchmarks/confidence.py model.nemo test_manifest.json [lm.nemo]
 """

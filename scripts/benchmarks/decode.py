@@ -1,10 +1,10 @@
-"""What decoding costs and gives: greedy, NeMo's beam search, the compiled one, and pyctcdecode, on the same log-probs.
+"""Cost and error rate of decoding: greedy, NeMo's beam search, the compiled one, pyctcdecode, on equal log-probs.
 
 python scripts/benchmarks/decode.py model.nemo test_manifest.json text.txt[,more.txt] [seconds of audio, 600]
 
-Prints markdown: what the language models take to load; error rates, CPU and wall-clock time for each second of audio
-on one core and on two, and the share of the encoder's time on one core. Every search uses the threads that it has:
-torch's for greedy and NeMo's, the utterances of a batch for the compiled one; pyctcdecode has none. Linux.
+Prints markdown: the time to load the language models; error rates, CPU and wall-clock time for each second of audio on
+one core and on two, and the share of the encoder's time on one core. Greedy decoding and NeMo's search use torch's
+threads, the compiled search one thread for each utterance of a batch; pyctcdecode uses one thread. Linux only.
 """
 
 import ctypes

@@ -2,10 +2,10 @@
 
 Usage: python scripts/benchmarks/distill.py [--seconds 10] [--rounds 5] [--threads 1 2] [--formats float32 int8]
 
-Builds a teacher (XLSR-53's topology by default) and cuts students out of it. Every model encodes the same noise of
---seconds seconds, batch 1, through the packed forward pass that transcribe_speech.py uses; the best of --rounds
-counts. Printed for each, as a line of JSON: parameters, audio-seconds a second by number
-format and threads, and the ratio to the teacher's int8.
+Builds a teacher (XLSR-53's topology by default) and takes students out of it. Every model encodes the same noise of
+--seconds seconds, batch 1, through the packed forward pass that transcribe_speech.py uses; the best of --rounds counts.
+Prints a line of JSON for each: parameters, audio-seconds a second by number format and threads, and the ratio to the
+teacher's int8.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""What exporting a model of XLSR-53's size costs, and that ONNX Runtime gives PyTorch's output there too.
+"""Cost of exporting a model of XLSR-53's size, and a check that ONNX Runtime gives PyTorch's output at that size.
 
 Usage: python scripts/benchmarks/export.py WORK_FOLDER [huggingface|onnx|int8 …]
 
 Makes a random model of XLSR-53's size in WORK_FOLDER (1.3 GB) and writes it in each form, each in a separate process.
-Printed are seconds for the form, its files and their bytes, the peak of resident memory beyond what the libraries take
-(as a multiple of the model), and, side by side with one thread on the same 5 s of noise, alone and padded: the greatest
-difference of a log-probability, how many frames have the same best label, and the CPU seconds of both.
+Prints the seconds for the form, its files and their bytes, and the peak of resident memory above that of the libraries
+(as a multiple of the model). Then both run with one thread on the same 5 s of noise, alone and padded; printed are the
+greatest difference of a log-probability, the number of frames with the same best label, and the CPU seconds of both.
 """
 
 import argparse

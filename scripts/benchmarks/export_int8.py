@@ -1,4 +1,4 @@
-"""What int8 costs in accuracy and gains in speed: PyTorch, ONNX Runtime float32 and int8 on one manifest, greedily.
+"""Accuracy and speed of int8: PyTorch, ONNX Runtime float32 and int8 on one manifest, with greedy decoding.
 
 python scripts/benchmarks/export_int8.py model.nemo test_manifest.json [utterances]
 """

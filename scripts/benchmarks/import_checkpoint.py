@@ -1,4 +1,4 @@
-"""What importing a checkpoint of XLSR-53's size costs, beside torch.load of the same file.
+"""Cost of importing a checkpoint of XLSR-53's size, beside torch.load of the same file.
 
 Usage: python scripts/benchmarks/import_checkpoint.py WORK_FOLDER [fairseq|huggingface]
 

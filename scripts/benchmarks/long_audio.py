@@ -1,20 +1,20 @@
-"""Measure what a long recording loses against its utterances alone, and how much memory it takes.
+"""Measure the errors of a long recording against those of its utterances alone, and its memory.
 
     python scripts/benchmarks/long_audio.py model.nemo test_manifest.json      an hour; memory, 10 minutes to 3 hours
     python scripts/benchmarks/long_audio.py model.nemo audio_folder --hours 0.2 --no-memory
 
-The recording is made of the manifest's (or folder's) utterances, in a seeded order, over and over, until it is long
-enough: once with pauses of 0.8 to 2 s between them, of noise as loud as the utterance before is where it is quietest,
-and once with none, so that one utterance's last sample is followed by the next one's first. Printed are the word error
-rates against the manifest's references and how many words differ from the texts of the utterances alone (word error
-rate of the one against the other, as jiwer counts).
+The recording repeats the manifest's (or folder's) utterances in a seeded order until it is long enough. It is made
+twice: with pauses of 0.8 to 2 s between utterances, filled with noise at the level of the quietest part of the
+utterance before, and without pauses. Printed are the word error rates against the manifest's references, and the share
+of words that differ from the texts of the utterances alone (jiwer's word error rate of one against the other).
 
-A model's text also changes where nothing is cut, with the sounds that stand beside an utterance. So the recording with
-pauses is transcribed a third way: cut by who made it, each utterance whole with half of the pauses around it. The
-recording against that is what finding the cuts costs; that against the utterances alone is the model's own.
+A model's text also depends on the sounds next to an utterance, even without a cut inside it. So the recording with
+pauses is transcribed a third time, cut at the known places: each utterance whole, with half of the pauses around it.
+The difference of the first to this is the cost of finding the cuts; the difference of this to the utterances alone is
+due to the model.
 
-Word times are compared for the utterances whose words all came out the same. Memory: the peak of a separate process
-(VmHWM) for recordings of 10 minutes, 1 hour and 3 hours.
+Word times are compared for utterances with equal words. Memory is the peak of a separate process (VmHWM) for recordings
+of 10 minutes, 1 hour and 3 hours.
 """
 
 import argparse

@@ -1,9 +1,10 @@
-"""Lines a second on one core: this normaliser against indic-nlp alone, and with numbers said.
+"""Lines a second on one core: this normaliser against indic-nlp alone, and with numbers in words.
 
     python scripts/benchmarks/normalize_text.py TEXT... [--numbers]
 
-All are timed in CPU seconds of this process, in turns, the best of three; the lines without digits are counted apart.
-With --numbers the lines with digits are said twice: cold, grammars loaded and nothing remembered, and warm."""
+All are timed in CPU seconds of this process, in turns, the best of three; lines without digits are counted separately.
+With --numbers the lines with digits are converted twice: with loaded grammars and an empty cache, and with a full
+cache."""
 
 import argparse
 import re

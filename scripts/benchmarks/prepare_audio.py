@@ -3,12 +3,12 @@
     python scripts/benchmarks/prepare_audio.py                  speed, with 1,000 utterances of 4 s
     python scripts/benchmarks/prepare_audio.py --memory         peak memory with 1,000, 10,000 and 100,000 utterances
 
-Speed: the same files (MP3 at 32 kHz as in Common Voice, stereo WAV at 44.1 kHz, telephone WAV at 8 kHz, mono WAV at
-48 kHz; noise that rises and falls, seeded) go three ways in turn, several times, with as many workers each: `sox`, one
-sox process a file, as NeMo's corpus scripts do it; `bare`, decoding, mixing and resampling in a pool of processes,
-nothing checked, nothing written: no preparation can be faster; `prepare`, the whole job from the corpus folder to the
-manifests, with every check and the converted files. The best of each is compared, by the wall clock and by CPU time,
-which says the same where the cores are free and more where others use them too.
+Speed: the same files (MP3 at 32 kHz as in Common Voice, stereo WAV at 44.1 kHz, telephone WAV at 8 kHz, mono WAV at 48
+kHz; noise that rises and falls, seeded) are prepared in three ways in turn, several times, with equally many workers:
+`sox`, one sox process a file, as in NeMo's corpus scripts; `bare`, decoding, mixing and resampling in a pool of
+processes without checks and output, the lower limit of any preparation; `prepare`, the whole job from the corpus folder
+to the manifests, with every check and the converted files. The best of each is compared, by wall clock and by CPU time;
+on a busy machine CPU time is the better measure.
 
 Memory: a corpus whose rows name a few 16 kHz files again and again (through links), so that only the number of rows
 grows.

@@ -4,8 +4,8 @@ transformers' side does what `run_wav2vec2_pretraining_no_trainer.py` does for e
 negatives (`_compute_mask_indices`, `_sample_negative_indices`), `Wav2Vec2ForPreTraining` forward and backward, the
 division of the gradients by the masked frames, the norm of the gradient, and AdamW. Both sides have the same random
 weights, waveforms, amount of masking and number of negatives; the sides alternate, and the first update of each is not
-counted. Times include the drawing of masks and negatives on both sides, but not the reading of files. Beside the time
-on the clock, the processor's time is given: with `--threads 1` it hardly depends on what else runs.
+counted. Times include the drawing of masks and negatives on both sides, but not the reading of files. Wall-clock time
+and CPU time are printed; with `--threads 1`, CPU time hardly depends on other programs.
 
     python scripts/benchmarks/pretrain.py [--size mid|xlsr53|tiny] [--frozen] [--batch 4] [--seconds 8] [--updates 4]
 """

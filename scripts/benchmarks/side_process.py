@@ -1,4 +1,4 @@
-"""Runs each side of a benchmark in a separate process: nothing of one is in the other's memory, threads or caches."""
+"""Runs each side of a benchmark in a separate process, so that they share no memory, threads or caches."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Noise with random texts in the lengths of real speech, for machines to which no recordings travel."""
+"""Noise with random texts in the lengths of real speech, for machines without recordings."""
 
 from collections.abc import Sequence
 from pathlib import Path

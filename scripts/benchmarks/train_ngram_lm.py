@@ -3,11 +3,11 @@
     python scripts/benchmarks/train_ngram_lm.py
     python scripts/benchmarks/train_ngram_lm.py --megabytes 100 1000 --memory 1G
 
-The texts are random sentences of the demo's words, a tenth of the lines repeated, seeded; their character n-grams grow
-ever more slowly, so that it is the text that grows. Each is trained on in a separate process: normalised, rid of
-repeated lines, held against evaluation sentences, a share held out, an order-6 character model estimated and converted.
-Printed is the peak memory of that process beyond what its imports take, of `sort` and of `lmplz`; --memory bounds what
-the last sorts in.
+The texts are random sentences of the demo's words, with a tenth of the lines repeated, from a seed. The number of their
+character n-grams grows more slowly than the text. A separate process trains on each text: it normalises, drops repeated
+lines, compares with evaluation sentences, holds out a share, and estimates and converts an order-6 character model.
+Printed is the peak memory of that process above that of its imports, of `sort` and of `lmplz`; --memory limits the
+memory in which `lmplz` sorts.
 """
 
 import argparse

@@ -4,18 +4,18 @@ Usage: python scripts/benchmarks/transcribe.py WORK_FOLDER AUDIO_FOLDER [--audio
        … --start-up     only the time to the first result, beside importing NeMo and restoring with it
 
 Writes the weights once as a Hugging Face folder and as a .nemo (2.6 GB in WORK_FOLDER). Takes real utterances, drawn by
-a fixed seed, of --audio-s seconds in all. Every contender lives in a separate process, loaded before any clock
-starts; they take turns, --rounds times after one utterance to warm up, and the best turn counts (on a busy machine look
-at the ratio of CPU time, with OMP_NUM_THREADS=1, since threads that wait for each other burn it). The pipeline gets
-arrays that soundfile decodes within its clock, which is faster than the ffmpeg that it would start for each file.
+a fixed seed, of --audio-s seconds in all. Every contender runs in a separate process, loaded before the measurement.
+They take turns, --rounds times after one utterance to warm up, and the best turn counts. (On a busy machine compare CPU
+times, with OMP_NUM_THREADS=1, because waiting threads use CPU time.) The pipeline gets arrays that soundfile decodes
+during its turn, which is faster than the ffmpeg process that it would start for each file.
 Printed for each: audio-seconds a second, the ratios to the pipeline at its default and its best batch size, texts that
 equal its float32 ones, the mean and the largest error of a log-probability (natural log, all labels), and the peak of
 the resident memory. A format that the processor cannot compute is named in one line and left out. With --device cuda
 also the share of the measured bfloat16 matrix rate, at 36 GFLOP a second of audio.
 
 --start-up runs scripts/transcribe_speech.py on one utterance, in each number format, from the start of the process to
-its end, with the output written; its peer is a process that imports NeMo's ASR collection, restores the .nemo by NeMo's
-own `restore_from`, and ends. They take turns; the least seconds and CPU seconds of --rounds count.
+its end, with the output written; its peer is a process that imports NeMo's ASR collection, restores the .nemo with
+NeMo's `restore_from`, and ends. They take turns; the least seconds and CPU seconds of --rounds count.
 """
 
 import argparse
