@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from data_prep.arguments import is_number
+from data_prep.languages.language import DEFAULT_LANGUAGE, Language
 from nemo_models.serving.api_errors import ApiError, bad_field
 from nemo_models.serving.response_formats import MEDIA_TYPES as SUBTITLE_TYPES
 from nemo_models.serving.uploads import UploadLimits, read_body
@@ -43,19 +44,32 @@ def list_page_paths() -> dict[str, Path]:
     return {"/": FOLDER / "index.html", **files}
 
 
-def make_page_router(subtitles: SubtitleSettings | None, idle_s: float) -> APIRouter:
+def make_page_router(subtitles: SubtitleSettings | None, idle_s: float, language: Language) -> APIRouter:
     """Return the routes of the page's files, and of the subtitles for words that the page has.
 
     Args:
+        language: The language of the texts; that of the page's own words is the reader's choice.
         subtitles: Form of the subtitles; `None`: the defaults.
         idle_s: Most seconds between two pieces of a request.
     """
     router = APIRouter()
     for route, path in list_page_paths().items():
-        router.add_api_route(route, partial(_send, path.read_bytes(), MEDIA_TYPES[path.suffix]))
+        content = path.read_text(encoding="utf-8")
+        if path.suffix == ".html":
+            content = fill_page(content, language)
+        router.add_api_route(route, partial(_send, content.encode(), MEDIA_TYPES[path.suffix]))
     send_subtitles = partial(_send_subtitles, subtitles, UploadLimits(WORD_BYTES, idle_s))
     router.add_api_route("/page/subtitles/{name}", send_subtitles, methods=["POST"])
     return router
+
+
+def fill_page(page: str, language: Language) -> str:
+    """Return the page's HTML for texts in a language."""
+    title = "hindi_title" if language.code == DEFAULT_LANGUAGE else "title"
+    values = {"{language}": language.code, "{direction}": language.direction, "{title}": title}
+    for name, value in values.items():
+        page = page.replace(name, value)
+    return page
 
 
 async def _send(content: bytes, media_type: str) -> Response:

@@ -5,8 +5,10 @@ that does not read the response. Here each of these waits has the same limit.
 """
 
 import asyncio
+import math
 import socket
 import time
+from collections.abc import Collection
 from typing import Any, cast
 
 import uvicorn
@@ -18,7 +20,8 @@ from nemo_models.serving.served_model import ServedModel
 
 MESSAGE_BYTES = 4 << 20  # the largest message of a stream; a minute of speech in base64
 CHECKS = 4  # in the time that a connection may do nothing
-DRAIN_S = 0.05  # between two looks whether streams have ended
+DRAIN_S = 0.05  # between two looks whether streams and requests have ended
+GIVEN_UP_S = 2.0  # for a request that is not done in time, to send that it is not
 
 
 class _WatchedConnection:
@@ -114,7 +117,7 @@ class StreamSocket(_WatchedConnection, WebSocketsSansIOProtocol):
 
 
 class WebServer(uvicorn.Server):
-    """A server whose live streams get their last results before it ends."""
+    """A server that stops in order: streams get their last results, requests their answers, and nothing is canceled."""
 
     def __init__(self, config: uvicorn.Config, served: ServedModel) -> None:
         """Set up.
@@ -127,16 +130,39 @@ class WebServer(uvicorn.Server):
         self._served = served
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Overrides uvicorn's method: take nothing new, end the streams, then the rest."""
-        begun, most_s = time.monotonic(), float(self.config.timeout_graceful_shutdown or 0)
+        """Overrides uvicorn's method: take nothing new, end the streams, then the requests, then the rest.
+
+        Requests that are not done in time are answered with `stopped`. uvicorn would cancel them: 500, and a traceback.
+        A second Ctrl-C ends the time at once.
+        """
+        end = time.monotonic() + float(self.config.timeout_graceful_shutdown or 0)
         for server in self.servers:
             server.close()
         self._served.stop_streams()
-        while self._served.streams and time.monotonic() - begun < most_s:
-            await asyncio.sleep(DRAIN_S)
-        left_s = max(1.0, most_s - (time.monotonic() - begun))
-        self.config.timeout_graceful_shutdown = left_s  # type: ignore[assignment]  # uvicorn passes it to wait_for
+        await self._wait_for(self._served.streams, end)
+        for connection in list(self.server_state.connections):
+            if not isinstance(connection, StreamSocket):
+                connection.shutdown()  # no further request; the one that is being answered goes on
+        await self._wait_for(self.server_state.tasks, end)
+        if self.server_state.tasks:
+            await self._give_up()
+        self.force_exit = False  # it would leave out the end of the application: its folder and its processes
+        self.config.timeout_graceful_shutdown = math.ceil(GIVEN_UP_S)
         await super().shutdown(sockets)
+
+    async def _give_up(self) -> None:
+        """Answer what waits for the model with `stopped`; cut off who is still sending, or does not read."""
+        tasks, self.force_exit = self.server_state.tasks, False
+        await asyncio.to_thread(self._served.engine.close, 0)
+        await self._wait_for(tasks, time.monotonic() + GIVEN_UP_S)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await self._wait_for(tasks, time.monotonic() + GIVEN_UP_S)
+
+    async def _wait_for(self, open_ones: Collection[object], end: float) -> None:
+        """Wait until nothing is open any more, a time, or a second Ctrl-C."""
+        while open_ones and time.monotonic() < end and not self.force_exit:
+            await asyncio.sleep(DRAIN_S)
 
 
 def make_server(

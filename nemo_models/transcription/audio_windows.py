@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_prep.arguments import require_number
+
 WINDOW_S = 30.0  # longest window; what the recipe trains on at most
 LONG_PAUSE_S = 0.8  # ends a window; 2 % of mined or read utterances hold one
 BREATH_S = 0.3  # ends a window that is as long as most utterances
@@ -19,6 +21,7 @@ USUAL_S = 10.0  # from here it is: a model hears several utterances at once wors
 SHORT_PAUSE_S = 0.2  # shortest stretch of quiet that is a pause at all, and not a plosive
 OVERLAP_S = 8.0  # of two windows where nobody pauses; each lends the other half of it as context
 SHORTEST_WINDOW_S = 1.0
+LEAST_WINDOW_S = OVERLAP_S + 2 * SHORTEST_WINDOW_S  # of the longest windows: below it, a cut makes no progress
 LEVEL_FRAME_S = 0.02  # one loudness value
 FLOOR_DB = -80.0  # of full scale; what is below is as quiet as that
 FLOOR_PERCENTILE, SPEECH_PERCENTILE = 1, 98  # of loudness: the room (a third of a second of it is enough), and speech
@@ -62,13 +65,17 @@ def cut_windows(
         blocks: (n,) float32 each, one after another.
         sample_rate_hz: Their rate.
         frame_step: Samples from one frame of the model to the next.
-        window_s: Longest window, seconds; more than `OVERLAP_S` and twice `SHORTEST_WINDOW_S`.
+        window_s: Longest window, seconds, from `LEAST_WINDOW_S`.
         index: The input's position in its job, for the windows to carry.
 
     Yields:
         Windows in order. They cover every sample; with `first_frame` and `end_frame`, the frames cover every moment
         once. An empty stream is one empty window.
+
+    Raises:
+        ValueError: `window_s` is shorter.
     """
+    require_number("window_s", window_s, LEAST_WINDOW_S)
     longest, shortest, overlap = (
         round(seconds * sample_rate_hz / (2 * frame_step)) * 2 * frame_step
         for seconds in (window_s, SHORTEST_WINDOW_S, OVERLAP_S)

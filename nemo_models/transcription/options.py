@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from data_prep.arguments import require_int, require_number
 from data_prep.audio.channels import check_channel
-from nemo_models.transcription.audio_windows import OVERLAP_S, SHORTEST_WINDOW_S, WINDOW_S
+from nemo_models.transcription.audio_windows import LEAST_WINDOW_S, WINDOW_S
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,7 @@ class TranscribeOptions:
         require_int("batch_size", self.batch_size, 1)
         require_int("num_workers", self.num_workers)
         check_channel(self.channel, "channel_selector", others=(EACH_CHANNEL,))
-        require_number("window_s", self.window_s, OVERLAP_S + 2 * SHORTEST_WINDOW_S)
+        require_number("window_s", self.window_s, LEAST_WINDOW_S)
         unknown = [name for name in self.nemo_fields if name not in NEMO_FIELDS]
         if unknown:
             raise ValueError(f"nemo_fields={', '.join(unknown)}: expected any of {', '.join(NEMO_FIELDS)}")

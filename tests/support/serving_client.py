@@ -33,10 +33,10 @@ def make_served(folder, recogniser=None, limits=None, max_bytes=2_000_000, idle_
 
 
 @contextmanager
-def run_server(served: ServedModel, **arguments) -> Iterator[str]:
+def run_server(served: ServedModel, shutdown_s: float = 10.0, **arguments) -> Iterator[str]:
     """Serve in a thread; give the address. The engine is ready."""
     application = make_application(served, **arguments)
-    server = make_server(application, served, "127.0.0.1", 0, shutdown_s=10)
+    server = make_server(application, served, "127.0.0.1", 0, shutdown_s)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

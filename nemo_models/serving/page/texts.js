@@ -2,7 +2,8 @@
 
 const TEXTS = {
   hi: {
-    title: "हिन्दी वाक् पहचान",
+    title: "वाक् पहचान",
+    hindi_title: "हिन्दी वाक् पहचान",
     key: "API कुंजी",
     use_key: "लागू करें",
     need_key: "सर्वर API कुंजी माँगता है।",
@@ -39,7 +40,8 @@ const TEXTS = {
     lost: "सर्वर से संपर्क टूट गया। फिर से कोशिश करें।",
   },
   en: {
-    title: "Hindi speech recognition",
+    title: "Speech recognition",
+    hindi_title: "Hindi speech recognition",
     key: "API key",
     use_key: "Use it",
     need_key: "The server asks for an API key.",
@@ -118,8 +120,8 @@ export function showText(element, name) {
 export function chooseLanguage(name) {
   language = name;
   document.documentElement.lang = name;
-  document.title = say("title");
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = say(element.dataset.text);
+  document.title = document.querySelector("h1").textContent;
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
   for (const button of document.querySelectorAll("[data-language]")) {
     button.setAttribute("aria-pressed", String(button.dataset.language === name));

@@ -10,9 +10,10 @@ import pytest
 import soundfile
 
 from browser import WAIT_S, needs_browser, open_browser
+from data_prep.languages.language import load_language
 from fake_recogniser import WORDS, FakeRecogniser, speak
 from nemo_models.serving.request_guard import read_protocol_key
-from nemo_models.serving.web_page import FOLDER
+from nemo_models.serving.web_page import FOLDER, fill_page
 from serving_client import client_of, make_served, run_server
 
 PACKAGES = [Path(__file__).parents[3] / name for name in ("nemo_models", "data_prep")]
@@ -44,10 +45,20 @@ def test_the_page_comes_from_this_server_alone(tmp_path):
     assert not [path for path in FOLDER.iterdir() if re.search(r"https?://", path.read_text(encoding="utf-8"))]
 
 
+@pytest.mark.parametrize(("code", "direction", "title"), [("hi", "ltr", "hindi_title"), ("ur", "rtl", "title")])
+def test_the_page_names_the_language_of_its_texts(tmp_path, code, direction, title):
+    with client_of(make_served(tmp_path, language=load_language(code))) as client:
+        page = client.get("/").text
+    assert page.count(f'lang="{code}" dir="{direction}"') == 2 and f'aria-live="polite" lang="{code}"' in page
+    assert f'<h1 data-text="{title}">' in page and "{" not in page
+
+
 def test_both_languages_have_every_text():
     texts = (FOLDER / "texts.js").read_text(encoding="utf-8").split("const HINDI_ERRORS")[0]
     hindi, english = (re.findall(r"(\w+): \"", part) for part in texts.split("  en: {"))
-    used = set(re.findall(r'data-(?:text|label)="(\w+)"', (FOLDER / "index.html").read_text(encoding="utf-8")))
+    page = (FOLDER / "index.html").read_text(encoding="utf-8")
+    filled = "".join(fill_page(page, load_language(code)) for code in ("hi", "ta"))
+    used = set(re.findall(r'data-(?:text|label)="(\w+)"', filled))
     scripts = re.sub(r'\$\("[\w-]+"\)', "", read_scripts())  # what is left in quotes is the name of a text
     for call in re.findall(r"(?:say|showText|showError|setState)\(([^;{}]*)\)", scripts):
         used |= set(re.findall(r'"(\w+)"', call))

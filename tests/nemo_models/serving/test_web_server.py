@@ -1,17 +1,22 @@
 """Connections that do nothing end, streams of a server that stops get their results, every stream has a line of log."""
 
+import io
 import json
 import logging
 import socket
 import struct
+import threading
+import time
 from contextlib import ExitStack, suppress
 
+import httpx
 import numpy as np
 import pytest
+import soundfile
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from fake_recogniser import RATE, speak
+from fake_recogniser import RATE, FakeRecogniser, speak
 from serving_client import client_of, make_served, run_server
 
 WAIT_S = 60
@@ -73,6 +78,45 @@ def test_a_server_that_stops_gives_streams_their_results_and_says_so(tmp_path):
     assert rows[2]["error"]["code"] == "stopped" and rows[-1]["received_samples"] == len(samples)
     assert rows[3]["text"] and closed.value.rcvd.code == 1012
     assert not served.streams and not served.engine.open_requests
+
+
+class SlowRecogniser(FakeRecogniser):
+    """Takes longer than a server that stops may."""
+
+    def compute(self, waveforms):
+        self.computing.release()
+        time.sleep(2.5)
+        return super().compute(waveforms)
+
+
+def test_requests_that_are_not_done_in_time_are_told_so(tmp_path, caplog):
+    served, answers = make_served(tmp_path, SlowRecogniser()), {}
+    file = io.BytesIO()
+    soundfile.write(file, speak("कखग"), RATE, format="WAV")
+
+    def ask(streams):
+        files, data = {"file": ("a.wav", file.getvalue())}, {"model": "tiny", "stream": streams}
+        answers[streams] = httpx.post(f"{address}/v1/audio/transcriptions", files=files, data=data, timeout=WAIT_S)
+
+    with ExitStack() as after:
+        with run_server(served, shutdown_s=1.0) as address:
+            half = after.enter_context(connect_raw(address))
+            half.sendall(b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n")
+            half.sendall(b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b")
+            clients = [threading.Thread(target=ask, args=(streams,)) for streams in ("true", "false")]
+            for client in clients:
+                client.start()
+            assert served.engine.recogniser.computing.acquire(timeout=WAIT_S)
+            while served.engine.open_requests < 2:
+                time.sleep(0.01)
+        for client in clients:
+            client.join(WAIT_S)
+        with suppress(ConnectionResetError):
+            assert half.recv(100) == b""
+    assert [answers[streams].status_code for streams in ("true", "false")] == [503, 503]
+    assert {answer.json()["error"]["code"] for answer in answers.values()} == {"stopped"}
+    assert not [record for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR]
+    assert not served.engine.open_requests and not served.uploads.path.exists()
 
 
 def test_streams_have_ids_and_a_line_of_log(tmp_path, caplog):

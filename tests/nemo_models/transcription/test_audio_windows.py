@@ -124,3 +124,9 @@ def test_pauses_are_found_by_contrast():
     assert [(start / RATE, end / RATE) for start, end in find_pauses(noisy, RATE)] == [(2.0, 2.5)]
     assert find_pauses(signal([(0.1, 2.0), (0.05, 0.5), (0.1, 2.0)]), RATE) == [], "6 dB are no pause"
     assert find_pauses(np.zeros(3, np.float32), RATE) == []
+
+
+@pytest.mark.parametrize("window_s", [0.0, 9.99, float("nan"), float("inf")])
+def test_windows_too_short_to_go_on_are_refused(window_s):
+    with pytest.raises(ValueError, match=r"window_s=.*: expected a number, 10"):
+        plan(np.zeros(RATE, np.float32), window_s=window_s)
