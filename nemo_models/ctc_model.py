@@ -19,10 +19,11 @@ from nemo.collections.asr.parts.mixins import TranscribeConfig
 from nemo.utils import logging
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from data_prep.audio.measures import SILENCE_RANGE
 from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding
 from nemo_models.decoding.lm_bundle import LM_KEY, register_language_model, unpack_language_model
 from nemo_models.decoding.settings import complete_decoding_config
-from nemo_models.decoding.strategy import frame_seconds, mask_log_probs
+from nemo_models.decoding.strategy import frame_seconds, mask_log_probs, pad_log_probs
 from nemo_models.stream_training import StreamTraining
 
 _TRANSCRIBE_LOCKS: "weakref.WeakKeyDictionary[XLSRCTCModel, threading.RLock]" = weakref.WeakKeyDictionary()
@@ -134,6 +135,26 @@ class XLSRCTCModel(StreamTraining, EncDecCTCModel):
         """
         with _TRANSCRIBE_LOCKS.setdefault(self, threading.RLock()):
             return super().transcribe(*arguments, **keywords)
+
+    def _transcribe_input_tensor_processing(
+        self, audio_tensors: list[Any], temp_dir: str, trcfg: TranscribeConfig
+    ) -> dict[str, Any]:
+        """Overrides NeMo's method: samples are not padded to 1 s, which would change their text."""
+        config: dict[str, Any] = super()._transcribe_input_tensor_processing(audio_tensors, temp_dir, trcfg)
+        return {**config, "pad_min_duration": getattr(trcfg, "pad_min_duration", 0.0)}
+
+    def _transcribe_forward(self, batch: Sequence[Any], trcfg: TranscribeConfig) -> dict[str, torch.Tensor]:
+        """Overrides NeMo's method: silence is blank, and where padding changes the output, each row runs alone."""
+        signals, samples = batch[0], batch[1]
+        if getattr(self.encoder, "padding_changes_output", False) and bool((samples != samples[0]).any()):
+            rows = zip(signals, samples, strict=True)
+            alone = [self.forward(input_signal=row[None, :size], input_signal_length=size[None]) for row, size in rows]
+            log_probs, lengths = pad_log_probs([row[0] for row, _, _ in alone])
+        else:
+            log_probs, lengths, _ = self.forward(input_signal=signals, input_signal_length=samples)
+        silent = signals.amax(dim=1) - signals.amin(dim=1) <= SILENCE_RANGE
+        heard = torch.where(silent.to(lengths.device), 0, lengths)
+        return {"logits": mask_log_probs(log_probs, heard, blank_id=log_probs.shape[-1] - 1), "logits_len": lengths}
 
     def _transcribe_output_processing(self, outputs: dict[str, torch.Tensor], trcfg: TranscribeConfig) -> Any:
         """Overrides NeMo's method: supports n-best lists."""

@@ -24,6 +24,7 @@ MOST_CORRELATION = 0.5  # of two speakers' channels; one speaker in two micropho
 NOISE_PERCENTILE = 10
 MIN_SNR_FRAMES = 25
 SNR_RANGE_DB = (-20.0, 80.0)
+SILENCE_RANGE = 2.5 / 2**15  # of samples without a signal, full scale 1.0: a step of 16 bits up and down, and rounding
 _QUANTISATION_POWER = 1 / 12  # of 16-bit samples, in steps squared: no recording is less noisy
 _FLAT_TOP_LEVEL = 0.1  # of full scale; quieter audio repeats its extreme by chance
 

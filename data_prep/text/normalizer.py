@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.metadata import version
 
 from indicnlp.normalize.indic_normalize import IndicNormalizerFactory
@@ -47,9 +47,9 @@ from data_prep.text.number_rules import NUMBER_RULES, NUMBERS_FINGERPRINT
 from data_prep.text.plain_numbers import PLAIN_NUMBERS_VERSION
 from data_prep.text.policy import AS_WRITTEN, POLICY_VERSION
 from data_prep.text.policy import TextPolicy as TextPolicy
-from data_prep.text.visarga import restore_visarga
+from data_prep.text.visarga import WIDE_COLON, find_unclear_colons, holds_colon, restore_visarga
 
-NORMALIZER_VERSION = 4
+NORMALIZER_VERSION = 5
 
 # The earlier rules have done everything else that indic-nlp changes (checked by the tests).
 INDIC_NLP_TRIGGERS = "[\u0972\u0929\u0931\u0934\u0958-\u095f]"
@@ -160,6 +160,8 @@ def _apply_policy(text: str, policy: TextPolicy, rules: RuleSet, changes: list[C
 
 def _write_kept(written: str) -> str:
     """The one form in which an abbreviation stays, so that normalising again finds the same."""
+    if holds_colon(written):
+        return written.replace(WIDE_COLON, ":")
     pieces = [piece for piece in re.split(r"[\s.॰०]+", written) if piece]
     sign = "॰" if "॰" in written or "०" in written else "."
     return "".join(f"{piece}{sign}" for piece in pieces)
@@ -191,9 +193,9 @@ HINDI_RULES = RuleSet(
     strip_notes=ANNOTATION_RULE,
     expand=ABBREVIATION_RULE,
     find_notes=find_annotations,
-    find_ambiguous=partial(find_abbreviations, listed=False),
-    find_short=find_abbreviations,
-    may_hold_short=may_hold_abbreviations,
+    find_ambiguous=lambda text: [*find_abbreviations(text, listed=False), *find_unclear_colons(text)],
+    find_short=lambda text: [*find_abbreviations(text), *find_unclear_colons(text)],
+    may_hold_short=lambda text: holds_colon(text) or may_hold_abbreviations(text),
     fingerprint=NORMALIZER_FINGERPRINT,
 )
 

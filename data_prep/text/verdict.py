@@ -16,7 +16,7 @@ from data_prep.text.policy import TextPolicy
 TEXT_REASONS = {
     "empty_text": "no letter is left after normalisation",
     "annotation": "a note that nobody speaks, such as [हँसी] or <noise>; annotations=strip removes it",
-    "abbreviation": "an abbreviation with several readings or none that is listed, such as सं.",
+    "abbreviation": "an abbreviation with several readings or none (सं.), or a colon that may be a visarga (विषयत:)",
     "latin": "Latin letters",
     "numbers": "digits or signs that are read aloud; numbers=verbalize writes those with one reading in words",
     "outside_alphabet": "characters that the model has no label for",

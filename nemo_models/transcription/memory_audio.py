@@ -1,6 +1,7 @@
 """Audio in memory: arrays, tensors and file objects, read by the same code as files, so that the text is the same."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from nemo_models.transcription.inputs import AudioInput, as_input, measure_durat
 
 Audio: TypeAlias = Any
 """What can be transcribed: a path, an `AudioInput`, samples (a numpy array or a torch tensor), (samples, rate in Hz), a
-file's bytes, or an open binary file."""
+mapping of `array` and `sampling_rate` (as the library datasets gives it), a file's bytes, or an open binary file."""
 MOST_CHANNELS = 64
 _SUBTYPES = {"int16": "PCM_16", "int32": "PCM_32", "float32": "FLOAT"}
 """How samples are written, by their type: without loss."""
@@ -47,7 +48,7 @@ def as_inputs(audio: Audio | Iterable[Audio], sample_rate_hz: int) -> list[Audio
     Raises:
         ValueError: Something else is given, or samples of another shape or type.
     """
-    pieces = [audio] if _is_single(audio) else list(audio)
+    pieces = [audio] if _is_single(audio) or not isinstance(audio, Iterable) else list(audio)
     inputs = [_as_input(piece, f"audio {number}", sample_rate_hz) for number, piece in enumerate(pieces)]
     new = [number for number, piece in enumerate(pieces) if isinstance(piece, Path | str)]
     for number, measured in zip(new, measure_durations(inputs[number] for number in new), strict=True):
@@ -83,7 +84,12 @@ def as_file(audio: AudioInput) -> Iterator[AudioInput]:
 
 def _is_single(audio: Any) -> bool:
     is_pair = isinstance(audio, tuple) and len(audio) == 2 and _is_samples(audio[0]) and isinstance(audio[1], int)
-    return is_pair or isinstance(audio, AudioInput | Path | str | bytes) or _is_samples(audio) or hasattr(audio, "read")
+    return (
+        is_pair
+        or isinstance(audio, AudioInput | Path | str | bytes | Mapping)
+        or _is_samples(audio)
+        or hasattr(audio, "read")
+    )
 
 
 def _is_samples(audio: Any) -> bool:
@@ -93,6 +99,10 @@ def _is_samples(audio: Any) -> bool:
 def _as_input(audio: Any, name: str, sample_rate_hz: int) -> AudioInput:
     if isinstance(audio, AudioInput | Path | str):
         return as_input(audio)
+    if isinstance(audio, Mapping) and {"array", "sampling_rate"} <= audio.keys():
+        audio = audio["array"], audio["sampling_rate"]
+    if isinstance(audio, io.TextIOBase):
+        raise ValueError(f"{name}: found a file that is open as text, expected bytes; open it with mode 'rb'")
     if isinstance(audio, bytes) or hasattr(audio, "read"):
         name = str(getattr(audio, "name", name))
         return MemoryAudio(Path(name), fields={"audio_filepath": name}, content=audio)
@@ -100,8 +110,8 @@ def _as_input(audio: Any, name: str, sample_rate_hz: int) -> AudioInput:
         audio, sample_rate_hz = audio[0], int(audio[1])
     if not _is_samples(audio):
         raise ValueError(
-            f"{name}={type(audio).__name__}: expected a path, samples (numpy or torch), (samples, rate), bytes or an "
-            "open binary file; convert it"
+            f"{name}={type(audio).__name__}: expected a path, samples (numpy or torch), (samples, rate), "
+            "{'array': …, 'sampling_rate': …}, bytes or an open binary file; convert it"
         )
     samples = _as_columns(audio, name)
     duration_s = len(samples) / sample_rate_hz

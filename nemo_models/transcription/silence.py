@@ -7,8 +7,9 @@ speech recorded at a low level.
 
 import numpy as np
 
+from data_prep.audio.measures import SILENCE_RANGE
+
 FRAME_S = 0.02
-SILENCE_RANGE = 2.5 / 2**15  # full scale 1.0: within a frame, one step of 16 bits up and down, and rounding
 MARGIN_S = 1.0  # of silence around a signal, where a label for the signal may still come
 
 

@@ -43,6 +43,15 @@ def test_utterance_alone_equals_utterance_in_a_padded_batch(tiny_model: XLSRCTCM
         assert (row[count:, :blank] == -1e4).all()
 
 
+@torch.inference_mode()
+def test_nemos_method_writes_nothing_where_nothing_is_heard(tiny_model: XLSRCTCModel, speech: list):
+    zeros, steps = np.zeros(32000, np.float32), (np.arange(32000) % 2 / 2**15).astype(np.float32)
+    found = tiny_model.transcribe([zeros, speech[0], steps], batch_size=3, verbose=False)
+    heard = tiny_model.transcribe([speech[0]], verbose=False)[0].text
+    assert [hypothesis.text for hypothesis in found] == ["", heard, ""]
+    assert heard and tiny_model.transcribe([0.01 * speech[0]], verbose=False)[0].text
+
+
 def test_padding_gets_no_gradient(tiny_model: XLSRCTCModel):
     log_probs, frames, _ = tiny_model.forward(
         input_signal=torch.randn(2, 16000), input_signal_length=torch.tensor([16000, 8000])

@@ -282,7 +282,7 @@ def test_all_real_lines(shared_data: Path):
 
 
 def test_fingerprint_is_the_same_in_another_process_and_changes_with_the_tables(monkeypatch: pytest.MonkeyPatch):
-    assert re.fullmatch(r"hi-4-[0-9a-f]{8}", NORMALIZER_FINGERPRINT)
+    assert re.fullmatch(r"hi-5-[0-9a-f]{8}", NORMALIZER_FINGERPRINT)
     code = "from data_prep.text.normalizer import NORMALIZER_FINGERPRINT as f; print(f)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == NORMALIZER_FINGERPRINT
     monkeypatch.setattr(text_module, "SILENT_SYMBOLS", "|")

@@ -114,6 +114,20 @@ def test_group_norm_depends_on_padding_as_its_source_does(clips: list, tmp_path:
     assert ways == {"huggingface": False, "fairseq": True}
 
 
+@torch.inference_mode()
+def test_group_norm_gives_the_text_of_its_source_in_every_batch_and_at_any_length(clips: list, tmp_path: Path):
+    name = "wav2vec2-base-960h"
+    checkpoint, _ = write_member(tmp_path, name, "huggingface", layers=2)
+    recognise = pipeline("automatic-speech-recognition", model=checkpoint)
+    model = import_checkpoint(checkpoint, ["unused"]).model
+    waves = [*clips, clips[0][:9600], clips[1][:4000]]  # NeMo pads samples below 1 s by itself
+    expected = [recognise({"raw": wave, "sampling_rate": 16000})["text"] for wave in waves]
+    for batch_size in (1, 4):
+        found = model.transcribe([torch.from_numpy(wave) for wave in waves], batch_size=batch_size, verbose=False)
+        assert [hypothesis.text for hypothesis in found] == expected
+    assert all(expected)
+
+
 @pytest.mark.slow
 @torch.inference_mode()
 def test_conformer_of_24_layers_is_as_near_to_exact_arithmetic_as_its_source(tmp_path: Path):

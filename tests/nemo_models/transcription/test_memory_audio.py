@@ -48,6 +48,7 @@ def test_every_form_gives_the_text_of_the_file(transcriber, recording):
         (floats.astype(np.float64), RATE // 2),
         (torch.from_numpy(samples.T.copy()), RATE // 2),
         (torch.from_numpy(floats.T.copy()), RATE // 2),
+        {"path": None, "array": floats, "sampling_rate": RATE // 2},
         path.read_bytes(),
         io.BytesIO(path.read_bytes()),
         AudioInput(path),
@@ -81,6 +82,10 @@ def test_the_public_function_takes_them_with_options(transcriber, recording):
         (torch.zeros(16000, 2), r"found shape \(16000, 2\), expected .*\(channels, samples\)"),
         (np.zeros(100, np.int8), "found int8 samples, expected floats, int16 or int32"),
         ([3], "audio 0=int: expected a path, samples"),
+        (3, "audio 0=int: expected a path, samples"),
+        (None, "audio 0=NoneType: expected a path, samples"),
+        ({"audio": "a.wav"}, "audio 0=dict: expected a path, samples"),
+        (io.StringIO("text"), "audio 0: found a file that is open as text, .* mode 'rb'"),
         ([(np.zeros(3), "8k")], "audio 0=tuple: expected a path, samples"),
     ],
 )
