@@ -24,6 +24,7 @@ from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding
 from nemo_models.decoding.lm_bundle import LM_KEY, register_language_model, unpack_language_model
 from nemo_models.decoding.settings import complete_decoding_config
 from nemo_models.decoding.strategy import frame_seconds, mask_log_probs, pad_log_probs
+from nemo_models.files.model_language import LANGUAGES_KEY
 from nemo_models.stream_training import StreamTraining
 
 _TRANSCRIBE_LOCKS: "weakref.WeakKeyDictionary[XLSRCTCModel, threading.RLock]" = weakref.WeakKeyDictionary()
@@ -92,6 +93,7 @@ class XLSRCTCModel(StreamTraining, EncDecCTCModel):
         super().change_vocabulary(list(new_vocabulary), greedy)
         with open_dict(self.cfg):
             self.cfg.labels = list(new_vocabulary)
+            self.cfg.pop(LANGUAGES_KEY, None)  # it is about the old labels
         self.change_decoding_strategy(decoding, verbose=False)
 
     def change_decoding_strategy(self, decoding_cfg: Any = None, verbose: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ EXPECTED = {
 }
 """What OmegaConf's message about a value's type contains, and what was expected."""
 INTERRUPTED = 130  # exit status that a shell reports for a program ended by Ctrl-C
+SEVERAL_LANGUAGES = re.compile(r"(\+*language)=\[?([^\[\]\"',]+(?:,[^\[\]\"',]+)+)\]?")
 CONFIG_NAME = ("--config-name", "-cn")
 HYDRA_OPTIONS = {"--multirun", "-m", "--config-path", "-cp", "--config-dir", "-cd", "--package", "-p"}
 """With one of these on the command line, the arguments are not checked here: Hydra interprets them in its own way."""
@@ -98,7 +100,8 @@ def hydra_job(
                 sys.exit(INTERRUPTED)
 
         def begin() -> None:
-            sys.argv[1:] = [rewrite(_rename_argument(argument, renamed)) for argument in sys.argv[1:]]
+            renaming = (_rename_argument(argument, renamed) for argument in sys.argv[1:])
+            sys.argv[1:] = [rewrite(_quote_languages(argument)) for argument in renaming]
             if {"--help", "-h"} & set(sys.argv[1:]):
                 description = (inspect.getmodule(main).__doc__ or "").strip()
                 print_help(_chosen_config(config_name), description + (f"\n\n{help_note()}" if help_note else ""))
@@ -190,6 +193,12 @@ def _dotted(tree: Any, prefix: str = "") -> list[str]:
     if not isinstance(tree, dict):
         return []
     return [name for key, value in tree.items() for name in (f"{prefix}{key}", *_dotted(value, f"{prefix}{key}."))]
+
+
+def _quote_languages(argument: str) -> str:
+    """Make one text of several languages: Hydra takes `hi,ta` for a sweep over jobs, and `[hi,ta]` for a list."""
+    match = SEVERAL_LANGUAGES.fullmatch(argument)
+    return f'{match[1]}="{match[2]}"' if match else argument
 
 
 def _rename_argument(argument: str, renamed: Mapping[str, str]) -> str:

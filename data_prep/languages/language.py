@@ -17,6 +17,8 @@ import yaml
 from data_prep.languages.characters import parse_alphabet, parse_code_points
 
 DEFAULT_LANGUAGE = "hi"
+SEPARATOR = ","
+"""Stands between the languages of a model that has several, see `union`."""
 _FOLDER = Path(__file__).resolve().parent
 _SUFFIX = ".yaml"
 _DIRECTIONS = ("ltr", "rtl")
@@ -95,9 +97,12 @@ def load_language(language: str) -> Language:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The code is unknown (the message names the nearest), the language is refused, or its file is wrong.
+        ValueError: The code is unknown (the message names the nearest), the language is refused, its file is wrong, or
+            several languages are named.
     """
     language = str(language)
+    if SEPARATOR in language:
+        raise ValueError(f"language={language}: expected one language here; name one of them")
     if language.endswith(_SUFFIX):
         path = Path(language).expanduser()
         if not path.is_file():

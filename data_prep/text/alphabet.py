@@ -5,7 +5,8 @@ from pathlib import Path
 
 from data_prep.languages.characters import describe_character as describe_character
 from data_prep.languages.characters import parse_alphabet
-from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
+from data_prep.languages.language import DEFAULT_LANGUAGE
+from data_prep.languages.union import is_several, join_labels, list_labels
 
 
 def load_alphabet(path: str | Path | None = None, language: str = DEFAULT_LANGUAGE) -> list[str]:
@@ -13,18 +14,22 @@ def load_alphabet(path: str | Path | None = None, language: str = DEFAULT_LANGUA
 
     Args:
         path: The file; `None` is the alphabet of `language`.
-        language: Code of a language, or the path of a language file.
+        language: Code of a language, or the path of a language file; or several, joined by commas.
 
     Returns:
         The characters, one code point each, in label order (the space first in the project's alphabets).
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The language is unknown, or a line is not `U+XXXX NAME`, names another character than its code
-            point, or repeats one.
+        ValueError: The language is unknown, a file is given with several languages, or a line is not `U+XXXX NAME`,
+            names another character than its code point, or repeats one.
     """
     if not path:
-        return list(load_language(language).alphabet)
+        return join_labels(list_labels(language))
+    if is_several(language):
+        raise ValueError(
+            f"alphabet={path}: expected null with language={language}; each language's own file has its letters"
+        )
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: found no file, expected an alphabet (`U+XXXX NAME` a line); correct the path")

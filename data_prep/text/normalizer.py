@@ -21,6 +21,7 @@ from importlib.metadata import version
 from indicnlp.normalize.indic_normalize import IndicNormalizerFactory
 
 from data_prep.languages.language import load_language
+from data_prep.languages.union import is_several, join_languages, name_languages
 from data_prep.text import devanagari
 from data_prep.text.abbreviations import expand_abbreviations, find_abbreviations, may_hold_abbreviations
 from data_prep.text.alphabet import find_outside_alphabet as find_outside_alphabet
@@ -201,8 +202,15 @@ HINDI_RULES = RuleSet(
 
 
 def fingerprint_language(language: str) -> str:
-    """Return the fingerprint of a language's normaliser; it begins with the language's code."""
-    return find_rules(language).fingerprint
+    """Return the fingerprint of a language's normaliser; it begins with the language's code.
+
+    That of several languages begins with their codes: `hi,mr,ta-1-5d41402a`.
+    """
+    if not is_several(language):
+        return find_rules(language).fingerprint
+    named = name_languages(language)
+    made_of = [find_rules(part).fingerprint for part in named.values()]
+    return f"{join_languages(named)}-1-{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:8]}"
 
 
 def fingerprint_policy(policy: TextPolicy) -> str:

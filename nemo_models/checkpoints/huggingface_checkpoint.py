@@ -17,6 +17,7 @@ from nemo_models.checkpoints.huggingface_head import TOKENIZER_FILES, VOCABULARY
 from nemo_models.checkpoints.huggingface_reference import HuggingFaceReference
 from nemo_models.checkpoints.pyctcdecode_files import ALPHABET_FILE, LM_FOLDER, read_source_lm
 from nemo_models.files.json_file import read_json_object
+from nemo_models.files.model_language import FINGERPRINT_KEY, LANGUAGES_KEY
 from nemo_models.files.tensor_files import load_tensors
 from nemo_models.w2v_bert_encoder import W2V_BERT_ARCHITECTURE_KEYS
 from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
@@ -130,9 +131,18 @@ def load_huggingface(folder: Path, source: str, with_head: bool = True) -> Encod
         mask_padding=mask_padding,
         head=ctc_head,
         word_lm=read_source_lm(folder, vocabulary) if vocabulary else None,
+        **(_read_languages(config) if ctc_head else {}),
         reference=HuggingFaceReference(folder, kind, bool(head) and with_head, mask_padding, reference_epsilon),
         objective={name: tensors[name].float() for name in left_out if PRETRAINING_TENSORS.match(name)},
     )
+
+
+def _read_languages(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an export of this project says about the languages of a head that has several."""
+    languages, fingerprint = config.get(LANGUAGES_KEY), config.get(FINGERPRINT_KEY)
+    if not isinstance(languages, dict) or not isinstance(fingerprint, str):
+        return {}
+    return {"languages": languages, "normalizer_fingerprint": fingerprint}
 
 
 def _divide(

@@ -7,6 +7,7 @@ from nemo_models.checkpoints.ctc_head import CTCHead, Vocabulary, source_vocabul
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.fairseq_checkpoint import load_fairseq
 from nemo_models.checkpoints.huggingface_checkpoint import WEIGHT_FILES, download_huggingface, load_huggingface
+from nemo_models.files.model_language import LANGUAGES_KEY
 from nemo_models.inference.model_loading import is_pretraining_model, load_ctc_model, load_pretraining_model
 from nemo_models.w2v_bert_encoder import W2VBertEncoder
 from nemo_models.xlsr_encoder import XLSREncoder
@@ -75,6 +76,7 @@ def _load_nemo(path: Path, with_head: bool) -> EncoderCheckpoint:
         mask_padding=getattr(model.encoder, "mask_padding", True),
         head=head if with_head else None,
         normalizer_fingerprint=model.cfg.get("normalizer_fingerprint"),
+        languages=dict(model.cfg.get(LANGUAGES_KEY) or {}),
     )
 
 

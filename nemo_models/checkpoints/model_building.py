@@ -12,6 +12,7 @@ from data_prep.text.normalizer import fingerprint_language
 from nemo_models.checkpoints.ctc_head import keep_source_vocabulary
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, load_encoder_weights, require_finite
 from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.files.model_language import LANGUAGES_KEY, describe_labels
 from nemo_models.layers.meta_init import encoders_on_meta
 
 
@@ -56,6 +57,7 @@ def model_config(
             "sample_rate": sample_rate,
             "labels": list(labels),
             "normalizer_fingerprint": fingerprint_language(language),
+            **describe_labels(language),
             "preprocessor": {**preprocessor, "sample_rate": sample_rate, "window_stride": 0.02},
             "encoder": {**encoder, "architecture": dict(architecture)},
             "decoder": {
@@ -109,6 +111,8 @@ def model_from_checkpoint(
             raise ValueError(f"{checkpoint.source}: found no CTC head, expected one where labels=None; give labels")
         labels = head.require_vocabulary().labels
     config = config_of_checkpoint(checkpoint, labels, language)
+    if head is not None and checkpoint.languages:
+        config[LANGUAGES_KEY] = {code: list(own) for code, own in checkpoint.languages.items()}
     with torch.random.fork_rng(devices=[]), encoders_on_meta():
         torch.manual_seed(seed)
         try:

@@ -14,12 +14,14 @@ from nemo.collections.asr.models import EncDecCTCModel
 from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from data_prep.text.normalizer import NORMALIZER_FINGERPRINT
+from data_prep.languages.language import DEFAULT_LANGUAGE
+from data_prep.languages.union import is_several
+from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, fingerprint_language
 from nemo_models.decoding.ctc_decoding import PADDED_LOG_PROB, CharacterCTCDecoding
 from nemo_models.decoding.lm_bundle import LM_KEY, is_bundled
 from nemo_models.decoding.settings import resolve_decoding_config
 from nemo_models.evaluation.calibration import CALIBRATION_KEY, Calibration
-from nemo_models.files.model_language import choose_language
+from nemo_models.files.model_language import FINGERPRINT_KEY, choose_language, read_languages
 from nemo_models.language_models.lm_file import check_lm_matches
 from nemo_models.language_models.word_lm import check_word_lm
 
@@ -78,6 +80,7 @@ def configure_decoding(
     model: EncDecCTCModel,
     ctc_decoding: Mapping[str, Any] | DictConfig | None = None,
     boosting: Mapping[str, Any] | DictConfig | None = None,
+    language: str | None = None,
 ) -> None:
     """Set a model's decoder, with checked settings and this project's defaults.
 
@@ -89,6 +92,7 @@ def configure_decoding(
             `None` for `beam.beam_size`, `beam.ngram_lm_alpha` or `beam.beam_beta` takes the defaults of `settings`.
         boosting: `phrases_file` (see `phrase_boosting.read_phrases`) and `weight`, of phrases that `beam_batch`
             prefers; `None`, or without `phrases_file`: none.
+        language: The language of a model that has several; language model and phrases are of that language.
 
     Raises:
         FileNotFoundError: The language model or the file of phrases does not exist.
@@ -98,12 +102,17 @@ def configure_decoding(
     tuned = model.cfg.decoding if is_bundled(OmegaConf.select(model.cfg, LM_KEY)) else None
     labels = list(model.decoder.vocabulary)
     has_phrases = boosting is not None and boosting.get("phrases_file") is not None
-    own = model.cfg.get("normalizer_fingerprint") if has_phrases else None
-    language = choose_language(None, own, "the model")
-    config = resolve_decoding_config(ctc_decoding, tuned, boosting, labels, language)
+    fingerprint = model.cfg.get(FINGERPRINT_KEY)
+    chosen = choose_language(language, fingerprint, "the model") if has_phrases or language else DEFAULT_LANGUAGE
+    if has_phrases and boosting is not None:
+        _require_one_language(f"boosting.phrases_file={boosting['phrases_file']}", chosen)
+    config = resolve_decoding_config(ctc_decoding, tuned, boosting, labels, chosen)
     lm_path = config.beam.ngram_lm_model
     if config.strategy != "greedy_batch" and lm_path is not None:
-        fingerprint = model.cfg.get("normalizer_fingerprint") or NORMALIZER_FINGERPRINT
+        fingerprint = fingerprint or NORMALIZER_FINGERPRINT
+        if len(read_languages(fingerprint)) > 1:
+            _require_one_language(f"ctc_decoding.beam.ngram_lm_model={lm_path}", language or fingerprint)
+            fingerprint = fingerprint_language(chosen)
         check = check_word_lm if config.strategy == "pyctcdecode" else check_lm_matches
         check(Path(lm_path), labels, fingerprint)
     if hasattr(model, "use_decoding"):
@@ -112,6 +121,12 @@ def configure_decoding(
         model.decoding = CharacterCTCDecoding(config, labels, frame_seconds(model))
         with open_dict(model.cfg):
             model.cfg.decoding = config
+
+
+def _require_one_language(setting: str, language: str) -> None:
+    if is_several(language):
+        known = ", ".join(read_languages(language))
+        raise ValueError(f"{setting}: expected language=… with a model of {known}, for it is of one; choose one")
 
 
 def decode_log_probs(

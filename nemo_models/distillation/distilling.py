@@ -22,6 +22,7 @@ from nemo_models.distillation.student import StudentShape, build_student, select
 from nemo_models.distillation.student_model import Lesson, LossSettings, StudentCTCModel
 from nemo_models.distillation.teacher import Teacher
 from nemo_models.distillation.teacher_cache import TeacherCache, hash_weights
+from nemo_models.files.model_language import LANGUAGES_KEY
 from nemo_models.inference.model_loading import load_ctc_model
 from nemo_models.optimization.tri_stage import remove_foreign_keys
 from nemo_models.training.configuration import check_settings, use_cpu_without_gpu
@@ -103,6 +104,8 @@ def complete_student_config(cfg: DictConfig, teacher: XLSRCTCModel, shape: Stude
     with open_dict(cfg):
         for key in ("labels", "normalizer_fingerprint", "sample_rate", "preprocessor"):
             cfg.model[key] = fixed.get(key)
+        if LANGUAGES_KEY in fixed:
+            cfg.model[LANGUAGES_KEY] = fixed[LANGUAGES_KEY]
         cfg.model.decoder = fixed.decoder
         cfg.model.encoder.architecture = fixed.encoder.architecture
         cfg.model.encoder.mask_padding = fixed.encoder.get("mask_padding", True)

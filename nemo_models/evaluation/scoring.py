@@ -52,7 +52,9 @@ class Scores:
         )
 
 
-def score_texts(references: Sequence[str], hypotheses: Sequence[str], language: str = DEFAULT_LANGUAGE) -> Scores:
+def score_texts(
+    references: Sequence[str], hypotheses: Sequence[str], language: str | Sequence[str] = DEFAULT_LANGUAGE
+) -> Scores:
     """Score hypotheses against references; both are normalised by `normalize_text` first.
 
     Everything in a hypothesis whose reference is empty is an insertion: it raises the error rate without adding to the
@@ -61,7 +63,7 @@ def score_texts(references: Sequence[str], hypotheses: Sequence[str], language: 
     Args:
         references: What was said.
         hypotheses: What was recognised, in the same order.
-        language: Code of their language, or the path of a language file.
+        language: Code of their language, or the path of a language file; or that of each pair.
 
     Returns:
         Error rates of the whole set (errors of all utterances over words of all utterances, not a mean of rates).
@@ -71,9 +73,12 @@ def score_texts(references: Sequence[str], hypotheses: Sequence[str], language: 
     """
     if len(references) != len(hypotheses):
         raise ValueError(f"hypotheses: found {len(hypotheses)}, expected {len(references)}, as many as references")
-    policy = replace(AS_WRITTEN, language=language)
-    normalized = [normalize_text(text, policy) for text in references]
-    recognised = [normalize_text(text, policy) for text in hypotheses]
+    languages = [language] * len(references) if isinstance(language, str) else language
+    policies = {one: replace(AS_WRITTEN, language=one) for one in dict.fromkeys(languages)}
+    normalized, recognised = (
+        [normalize_text(text, policies[one]) for text, one in zip(texts, languages, strict=True)]
+        for texts in (references, hypotheses)
+    )
     if not any(normalized):
         raise ValueError(f"references: found no word in {len(references)} texts, expected words; add texts")
     vocabulary = WordVocabulary()

@@ -24,6 +24,7 @@ from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.lm_bundle import LM_KEY
 from nemo_models.export.probes import largest_difference, run_model
 from nemo_models.export.pyctcdecode_folder import open_processor_with_lm, write_word_lm
+from nemo_models.files.model_language import FINGERPRINT_KEY, LANGUAGES_KEY
 from nemo_models.waveform_normalizer import HUGGING_FACE_EPSILON
 
 WORD_DELIMITER = "|"
@@ -166,6 +167,10 @@ def _as_hugging_face(model: XLSRCTCModel, vocabulary: Vocabulary) -> Wav2Vec2For
         ctc_loss_reduction="mean",
         ctc_zero_infinity=True,
     )
+    if languages := model.cfg.get(LANGUAGES_KEY):  # transformers keeps keys that it does not know
+        config.update(
+            {LANGUAGES_KEY: OmegaConf.to_container(languages), FINGERPRINT_KEY: model.cfg.normalizer_fingerprint}
+        )
     with torch.device("meta"):
         network = (Wav2Vec2ForCTC if _kind(model) == "wav2vec2" else Wav2Vec2BertForCTC)(config)
     setattr(network, prefix.rstrip("."), model.encoder.network)

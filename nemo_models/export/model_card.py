@@ -11,6 +11,9 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from data_prep.languages.language import DEFAULT_LANGUAGE
+from nemo_models.files.model_language import FINGERPRINT_KEY, read_languages
+
 CARD_KEY = "model_card"
 CARD_FIELDS = ("name", "language", "license", "base_model", "datasets", "hours", "recipe", "limits", "test_set")
 """What the key may hold; `datasets` is a list of names, `hours` those of the training data."""
@@ -76,10 +79,10 @@ def make_model_card(config: Mapping[str, Any], model_name: str, report: Mapping[
     unknown = [key for key in about if key not in CARD_FIELDS]
     if unknown:
         raise ValueError(f"{CARD_KEY}.{unknown[0]}: expected one of {', '.join(CARD_FIELDS)}")
-    system = choose_system(report, model_name)
+    system, languages = choose_system(report, model_name), _list_languages(config)
     name = str(about.get("name") or model_name)
     data = ModelCardData(
-        language=about.get("language") or "hi",
+        language=about.get("language") or (languages if len(languages) > 1 else languages[0]),
         license=about.get("license") or "unknown",
         base_model=about.get("base_model"),
         datasets=_as_list(about.get("datasets")),
@@ -94,6 +97,10 @@ def make_model_card(config: Mapping[str, Any], model_name: str, report: Mapping[
     if card.data.to_dict().get("model-index") is None:
         raise ValueError(f"{CARD_KEY}: the hub's parser found no results in the card; report this")
     return card
+
+
+def _list_languages(config: Mapping[str, Any]) -> list[str]:
+    return list(read_languages(config.get(FINGERPRINT_KEY))) or [DEFAULT_LANGUAGE]
 
 
 def _as_list(value: Any) -> list[str] | None:
@@ -129,7 +136,8 @@ def _write_body(
     parts = [
         f"# {name}",
         "A CTC speech recogniser: raw waveform in, characters out. "
-        f"Language: {about.get('language') or 'hi'}. Base model: {about.get('base_model') or 'not recorded'}. "
+        f"Language: {about.get('language') or ', '.join(_list_languages(config))}. "
+        f"Base model: {about.get('base_model') or 'not recorded'}. "
         f"Licence: {about.get('license') or 'not recorded'}.",
         "## Training data and recipe",
         f"Fine-tuned on {hours} of {datasets}. "

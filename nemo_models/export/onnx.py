@@ -23,6 +23,7 @@ from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.lm_bundle import LM_KEY
 from nemo_models.decoding.strategy import mask_log_probs
 from nemo_models.export.probes import largest_difference, pad_waveforms, probe_waveforms, run_model
+from nemo_models.files.model_language import LANGUAGES_KEY
 from nemo_models.layers.nemo_contract import PretrainedEncoder
 from nemo_models.xlsr_encoder import XLSREncoder
 
@@ -238,5 +239,6 @@ def _describe(model: XLSRCTCModel, labels: list[str], quantization: str | None, 
         "shortest_samples": model.encoder.receptive_field(),
         **front_end,
         "normalizer_fingerprint": model.cfg.get("normalizer_fingerprint") or "",
+        **({LANGUAGES_KEY: OmegaConf.to_container(model.cfg[LANGUAGES_KEY])} if LANGUAGES_KEY in model.cfg else {}),
         "quantization": quantization or "none",
     }

@@ -10,6 +10,7 @@ from data_prep.arguments import is_int, require_int, require_number
 from data_prep.text.normalizer import fingerprint_language
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.model_building import config_of_checkpoint
+from nemo_models.files.model_language import describe_labels
 from nemo_models.optimization.tri_stage import remove_foreign_keys
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def complete_finetuning_config(cfg: DictConfig, labels: Sequence[str], checkpoin
         cfg.model.labels = list(labels)
         remove_foreign_keys(cfg.model.optim.get("sched"))
         cfg.model.normalizer_fingerprint = fingerprint_language(cfg.language)
+        cfg.model.update(describe_labels(cfg.language))
         if checkpoint is not None:
             apply_checkpoint_settings(cfg.model, checkpoint)
         use_cpu_without_gpu(cfg.trainer)

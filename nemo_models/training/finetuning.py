@@ -16,6 +16,7 @@ from nemo.utils.get_rank import is_global_rank_zero
 from nemo.utils.trainer_utils import resolve_trainer_cfg
 from omegaconf import DictConfig
 
+from data_prep.languages.union import join_languages
 from data_prep.text.alphabet import load_alphabet
 from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, load_encoder_weights
 from nemo_models.checkpoints.loading import load_checkpoint
@@ -56,6 +57,7 @@ def fine_tune(cfg: DictConfig) -> Path:
         ValueError: The data is unfit for training (the message names every problem), the checkpoint does not match the
             configuration, or the run in this folder is finished and was trained on other data.
     """
+    cfg.language = join_languages(cfg.language)
     labels = load_alphabet(Path(cfg.alphabet) if cfg.alphabet else None, cfg.language)
     path = cfg.init_from_checkpoint
     checkpoint = load_checkpoint(str(path), with_head=False) if path else None

@@ -1,15 +1,17 @@
 """Checks of one row of a manifest before training: its text, its length, and both together."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 from omegaconf import DictConfig
 
 from data_prep.audio.reader import SAMPLE_RATE_HZ
 from data_prep.conv_frames import count_conv_frames, count_ctc_steps
-from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
+from data_prep.languages.language import DEFAULT_LANGUAGE, SEPARATOR
+from data_prep.languages.union import LANGUAGE_KEY, language_of_row, name_languages
+from data_prep.text.alphabet import load_alphabet
 from data_prep.text.policy import TextPolicy
 from data_prep.text.verdict import DEFAULT_POLICY, judge
 from nemo_models.training.findings import Problem
@@ -31,6 +33,7 @@ class RowChecks:
         has_speed_copies: Whether training adds copies at other speeds.
         policy: The language of the texts.
         code: Code of that language, which a row's `lang` must have.
+        several: Where a row's `lang` chooses among several languages: code -> labels and policy of each.
     """
 
     labels: frozenset[str]
@@ -40,14 +43,18 @@ class RowChecks:
     has_speed_copies: bool = False
     policy: TextPolicy = DEFAULT_POLICY
     code: str = DEFAULT_LANGUAGE
+    several: Mapping[str, tuple[frozenset[str], TextPolicy]] = field(default_factory=dict)
 
     def check(self, row: Row) -> Iterator[Problem]:
         """Yield the problems of an utterance's description."""
         name, text, seconds = row["audio_filepath"], row["text"], row["duration"]
-        fault = judge(text, self.labels, self.policy)
+        code = language_of_row(row) if self.several else row.get(LANGUAGE_KEY)
+        rules = self.several.get(str(code)) if self.several else (self.labels, self.policy)
+        fault = judge(text, *rules) if rules else None
         if fault is not None:
-            yield Problem(fault.reason, name if fault.reason == "empty_text" else f"{name} ({fault.detail})")
-        if (code := row.get("lang")) is not None and code != self.code:
+            detail = f"{fault.detail}, lang is {code}" if self.several else fault.detail
+            yield Problem(fault.reason, name if fault.reason == "empty_text" else f"{name} ({detail})")
+        if rules is None or (code is not None and not self.several and code != self.code):
             yield Problem("other_language", f"{name} (lang is {code}, language is {self.code})")
         if text and not text.isspace():
             frames = self.count_frames(round(seconds * SAMPLE_RATE_HZ))
@@ -121,8 +128,11 @@ def row_checks(
         dataset: `train_ds` or `validation_ds`; read once here, because reading it takes as long as checking a row.
         labels: The characters that the model writes.
         count_frames: Function from samples to the encoder's frames.
-        language: Code of the texts' language, or the path of a language file.
+        language: Code of the texts' language, or the path of a language file; or several, see `union`.
     """
+    named = name_languages(language)
+    rules = {code: (frozenset(load_alphabet(language=part)), TextPolicy(language=part)) for code, part in named.items()}
+    only = next(iter(rules))
     shortest, longest = dataset.get("min_duration"), dataset.get("max_duration")
     return RowChecks(
         labels,
@@ -130,8 +140,9 @@ def row_checks(
         -math.inf if shortest is None else float(shortest),
         math.inf if longest is None else float(longest),
         bool(dataset.get("perturb_speed")),
-        TextPolicy(language=language),
-        load_language(language).code,
+        rules[only][1],
+        SEPARATOR.join(rules),
+        rules if len(rules) > 1 else {},
     )
 
 

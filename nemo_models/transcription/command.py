@@ -10,6 +10,7 @@ from typing import Any
 from data_prep.arguments import require_choice, require_int
 from data_prep.job_keys import hash_file
 from data_prep.languages.language import load_language
+from data_prep.languages.union import is_several
 from data_prep.text.inverse_numbers import make_number_writer
 from nemo_models.files.model_language import choose_language
 from nemo_models.files.nemo_file import read_nemo_config
@@ -29,7 +30,7 @@ MATMUL_PRECISIONS = ("highest", "high", "medium")
 KEYED_SETTINGS = (
     *("channel_selector", "window_s", "append_pred", "pred_name_postfix", "timestamps", "confidence", "extract_nbest"),
     *("output_formats", "formats_dir", "itn", "itn_digits", "compute_dtype", "amp", "amp_dtype", "matmul_precision"),
-    *("ctc_decoding", "boosting", "subtitles"),
+    *("ctc_decoding", "boosting", "subtitles", "language"),
 )
 """Settings that rows depend on: an interrupted job continues only if these are the same."""
 
@@ -112,7 +113,7 @@ def check_number_writing(language: str) -> None:
     Raises:
         ValueError: They cannot.
     """
-    if not load_language(language).own_rules:
+    if is_several(language) or not load_language(language).own_rules:
         raise ValueError(f"itn=true: expected false with language={language}; only Hindi numbers are written in digits")
 
 
@@ -144,6 +145,7 @@ def make_recogniser_settings(
             num_workers=settings.num_workers,
             channel=settings.channel_selector,
             window_s=settings.window_s,
+            language=settings.language,
             **options,
         ),
         warmup_batches=warmup_batches,

@@ -18,28 +18,31 @@ class LogProbSegment:
         log_probs: (T, V+1) float, natural logarithms, blank last.
         start_frame: Number of the segment's first frame in the input.
         index: The input's position in its job.
+        language: Language that they are decoded in, for a model that has several; `None`: the one that is identified.
     """
 
     log_probs: torch.Tensor
     start_frame: int = 0
     index: int = 0
+    language: str | None = None
 
 
 class LogProbJoiner:
     """Takes the windows of one input as they come out of the model, in any order."""
 
-    def __init__(self, vocabulary: Sequence[str], frame_step: int, index: int = 0) -> None:
+    def __init__(self, vocabulary: Sequence[str], frame_step: int, index: int = 0, language: str | None = None) -> None:
         """Set up for one input.
 
         Args:
             vocabulary: The model's labels, without the blank.
             frame_step: Samples from one of the model's frames to the next.
             index: The input's position in its job.
+            language: See `LogProbSegment`.
         """
         self._space = vocabulary.index(" ") if " " in vocabulary else None
         self._blank = len(vocabulary)
         self._frame_step = frame_step
-        self._index = index
+        self._index, self._language = index, language
         self._early: dict[int, tuple[AudioWindow, torch.Tensor]] = {}
         self._next = 0
         self._held: list[torch.Tensor] = []
@@ -78,7 +81,7 @@ class LogProbJoiner:
 
     def _take(self, frames: int) -> LogProbSegment:
         joined = torch.cat(self._held) if len(self._held) > 1 else self._held[0]
-        segment = LogProbSegment(joined[:frames], self._start_frame, self._index)
+        segment = LogProbSegment(joined[:frames], self._start_frame, self._index, self._language)
         self._held = [joined[frames:].clone()] if frames < len(joined) else []
         self._start_frame += frames
         return segment

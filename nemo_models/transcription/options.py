@@ -19,7 +19,8 @@ NEMO_FIELDS = (*STAMPS, "word_confidence", "beams")
 
 @dataclass(frozen=True)
 class TranscribeOptions:
-    """How audio is transcribed. No option but `channel`, `window_s` and `autocast_dtype` changes a text.
+    """How audio is transcribed. No option but `channel`, `window_s`, `language` and `autocast_dtype` changes a
+    text.
 
     Attributes:
         batch_size: Number of windows (a short input is one window) that go through the model together, from 1.
@@ -31,6 +32,8 @@ class TranscribeOptions:
             inputs' order.
         timestamps: Give each word with its times and confidence; `None`: if the model's labels are characters.
         nemo_fields: Any of `NEMO_FIELDS`, to be given as NeMo's script writes them.
+        language: Code of the language, or the path of a language file, which must be the model's, or one of those of a
+            model that has several; `None`: the model's, or the `lang` of an input's row, or the one that is identified.
         window_s: Seconds; longer audio is cut into windows of at most this length, see `audio_windows.cut_windows`.
 
     Raises:
@@ -45,6 +48,7 @@ class TranscribeOptions:
     timestamps: bool | None = None
     nemo_fields: Sequence[str] = ()
     window_s: float = WINDOW_S
+    language: str | None = None
 
     def __post_init__(self) -> None:
         require_int("batch_size", self.batch_size, 1)

@@ -23,6 +23,7 @@ class SegmentResult:
         nemo_fields: NeMo's fields that were asked for.
         start_frame: Number of the segment's first frame in the input.
         index: The input's position in its job.
+        language: Code of the language that it was decoded in, for a model that has several.
     """
 
     text: str
@@ -30,6 +31,7 @@ class SegmentResult:
     nemo_fields: Mapping[str, list[Any]]
     start_frame: int = 0
     index: int = 0
+    language: str | None = None
 
 
 def make_result(
@@ -59,7 +61,7 @@ def make_result(
     if "beams" in nemo_fields:
         fields["beams"] = [[" ".join(hyp.text.split()), float(hyp.score)] for hyp in hypotheses]
     listed = tuple(_list_words(best, start_frame, frame_s)) if words else ()
-    return SegmentResult(best.text, listed, fields, start_frame, segment.index)
+    return SegmentResult(best.text, listed, fields, start_frame, segment.index, segment.language)
 
 
 def join_results(results: Sequence[SegmentResult]) -> tuple[str, tuple[Word, ...], dict[str, list[Any]]]:

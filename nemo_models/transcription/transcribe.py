@@ -22,6 +22,7 @@ from nemo_models.transcription.audio_windows import AudioWindow, cut_windows
 from nemo_models.transcription.batches import batch_by_length
 from nemo_models.transcription.channels import split_channels
 from nemo_models.transcription.inputs import AudioInput
+from nemo_models.transcription.languages import InputLanguages, join_languages
 from nemo_models.transcription.log_prob_joiner import LogProbJoiner, LogProbSegment
 from nemo_models.transcription.memory_audio import Audio, as_file, as_inputs
 from nemo_models.transcription.options import TranscribeOptions
@@ -71,6 +72,7 @@ class Transcriber:
         options: The options.
         sample_rate_hz: Rate of the waveforms that the model takes.
         frame_s: Seconds from one frame of log-probabilities to the next.
+        languages: The choice of a language, for a model that has several.
     """
 
     def __init__(self, model: "EncDecCTCModel", options: TranscribeOptions | None = None) -> None:
@@ -87,6 +89,7 @@ class Transcriber:
         self._frame_step = round(self.frame_s * self.sample_rate_hz)
         self._shortest = model.encoder.receptive_field() if hasattr(model.encoder, "receptive_field") else 1
         self._vocabulary = list(model.decoder.vocabulary)
+        self.languages = InputLanguages(model, self.options.language)
 
     def transcribe(
         self, audio: Audio | Iterable[Audio], on_audio: Callable[[float], object] | None = None
@@ -136,6 +139,7 @@ class Transcriber:
         try:
             if audio.error:
                 raise AudioError(audio.error)
+            self.languages.check(audio)
             with as_file(audio) as file:
                 place = (file.path, file.offset_s, file.duration_s)
                 blocks = open_stream(*place, channel, self.sample_rate_hz, recordings)
@@ -170,6 +174,7 @@ class Transcriber:
         """
         fields = frozenset(self.options.nemo_fields)
         times = self.gives_words or bool(fields - {"beams"})
+        segments = list(map(self.languages.apply, segments))
         log_probs, lengths = pad_log_probs([segment.log_probs for segment in segments])
         if isinstance(self.model.decoding, CharacterCTCDecoding) or "beams" in fields:
             found = decode_masked(self.model, log_probs, lengths, "beams" in fields, times, times)
@@ -186,9 +191,9 @@ class Transcriber:
         for first in range(0, len(by_length), self.options.batch_size):
             yield from self.decode(by_length[first : first + self.options.batch_size])
 
-    def make_joiner(self, index: int = 0) -> LogProbJoiner:
+    def make_joiner(self, index: int = 0, language: str | None = None) -> LogProbJoiner:
         """Return what joins the windows of one input into segments."""
-        return LogProbJoiner(self._vocabulary, self._frame_step, index)
+        return LogProbJoiner(self._vocabulary, self._frame_step, index, language)
 
     def _run(self, audio: Sequence[AudioInput], on_audio: Callable[[float], object] | None) -> Iterator[Transcript]:
         options = self.options
@@ -266,7 +271,9 @@ class _Job:
                 self._fail(Transcript(index, self._audio[index], error=error))
             if index in self._failed:
                 continue
-            state = self._unfinished.setdefault(index, _Unfinished(self._transcriber.make_joiner(index)))
+            if (state := self._unfinished.get(index)) is None:
+                language = self._transcriber.languages.choose(self._audio[index])
+                state = self._unfinished[index] = _Unfinished(self._transcriber.make_joiner(index, language))
             segments += state.joiner.add(window, frames)
             state.warning = window.warning or state.warning
             if window.last:
@@ -282,10 +289,10 @@ class _Job:
             state = self._unfinished.pop(index)
             text, words, fields = join_results(state.results)
             listed = words if self._transcriber.gives_words else None
-            audio, warning = self._audio[index], state.warning
-            ready.append(
-                Transcript(index, audio, text, state.duration_s, None, listed, nemo_fields=fields, warning=warning)
-            )
+            audio = self._audio[index]
+            made = Transcript(index, audio, text, state.duration_s, None, listed, None, fields, state.warning)
+            language = join_languages(state.results, self._transcriber.languages.choose(audio))
+            ready.append(replace(made, language=language))
         return ready
 
     def _fail(self, transcript: Transcript) -> None:

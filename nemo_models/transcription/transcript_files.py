@@ -8,6 +8,7 @@ from typing import Any
 
 from data_prep.audio.formats import is_recording
 from data_prep.languages.language import DEFAULT_LANGUAGE
+from data_prep.languages.union import LANGUAGE_KEY, name_languages
 from data_prep.text.normalizer import normalize_text
 from data_prep.text.policy import AS_WRITTEN
 from nemo_models.evaluation.scoring import Scores, score_texts
@@ -107,14 +108,17 @@ def score_rows(
 ) -> Scores | None:
     """Score the rows of an output that have a reference and no error; `None` if no reference holds a word.
 
-    Where numbers were written in digits, the text as it was spoken is scored.
+    Where numbers were written in digits, the text as it was spoken is scored. Of several languages, each row is scored
+    by its own (`lang`), or by the first where it has none.
     """
-    pairs = [
-        (reference, row.get(f"{text_key}_spoken", row[text_key]))
+    named = name_languages(language)
+    first = next(iter(named.values()))
+    scored = [
+        (reference, row.get(f"{text_key}_spoken", row[text_key]), named.get(str(row.get(LANGUAGE_KEY)), first))
         for row in rows
         if isinstance(reference := row.get(reference_key), str) and "error" not in row
     ]
-    policy = replace(AS_WRITTEN, language=language)
-    if not any(normalize_text(reference, policy) for reference, _ in pairs):
+    if not any(normalize_text(reference, replace(AS_WRITTEN, language=own)) for reference, _, own in scored):
         return None
-    return score_texts([reference for reference, _ in pairs], [text for _, text in pairs], language)
+    references, texts, languages = zip(*scored, strict=True)
+    return score_texts(references, texts, languages)

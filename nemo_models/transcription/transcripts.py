@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from data_prep.languages.union import LANGUAGE_KEY
 from nemo_models.transcription.inputs import AudioInput
 from nemo_models.transcription.options import NEMO_FIELDS
 
@@ -40,6 +41,7 @@ class Transcript:
         words: The text's words with their times; `None` if they were not asked for.
         spoken_text: The text before numbers were written in digits; `None` if that was not asked for.
         nemo_fields: What NeMo's script writes beside the text, if it was asked for.
+        language: Code of the text's language, for a model that has several.
         warning: What is wrong with the audio although there is a text (`reason: details`), or `None`.
     """
 
@@ -52,15 +54,16 @@ class Transcript:
     spoken_text: str | None = None
     nemo_fields: Mapping[str, Any] = field(default_factory=dict)
     warning: str | None = None
+    language: str | None = None
 
 
 def transcript_row(transcript: Transcript, text_key: str = "pred_text") -> dict[str, Any]:
     """Return a transcript as a row of output.
 
-    The row has the input's fields, `duration` if they have none, the text, `words` (word, start and end in seconds,
-    confidence) and the spoken text if they were asked for, `channel` if the transcript is of one among several, and
-    `warning` or `error` if there is one. What an earlier run wrote of these, or of NeMo's fields, is not kept: it
-    belongs to another text.
+    The row has the input's fields, `duration` if they have none, the text, `lang` if the model has several languages,
+    `words` (word, start and end in seconds, confidence) and the spoken text if they were asked for, `channel` if the
+    transcript is of one among several, and `warning` or `error` if there is one. What an earlier run wrote of these, or
+    of NeMo's fields, is not kept: it belongs to another text.
     """
     of_an_earlier_run = {"error", "warning", f"{text_key}_spoken"}
     of_an_earlier_run |= {key for key in ("words", *NEMO_FIELDS) if isinstance(transcript.audio.fields.get(key), list)}
@@ -68,6 +71,8 @@ def transcript_row(transcript: Transcript, text_key: str = "pred_text") -> dict[
     if not transcript.error and row.get("duration") is None:
         row["duration"] = round(transcript.duration_s, 4)
     row[text_key] = transcript.text
+    if transcript.language is not None:
+        row[LANGUAGE_KEY] = transcript.language
     if transcript.spoken_text is not None:
         row[f"{text_key}_spoken"] = transcript.spoken_text
     if transcript.words is not None:

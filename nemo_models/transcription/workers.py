@@ -112,7 +112,7 @@ def load_recogniser(settings: RecogniserSettings, device: "torch.device") -> "Tr
     torch.set_float32_matmul_precision(settings.matmul_precision)
     model = load_ctc_model(settings.model_path, settings.pretrained_name, device)
     autocast_dtype = set_compute_dtype(model, settings.compute_dtype, settings.amp, settings.amp_dtype)
-    configure_decoding(model, settings.decoding, settings.boosting)
+    configure_decoding(model, settings.decoding, settings.boosting, settings.options.language)
     transcriber = Transcriber(model, replace(settings.options, autocast_dtype=autocast_dtype))
     for _ in range(settings.warmup_batches):
         length = round(WARMUP_S * transcriber.sample_rate_hz)

@@ -124,3 +124,20 @@ def test_a_wrong_argument_gets_one_line(job, argument, message, monkeypatch, cap
     with pytest.raises(SystemExit, match="1"):
         module.main()
     assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("language=hi,mr,ta", "hi,mr,ta"),
+        ("language=[hi,mr,ta]", "hi,mr,ta"),
+        ('language="hi,ta"', "hi,ta"),
+        ("language=ta", "ta"),
+        ("language=my/xyz.yaml,ta", "my/xyz.yaml,ta"),
+    ],
+)
+def test_several_languages_are_one_text(given: str, read: str):
+    job = importlib.import_module("hydra_job")
+    with hydra.initialize_config_dir(str(job.CONF_DIR), version_base="1.3"):
+        assert hydra.compose("finetune", overrides=[job._quote_languages(given)]).language == read
+    assert job._quote_languages("audio_list=[a.wav,b.wav]") == "audio_list=[a.wav,b.wav]"

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from nemo_models.files.model_language import choose_language, read_language
+from data_prep.text.normalizer import fingerprint_language
+from nemo_models.files.model_language import choose_language, read_languages
 
 
 def test_the_fingerprint_names_the_language():
-    assert read_language("kok-1-0123abcd") == "kok" and read_language(None) is None
+    assert read_languages("kok-1-0123abcd") == ("kok",) and read_languages(None) == ()
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,13 @@ def test_a_model_of_an_unknown_language_asks_for_its_file(tmp_path: Path):
     path = tmp_path / "xx.yaml"
     path.write_text("code: xx\nname: X\nscripts: [LATIN]\ndirection: ltr\nsources: [me]\nalphabet: |\n  U+0020 SPACE\n")
     assert choose_language(str(path), "xx-1-0", "x.nemo") == str(path)
+
+
+def test_a_model_of_several_languages_is_asked_for_one_of_them_or_all():
+    fingerprint = fingerprint_language("hi,mr,ta")
+    assert read_languages(fingerprint) == ("hi", "mr", "ta")
+    assert choose_language(None, fingerprint, "x.nemo") == choose_language("hi,mr,ta", fingerprint, "x.nemo")
+    assert choose_language(None, fingerprint, "x.nemo") == "hi,mr,ta"
+    assert choose_language("ta", fingerprint, "x.nemo") == "ta"
+    with pytest.raises(ValueError, match=r"language=bn: expected one of hi, mr, ta, the languages of x\.nemo; choose"):
+        choose_language("bn", fingerprint, "x.nemo")
