@@ -25,6 +25,7 @@ from nemo_models.decoding.lm_bundle import LM_KEY, register_language_model, unpa
 from nemo_models.decoding.settings import complete_decoding_config
 from nemo_models.decoding.strategy import frame_seconds, mask_log_probs, pad_log_probs
 from nemo_models.files.model_language import LANGUAGES_KEY
+from nemo_models.language_wer import LanguageWER, languages_of_samples, list_rates
 from nemo_models.stream_training import StreamTraining
 
 _TRANSCRIBE_LOCKS: "weakref.WeakKeyDictionary[XLSRCTCModel, threading.RLock]" = weakref.WeakKeyDictionary()
@@ -118,8 +119,10 @@ class XLSRCTCModel(StreamTraining, EncDecCTCModel):
             config: NeMo's decoding settings, complete; see `nemo_models.decoding.settings`.
         """
         self.decoding = CharacterCTCDecoding(config, list(self.decoder.vocabulary), self.frame_s)
-        settings = {"use_cer": self.cfg.get("use_cer", False), "log_prediction": self.cfg.get("log_prediction", False)}
-        self.wer = WER(decoding=self.decoding, dist_sync_on_step=True, **settings)
+        settings: dict[str, Any] = {key: self.cfg.get(key, False) for key in ("use_cer", "log_prediction")}
+        settings |= {"decoding": self.decoding, "dist_sync_on_step": True}
+        languages = self.cfg.get(LANGUAGES_KEY)
+        self.wer = LanguageWER(list(languages), **settings) if languages else WER(**settings)
         self.decoder.temperature = config.temperature
         with open_dict(self.cfg):
             self.cfg.decoding = config
@@ -169,6 +172,20 @@ class XLSRCTCModel(StreamTraining, EncDecCTCModel):
     def training_step(self, batch: Sequence[Any], batch_nb: int) -> dict[str, Any]:
         """Overrides NeMo's method: passes the batch's four tensors on, and nothing else."""
         return super().training_step(tuple(batch[:4]), batch_nb)
+
+    def validation_pass(self, batch: Sequence[Any], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+        """Overrides NeMo's method: counts word errors by language, where the rows' numbers are in the batch."""
+        if not isinstance(self.wer, LanguageWER) or len(batch) < 5:
+            return super().validation_pass(batch, batch_idx, dataloader_idx)
+        self.wer.rows = languages_of_samples(self._validation_dl, [int(number) for number in batch[4]])
+        metrics = super().validation_pass(tuple(batch[:4]), batch_idx, dataloader_idx)
+        return {**metrics, **self.wer.counts}
+
+    def multi_validation_epoch_end(self, outputs: Any, dataloader_idx: int = 0) -> Any:
+        """Overrides NeMo's method: logs the word error rate of each language as `val_wer_<code>`."""
+        metrics = super().multi_validation_epoch_end(outputs, dataloader_idx)
+        metrics["log"].update(list_rates(outputs, list(self.cfg.get(LANGUAGES_KEY) or ())))
+        return metrics
 
     def _setup_dataloader_from_config(self, config: DictConfig | None) -> Any:
         """Overrides NeMo's method: keeps transcripts unchanged by default, and applies `augmentor` with Lhotse too.

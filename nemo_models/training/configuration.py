@@ -12,6 +12,7 @@ from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.model_building import config_of_checkpoint
 from nemo_models.files.model_language import describe_labels
 from nemo_models.optimization.tri_stage import remove_foreign_keys
+from nemo_models.training.language_mix import arrange_languages
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ def complete_finetuning_config(cfg: DictConfig, labels: Sequence[str], checkpoin
         remove_foreign_keys(cfg.model.optim.get("sched"))
         cfg.model.normalizer_fingerprint = fingerprint_language(cfg.language)
         cfg.model.update(describe_labels(cfg.language))
+        arrange_languages(cfg)
         if checkpoint is not None:
             apply_checkpoint_settings(cfg.model, checkpoint)
         use_cpu_without_gpu(cfg.trainer)
