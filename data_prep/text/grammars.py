@@ -1,8 +1,9 @@
-"""nemo_text_processing's Hindi grammars: clock times, dates, fractions and units of measure in words.
+"""nemo_text_processing's grammars of Hindi and English: clock times, fractions, units of measure and more in words.
 
 Building them takes most of a minute, so they are built once and kept in the user's cache folder. A call takes 1 to
-30 ms, so it gets one span, not a sentence, and every answer is cached. The grammars are wrong for grouped and long
-numbers, currency, percent, phone numbers and some ordinals; `number_rules.py` handles these.
+30 ms in Hindi and up to 300 in English, so it gets one span, not a sentence, and every answer is cached. The Hindi
+grammars are wrong for grouped and long numbers, currency, percent, phone numbers and some ordinals; `number_rules.py`
+handles these.
 """
 
 import fcntl
@@ -13,19 +14,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.text.number_words import fix_spelling
-
-# The three archives of the grammars; the third is Hindi, although its name says English.
-ARCHIVES = (
-    "hi_tn_True_deterministic_cased__tokenize.far",
-    "hi_tn_post_processing.far",
-    "en_tn_True_deterministic_verbalizer.far",
-)
 
 
 def check_grammars(needed_by: str = "numbers=verbalize") -> None:
@@ -51,23 +46,31 @@ def find_grammar_cache(kind: str = "hi") -> Path:
     return caches / "hindi-xlsr-nemo" / name
 
 
+def list_archives(language: str = DEFAULT_LANGUAGE) -> tuple[str, ...]:
+    """List the files of complete grammars; the third is the language's own, although its name says English."""
+    kinds = ("tn_True_deterministic_cased__tokenize.far", "tn_post_processing.far")
+    return (*(f"{language}_{kind}" for kind in kinds), "en_tn_True_deterministic_verbalizer.far")
+
+
 @cache
-def say_span(span: str) -> str:
+def say_span(span: str, language: str = DEFAULT_LANGUAGE) -> str:
     """Say one clock time, date, fraction or measure: 10:30 → साढ़े दस.
 
     Args:
         span: ASCII digits and signs, in a form that the grammars read well.
+        language: `hi` or `en`.
 
     Returns:
-        Hindi words in this project's spelling; what the grammars do not know stays as it is.
+        Words, Hindi ones in this project's spelling; what the grammars do not know stays as it is.
     """
-    return fix_spelling(" ".join(_load_normalizer().normalize(span).split()))
+    words = " ".join(_load_normalizer(language).normalize(span).split())
+    return fix_spelling(words) if language == DEFAULT_LANGUAGE else words
 
 
 @cache
-def _load_normalizer() -> Any:
+def _load_normalizer(language: str) -> Any:
     check_grammars()
-    return load_built(find_grammar_cache(), ARCHIVES, _make_normalizer)
+    return load_built(find_grammar_cache(language), list_archives(language), partial(_make_normalizer, language))
 
 
 def load_built(folder: Path, archives: Sequence[str], make: Callable[[Path], Any]) -> Any:
@@ -104,7 +107,7 @@ def _build(folder: Path, archives: Sequence[str], make: Callable[[Path], Any]) -
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _is_built(folder, archives):
             return
-        print(f"building the Hindi number grammars, once, about a minute: {folder}", file=sys.stderr)
+        print(f"building the number grammars, once, about a minute: {folder}", file=sys.stderr)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             make(temporary)
@@ -114,8 +117,8 @@ def _build(folder: Path, archives: Sequence[str], make: Callable[[Path], Any]) -
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _make_normalizer(folder: Path) -> Any:
+def _make_normalizer(language: str, folder: Path) -> Any:
     from nemo_text_processing.text_normalization.normalize import Normalizer  # pynini is heavy: not for every job
 
     logging.getLogger("NeMo-text-processing").setLevel(logging.ERROR)
-    return Normalizer(input_case="cased", lang="hi", cache_dir=str(folder), overwrite_cache=False)
+    return Normalizer(input_case="cased", lang=language, cache_dir=str(folder), overwrite_cache=False)

@@ -31,6 +31,7 @@ from data_prep.text.character_rules import (
     collapse_whitespace,
     compose,
 )
+from data_prep.text.english_numbers import NOT_AFTER, NOT_BEFORE, make_english_rule
 from data_prep.text.plain_numbers import make_number_rule
 
 LANGUAGE_RULES_VERSION = 1
@@ -86,7 +87,7 @@ def make_rules(language: Language) -> RuleSet:
     ambiguous = [short for short, words in language.abbreviations.items() if not words]
     return RuleSet(
         encoding=tuple(_encoding_rules(language)),
-        numbers=(make_number_rule(language),) if language.numbers else (),
+        numbers=tuple(_number_rules(language)),
         punctuation=tuple(_punctuation_rules(language)),
         repair=tuple(_repair_rules(language)),
         strip_notes=("strip_annotations", _make_stripper(notes)),
@@ -148,6 +149,14 @@ def _punctuation_rules(language: Language) -> Iterator[Rule]:
         removed = str.maketrans(dict.fromkeys(language.remove))
         yield "remove_marks", lambda text: text.translate(removed)
     yield "collapse_whitespace", collapse_whitespace
+
+
+def _number_rules(language: Language) -> Iterator[Rule]:
+    if language.grammars:
+        yield make_english_rule()
+        yield make_number_rule(language, NOT_BEFORE, NOT_AFTER)
+    elif language.numbers:
+        yield make_number_rule(language)
 
 
 def _repair_rules(language: Language) -> Iterator[Rule]:

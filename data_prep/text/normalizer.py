@@ -43,6 +43,7 @@ from data_prep.text.character_rules import (
     apply_rules,
     collapse_whitespace,
 )
+from data_prep.text.english_numbers import fingerprint_english_numbers
 from data_prep.text.language_rules import RuleSet, make_rules
 from data_prep.text.number_rules import NUMBER_RULES, NUMBERS_FINGERPRINT
 from data_prep.text.plain_numbers import PLAIN_NUMBERS_VERSION
@@ -224,5 +225,8 @@ def fingerprint_numbers(policy: TextPolicy) -> str:
     """Fingerprint how a policy says numbers; empty where it does not."""
     if policy.numbers != "verbalize":
         return ""
-    own_rules = load_language(policy.language).own_rules
-    return NUMBERS_FINGERPRINT if own_rules else f"plain-{PLAIN_NUMBERS_VERSION}"
+    language = load_language(policy.language)
+    if language.own_rules:
+        return NUMBERS_FINGERPRINT
+    plain = f"plain-{PLAIN_NUMBERS_VERSION}"
+    return f"{plain}-{fingerprint_english_numbers()}" if language.grammars else plain

@@ -6,6 +6,7 @@ rejected with a reason.
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from indic_numtowords import num2words
@@ -25,11 +26,19 @@ _BEFORE = r"(?<![^\s(\[\"'“‘])"
 _AFTER = r"(?=[\s,;:!?)\]\"'”’।॥۔،؟.]|$)(?![,:;.][0-9])"
 
 
-def make_number_rule(language: Language) -> Rule:
-    """Make the rule that says the whole numbers of a text in words."""
+def make_number_rule(language: Language, not_before: str = "", not_after: Sequence[str] = ()) -> Rule:
+    """Make the rule that says the whole numbers of a text in words.
+
+    Args:
+        language: The language.
+        not_before: Pattern of what may not follow a number that is said.
+        not_after: Texts that may not stand right before one, in any case.
+    """
     digits = "0123456789" + language.digits
     ascii_digits = str.maketrans(language.digits, "0123456789") if language.digits else {}
     number = rf"{_BEFORE}([{digits}]{{1,3}}(?:,[{digits}]{{2,3}})+|[{digits}]{{1,9}}){_AFTER.replace('0-9', digits)}"
+    if not_before:
+        number = f"{''.join(f'(?<!(?i:{re.escape(text)}))' for text in not_after)}{number}(?!{not_before})"
     pattern, any_digit = re.compile(number), re.compile(f"[{digits}]")
 
     def say(match: re.Match[str]) -> str:

@@ -61,7 +61,7 @@ class TextPolicy:
             raise ValueError(
                 f"numbers=verbalize: expected reject with language={self.language}; {language.numbers_refused}"
             )
-        if self.numbers == "verbalize" and language.own_rules:
+        if self.numbers == "verbalize" and language.grammars:
             _check_grammars()
 
 

@@ -113,9 +113,7 @@ def test_whole_numbers_are_said(code: str, written: str, expected: str):
     assert text == expected and judge(text, None, policy) is None
 
 
-@pytest.mark.parametrize(
-    "written", ["1947", "007", "4.5 km", "10:30", "5-6", "12/5", "1,00,00 men", "50%", "9999999999"]
-)
+@pytest.mark.parametrize("written", ["1947", "007", "10:30", "5-6", "12/5", "1,00,00 men", "9999999999"])
 def test_numbers_with_more_than_one_reading_are_rejected(written: str):
     policy = TextPolicy("verbalize", language="en")
     fault = judge(normalize_text(f"in {written} there", policy), None, policy)

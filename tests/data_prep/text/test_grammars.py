@@ -23,16 +23,16 @@ import sys, time
 from pathlib import Path
 from data_prep.text import grammars
 
-def make(folder):
-    if not (folder / grammars.ARCHIVES[-1]).exists():
+def make(language, folder):
+    if not (folder / grammars.list_archives()[-1]).exists():
         with open("{log}", "a") as log:
             print("build", file=log)
-        for name in grammars.ARCHIVES:
+        for name in grammars.list_archives():
             (folder / name).write_text("far")
             time.sleep(0.2)
 
 grammars._make_normalizer = make
-grammars._load_normalizer()
+grammars._load_normalizer("hi")
 """
 
 
@@ -44,9 +44,9 @@ def test_many_processes_build_the_grammars_once(tmp_path: Path):
     said = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, said
     assert (tmp_path / "log").read_text() == "build\n"
-    assert sum("building the Hindi number grammars" in text for text in said) == 1
+    assert sum("building the number grammars" in text for text in said) == 1
     folder = next((tmp_path / "cache/hindi-xlsr-nemo").glob("grammars-*[0-9]"))
-    assert sorted(path.name for path in folder.iterdir()) == sorted(grammars.ARCHIVES)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(grammars.list_archives())
     assert not list(folder.parent.glob(".*"))
 
 
@@ -54,4 +54,4 @@ def test_a_cache_without_write_access_is_an_error(tmp_path: Path, monkeypatch: p
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(OSError, match="set XDG_CACHE_HOME to a writable folder"):
-        grammars.load_built(grammars.find_grammar_cache(), grammars.ARCHIVES, print)
+        grammars.load_built(grammars.find_grammar_cache(), grammars.list_archives(), print)
