@@ -52,7 +52,7 @@ class StoredChecksum:
             if not block:
                 return None
             crc, at = compute_crc_16(block, crc), at + len(block)
-        return True if crc == self.crc else None if _was_gain_changed(file) else False
+        return True if crc == self.crc else None if was_gain_changed(file) else False
 
 
 def read_checksum(data: bytes, place: int, start: int) -> StoredChecksum | None:
@@ -72,7 +72,8 @@ def read_checksum(data: bytes, place: int, start: int) -> StoredChecksum | None:
     return StoredChecksum(length, crc, start) if data[place + 120 : place + 124] in _ENCODERS and length else None
 
 
-def _was_gain_changed(file: BinaryIO) -> bool:
+def was_gain_changed(file: BinaryIO) -> bool:
+    """Whether a tag says that a program has changed the gain in the frames."""
     file.seek(0)
     head = file.read(_TAG_BYTES)
     file.seek(max(0, file.seek(0, os.SEEK_END) - _TAG_BYTES))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import BinaryIO
 
-from data_prep.audio.mpeg_checksum import StoredChecksum, read_checksum
+from data_prep.audio.mpeg_checksum import StoredChecksum, read_checksum, was_gain_changed
 from data_prep.audio.mpeg_side_info import find_contradictions
 
 _KBPS = {  # (version 1?, layer): bit rates of indices 1 to 14; ISO/IEC 11172-3 and 13818-3
@@ -47,6 +47,7 @@ class FrameWalk:
         impossible: Where frames contradict themselves, in seconds from the stream's beginning.
         checksum: What its index holds of it; `None` where it holds none.
         is_changed: Whether the checksum tells of changed bits.
+        gain_changed: Whether it tells nothing, because mp3gain changed the gain in the frames.
         places: First byte of each frame.
         start: First byte of the stream.
         end: Byte behind its last frame.
@@ -63,6 +64,7 @@ class FrameWalk:
     impossible: list[float] = field(default_factory=list)
     checksum: StoredChecksum | None = None
     is_changed: bool = False
+    gain_changed: bool = False
     places: list[int] = field(default_factory=list, repr=False)
     start: int = 0
     end: int = 0
@@ -189,6 +191,7 @@ def _judge(file: BinaryIO, walk: FrameWalk) -> None:
     checksum = walk.checksum
     is_sound = checksum.compare(file, walk.start, walk.end) if checksum else None
     walk.is_changed = is_sound is False
+    walk.gain_changed = checksum is not None and is_sound is None and was_gain_changed(file)
     if is_sound:
         return
     ends = [*walk.places[1:], walk.end]

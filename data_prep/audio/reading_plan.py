@@ -14,6 +14,7 @@ from data_prep.audio.mpeg_frames import FrameWalk, walk_frames
 from data_prep.audio.riff import SampleLayout
 
 _IMPOSSIBLE = "found frames that contradict themselves: bits in them were changed"
+GAIN_CHANGED = "mp3gain changed its gain, so that its checksum says nothing of single changed bits"
 _IGNORE_LENGTH = (("ignore_length", "1"),)  # an option of FFmpeg's WAV reader
 _SNDFILE_FIRST = ("voc", "iff", "ircam")  # FFmpeg's names of formats that libsndfile reads as well
 _SNDFILE_OGG = ("vorbis", "opus", "flac")
@@ -89,6 +90,8 @@ def _plan_frames(plan: ReadingPlan, file: BinaryIO) -> None:
     for walk in walks:
         plan.faults += _find_frame_faults(walk, before)
         before += walk.seconds
+    if any(walk.gain_changed for walk in walks):
+        plan.note = GAIN_CHANGED
     whole = len(walks) == 1 and not plan.faults
     plan.exact = whole and walks[0].gapless and walks[0].regular and walks[0].indexed == walks[0].frames
 

@@ -7,7 +7,7 @@ the audio that is listed more than once; a reader takes some 10 µs a row, a hun
 import hashlib
 from array import array
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from data_prep.corpora import Note, Reader, Utterance
 from data_prep.lines import cut_chunks
 from data_prep.prepare.work_units import UnitSettings, WorkUnit
 from data_prep.text.normalizer import normalize_text
-from data_prep.text.policy import AS_WRITTEN, TextPolicy
+from data_prep.text.policy import TextPolicy
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def cut_units(
         unit_size: Rows of a unit.
         repeated: Hashes of the keys that more than one row has, from `scan_rows`.
     """
-    firsts = _FirstPlaces(replace(AS_WRITTEN, language=settings.policy.language))
+    firsts = _FirstPlaces(settings.policy)
     rows = (row for row in reader(corpus_dir) if not isinstance(row, Note))
     for index, chunk in enumerate(cut_chunks(rows, unit_size)):
         listed = (

@@ -11,7 +11,8 @@ from data_prep.audio.crc16 import compute_crc_16
 from data_prep.audio.errors import DamagedAudioError
 from data_prep.audio.mpeg_frames import walk_frames
 from data_prep.audio.reader import AudioReader
-from data_prep.audio.waveform import WaveformStream
+from data_prep.audio.reading_plan import GAIN_CHANGED
+from data_prep.audio.waveform import UNCLEAR_HEADER, WaveformStream
 from odd_audio import encode, speak, write
 
 RATE = 16_000
@@ -83,14 +84,24 @@ def test_segments_of_a_recording_with_a_changed_bit_are_kept(tmp_path: Path):
 def test_a_changed_gain_is_no_damage(tmp_path: Path):
     """mp3gain writes into the frames, and a tag behind them."""
     content = bytearray(make_mp3("lame"))
-    content[len(content) // 2] ^= 1
+    (walk,) = walk_frames(io.BytesIO(content), 0, len(content), "mpeg")
+    content[walk.places[80] + 60] ^= 1  # behind the frame's header
     tag = (
-        b"APETAGEX" + (2000).to_bytes(4, "little") + (64).to_bytes(4, "little") + bytes(16) + b"MP3GAIN_UNDO".ljust(32)
+        b"APETAGEX" + (2000).to_bytes(4, "little") + (32).to_bytes(4, "little") + bytes(16) + b"MP3GAIN_UNDO".ljust(32)
     )
     (walk,) = walk_frames(io.BytesIO(content + tag), 0, len(content + tag), "mpeg")
-    assert not walk.is_changed
+    assert not walk.is_changed and walk.gain_changed
     (walk,) = walk_frames(io.BytesIO(content), 0, len(content), "mpeg")
-    assert walk.is_changed
+    assert walk.is_changed and not walk.gain_changed
+    path = write(tmp_path / "a.mp3", bytes(content + tag))
+    with AudioReader(tmp_path) as reader:
+        audio = reader.read(str(path))
+        assert len(audio.samples) == 6 * RATE and audio.note == GAIN_CHANGED
+    assert "mp3gain" in GAIN_CHANGED
+    stream = WaveformStream(path)
+    assert sum(map(len, stream)) == 6 * RATE and stream.warning == f"{UNCLEAR_HEADER}: {GAIN_CHANGED}"
+    (walk,) = walk_frames(io.BytesIO(make_mp3("lame") + tag), 0, len(content + tag), "mpeg")
+    assert not walk.gain_changed, "the checksum fits: what the tag says was undone"
 
 
 def test_a_frame_that_claims_more_than_it_has_room_for_is_damage(tmp_path: Path):

@@ -72,3 +72,13 @@ def test_a_check_before_training_finds_notes(recordings: Path):
     for annotations, reason in (("reject", "annotation"), ("keep", "latin")):
         report = check_manifest(recordings / "train_manifest.json", annotations=annotations)
         assert report["rejected_by_reason"] == {reason: 1}
+
+
+@pytest.mark.parametrize(("annotations", "reason"), [("strip", "duplicate_path"), ("keep", "conflicting_text")])
+def test_texts_of_one_audio_are_compared_as_the_policy_writes_them(recordings: Path, annotations: str, reason: str):
+    texts = ("राम [हँसी] आए", "राम आए")
+    write_lines(recordings / "transcripts.tsv", "path\ttext", *(f"a.wav\t{text}" for text in texts))
+    report = prepare_corpus(
+        "tsv", recordings, recordings.parent / "out", splits={"train": 1.0}, annotations=annotations
+    )
+    assert report["rejected_by_reason"] == {reason: 1} and report["kept"] == 1
