@@ -21,6 +21,7 @@ from data_prep.text.number_patterns import (
     read,
 )
 from data_prep.text.number_words import is_sayable, say_cardinal, say_number, say_year
+from data_prep.text.units import UNIT
 
 VULGAR_FRACTIONS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8"}
 # Dates that are names.
@@ -33,6 +34,16 @@ _NUMBERED = (
 )
 # Before these, two numbers may be a choice: 2/3 दिन is two or three days, or two thirds.
 _CHOICE = rf"\s*(?:दिन|दिनों|लोग|लोगों|बार|साल|सालों|महीने|महीनों|बच्चे|बच्चों|आदमी){NO_LETTER}"
+# Beside these, two numbers are said with बटा; elsewhere they may be a score, wickets for runs, so many out of so many,
+# a rating or two years.
+_FRACTION_AFTER = compile_pattern(
+    rf"\s*(?:(?:भाग|भागों|हिस्सा|हिस्से|हिस्सों|अंश|अंक|मात्रा|इंच|कप|चम्मच|टीस्पून|टेबलस्पून|गिलास|किलो|एकड़|बीघा|मील|वर्ग|औंस)"
+    rf"{NO_LETTER}|{UNIT})"
+)
+_FRACTION_BEFORE = compile_pattern(
+    rf"{NEW_WORD}(?:बीपी|रक्तचाप|प्रेशर|बी\.?\s?पी\.?|दृष्टि|का|की|के)(?:\s(?:लगभग|क़रीब|करीब|केवल|सिर्फ़|सिर्फ))?\s[:-]?\s?\Z"
+)
+_LONGEST_BEFORE = 24  # characters
 # Before these, they are hours or a date.
 _NO_FRACTION = rf"(?!\s*(?:बजे|को|तारीख़|तारीख){NO_LETTER})"
 _CRICKET = compile_pattern(rf"{NEW_WORD}(?:रन|रनों|विकेट|पारी|ओवर|स्कोर){NO_LETTER}")
@@ -93,7 +104,20 @@ def _say_lone_fraction(match: re.Match[str], top: str, bottom: str) -> str | Non
         return None  # 11/2, 245/8, 26/12
     if _CRICKET.search(match.string) or re.fullmatch("(?:19|20)[0-9]{2}", bottom):
         return None
-    return _say_parts(top, bottom)
+    return _say_parts(top, bottom) if is_all or _is_beside_fraction_word(match) else None
+
+
+def _is_beside_fraction_word(match: re.Match[str]) -> bool:
+    """Whether the words around a fraction say that it is one."""
+    text, start, end = match.string, match.start(), match.end()
+    before = _FRACTION_BEFORE.search(text, max(0, start - _LONGEST_BEFORE), start)
+    after = _FRACTION_AFTER.match(text, end)
+    return before is not None or after is not None or _is_address(text, start, end)
+
+
+def _is_address(text: str, start: int, end: int) -> bool:
+    """Whether the text begins with a house's number: 14/3, मथुरा रोड."""
+    return not text[:start].strip() and text[end : end + 1] == ","
 
 
 def _say_parts(top: str, bottom: str) -> str:

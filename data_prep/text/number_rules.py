@@ -52,7 +52,7 @@ from data_prep.text.number_words import ENGLISH_DIGITS, say_cardinal
 from data_prep.text.units import CURRENCIES, CURRENCY_SIGN, UNIT
 from data_prep.text.year_rules import LONE_YEAR_RULES, YEAR_RULES
 
-RULES_VERSION = 10
+RULES_VERSION = 11
 """Raise it with every change of what a rule of this folder says; a reworded comment leaves it as it is."""
 
 # Words after a result: 1-3 से, 2-2 की बराबरी. Such numbers are said without से.
@@ -96,11 +96,11 @@ def _split_list(match: re.Match[str]) -> str:
 NUMBER_RULES: tuple[Rule, ...] = (
     # बी०ए०: a zero in place of the abbreviation sign. In इड०४ it may be that or a digit, so it stays.
     ("zero_as_abbreviation", rewrite(rf"(?<=[\u0900-\u0963])०(?!{D})", "॰", needs="०")),
-    # 4जी, 3डी; एच1एन1, ए4
+    # 4जी, 3डी, 4के टीवी; एच1एन1, ए4
     (
         "english_digits",
         rewrite(
-            rf"(?=[2-6२-६])(?<![{LETTER}{D[1:-1]}.:/-])(?<!{D},)(?P<first>[2-6२-६])(?=-?(?:जी|डी){NO_LETTER})|"
+            rf"(?=[2-6२-६])(?<![{LETTER}{D[1:-1]}.:/-])(?<!{D},)(?P<first>[2-6२-६])(?=-?(?:जी|डी|के(?=\s(?:टीवी|वीडियो|डिस्प्ले|स्क्रीन|रेज़ोल्यूशन|रेजोल्यूशन|कैमरा|रिकॉर्डिंग))){NO_LETTER})|"
             rf"(?=[\u0900-\u0963]{{1,6}}[1-9१-९])(?P<letter>{NEW_WORD}(?:{_LETTER_NAMES})|(?<={D})(?:{_LETTER_NAMES}))(?P<last>[1-9१-९])(?!{D}|[.,:]{D})",
             lambda match: f"{match['letter'] or ''} {ENGLISH_DIGITS[int(match['first'] or match['last'])]} ",
         ),
@@ -166,6 +166,8 @@ NUMBER_RULES: tuple[Rule, ...] = (
         rewrite(rf"{START}({D}{{2}})\+(?=\s(?:आयु|उम्र|वर्ष|साल|के\sलिए|वाले|वालों|श्रेणी){NO_LETTER})", r"\1 प्लस ", needs="+"),
     ),
     ("about", rewrite(rf"(?<![^\s(])[~∼≈]\s?(?={D})", " लगभग ", needs="~∼≈")),  # ~10
+    # 1,000.00 रुपये: nobody says the zeros
+    ("zero_paise", rewrite(rf"(?<={D})\.[0०]{{2}}(?=\s?{CURRENCY_WORD})", "", needs=[".00", ".००"])),
     ("percent_bound", read(rf"{UNBOUND}(?P<sign>[<>])\s?(?P<number>{NUMBER})\s?%", say_percent_bound, needs="%")),
     # ₹50/किलो, 60 किमी/घंटा
     ("per", rewrite(rf"({D}{_MEASURED})\s?/\s?(?=(?:{_PER_UNITS}){NO_LETTER})", r"\1 प्रति ", needs="/")),
