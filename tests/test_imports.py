@@ -36,7 +36,7 @@ ROOMS = {
         {"inference"},
         {"checkpoints", "transcription"},
         {"export", "tuning", "training", "serving"},
-        {"pretraining", "distillation"},
+        {"pretraining", "distillation", "self_training"},
     ],
 }
 """The rooms of each package from the lowest to the highest: a room imports from rooms further up in this list only."""

@@ -11,8 +11,9 @@ whose names then give the splits (`.jsonl` is read as well, and so is plain `tra
 before that. Relative audio starts at the manifest's folder. A row with an `offset`, even 0, is a segment of its
 recording, `duration` long; without one it is the whole recording, which is measured. `speaker` (or `speaker_id`,
 `client_id`) and `subset` are kept, and `channel_selector` (NeMo's name) or `channel` is the row's channel, from 0;
-other keys are dropped. A row with an empty or absent text is rejected for its text; it is not malformed. Tarred
-manifests, whose audio is in archives, are refused.
+other keys are dropped. `excluded` ("reason: detail", a reason of `rows.EXCLUSIONS`) leaves a row out, with that reason
+in the report; `pseudo_label.py` writes it. A row with an empty or absent text is rejected for its text; it is not
+malformed. Tarred manifests, whose audio is in archives, are refused.
 """
 
 import json
@@ -23,7 +24,7 @@ from typing import Any
 from data_prep.arguments import is_number
 from data_prep.corpora.columns import SPEAKER_COLUMNS
 from data_prep.corpora.layout import SPLIT_NAMES, SPLITS, check_folder, read_lines, refuse_layout
-from data_prep.corpora.rows import UNKNOWN_SPEAKER, MalformedRow, Utterance, parse_channel
+from data_prep.corpora.rows import EXCLUSIONS, UNKNOWN_SPEAKER, MalformedRow, Utterance, parse_channel
 from data_prep.manifest import check_manifest_start, resolve_audio_path
 
 CHANNEL_KEYS = ("channel_selector", "channel")
@@ -83,7 +84,17 @@ def _parse_row(text: str, number: int, manifest: Path, split: str | None) -> Utt
     channel, subset = get_channel(row), row.get("subset")
     file, subset = str(manifest), str(subset) if subset else None
     place = (file, number, path, str(audio), row.get("text") or "", speaker, split, offset, duration)
-    return Utterance(*place, subset=subset, channel=channel)
+    return Utterance(*place, subset=subset, channel=channel, excluded=_get_exclusion(row))
+
+
+def _get_exclusion(row: dict[str, Any]) -> tuple[str, str] | None:
+    value = row.get("excluded")
+    if value is None:
+        return None
+    reason, _, detail = str(value).partition(": ")
+    if reason not in EXCLUSIONS:
+        raise ValueError(f"found excluded '{value}', expected 'reason: detail' with one of {', '.join(EXCLUSIONS)}")
+    return reason, detail
 
 
 def get_channel(row: dict[str, Any]) -> int | None:

@@ -4,6 +4,16 @@ import os
 from dataclasses import dataclass
 
 UNKNOWN_SPEAKER = "unknown"
+EXCLUSIONS = {
+    "excluded_by_corpus": "the corpus itself says that the row is not for use",
+    "low_confidence": "the recogniser that wrote the text is not sure of it",
+    "greedy_disagrees": "without its language model the recogniser writes another text",
+    "dropout_disagrees": "with some of its units switched off the recogniser writes another text",
+    "unlikely_text": "the language model finds the text too unlikely",
+    "no_pause": "a stretch of a long recording without a pause to cut at",
+    "evaluation_leak": "the recording or the text is in a manifest of evaluation data",
+}
+"""Reason codes by which a list of utterances itself leaves out a valid row, and what each means."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,7 @@ class Utterance:
         row: Where `audio` is a Parquet file, the row in it that holds the recording, from 0.
         subset: The corpus's own name of a finer part than `split`, such as `test_unknown`.
         channel: The channel that the utterance is in, from 0; `None` where the corpus does not say.
+        excluded: Reason (a key of `EXCLUSIONS`) and detail by which the corpus leaves the row out, or `None`.
     """
 
     file: str
@@ -37,6 +48,7 @@ class Utterance:
     row: int | None = None
     subset: str | None = None
     channel: int | None = None
+    excluded: tuple[str, str] | None = None
 
     @property
     def key(self) -> str:

@@ -191,7 +191,7 @@ def _prepare_row(
     if repeated:
         return {"rejected": describe_rejection(*repeated, asdict(row))}
     place = {"audio": {key: getattr(row, key) for key in ("audio", "offset", "duration", "row", "channel")}}
-    outcome = check_file(Path(row.audio)) or _prepare_utterance(row, settings, reader)
+    outcome = row.excluded or check_file(Path(row.audio)) or _prepare_utterance(row, settings, reader)
     if isinstance(outcome, tuple):
         cause = find_cause(outcome[0], row)
         found = {"cause": cause} if cause else {}

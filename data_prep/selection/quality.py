@@ -8,6 +8,7 @@ from data_prep.arguments import is_number
 from data_prep.audio.measures import AudioMeasures
 from data_prep.audio.reader import SAMPLE_RATE_HZ
 from data_prep.conv_frames import count_conv_frames, count_ctc_steps
+from data_prep.corpora.rows import EXCLUSIONS
 from data_prep.text.policy import TextPolicy
 from data_prep.text.verdict import DEFAULT_POLICY, TEXT_REASONS, judge
 
@@ -28,7 +29,7 @@ ERROR_REASONS = {
 }
 # What is sound but unfit for training.
 POLICY_REASONS = {
-    "excluded_by_corpus": "the corpus itself says that the row is not for use",
+    **EXCLUSIONS,
     "duplicate_path": "the same audio, or the same piece of it, was listed before",
     "too_short": "shorter than min_duration",
     "too_long": "longer than max_duration",

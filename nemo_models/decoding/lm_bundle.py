@@ -7,6 +7,7 @@ That folder also distinguishes it from a file of the user's: only a bundled one 
 
 import os
 import shutil
+import tarfile
 import tempfile
 import uuid
 from functools import cache
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from nemo.utils.app_state import AppState
 from omegaconf import DictConfig, OmegaConf, open_dict
+
+from nemo_models.files.nemo_file import read_nemo_config
 
 if TYPE_CHECKING:
     from nemo.core import ModelPT
@@ -81,6 +84,38 @@ def register_language_model(model: "ModelPT") -> None:
     path = OmegaConf.select(model.cfg, LM_KEY)
     if is_bundled(path):
         model._save_restore_connector.register_artifact(model, LM_KEY, path)
+
+
+def extract_language_model(model_path: Path, folder: Path) -> Path | None:
+    """Write the language model that a `.nemo` file bundles, without restoring the model.
+
+    Args:
+        model_path: The acoustic model's file.
+        folder: Existing folder for the language model.
+
+    Returns:
+        The written file; `None` if nothing is bundled.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not a `.nemo` file, or it lacks the file that its configuration names.
+    """
+    config = read_nemo_config(model_path)
+    name = ((config.get("decoding") or {}).get("beam") or {}).get("ngram_lm_model")
+    if not isinstance(name, str) or not name.startswith(_IN_ARCHIVE):
+        return None
+    name = Path(name.removeprefix(_IN_ARCHIVE)).name
+    with tarfile.open(model_path, "r:*") as archive:
+        member = next((one for one in archive if Path(one.name).name == name and one.isfile()), None)
+        stream = archive.extractfile(member) if member else None
+        if stream is None:
+            raise ValueError(
+                f"{model_path}: found no {name} in the archive, expected its language model; copy it again"
+            )
+        target = folder / f"{_FILE_NAME}{Path(name).suffix}"
+        with target.open("wb") as out:
+            shutil.copyfileobj(stream, out)
+    return target
 
 
 @cache

@@ -12,12 +12,12 @@ from nemo_models.serving.cluster_options import ClusterOptions
 from nemo_models.serving.decoding_pool import DecodingLimits
 from nemo_models.serving.stream_audio import StreamOptions
 from nemo_models.serving.voice_activity import KINDS
-from nemo_models.transcription.job_settings import RecogniserArguments
+from nemo_models.transcription.job_settings import RecogniserArguments, TextFormArguments
 from nemo_models.transcription.options import EACH_CHANNEL
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeSettings(RecogniserArguments):
+class ServeSettings(RecogniserArguments, TextFormArguments):
     """All arguments; the comments in `conf/serve.yaml` explain them.
 
     Raises:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nemo.collections.asr.data.audio_to_text import expand_sharded_filepaths
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from data_prep.arguments import is_number
 from data_prep.manifest import MANIFEST_KEYS, parse_manifest_line
@@ -81,7 +81,7 @@ class Source:
 
 
 def list_sources(dataset: DictConfig, keys: tuple[str, ...] = MANIFEST_KEYS) -> list[Source]:
-    """List the files that a dataset of NeMo's is read from; patterns of shards are expanded.
+    """List the files that a dataset of NeMo's is read from, with the parts of an `input_cfg`; patterns are expanded.
 
     Args:
         dataset: `train_ds` or `validation_ds`.
@@ -109,6 +109,9 @@ def list_sources(dataset: DictConfig, keys: tuple[str, ...] = MANIFEST_KEYS) -> 
             raise FileNotFoundError(f"{folder}: found no cuts.*.jsonl.gz, expected a folder in Lhotse's Shar format")
         _check_shar_parts(Path(folder), cuts)
         found += [Source(path, has_files=False) for path in cuts]
+    parts = dataset.get("input_cfg") or []
+    for part in OmegaConf.load(parts) if isinstance(parts, str) else parts:
+        found += list_sources(part, keys)  # type: ignore[arg-type]  # a list of mappings
     return found
 
 

@@ -20,7 +20,7 @@ class BoostingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class RecogniserArguments:
-    """Arguments that the server shares with transcription: model, audio, number format, decoding, form of the texts."""
+    """Arguments of every job with a recogniser: model, audio, number format, decoding, language."""
 
     model_path: Path | None
     pretrained_name: str | None
@@ -35,14 +35,20 @@ class RecogniserArguments:
     matmul_precision: str
     ctc_decoding: dict[str, Any]
     boosting: BoostingSettings
+    language: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFormArguments:
+    """Arguments that the server shares with transcription: the form of the texts."""
+
     itn: bool
     itn_digits: str
-    language: str | None
     subtitles: SubtitleSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranscribeSettings(RecogniserArguments):
+class TranscribeSettings(RecogniserArguments, TextFormArguments):
     """All arguments; the comments in `conf/transcribe_speech.yaml` explain them."""
 
     dataset_manifest: str | None

@@ -50,6 +50,9 @@ class RecogniserSettings:
         options: Options of the transcription; `autocast_dtype` follows from `amp`.
         warmup_batches: Number of batches of noise before the first input.
         threads: Number of torch's threads; `None`: its own choice.
+        dropout: Probability with which the encoder's dropouts switch units off, see `enable_dropout`; 0: none, as is
+            usual for a trained model.
+        dropout_seed: Seed of the choice of these units.
     """
 
     model_path: Path | None
@@ -63,6 +66,8 @@ class RecogniserSettings:
     options: TranscribeOptions = field(default_factory=TranscribeOptions)
     warmup_batches: int = 0
     threads: int | None = None
+    dropout: float = 0.0
+    dropout_seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,15 +110,22 @@ def load_recogniser(settings: RecogniserSettings, device: "torch.device") -> "Tr
 
     from nemo_models.decoding.strategy import configure_decoding
     from nemo_models.inference.model_loading import load_ctc_model, set_compute_dtype
+    from nemo_models.layers.dropout import enable_dropout
     from nemo_models.transcription.transcribe import Transcriber
 
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.set_float32_matmul_precision(settings.matmul_precision)
     model = load_ctc_model(settings.model_path, settings.pretrained_name, device)
-    autocast_dtype = set_compute_dtype(model, settings.compute_dtype, settings.amp, settings.amp_dtype)
+    if settings.dropout:  # the fast encoder of the CPU has no dropout; amp leaves the encoder as it is
+        autocast_dtype = set_compute_dtype(model, amp=True, amp_dtype=settings.amp_dtype if settings.amp else "float32")
+    else:
+        autocast_dtype = set_compute_dtype(model, settings.compute_dtype, settings.amp, settings.amp_dtype)
     configure_decoding(model, settings.decoding, settings.boosting, settings.options.language)
     transcriber = Transcriber(model, replace(settings.options, autocast_dtype=autocast_dtype))
+    if settings.dropout:
+        torch.manual_seed(settings.dropout_seed)
+        enable_dropout(model.encoder, settings.dropout)
     for _ in range(settings.warmup_batches):
         length = round(WARMUP_S * transcriber.sample_rate_hz)
         noise = np.random.default_rng(0).standard_normal(length).astype(np.float32)

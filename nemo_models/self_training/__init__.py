@@ -1,0 +1,1 @@
+"""Self-training: filtered labels that a model writes for unlabelled audio, and rounds of learning from them."""
