@@ -166,7 +166,8 @@ def test_every_yaml_is_run_by_a_test():
         for job in find_jobs(block)
         if block.runs_here
     }
-    # test_w2v_bert_is_fine_tuned_with_its_own_configuration; test_serve; test_distilling; test_recipes; test_pseudo_labels
+    # test_w2v_bert_is_fine_tuned_with_its_own_configuration; test_serve; test_distilling; test_recipes;
+    # test_pseudo_labels
     run_here = {"w2v_bert_hi", "serve", "distill_tiny_hi", "robust_en", "xlsr_tiny_en", "pseudo_label"}
     paths = list((ROOT / "conf").glob("*.yaml"))
     included = {name for path in paths for name in find_included(path)}

@@ -56,6 +56,7 @@ def add(path: Path, *lines: bytes) -> None:
         ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "text": 1}', "found text 1, expected a text"),
         ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "split": "x"}', "found split 'x', expected"),
         ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "shard_id": 0}', "tarred manifest"),
+        ("nemo", "train_manifest.json", b'{"audio_filepath": "a", "excluded": "why: x"}', "found excluded 'why: x'"),
         ("nemo", "train_manifest.json", b"[]", "found list, expected a JSON object"),
         ("nemo", "train_manifest.json", b"{", "found no line of JSON"),
         ("csv", "transcripts.csv", b'a,"b,c', "broken quotation"),

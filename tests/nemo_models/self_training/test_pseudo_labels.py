@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 import pseudo_label  # noqa: F401  registers the types of its arguments
 from data_prep.job_settings import read_settings
 from data_prep.manifest import read_manifest, resolve_audio_path, write_jsonl
+from documents import make_workspace, read_blocks, run_block
 from nemo_models.decoding.lm_bundle import extract_language_model, keep_language_model
 from nemo_models.decoding.strategy import configure_decoding
 from nemo_models.files.nemo_file import read_nemo_config
@@ -23,7 +24,6 @@ from nemo_models.self_training.pseudo_labels import label_audio
 from nemo_models.self_training.rounds import run_rounds
 from nemo_models.self_training.settings import PseudoLabelSettings
 from nemo_models.transcription.inputs import as_input
-from documents import make_workspace, read_blocks, run_block
 from recogniser import TRAINING_VOICES, read_sentences, synthesize
 from training_job import CONF
 from warm_python import WarmPython

@@ -54,6 +54,15 @@ def test_shards_that_are_complete_are_listed(exported: Path, shar: Path):
         assert len(list_sources(tarred(exported, manifests, tars))) >= 2
 
 
+def test_the_parts_of_a_mixture_are_listed(exported: Path, tmp_path: Path):
+    part = {"type": "nemo", "manifest_filepath": f"{exported}/t.json", "weight": 0.5}
+    group = {"type": "group", "input_cfg": [{"type": "lhotse_shar", "shar_path": f"{exported}/shar"}], "weight": 0.5}
+    mixture = OmegaConf.create({"input_cfg": [part, group]})
+    OmegaConf.save(mixture.input_cfg, tmp_path / "parts.yaml")
+    for dataset in (mixture, OmegaConf.create({"input_cfg": str(tmp_path / "parts.yaml")})):
+        assert [len(list(source.read())) for source in list_sources(dataset)] == [4, 2, 2]
+
+
 @pytest.mark.parametrize(
     ("manifests", "tars", "message"),
     [
