@@ -16,7 +16,7 @@ from nemo_models.transcription.inputs import AudioInput, measure_durations
 from nemo_models.transcription.progress import TranscriptionProgress
 from nemo_models.transcription.workers import make_engine, open_recogniser
 
-KEYED_SETTINGS = ("pretrained_name", "channel_selector", "window_s", "compute_dtype", "amp", "amp_dtype")
+KEYED_SETTINGS = ("pretrained_name", "language", "channel_selector", "window_s", "compute_dtype", "amp", "amp_dtype")
 """Settings that a text depends on, beside model, decoding and phrases."""
 GREEDY = {"strategy": "greedy_batch"}
 
