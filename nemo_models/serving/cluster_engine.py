@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from data_prep.languages.union import LANGUAGE_KEY
 from nemo_models.serving.engine import EngineLimits
 from nemo_models.serving.replica import ModelFacts, RemoteAudio
 from nemo_models.serving.tasks import FAILED, NO_REPLICA, STOPPED, QueueFullError, RecognitionTask, WindowTask
@@ -40,7 +41,7 @@ class RemoteRecogniser:
     frame_step: int
     vocabulary: Sequence[str]
 
-    def best_labels(self, frames: np.ndarray) -> np.ndarray:
+    def best_labels(self, frames: np.ndarray, language: str | None = None) -> np.ndarray:
         """Return the best label of each frame, which a replica has found."""
         return frames
 
@@ -115,14 +116,14 @@ class ClusterEngine:
         self._callers.submit(self._recognise, task, tuple(phrases))
         return task
 
-    def compute(self, samples: np.ndarray) -> WindowTask:
-        """Take a window of a live stream, see `RecognitionEngine.compute`."""
+    def compute(self, samples: np.ndarray, language: str | None = None) -> WindowTask:
+        """Take a window of a live stream, see `RecognitionEngine.compute`; its labels are of that language."""
         task = WindowTask()
         if self._closed:
             task.fail(STOPPED)
         else:
             self._waiting_windows += 1
-            self._windows.submit(self._compute, task, samples)
+            self._windows.submit(self._compute, task, samples, language)
         return task
 
     def close(self, timeout_s: float | None = None) -> None:
@@ -168,9 +169,9 @@ class ClusterEngine:
                 task.tell_text()
         raise RuntimeError("a replica gave no transcript")
 
-    def _compute(self, task: WindowTask, samples: np.ndarray) -> None:
+    def _compute(self, task: WindowTask, samples: np.ndarray, language: str | None) -> None:
         try:
-            task.end(self._retry(lambda: self._handle.compute.remote(samples).result(), lambda: task.over))
+            task.end(self._retry(lambda: self._handle.compute.remote(samples, language).result(), lambda: task.over))
         except Exception as error:
             if not isinstance(error, _NoReplicaError):
                 _log.exception("a window could not be sent to a replica")
@@ -211,9 +212,10 @@ def _is_lost(error: Exception) -> bool:
 
 
 def _pack(audio: AudioInput) -> RemoteAudio:
+    name, language = str(audio.path), audio.fields.get(LANGUAGE_KEY)
     if isinstance(audio, MemoryAudio) and audio.samples is not None:
-        return RemoteAudio(str(audio.path), samples=audio.samples, sample_rate_hz=audio.sample_rate_hz)
-    return RemoteAudio(str(audio.path), audio.path.read_bytes())
+        return RemoteAudio(name, samples=audio.samples, sample_rate_hz=audio.sample_rate_hz, language=language)
+    return RemoteAudio(name, audio.path.read_bytes(), language=language)
 
 
 def _take(stream: Any) -> Iterator[Any]:

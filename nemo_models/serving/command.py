@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 
-from data_prep.languages.language import load_language
 from data_prep.text.inverse_numbers import make_number_writer
 from nemo_models.inference.model_loading import choose_device
 from nemo_models.serving.application import make_application
+from nemo_models.serving.client_languages import load_languages
 from nemo_models.serving.cluster import start_replicas
 from nemo_models.serving.cluster_options import ClusterOptions
 from nemo_models.serving.decoding_pool import DecodingLimits, DecodingPool
@@ -158,6 +158,8 @@ def _make_served(
     decoders: DecodingPool | None = None,
 ) -> ServedModel:
     labels, language = list(facts.vocabulary), surroundings.language
+    languages = load_languages(language)
+    prefers_phrases = facts.prefers_phrases and len(languages) == 1  # a phrase is normalised by one language's rules
     return ServedModel(
         engine=engine,
         names=list(dict.fromkeys(facts.names)),
@@ -167,14 +169,14 @@ def _make_served(
         upload_limits=UploadLimits(round(settings.max_upload_mb * 1e6), settings.client_timeout_s),
         timeout_s=settings.timeout_s,
         gives_words=facts.gives_words,
-        read_prompt=(lambda prompt: read_prompt(prompt, labels, language)) if facts.prefers_phrases else None,
+        read_prompt=(lambda prompt: read_prompt(prompt, labels, language)) if prefers_phrases else None,
         write_numbers=surroundings.write_numbers,
         subtitles=settings.subtitles,
         stream_options=settings.stream,
         max_streams=settings.max_streams,
         open_voice_activity=surroundings.open_voice_activity,
         decoders=decoders,
-        language=load_language(language),
+        languages=languages,
     )
 
 

@@ -143,11 +143,12 @@ class RecognitionEngine:
         self._readers.submit(self._read, task)
         return task
 
-    def compute(self, samples: np.ndarray) -> WindowTask:
+    def compute(self, samples: np.ndarray, language: str | None = None) -> WindowTask:
         """Take a window of a live stream.
 
         Args:
             samples: (n,) float32 at the recogniser's rate.
+            language: Has no effect here, where `best_labels` takes it; the engine of a cluster passes it on.
 
         Returns:
             The task, whose `frames` come with a batch.

@@ -1,14 +1,14 @@
 """The session settings of OpenAI's realtime transcription events, read and written."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from data_prep.arguments import is_int, is_number
-from data_prep.languages.language import DEFAULT_LANGUAGE, Language, load_language
+from data_prep.languages.language import DEFAULT_LANGUAGE, Language
 from nemo_models.serving.api_errors import bad_field
+from nemo_models.serving.client_languages import load_languages, read_language
 from nemo_models.serving.stream_audio import LEAST_RATE_HZ, MOST_RATE_HZ
-from nemo_models.serving.transcription_request import is_language
 
 PCM_RATE_HZ = 24_000  # of OpenAI's audio/pcm
 TELEPHONE_RATE_HZ = 8_000
@@ -33,22 +33,27 @@ class RealtimeSettings:
         format: One of the keys of `_FORMATS`.
         rate: Rate of the samples; OpenAI's API has 24 kHz for `audio/pcm`, here others are possible.
         prompt: Phrases to prefer.
-        language: The model's language, as the client wrote it.
+        language: The language as the client wrote it; `None`: each utterance's is identified.
         detects_turns: Whether the server ends utterances; else only the client's `commit` does.
         silence_ms: Milliseconds of silence that end an utterance; `None`: the server's setting.
         threshold: Probability from which on sound is speech, for `vad=silero`; `None`: the usual one.
-        own: The model's language.
+        languages: The model's languages.
     """
 
     model: str
     format: str = "audio/pcm"
     rate: int = PCM_RATE_HZ
     prompt: str = ""
-    language: str = "hi"
+    language: str | None = DEFAULT_LANGUAGE
     detects_turns: bool = True
     silence_ms: int | None = None
     threshold: float | None = None
-    own: Language = field(default_factory=lambda: load_language(DEFAULT_LANGUAGE))
+    languages: Sequence[Language] = field(default_factory=load_languages)
+
+    @property
+    def code(self) -> str | None:
+        """Code of the language to recognise in, for a model that has several."""
+        return read_language("transcription.language", self.language, self.languages)
 
     @property
     def encoding(self) -> str:
@@ -153,10 +158,7 @@ def _read_transcription(settings: RealtimeSettings, given: Any, models: Collecti
     model, language = given.get("model") or settings.model, given.get("language") or settings.language
     if model not in models:
         raise bad_field("transcription.model", model, f"one of {', '.join(models)}")
-    if not is_language(language, settings.own):
-        raise bad_field(
-            "transcription.language", language, f"{settings.own.code}, the model's language; change or remove it"
-        )
+    read_language("transcription.language", language, settings.languages)
     prompt = settings.prompt if given.get("prompt") is None else given["prompt"]
     return replace(settings, model=model, language=language, prompt=prompt)
 

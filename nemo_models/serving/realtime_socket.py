@@ -67,9 +67,9 @@ class RealtimeStream(StreamConnection):
         """Set up, see `StreamConnection`."""
         super().__init__(served, websocket)
         asked = websocket.query_params.get("model", "")
-        self._settings = RealtimeSettings(
-            asked if asked in served.names else served.names[0], language=served.language.code, own=served.language
-        )
+        name = asked if asked in served.names else served.names[0]
+        own = served.languages[0].code if len(served.languages) == 1 else None
+        self._settings = RealtimeSettings(name, language=own, languages=served.languages)
         self._id = _new_id("sess")
         self._is_beta = websocket.headers.get("openai-beta") == "realtime=v1"
         self._item, self._is_committing = _Item(), False
@@ -150,7 +150,7 @@ class RealtimeStream(StreamConnection):
             if (new.format, new.rate, new.threshold) != (old.format, old.rate, old.threshold):
                 message = "session: found audio before a change of format or threshold, expected none; connect again"
                 raise ApiError(400, message, "session_has_audio", "session")
-            self.session.change(self._stream_options(new), self._phrases(new))
+            self.session.change(self._stream_options(new), self._phrases(new), new.code)
         self._settings = new
         await self._tell(_UPDATES[event["type"]], session=self._describe())
 
@@ -163,6 +163,7 @@ class RealtimeStream(StreamConnection):
             self._stream_options(settings),
             self._phrases(settings),
             settings.threshold,
+            settings.code,
         )
 
     def _stream_options(self, settings: RealtimeSettings) -> StreamOptions:

@@ -70,8 +70,8 @@ class Recogniser(Protocol):
     def compute(self, waveforms: Sequence[np.ndarray]) -> list[Any]:
         """Compute the log-probabilities of waveforms, (n,) float32 each, in one batch."""
 
-    def best_labels(self, frames: Any) -> np.ndarray:
-        """Return the best label of each frame, (T,) int."""
+    def best_labels(self, frames: Any, language: str | None = None) -> np.ndarray:
+        """Return the best label of each frame, (T,) int; of a model of several languages, one of that language."""
 
     def add(self, computed: Sequence[tuple[Any, AudioWindow, Any]]) -> None:
         """Add windows and their log-probabilities to their recognitions."""
@@ -89,7 +89,8 @@ class ModelRecognition:
             phrases: Phrases to prefer.
         """
         self.phrases = tuple(phrases)
-        self.joiner = transcriber.make_joiner()
+        self._language = transcriber.languages.choose(audio)
+        self.joiner = transcriber.make_joiner(language=self._language)
         self.results: list[SegmentResult] = []
         self.text = ""
         self.error: str | None = None
@@ -109,11 +110,13 @@ class ModelRecognition:
 
     def finish(self) -> Transcript:
         """Return the transcript, as `Transcriber.transcribe` gives it."""
+        from nemo_models.transcription.languages import join_languages
         from nemo_models.transcription.segment_results import join_results
 
         text, words, fields = join_results(self.results)
         listed = words if self._gives_words else None
-        return Transcript(0, self._audio, text, self._duration_s, None, listed, None, fields, self._warning)
+        language = join_languages(self.results, self._language)
+        return Transcript(0, self._audio, text, self._duration_s, None, listed, None, fields, self._warning, language)
 
 
 class ModelRecogniser:
@@ -158,9 +161,9 @@ class ModelRecogniser:
         """Compute log-probabilities, see `Transcriber.compute`."""
         return self._transcriber.compute(waveforms)
 
-    def best_labels(self, frames: Any) -> np.ndarray:
+    def best_labels(self, frames: Any, language: str | None = None) -> np.ndarray:
         """Return the best label of each frame, see `Recogniser`."""
-        return frames.argmax(dim=-1).cpu().numpy()
+        return self._transcriber.languages.mask(frames, language).argmax(dim=-1).cpu().numpy()
 
     def add(self, computed: Sequence[tuple[ModelRecognition, AudioWindow, Any]]) -> None:
         """Join and decode windows, those of recordings with the same phrases together."""

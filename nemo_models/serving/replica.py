@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from nemo_models.serving.engine import RecognitionEngine
 from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.uploads import UploadFolder
-from nemo_models.transcription.inputs import AudioInput
+from nemo_models.transcription.inputs import AudioInput, in_language
 from nemo_models.transcription.memory_audio import as_inputs
 from nemo_models.transcription.transcripts import Transcript
 
@@ -60,12 +60,14 @@ class RemoteAudio:
         content: A file's bytes; `None` where there are samples.
         samples: (n, 1) int16 or float32; `None` where there is a file.
         sample_rate_hz: Rate of the samples.
+        language: Code of the language to recognise in, for a model that has several; `None`: it is identified.
     """
 
     name: str
     content: bytes | None = None
     samples: np.ndarray | None = None
     sample_rate_hz: int = 16_000
+    language: str | None = None
 
 
 class Replica:
@@ -113,10 +115,10 @@ class Replica:
             served.read_prompt is not None,
         )
 
-    async def compute(self, samples: np.ndarray) -> np.ndarray | None:
+    async def compute(self, samples: np.ndarray, language: str | None = None) -> np.ndarray | None:
         """Return the best label of each frame of a window, (T,) int; `None` where it cannot be computed."""
         frames = await asyncio.wrap_future(self._engine.compute(np.array(samples)).frames)
-        return None if frames is None else self._engine.recogniser.best_labels(frames)
+        return None if frames is None else self._engine.recogniser.best_labels(frames, language)
 
     async def recognise(self, audio: RemoteAudio, phrases: Sequence[str]) -> AsyncIterator[str | Transcript]:
         """Yield the pieces of a text, and the transcript as the last item.
@@ -147,9 +149,9 @@ class Replica:
     def _receive(self, audio: RemoteAudio, held: AsyncExitStack) -> tuple[AudioInput, Path]:
         if audio.samples is not None:
             (item,) = as_inputs((np.array(audio.samples), audio.sample_rate_hz), audio.sample_rate_hz)
-            return item, item.path
+            return in_language(item, audio.language), item.path
         path = held.enter_context(self._uploads.keep_bytes(audio.content or b"", audio.name))
-        return AudioInput(path), path
+        return in_language(AudioInput(path), audio.language), path
 
 
 def make_deployment(load: LoadServed, options: dict[str, Any], temporary_dir: Path | None = None) -> Any:

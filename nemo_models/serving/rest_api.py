@@ -13,13 +13,14 @@ from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nemo_models.serving.api_errors import ApiError, audio_error, busy, unavailable
+from nemo_models.serving.client_languages import name_language
 from nemo_models.serving.json_text import write_json
 from nemo_models.serving.response_formats import format_body, verbose
 from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.tasks import QueueFullError, RecognitionTask
 from nemo_models.serving.transcription_request import TranscriptionRequest, read_request
 from nemo_models.serving.uploads import read_form
-from nemo_models.transcription.inputs import AudioInput
+from nemo_models.transcription.inputs import AudioInput, in_language
 from nemo_models.transcription.transcripts import Transcript
 
 LOOK_S = 0.5  # between two looks whether the client is still there
@@ -87,7 +88,7 @@ async def _transcribe(served: ServedModel, request: Request) -> Response:
 
 async def _answer(served: ServedModel, request: Request, form: FormData, held: ExitStack) -> Response:
     """Answer a form. `held` keeps the file until the answer is complete."""
-    wanted = read_request(form, served.names, served.gives_words, served.read_prompt, served.language)
+    wanted = read_request(form, served.names, served.gives_words, served.read_prompt, served.languages)
     size, most = wanted.upload.size or 0, served.upload_limits.max_bytes
     if size > most:
         message = f"file: found {size / 1e6:.1f} MB, expected {most / 1e6:g} MB or less; cut or compress the recording"
@@ -107,7 +108,7 @@ async def _answer(served: ServedModel, request: Request, form: FormData, held: E
         wanted.response_format,
         wanted.granularities,
         served.subtitles,
-        served.language.name.lower(),
+        name_language(transcript.language, served.languages),
     )
     return Response(body, media_type=media_type, headers=headers)
 
@@ -116,7 +117,7 @@ def _submit(
     served: ServedModel, wanted: TranscriptionRequest, path: Path, on_text: Callable[[str], object] | None
 ) -> RecognitionTask:
     try:
-        return served.engine.submit(AudioInput(path), wanted.phrases, on_text)
+        return served.engine.submit(in_language(AudioInput(path), wanted.language), wanted.phrases, on_text)
     except QueueFullError as error:
         raise busy(error.retry_after_s) from error
 
@@ -187,7 +188,7 @@ async def _stream(
             transcript = _finish(served, await waiting, path, wanted)
             if served.write_numbers and transcript.text:
                 yield _event({"type": "transcript.text.delta", "delta": transcript.text})
-            fields = _done_fields(transcript, wanted, served.language.name.lower())
+            fields = _done_fields(transcript, wanted, name_language(transcript.language, served.languages))
             yield _event({**fields, "type": "transcript.text.done", "text": transcript.text})
             yield "data: [DONE]\n\n"
         except ApiError as error:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from data_prep.languages.language import DEFAULT_LANGUAGE, Language, load_language
+from data_prep.languages.language import Language
+from nemo_models.serving.client_languages import load_languages
 from nemo_models.serving.decoding_pool import DecodingPool
 from nemo_models.serving.metrics import ServerMetrics
 from nemo_models.serving.stream_audio import StreamOptions
@@ -44,7 +45,7 @@ class ServedModel:
         decoders: Processes that decode uploads; `None`: this one.
         streams: The open live streams.
         is_stopping: Whether the server takes nothing new.
-        language: The model's language.
+        languages: The model's languages, one or several.
     """
 
     engine: ServingEngine
@@ -64,7 +65,7 @@ class ServedModel:
     decoders: DecodingPool | None = None
     streams: set[LiveStream] = field(default_factory=set)
     is_stopping: bool = False
-    language: Language = field(default_factory=lambda: load_language(DEFAULT_LANGUAGE))
+    languages: Sequence[Language] = field(default_factory=load_languages)
 
     @property
     def ready(self) -> bool:

@@ -145,6 +145,7 @@ class StreamConnection:
         options: StreamOptions | None = None,
         phrases: Sequence[str] = (),
         threshold: float | None = None,
+        language: str | None = None,
     ) -> StreamSession:
         """Return a new session for samples of this encoding and rate.
 
@@ -155,6 +156,7 @@ class StreamConnection:
             options: `None`: the server's.
             phrases: Phrases to prefer in finals.
             threshold: Probability from which on sound is speech, for a voice-activity model; `None`: the usual one.
+            language: Code of the language, for a model that has several.
         """
 
         async def send_and_count(row: dict[str, Any]) -> None:
@@ -177,6 +179,7 @@ class StreamConnection:
             served.write_numbers,
             phrases,
             judge(threshold) if judge else None,
+            language,
         )
 
     async def hear(self, content: bytes) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.languages.union import LANGUAGE_KEY
 from nemo_models.serving.api_errors import audio_error
 from nemo_models.serving.response_formats import word_row
 from nemo_models.serving.stream_audio import ModelFrames, StreamOptions, StreamUtterance
 from nemo_models.serving.tasks import STOPPED, QueueFullError, ServingEngine
 from nemo_models.serving.voice_activity import VoiceActivity, VoiceTrack
+from nemo_models.transcription.inputs import in_language
 from nemo_models.transcription.memory_audio import as_inputs
 from nemo_models.transcription.transcripts import TIME_DIGITS, Transcript, Word
 
@@ -43,6 +45,7 @@ class StreamSession:
         write_numbers: Callable[[str], str] | None = None,
         phrases: Sequence[str] = (),
         voice: VoiceActivity | None = None,
+        language: str | None = None,
     ) -> None:
         """Begin a stream.
 
@@ -53,6 +56,7 @@ class StreamSession:
             options: `None`: the defaults.
             write_numbers: Function that writes the numbers of a final text in digits; `None` keeps them as spoken.
             phrases: Phrases to prefer in finals.
+            language: Code of the language, for a model that has several; `None`: each final's is identified.
             voice: What finds speech; `None`: the model alone does.
         """
         self.received = 0
@@ -63,6 +67,7 @@ class StreamSession:
         self._track = VoiceTrack(voice, rate) if voice else None
         self._utterance = StreamUtterance(0, rate, self._frames, self._options, self._track)
         self._shown = ""
+        self._language = language
 
     async def add(self, samples: np.ndarray) -> None:
         """Add samples, (n,) int16 or float32, and send what there is to say about them."""
@@ -85,9 +90,9 @@ class StreamSession:
         if self._utterance.length:
             await self._declare_silence(self._utterance.length, CLEARED)
 
-    def change(self, options: StreamOptions, phrases: Sequence[str]) -> None:
-        """Go on with other options and phrases."""
-        self._options, self._phrases = options, tuple(phrases)
+    def change(self, options: StreamOptions, phrases: Sequence[str], language: str | None = None) -> None:
+        """Go on with other options, phrases and language."""
+        self._options, self._phrases, self._language = options, tuple(phrases), language
         self._utterance.options = options
 
     @property
@@ -99,9 +104,9 @@ class StreamSession:
         """Compute a window if enough is new; show what it says; end what is over, and go on with what follows."""
         while (window := self._utterance.take_window()) is not None:
             first, samples = window
-            found = await asyncio.wrap_future(self._engine.compute(samples).frames)
+            found = await asyncio.wrap_future(self._engine.compute(samples, self._language).frames)
             if found is not None:
-                self._utterance.add_labels(first, self._engine.recogniser.best_labels(found))
+                self._utterance.add_labels(first, self._engine.recogniser.best_labels(found, self._language))
             silence, end = self._utterance.find_silence(), self._utterance.find_end()
             if silence is not None:
                 await self._declare_silence(silence)
@@ -143,7 +148,7 @@ class StreamSession:
         (audio,) = as_inputs((samples, self._rate), self._rate)
         while True:
             try:
-                task = self._engine.submit(audio, self._phrases)
+                task = self._engine.submit(in_language(audio, self._language), self._phrases)
             except QueueFullError:
                 if not self._engine.ready:
                     return Transcript(0, audio, error=STOPPED)
@@ -159,6 +164,8 @@ class StreamSession:
         row: dict[str, Any] = {"text": transcript.text}
         if self._write_numbers:
             row = {"text": self._write_numbers(transcript.text), "text_spoken": transcript.text}
+        if transcript.language is not None:
+            row[LANGUAGE_KEY] = transcript.language
         if transcript.words is not None:
             moved = (
                 Word(word.word, word.start_s + shift_s, word.end_s + shift_s, word.confidence)

@@ -9,6 +9,7 @@ from starlette.websockets import WebSocket
 
 from data_prep.arguments import is_int
 from nemo_models.serving.api_errors import ApiError, bad_field
+from nemo_models.serving.client_languages import read_language
 from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.stream_audio import ENCODINGS, LEAST_RATE_HZ, MOST_RATE_HZ
 from nemo_models.serving.stream_connection import NORMAL, RESTART, TRY_AGAIN, WRONG, ClientMessage, StreamConnection
@@ -86,7 +87,11 @@ class SimpleStream(StreamConnection):
             raise bad_field("sample_rate", repr(rate), f"a whole number from {LEAST_RATE_HZ} to {MOST_RATE_HZ}")
         if not isinstance(name, str) or name not in ENCODINGS:
             raise bad_field("encoding", repr(name), f"one of {', '.join(ENCODINGS)}")
-        self.session = self.begin(name, rate, self._send_result)
+        asked = control.get("language")
+        if not isinstance(asked, str | None):
+            raise bad_field("language", repr(asked), "a text")
+        language = read_language("language", asked, self.served.languages)
+        self.session = self.begin(name, rate, self._send_result, language=language)
         await self.send({"type": "ready", "sample_rate": rate, "encoding": name, "model": self.served.names[0]})
 
     async def _send_result(self, row: dict[str, Any]) -> None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from starlette.datastructures import FormData, UploadFile
 
-from data_prep.languages.language import DEFAULT_LANGUAGE, Language, load_language
+from data_prep.languages.language import Language
 from nemo_models.serving.api_errors import ApiError, bad_field
+from nemo_models.serving.client_languages import load_languages, read_language
 from nemo_models.serving.response_formats import FORMATS, GRANULARITIES
 
-_HINDI_NAMES = ("hin",)  # of ISO 639-2, which some clients send
 _TRUE, _FALSE = ("true", "1"), ("", "false", "0")
 _GRANULARITIES = ("timestamp_granularities[]", "timestamp_granularities")
 _INCLUDE = ("include[]", "include")
@@ -30,6 +30,7 @@ class TranscriptionRequest:
         stream: Whether the text is sent piece by piece.
         phrases: Phrases to prefer.
         left_out: Parts of the prompt that cannot be preferred.
+        language: Code of the language to recognise in, for a model that has several; `None`: it is identified.
     """
 
     upload: UploadFile
@@ -38,6 +39,7 @@ class TranscriptionRequest:
     stream: bool = False
     phrases: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    language: str | None = None
 
 
 def read_request(
@@ -45,7 +47,7 @@ def read_request(
     models: Collection[str],
     gives_words: bool,
     read_prompt: ReadPrompt | None,
-    own: Language | None = None,
+    languages: Sequence[Language] | None = None,
 ) -> TranscriptionRequest:
     """Check the fields of a form.
 
@@ -54,7 +56,7 @@ def read_request(
         models: Names of the model.
         gives_words: Whether transcripts have words with times.
         read_prompt: What splits a prompt; `None`: the decoder prefers no phrases.
-        own: The model's language; `None`: Hindi.
+        languages: The model's languages; `None`: Hindi.
 
     Raises:
         ApiError: A field is wrong; it is named.
@@ -66,10 +68,7 @@ def read_request(
     if unknown:
         raise bad_field(unknown[0], form[unknown[0]], f"one of the fields {', '.join(sorted(_KNOWN))}; remove it")
     _check_model(_text(form, "model"), models)
-    language = _text(form, "language")
-    own = own or load_language(DEFAULT_LANGUAGE)
-    if language and not is_language(language, own):
-        raise bad_field("language", language, f"{own.code}, the model's language; change or remove it")
+    language = read_language("language", _text(form, "language"), languages or load_languages())
     name = _text(form, "response_format") or "json"
     if name not in FORMATS:
         raise bad_field("response_format", name, f"one of {', '.join(FORMATS)}")
@@ -88,7 +87,8 @@ def read_request(
         raise bad_field("stream", stream, f"false with response_format={name}; choose json, or do not stream")
     prompt = _text(form, "prompt")
     phrases, left_out = read_prompt(prompt) if read_prompt else ([], [prompt] if prompt else [])
-    return TranscriptionRequest(upload, name, tuple(granularities), stream in _TRUE, tuple(phrases), tuple(left_out))
+    granted = tuple(phrases), tuple(left_out), language
+    return TranscriptionRequest(upload, name, tuple(granularities), stream in _TRUE, *granted)
 
 
 def _text(form: FormData, key: str) -> str:
@@ -126,9 +126,3 @@ def _check_temperature(value: str) -> None:
         is_valid = False
     if not is_valid:
         raise bad_field("temperature", value, "a number from 0 to 1")
-
-
-def is_language(asked: str, own: Language) -> bool:
-    """Whether a client's name of a language means the model's: its code, its English name, or with a country."""
-    name = asked.lower().replace("_", "-")
-    return name in (own.code, own.name.lower(), f"{own.code}-in") or (own.code == "hi" and name in _HINDI_NAMES)

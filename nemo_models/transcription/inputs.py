@@ -13,6 +13,7 @@ from typing import Any
 from data_prep.arguments import is_number
 from data_prep.audio.channels import check_channel
 from data_prep.audio.formats import is_recording
+from data_prep.languages.union import LANGUAGE_KEY
 from data_prep.manifest import parse_manifest_line, resolve_audio_path
 from nemo_models.transcription.audio_reader import probe_duration
 from nemo_models.transcription.options import EACH_CHANNEL
@@ -54,6 +55,11 @@ class AudioInput:
     def expected_s(self) -> float:
         """Expected length of the audio, seconds; 0 where it is not known."""
         return self.duration_s if self.duration_s is not None else self.header_s or 0.0
+
+
+def in_language(audio: AudioInput, code: str | None) -> AudioInput:
+    """Return an input that is to be recognised in a language, for a model that has several; `None` changes nothing."""
+    return replace(audio, fields={**audio.fields, LANGUAGE_KEY: code}) if code else audio
 
 
 def list_inputs(

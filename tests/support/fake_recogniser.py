@@ -49,7 +49,8 @@ class FakeRecognition:
         self.duration_s, self.warning = 0.0, None
 
     def finish(self) -> Transcript:
-        return Transcript(0, self.audio, self.text, self.duration_s, words=tuple(self.words), warning=self.warning)
+        said = {"words": tuple(self.words), "warning": self.warning, "language": self.audio.fields.get("lang")}
+        return Transcript(0, self.audio, self.text, self.duration_s, **said)
 
 
 class FakeRecogniser:
@@ -92,7 +93,7 @@ class FakeRecogniser:
         self.batches.append([len(samples) for samples in waveforms])
         return [(word, labels_of(samples)) for word, samples in zip(words, waveforms, strict=True)]
 
-    def best_labels(self, frames: tuple[str, np.ndarray]) -> np.ndarray:
+    def best_labels(self, frames: tuple[str, np.ndarray], language: str | None = None) -> np.ndarray:
         return frames[1]
 
     def add(self, computed) -> None:

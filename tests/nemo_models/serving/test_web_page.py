@@ -47,7 +47,7 @@ def test_the_page_comes_from_this_server_alone(tmp_path):
 
 @pytest.mark.parametrize(("code", "direction", "title"), [("hi", "ltr", "hindi_title"), ("ur", "rtl", "title")])
 def test_the_page_names_the_language_of_its_texts(tmp_path, code, direction, title):
-    with client_of(make_served(tmp_path, language=load_language(code))) as client:
+    with client_of(make_served(tmp_path, languages=(load_language(code),))) as client:
         page = client.get("/").text
     assert page.count(f'lang="{code}" dir="{direction}"') == 2 and f'aria-live="polite" lang="{code}"' in page
     assert f'<h1 data-text="{title}">' in page and "{" not in page

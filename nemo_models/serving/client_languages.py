@@ -1,0 +1,48 @@
+"""The languages of the served model, by the names that clients use for them."""
+
+from collections.abc import Sequence
+
+from data_prep.languages.language import DEFAULT_LANGUAGE, Language, load_language
+from data_prep.languages.union import name_languages
+from nemo_models.serving.api_errors import bad_field
+
+_HINDI_NAMES = ("hin",)  # of ISO 639-2, which some clients send
+
+
+def load_languages(language: str = DEFAULT_LANGUAGE) -> tuple[Language, ...]:
+    """Load the languages of a value of `language`."""
+    return tuple(map(load_language, name_languages(language).values()))
+
+
+def read_language(field: str, asked: str | None, languages: Sequence[Language]) -> str | None:
+    """Read a client's choice of a language.
+
+    Args:
+        field: Name of the field, for the message.
+        asked: What the client wrote: a code, an English name, or a code with a country; empty or `None` for none.
+        languages: The model's languages.
+
+    Returns:
+        The code to recognise in; `None` where there is nothing to choose, or nothing was chosen.
+
+    Raises:
+        ApiError: The model lacks the language.
+    """
+    if not asked:
+        return None
+    found = [language.code for language in languages if _means(asked, language)]
+    if not found:
+        codes = ", ".join(language.code for language in languages)
+        expected = f"{codes}, the model's language" if len(languages) == 1 else f"one of {codes}, the model's languages"
+        raise bad_field(field, asked, f"{expected}; change or remove it")
+    return found[0] if len(languages) > 1 else None
+
+
+def name_language(code: str | None, languages: Sequence[Language]) -> str:
+    """Return the English name of a text's language in lower case, as OpenAI's API writes it; by default the first."""
+    return next((one.name for one in languages if one.code == code), languages[0].name).lower()
+
+
+def _means(asked: str, language: Language) -> bool:
+    name, code = asked.lower().replace("_", "-"), language.code
+    return name in (code, language.name.lower(), f"{code}-in") or (code == DEFAULT_LANGUAGE and name in _HINDI_NAMES)
