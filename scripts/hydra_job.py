@@ -140,6 +140,7 @@ def check_arguments(config_name: str, arguments: Sequence[str]) -> None:
         config_name: Name of a file in `conf/`, without `.yaml`.
         arguments: Hydra's overrides, in order.
     """
+    arguments = [_quote_languages(argument) for argument in arguments]
     with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         error = _composition_error(config_name, arguments)
         if error is None:

@@ -4,7 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 import soundfile
 import yaml
 
+from data_prep.languages.language import load_language
 from documents import DOCUMENTS, SHORT_RUN, Workspace, find_jobs, make_workspace, read_blocks, run_block, run_shell
 from family import random_model, write_huggingface
 from hydra_job import check_arguments
@@ -45,6 +46,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_model, warm_python:
     """A folder that looks like the project's, with the inputs that the documents name."""
     folder = tmp_path_factory.mktemp("clone")
     write_corpus(folder / "my_corpus")
+    write_corpus(folder / "my_tamil_corpus", load_language("ta").sentences)
     write_fairseq_checkpoint(folder / "xlsr_53_56k.pt")
     words = " ".join(SENTENCES).split()
     lines = [*SENTENCES, *(" ".join(words[first : first + 4]) for first in range(len(words) - 3))]
@@ -74,12 +76,12 @@ def noise(seconds: float) -> np.ndarray:
     return np.random.default_rng(0).normal(scale=0.1, size=int(16000 * seconds))
 
 
-def write_corpus(folder: Path) -> None:
+def write_corpus(folder: Path, sentences: Sequence[str] = SENTENCES) -> None:
     (folder / "audio").mkdir(parents=True)
     rows = ["path\tduration_s\tsample_rate\tspeaker\ttext"]  # as synthesize_speech.py writes them
     for number in range(24):
         soundfile.write(folder / "audio" / f"{number}.wav", noise(1.5 + number / 50), 16000)
-        rows.append(f"audio/{number}.wav\t1.5\t16000\tspeaker{number % 12}\t{SENTENCES[number % 4]}")
+        rows.append(f"audio/{number}.wav\t1.5\t16000\tspeaker{number % 12}\t{sentences[number % 4]}")
     (folder / "transcripts.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ from warm_python import WarmPython
 DOCUMENTS = (
     *("docs/data.md", "docs/fine-tuning.md", "docs/language-models.md", "docs/transcription.md", "docs/evaluation.md"),
     *("docs/distillation.md", "docs/pretraining.md", "docs/export.md", "docs/checkpoints.md", "docs/nemo-tools.md"),
-    "docs/serving.md",
+    *("docs/serving.md", "docs/languages.md"),
 )
 """Documents whose commands `tests/scripts/test_commands.py` runs, in this order after the README."""
 

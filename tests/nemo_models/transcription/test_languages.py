@@ -14,6 +14,7 @@ from data_prep.text.alphabet import load_alphabet
 from nemo_models.checkpoints.model_building import model_config
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.strategy import configure_decoding
+from nemo_models.language_models.ngram_lm import train_ngram_lm
 from nemo_models.transcription.inputs import AudioInput
 from nemo_models.transcription.transcript_files import score_rows
 from nemo_models.transcription.transcripts import Transcript, transcript_row
@@ -105,6 +106,20 @@ def test_a_language_that_the_model_lacks_is_one_clear_line(
     with pytest.raises(ValueError, match=r"boosting\.phrases_file=.*expected language=… with a model of hi, ta, bn"):
         configure_decoding(model, beam, boosting)
     configure_decoding(model, beam, boosting, "ta")
+
+
+def test_a_language_model_is_of_one_language(model: XLSRCTCModel, waves: list, tmp_path: Path, lmplz: str):
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(load_language("ta").sentences * 4) + "\n", encoding="utf-8")
+    labels = list(model.decoder.vocabulary)
+    train_ngram_lm([text], labels, tmp_path / "ta.nemo", order=2, language="ta", num_workers=1)
+    beam = {"strategy": "beam_batch", "beam": {"ngram_lm_model": str(tmp_path / "ta.nemo")}}
+    with pytest.raises(ValueError, match=r"ngram_lm_model=.*ta\.nemo: expected language=… with a model of hi, ta, bn"):
+        configure_decoding(model, beam)
+    with pytest.raises(ValueError, match="found a language model of the language ta, expected bn"):
+        configure_decoding(model, beam, language="bn")
+    configure_decoding(model, beam, language="ta")
+    assert all(set(found.text) <= LETTERS["ta"] for found in transcribe(model, waves, language="ta"))
 
 
 def test_a_model_of_one_language_is_as_before(tiny_model: XLSRCTCModel, waves: list, tmp_path: Path):
