@@ -78,7 +78,8 @@ class EvaluateSettings:
 def main(settings: EvaluateSettings) -> int:
     """Run the job, print what it found, and return the exit status."""
     models = settings.model_path
-    language = settings.language or (find_model_language(models[0]) if models else DEFAULT_LANGUAGE)
+    languages = [choose_model_language(settings.language, model) for model in models]
+    language = settings.language or (languages[0] if models else DEFAULT_LANGUAGE)
     layers = LayerOptions(
         tuple(settings.layers), tuple(settings.spelling_rules), tuple(settings.variant_lists), language
     )
@@ -107,9 +108,9 @@ def main(settings: EvaluateSettings) -> int:
     return report_limits(settings, evaluation.report["systems"], evaluation.comparisons)
 
 
-def find_model_language(model_path: Path) -> str:
-    """Read the language of a `.nemo` file."""
-    return choose_language(None, read_nemo_config(model_path).get("normalizer_fingerprint"), str(model_path))
+def choose_model_language(asked: str | None, model_path: Path) -> str:
+    """Choose the language of a `.nemo` file; one that is asked for has to be it."""
+    return choose_language(asked, read_nemo_config(model_path).get("normalizer_fingerprint"), str(model_path))
 
 
 def transcribe_models(

@@ -2,8 +2,9 @@
 
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 
-from data_prep.languages.language import Language, find_refusal, list_languages, load_language
+from data_prep.languages.language import DEFAULT_LANGUAGE, Language, find_refusal, list_languages, load_language
 
 _NAMED = 3
 
@@ -29,12 +30,9 @@ def describe_foreign_scripts(language: Language, asked: str, texts: "ScriptCount
     expected = " or ".join(script.capitalize() for script in language.scripts)
     if texts.foreign.total() * 2 > texts.all:
         script, count = texts.foreign.most_common(1)[0]
-        others = [code for code in list_languages() if not find_refusal(code)]
-        fitting = [code for code in others if load_language(code).scripts == (script,)]
-        remedy = f"set language={' or '.join(fitting[:_NAMED])}" if fitting else "choose another corpus"
         lines.append(
             f"language={asked}: expected texts in {expected}, found {script.capitalize()} in {count} of {texts.all}; "
-            f"{remedy}"
+            f"{_suggest_language(script)}"
         )
     if texts.mixed:
         lines.append(
@@ -42,6 +40,42 @@ def describe_foreign_scripts(language: Language, asked: str, texts: "ScriptCount
             "another script; they are rejected"
         )
     return lines
+
+
+def describe_foreign_labels(language: Language, asked: str, labels: Iterable[str], offending: Counter[str]) -> str:
+    """Say what script a text is in that labels cannot write.
+
+    Args:
+        language: The text's language.
+        asked: What the user gave as `language`.
+        labels: The characters that can be written.
+        offending: Characters that cannot, as `describe_character` names them, with their numbers.
+
+    Returns:
+        One line; empty where the script is not the reason.
+    """
+    letters: Counter[str] = Counter()
+    for name, count in offending.items():
+        script, _, letter = name.partition(" ")[2].partition(" ")
+        letters[script] += count * letter.startswith(("LETTER", "SMALL LETTER", "CAPITAL LETTER"))
+    script = letters.most_common(1)[0][0] if letters.total() else ""
+    expected = " or ".join(script.capitalize() for script in language.scripts)
+    own = find_scripts("".join(labels))
+    if not script or script in own:
+        return ""
+    if script in language.scripts:
+        written = own.most_common(1)[0][0].capitalize() if own else "other"
+        return (
+            f"the labels are {written} letters, the text is {expected}; choose the alphabet or model of {language.code}"
+        )
+    return f"language={asked}: expected texts in {expected}, found {script.capitalize()}; {_suggest_language(script)}"
+
+
+def _suggest_language(script: str) -> str:
+    """Name the languages of a script, the default one first."""
+    codes = [code for code in list_languages() if not find_refusal(code) and load_language(code).scripts == (script,)]
+    codes.sort(key=lambda code: code != DEFAULT_LANGUAGE)
+    return f"set language={' or '.join(codes[:_NAMED])}" if codes else "choose another text"
 
 
 class ScriptCount:

@@ -14,6 +14,7 @@ from typing import Any
 
 from data_prep.arguments import require_int, require_number
 from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
+from data_prep.languages.union import name_languages
 from data_prep.text.normalizer import normalize_text
 from data_prep.text.policy import AS_WRITTEN
 
@@ -72,7 +73,7 @@ class LeakIndex:
                 compares all sentences as a whole only, which takes a tenth of the memory.
             min_overlap: Share of a sentence's words, above 0 and up to 1, from which overlap is a leak.
             normalized: Whether all texts are normalised already.
-            language: Language of the texts, as `load_language` takes it.
+            language: Language of the texts, as `load_language` takes it; several, joined by commas, of normalised ones.
 
         Raises:
             ValueError: `ngram` or `min_overlap` is out of range, or the language is unknown.
@@ -197,17 +198,19 @@ def fold_text(text: str, normalized: bool = False, language: str = DEFAULT_LANGU
 
 @lru_cache(maxsize=64)
 def _make_fold(language: str) -> Callable[[str], str]:
-    """Make the fold of a language: no nukta, anusvara for chandrabindu, and the first of each pair of spellings."""
-    found = load_language(language)
+    """Make the fold of one language or several: no nukta, anusvara for chandrabindu, one of each pair of spellings."""
     signs: dict[str, str | None] = {}
-    for character in found.alphabet:
-        script, _, sign = unicodedata.name(character, "").partition(" SIGN ")
-        if sign == "NUKTA":
-            signs[character] = None
-        elif sign == "CANDRABINDU":
-            signs[character] = unicodedata.lookup(f"{script} SIGN ANUSVARA")
+    spelling: dict[str, str] = {}
+    for found in map(load_language, name_languages(language).values()):
+        spelling |= found.spelling
+        for character in found.alphabet:
+            script, _, sign = unicodedata.name(character, "").partition(" SIGN ")
+            if sign == "NUKTA":
+                signs[character] = None
+            elif sign == "CANDRABINDU":
+                signs[character] = unicodedata.lookup(f"{script} SIGN ANUSVARA")
     table = str.maketrans(signs)
-    if not found.spelling:
+    if not spelling:
         return lambda text: text.translate(table)
-    variant = re.compile("|".join(re.escape(spelling) for spelling in sorted(found.spelling, key=len, reverse=True)))
-    return lambda text: variant.sub(lambda match: found.spelling[match[0]], text).translate(table)
+    variant = re.compile("|".join(re.escape(written) for written in sorted(spelling, key=len, reverse=True)))
+    return lambda text: variant.sub(lambda match: spelling[match[0]], text).translate(table)

@@ -15,6 +15,7 @@ from data_prep.text.verdict import DEFAULT_POLICY, TEXT_REASONS, judge
 # What is broken in the corpus: the job's exit status says so.
 ERROR_REASONS = {
     "malformed_row": "the row is invalid",
+    "other_language": "the row's lang is another language than the job's",
     "missing_audio": "the audio file is not there",
     "unreadable_audio": "no decoder reads the audio file",
     "truncated_audio": "the audio file holds less audio than it says",

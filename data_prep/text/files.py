@@ -11,6 +11,7 @@ from typing import Any
 from data_prep.atomic import open_atomic
 from data_prep.engines import Engine, run_in_order
 from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
+from data_prep.languages.scripts import ScriptCount, describe_foreign_scripts
 from data_prep.lines import check_text_file, number_chunks
 from data_prep.manifest import write_jsonl
 from data_prep.progress import ProgressBar
@@ -42,6 +43,7 @@ class FileReport:
     rejected: Counter[str] = field(default_factory=Counter)  # lines by reason
     rules: Counter[str] = field(default_factory=Counter)  # lines that a rule changed
     seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)  # on texts in another script than the language's
 
 
 @dataclass
@@ -90,6 +92,8 @@ def normalize_file(
     _check_paths(source, output, rejected)
     labels = frozenset(load_alphabet(Path(alphabet).expanduser() if alphabet else None, policy.language))
     engine, total = Engine(num_workers=num_workers), FileReport()
+    language = load_language(policy.language)
+    scripts = ScriptCount(language)
     work = partial(_normalize_chunk, _LineRules(policy, labels, explain is not None))
     with open_atomic(output) as out:
 
@@ -101,9 +105,13 @@ def normalize_file(
                     for explanation in chunk.explanations:
                         explain and explain(explanation)
                     progress.update(chunk.size_bytes)
-                    yield from chunk.rejected
+                    for row in chunk.rejected:
+                        scripts.add(row["text"], is_rejected=True)
+                        yield row
 
         write_jsonl(rejected, write_texts())
+    scripts.all = total.lines - total.blank
+    total.notes = describe_foreign_scripts(language, policy.language, scripts)
     total.seconds = time.monotonic() - started
     return total
 
@@ -115,10 +123,11 @@ def format_report(report: FileReport, language: str = DEFAULT_LANGUAGE) -> str:
     rows += [("", ""), ("rejected because of", "lines"), *((name, str(n)) for name, n in report.rejected.most_common())]
     width = max(len(name) for name, _ in rows)
     table = "\n".join(f"{name:<{width}}  {value:>13}".rstrip() for name, value in rows)
+    notes = "".join(f"\n{note}" for note in report.notes)
     can_say = load_language(language).numbers
     rate = report.lines / report.seconds if report.seconds else 0.0
     return (
-        f"{table}\n\n{report.lines} lines = {report.kept} kept + {report.blank} blank + "
+        f"{table}\n{notes}\n{report.lines} lines = {report.kept} kept + {report.blank} blank + "
         f"{report.rejected.total()} rejected; {report.seconds:.1f} s, {rate:.0f} lines/s\n"
         f"normaliser {fingerprint_language(language)}, "
         f"numbers {fingerprint_numbers(TextPolicy('verbalize', language=language)) if can_say else 'none'}"

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from data_prep.arguments import is_int, require_choice
-from data_prep.languages.language import DEFAULT_LANGUAGE
+from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
+from data_prep.languages.scripts import describe_foreign_labels
 from data_prep.manifest import write_json
 from data_prep.text.normalizer import fingerprint_language
 from data_prep.text.policy import TextPolicy
@@ -25,7 +26,7 @@ from nemo_models.language_models.interpolation import fit_weights, interpolate
 from nemo_models.language_models.labels import LabelTokenizer
 from nemo_models.language_models.lm_file import NgramLMMetadata, hash_labels, token_words, write_token_lm
 from nemo_models.language_models.perplexity import HeldOutScores, measure_language_model, score_sentences
-from nemo_models.language_models.text_counts import TextCounts, suggest_settings
+from nemo_models.language_models.text_counts import TextCounts, describe_counts, suggest_settings
 from nemo_models.language_models.word_lm import read_unigrams
 
 MIN_ORDER, MAX_ORDER = 2, 10  # NGPU-LM cannot read unigrams alone; scripts/build_kenlm.sh compiles lmplz for up to 10
@@ -133,6 +134,7 @@ def train_ngram_lm(
         folder, prepared = Path(name), {}
         for side, paths in sides.items():
             prepared[side] = prepare_text(paths, rules, folder / f"{side}.txt", held, watch, leaks)
+            _check_script(paths, prepared[side][1], rules, language)
             held.close()
         names = {side: ", ".join(path.name for path in paths) for side, paths in sides.items()}
         arpas = [estimator.run(names[side], *prepared[side], held.unseen_words, folder) for side in sides]
@@ -249,6 +251,14 @@ def _check_arguments(texts: Sequence[Path], order: int, prune: Sequence[int]) ->
     are_counts = all(is_int(threshold) and threshold >= 0 for threshold in prune)
     if not are_counts or list(prune) != sorted(prune) or len(prune) > order:
         raise ValueError(f"prune={list(prune)}: expected at most {order} counts that never fall, such as [0,0,1]")
+
+
+def _check_script(texts: Sequence[Path], counts: TextCounts, rules: LineRules, language: str) -> None:
+    """Raise `ValueError` where no line is usable because of the script."""
+    why = describe_foreign_labels(load_language(language), language, rules.labels, counts.characters)
+    if why and not counts.used:
+        name = ", ".join(path.name for path in texts)
+        raise ValueError(f"{name}: found no usable line ({describe_counts(counts)}); {why}")
 
 
 def _check_choices(kind: str, output: Path, leaks: str, is_mixture: bool, held_out: Path | float | None) -> None:
