@@ -19,6 +19,7 @@ from nemo_models.serving.decoding_pool import DecodingLimits, DecodingPool
 from nemo_models.serving.engine import EngineLimits, RecognitionEngine
 from nemo_models.serving.metrics import ServerMetrics
 from nemo_models.serving.phrases import can_prefer_phrases, read_prompt
+from nemo_models.serving.process_memory import limit_compiled_shapes
 from nemo_models.serving.recogniser import ModelRecogniser
 from nemo_models.serving.replica import ModelFacts
 from nemo_models.serving.request_guard import KEY_VARIABLE, read_keys
@@ -81,6 +82,7 @@ def load_served_model(settings: ServeSettings, uploads: UploadFolder) -> ServedM
         ValueError: An argument is out of range.
     """
     surroundings = _prepare(settings)
+    limit_compiled_shapes()
     transcriber = load_transcriber(settings)
     decoders = DecodingPool(
         settings.num_workers,

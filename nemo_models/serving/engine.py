@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.arguments import require_int, require_number
+from nemo_models.serving.process_memory import MemoryRelease
 from nemo_models.serving.recogniser import Recogniser
 from nemo_models.serving.tasks import FAILED, STOPPED, TOO_LONG, QueueFullError, RecognitionTask, WindowTask
 from nemo_models.transcription.audio_windows import AudioWindow
@@ -223,9 +224,10 @@ class RecognitionEngine:
         except Exception:
             _log.exception("the model could not be warmed up")
             return
-        self._ready = True
+        self._ready, memory = True, MemoryRelease()
         while batch := self._take_batch():
             self._recognise(batch)
+            memory.release()
 
     def _take_batch(self) -> list[_Work]:
         """Wait for a batch: the windows that have waited longest. An empty one ends the work."""

@@ -86,7 +86,8 @@ def soak(options: argparse.Namespace, folder: Path) -> int:
     paths, _ = list_recordings(options.manifest, 4)
     uploads = folder / "uploads"
     command = [sys.executable, str(ROOT / "scripts/serve.py"), f"model_path={options.model.resolve()}", "port={port}"]
-    command += [f"temporary_dir={uploads}", f"client_timeout_s={CLIENT_TIMEOUT_S}", *options.arguments]
+    command += [f"temporary_dir={uploads}", f"client_timeout_s={CLIENT_TIMEOUT_S}"]
+    command += [f"max_streams={2 * options.connections}", *options.arguments]
     if options.keep:
         options.keep.mkdir(parents=True, exist_ok=True)
     faults: list[str] = []
