@@ -14,6 +14,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from data_prep.languages.union import is_several
 from data_prep.manifest import write_json, write_jsonl
 from data_prep.prepare.output_folder import MANIFESTS
 from data_prep.prepare.pipeline import prepare_corpus
@@ -62,6 +63,8 @@ def label_audio(settings: PseudoLabelSettings) -> dict[str, Any]:
     """
     folder = settings.files_dir
     language = find_language(settings.language, settings.model_path)
+    if is_several(language):
+        raise ValueError(f"language={language}: expected one of them, for a job's labels are in one language; give it")
     leaks = EvaluationLeaks(settings.filters.evaluation, TextPolicy(language=language))
     scorer = _make_scorer(settings)
     listed = list_inputs(settings.dataset_manifest, settings.audio_dir, audio_type=settings.audio_type)

@@ -1,8 +1,11 @@
-"""A pre-training in processes of its own, in which the random numbers of an utterance do not depend on its batch."""
+"""Pre-trainings in processes of their own: with random numbers that do not depend on the batch, or to be killed."""
 
 import os
 from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
 from typing import Any
+
+from training_job import Moment, wait_at
 
 LARGEST_SPAN_SHARE = 0.5
 
@@ -39,4 +42,21 @@ def pre_train_with_own_draws(overrides: Sequence[str], _: Any, __: Any, environm
         return compute_loss(model, signal, lengths, torch.stack(masks), draws)
 
     XLSRPretrainingModel.compute_loss = compute_with_own_draws  # type: ignore[method-assign]
+    pre_train(load_recipe("xlsr_tiny_ssl", *overrides))
+
+
+def pre_train_until(
+    overrides: Sequence[str], kill_at: Moment | None, parent: Connection, environment: Mapping[str, str]
+) -> None:
+    """Pre-train, and wait at a moment to be killed."""
+    os.environ.update(environment)
+
+    import torch
+
+    from nemo_models.pretraining.pre_training import pre_train
+    from recipe import load_recipe
+
+    torch.set_num_threads(1)
+    if kill_at is not None:
+        wait_at(kill_at, parent)
     pre_train(load_recipe("xlsr_tiny_ssl", *overrides))

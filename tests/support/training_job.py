@@ -140,7 +140,7 @@ def _fine_tune(
 
     torch.set_num_threads(1)
     if kill_at is not None:
-        _wait_at(kill_at, parent)
+        wait_at(kill_at, parent)
     fine_tune(compose(overrides))
 
 
@@ -149,7 +149,7 @@ MOMENTS = ("batch", "gradient", "updated", "validation", "checkpoint", "half wri
 written yet, half written. For a checkpoint, the picture or the `.nemo`: all written, moved to its place."""
 
 
-def _wait_at(moment: Moment, parent: Connection) -> None:
+def wait_at(moment: Moment, parent: Connection) -> None:
     """Report when this process reaches a moment, and then wait to be killed."""
     import torch
 

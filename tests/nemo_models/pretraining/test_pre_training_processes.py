@@ -1,12 +1,13 @@
-"""Pre-training in two processes that communicate through gloo, as GPUs do through NCCL."""
+"""Pre-training in processes of its own: two that communicate through gloo, as GPUs do through NCCL, and killed ones."""
 
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 
 from nemo_models.files.checkpoint_files import load_training_checkpoint
-from pretraining_job import pre_train_with_own_draws
+from pretraining_job import pre_train_until, pre_train_with_own_draws
 from project import ROOT
 from training_job import run_job, write_data
 
@@ -54,3 +55,36 @@ def test_two_processes_and_two_micro_batches_equal_one_batch_of_all(tmp_path: Pa
                 torch.testing.assert_close(part[name], weight, rtol=1e-4, atol=1e-6)
             moved = max(moved, float((other[name] - weight).abs().max()))
     assert moved > 1e-5  # half of the batch gives other weights
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_two_moments_resumes_to_the_same_weights(tmp_path: Path):
+    """Between two batches of an update, and with half of a checkpoint on the disk; equal bit by bit, on one thread."""
+    (tmp_path / "data").mkdir()
+    write_data(tmp_path / "data", utterances=12)
+    given = {
+        "init_from_checkpoint": ROOT / "nemo_models" / "xlsr_tiny_hi",
+        "trainer.max_steps": 4,
+        "trainer.accumulate_grad_batches": 2,
+        "trainer.limit_train_batches": 6,
+        "trainer.val_check_interval": 100,
+        "trainer.log_every_n_steps": 1,
+        "+trainer.enable_progress_bar": "false",
+        "model.train_ds.manifest_filepath": tmp_path / "data" / "train.json",
+        "model.train_ds.batch_duration": 4,
+        "model.train_ds.num_buckets": 2,
+        "model.train_ds.bucket_buffer_size": 8,
+        "model.train_ds.shuffle_buffer_size": 8,
+        "watch.resume_every_n_updates": 1,
+    }
+    found = {}
+    for name, moments in {"whole": (), "killed": (("updated", 3), ("half written", 1))}.items():
+        job = {**given, "exp_manager.exp_dir": tmp_path / name}
+        for moment in moments:
+            assert run_job(job, kill_at=moment, target=pre_train_until) == -signal.SIGKILL, moment
+        assert run_job(job, target=pre_train_until) == 0
+        found[name] = load_training_checkpoint(tmp_path / name / "xlsr_tiny_ssl/checkpoints/xlsr_tiny_ssl-last.ckpt")
+        assert found[name]["global_step"] == 4
+        assert (tmp_path / name / "xlsr_tiny_ssl/checkpoints/xlsr_tiny_ssl.nemo").is_file()
+    for name, weight in found["whole"]["state_dict"].items():
+        assert torch.equal(found["killed"]["state_dict"][name], weight), name
