@@ -131,7 +131,7 @@ def _run_on_ray(function: Callable[[Task], Result], tasks: Iterable[Task], engin
     try:
         import ray  # an optional dependency that takes seconds to import
     except ImportError as error:
-        raise OSError("engine=ray: Ray is not installed; run: pip install -c constraints.txt 'ray'") from error
+        raise OSError("engine=ray: expected Ray to be installed; run: pip install -c constraints.txt 'ray'") from error
     workers = engine.num_workers
     if engine.address:
         ray.init(address=engine.address, log_to_driver=False, logging_level=logging.ERROR)

@@ -134,7 +134,7 @@ def transcribe_models(
         raise ValueError("dataset_manifest=null: expected a manifest for model_path; name what to transcribe")
     outputs = [folder / f"{model.stem}.jsonl" for model in models]
     if len(set(outputs)) < len(outputs):
-        raise ValueError(f"model_path={[str(model) for model in models]}: expected file names that differ; rename one")
+        raise ValueError(f"model_path={[str(model) for model in models]}: expected different file names; rename one")
     for model, output in zip(models, outputs, strict=True):
         arguments = {
             **dict(list_settings(settings)),

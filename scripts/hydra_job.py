@@ -21,6 +21,7 @@ from data_prep.job_settings import make_schema, read_settings
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
 QUOTE = "quote the value:"
+# What OmegaConf's message about a value's type contains, and what was expected.
 EXPECTED = {
     "not a valid bool": "true or false",
     "converted to Integer": "a whole number",
@@ -31,12 +32,11 @@ EXPECTED = {
     "is not Optional": "a value, not null",
     "Dict[str, Any]": "settings, such as key.subkey=value",
 }
-"""What OmegaConf's message about a value's type contains, and what was expected."""
 INTERRUPTED = 130  # exit status that a shell reports for a program ended by Ctrl-C
 SEVERAL_LANGUAGES = re.compile(r"(\+*language)=\[?([^\[\]\"',]+(?:,[^\[\]\"',]+)+)\]?")
 CONFIG_NAME = ("--config-name", "-cn")
+# With one of these on the command line, the arguments are not checked here: Hydra interprets them in its own way.
 HYDRA_OPTIONS = {"--multirun", "-m", "--config-path", "-cp", "--config-dir", "-cd", "--package", "-p"}
-"""With one of these on the command line, the arguments are not checked here: Hydra interprets them in its own way."""
 
 
 def hydra_job(

@@ -69,7 +69,7 @@ class FileDecoder:
         self._held: list[bytearray] = []
         first = next(self._frames, None)
         if first is None and not self.head:
-            raise ValueError(self.stopped or "it holds no audio")
+            raise ValueError(self.stopped or "found no audio")
         self._held = [bytearray(plane) for plane in first or [b""] * self.head["channels"]]
 
     def read(self, count: int) -> tuple[int, list[bytes]]:
@@ -107,7 +107,7 @@ class FileDecoder:
     def _decode(self, container: Any) -> Iterator[list[bytes]]:
         streams = container.streams.audio
         if not streams:
-            raise ValueError("it holds no audio track")
+            raise ValueError("found no audio track")
         stream = container.streams.best("audio") or streams[0]
         stream.codec_context.thread_count = 1
         resampler = shape = None

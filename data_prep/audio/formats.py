@@ -79,6 +79,7 @@ _MARKS: tuple[tuple[re.Pattern[bytes], AudioFormat], ...] = tuple(
         (rb"\x64\xa3|\xa3\x64|\0\0\x64\xa3", AudioFormat("IRCAM", "ircam")),
     )
 )
+# Extensions of files that are meant as recordings, in lower case: such a file that is unreadable is an error.
 EXTENSIONS = frozenset(
     (
         *("wav", "flac", "mp3", "ogg", "oga", "opus", "spx", "aiff", "aif", "aifc", "au", "snd", "caf", "w64", "rf64"),
@@ -88,7 +89,6 @@ EXTENSIONS = frozenset(
         *("tak", "mpc", "rm", "ra", "rmvb", "voc", "8svx", "vox", "qcp", "dsf", "ogv", "ogx", "mxf"),
     )
 )
-"""Extensions of files that are meant as recordings, in lower case: such a file that is unreadable is an error."""
 
 
 def identify(file: BinaryIO) -> AudioFormat | None:

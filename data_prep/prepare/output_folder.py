@@ -37,7 +37,7 @@ def claim_output(output_dir: Path, corpus: str, corpus_dir: Path) -> Iterator[No
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with this process; its workers do not inherit it
         except OSError as error:
             raise OSError(
-                f"output_dir={output_dir}: found another run at work there, expected none; wait for its end"
+                f"output_dir={output_dir}: found another run in this folder, expected none; wait for its end"
             ) from error
         shutil.rmtree(units / "tmp", ignore_errors=True)
         remove_leftovers(units)

@@ -38,7 +38,9 @@ def check_split_settings(fractions: Mapping[str, float], listed: Mapping[str, Co
     both = sorted(set(listed.get("dev", ())).intersection(listed.get("test", ())))
     if both:
         names = ", ".join(both)
-        raise ValueError(f"dev_speakers, test_speakers: both name {names}, expected one split a speaker; remove one")
+        raise ValueError(
+            f"dev_speakers, test_speakers: found {names} in both, expected one split for each speaker; remove one"
+        )
 
 
 def assign_splits(

@@ -34,8 +34,8 @@ from data_prep.text.character_rules import (
 from data_prep.text.english_numbers import NOT_AFTER, NOT_BEFORE, make_english_rule
 from data_prep.text.plain_numbers import make_number_rule
 
+# Raise it when a rule here, or in character_rules.py, writes something else than before.
 LANGUAGE_RULES_VERSION = 1
-"""Raise it when a rule here, or in character_rules.py, writes something else than before."""
 
 _APOSTROPHES = "'’ʼ＇"
 _KEPT_APOSTROPHE = "\ue001"  # of the private use area, which no rule touches

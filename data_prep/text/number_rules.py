@@ -52,8 +52,8 @@ from data_prep.text.number_words import ENGLISH_DIGITS, say_cardinal
 from data_prep.text.units import CURRENCIES, CURRENCY_SIGN, UNIT
 from data_prep.text.year_rules import LONE_YEAR_RULES, YEAR_RULES
 
+# Raise it with every change of what a rule of this folder says; a reworded comment leaves it as it is.
 RULES_VERSION = 11
-"""Raise it with every change of what a rule of this folder says; a reworded comment leaves it as it is."""
 
 # Words after a result: 1-3 से, 2-2 की बराबरी. Such numbers are said without से.
 _RESULT = (

@@ -14,11 +14,11 @@ from indic_numtowords import num2words
 from data_prep.languages.language import Language
 from data_prep.text.character_rules import Rule
 
+# Raise it with every change of what the rule here says.
 PLAIN_NUMBERS_VERSION = 1
-"""Raise it with every change of what the rule here says."""
 
+# The largest number that is said: ninety-nine crore and more, the largest that every language of the library has.
 MAX_NUMBER = 999_999_999
-"""The largest number that is said: ninety-nine crore and more, the largest that every language of the library has."""
 
 _LONGEST = 13  # characters of a number with its commas
 _YEARS = range(1100, 2100)

@@ -8,8 +8,8 @@ from data_prep.arguments import require_choice
 from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
 from data_prep.text.grammars import check_grammars
 
+# Raise it when the annotations or abbreviations that are found, or what is written for them, change.
 POLICY_VERSION = 7
-"""Raise it when the annotations or abbreviations that are found, or what is written for them, change."""
 
 NUMBER_POLICIES = ("reject", "verbalize", "keep")
 LATIN_POLICIES = ("reject", "keep")

@@ -67,7 +67,7 @@ def _read_tokenizer(folder: Path, source: str, config: Mapping[str, Any]) -> Wav
     name = own.get("tokenizer_class") or config.get("tokenizer_class") or TOKENIZERS[0]
     if name not in TOKENIZERS:
         raise ValueError(
-            f"{source}: found tokenizer {name}, expected {TOKENIZERS[0]}, since others print tokens in other ways; "
+            f"{source}: found tokenizer {name}, expected {TOKENIZERS[0]}, because others print tokens differently; "
             "head=new leaves this head out and makes one over the alphabet"
         )
     try:

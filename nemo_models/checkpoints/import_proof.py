@@ -21,10 +21,10 @@ from nemo_models.inference.log_probs import compute_log_probs
 TOLERANCE = 1e-5  # of the output's greatest absolute value: float32 through 24 or 48 layers in another order of sums
 LONG_S, SHORT_S = 1.0, 0.61  # of the two fixed waveforms; together they make the padded batch
 SAMPLE_RATE_HZ = 16000
+# Beginning of the names of figures that are reported without a limit.
 END_TO_END = "end_to_end"
-"""Beginning of the names of figures that are reported without a limit."""
+# Beginning of the names of figures that come from the code that transcription uses.
 TRANSCRIPTION = "transcription"
-"""Beginning of the names of figures that come from the code that transcription uses."""
 
 
 def fixed_waveforms() -> list[torch.Tensor]:
@@ -65,7 +65,7 @@ def prove_import(model: XLSRCTCModel, checkpoint: EncoderCheckpoint, with_head: 
         differences = compare_with_source(model, checkpoint, checkpoint.reference, with_head)
     except (RuntimeError, TypeError, ValueError) as error:  # settings with which a model can be built but not run
         reason = " ".join(str(error).split())
-        raise ValueError(f"{checkpoint.source}: found that it does not run ({reason}); correct config.json") from error
+        raise ValueError(f"{checkpoint.source}: it does not run ({reason}); correct config.json") from error
     judged = {name: value for name, value in differences.items() if not name.startswith(END_TO_END)}
     beyond = {name: value for name, value in judged.items() if not value <= TOLERANCE}
     if beyond:

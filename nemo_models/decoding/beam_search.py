@@ -18,7 +18,8 @@ from nemo.collections.asr.parts.utils.batched_beam_decoding_utils import Batched
 from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis, NBestHypotheses
 
 from data_prep.arguments import require_int
-from nemo_models.decoding.beam_search_kernel import START_STATE, Fusion, FusionArrays, Settings, search
+from nemo_models.decoding.beam_search_data import Fusion, FusionArrays, Settings
+from nemo_models.decoding.beam_search_kernel import START_STATE, search
 
 
 class CompiledBeamCTCComputer(BatchedBeamCTCComputer):

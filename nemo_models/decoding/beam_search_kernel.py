@@ -14,11 +14,12 @@ search visits each candidate once.
 Of equal scores, the lower flat index wins. NeMo uses `torch.topk`, which does not define the order.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from data_prep.compiled import compiled
+from nemo_models.decoding.beam_search_data import Beam, Candidates, Fusion, Rows, Settings, Tokens
 
 START_STATE = 0  # the state of a language model that holds all unigrams
 NONE = -1  # no label, no frame, no state
@@ -27,73 +28,6 @@ SLOT_MULTIPLIER = 0x9E3779B1  # 2³² / golden ratio: spreads neighbouring state
 HASH_MULTIPLIER = 6364136223846793005  # NeMo's hash of tokens: hash · multiplier + 1 + label (mod 2⁶⁴)
 MINUS_INFINITY = np.float32(-np.inf)
 ZERO: Any = np.int64(0)  # first value of counters; for a literal 0 numba would compile their functions twice
-
-
-class FusionArrays(NamedTuple):
-    """A language model or boosting tree in NeMo's layout: a suffix tree, its arcs sorted by the state they leave."""
-
-    arc_bounds: np.ndarray  # (S, 2) int, first arc of a state and one past its last
-    arc_labels: np.ndarray  # (A,) int
-    arc_targets: np.ndarray  # (A,) int, states
-    arc_weights: np.ndarray  # (A,) float32, natural log
-    backoff_targets: np.ndarray  # (S,) int, states of a lower order, so that every chain ends in `START_STATE`
-    backoff_weights: np.ndarray  # (S,) float32
-    final_weights: np.ndarray  # (S,) float32
-
-
-class Fusion(NamedTuple):
-    """Models whose scores are added to the acoustic ones."""
-
-    models: tuple[FusionArrays, ...]  # only the first M are used
-    alphas: np.ndarray  # (M,) float32, weights
-    initial_states: np.ndarray  # (M,) int64
-    has_final: np.ndarray  # (M,) bool, whether the model scores the end of the text
-
-
-class Settings(NamedTuple):
-    """Settings of the search."""
-
-    blank: int  # its index, 0 … V; V where there are fusion models
-    beam_size: int  # K, hypotheses kept from frame to frame
-    beta: np.float32  # added for each token
-    threshold: np.float32  # above 0; hypotheses this far below a frame's best are dropped
-
-
-class _Rows(NamedTuple):
-    """Scores and next states over all labels, by fusion model and slot."""
-
-    states: np.ndarray  # (M, ROW_SLOTS) int64, whose row a slot holds
-    scores: np.ndarray  # (M, ROW_SLOTS, V) float32, times the model's weight
-    targets: np.ndarray  # (M, ROW_SLOTS, V) int64
-
-
-class _Beam(NamedTuple):
-    """Hypotheses, best first."""
-
-    scores: np.ndarray  # (K,) float32
-    labels: np.ndarray  # (K,) int64, of the last frame, blank included
-    hashes: np.ndarray  # (K,) int64, of the tokens
-    counts: np.ndarray  # (K,) int64, tokens
-    nodes: np.ndarray  # (K,) int64, last token's place in `_Tokens`
-    ends: np.ndarray  # (K,) int64, last frame of the last token
-    states: np.ndarray  # (K, M) int64, fusion models' states
-
-
-class _Tokens(NamedTuple):
-    """Tokens of all hypotheses that were in the beam at any time, each linked to the one before it."""
-
-    previous: np.ndarray  # (N,) int64
-    labels: np.ndarray  # (N,) int64
-    frames: np.ndarray  # (N,) int64, first frame
-    previous_ends: np.ndarray  # (N,) int64, last frame of the token before
-
-
-class _Candidates(NamedTuple):
-    """A frame's best extensions, best first, and working space to find them."""
-
-    scores: np.ndarray  # (K,) float32
-    indices: np.ndarray  # (K,) int64, hypothesis · (V+1) + label
-    sums: np.ndarray  # (V+1,) float32, one hypothesis' scores by label
 
 
 @compiled
@@ -116,7 +50,7 @@ def search(
     models = len(fusion.alphas)
     rows = _make_rows(models, width - 1)
     beam, extended = _make_beam(settings.beam_size, models), _make_beam(settings.beam_size, models)
-    candidates = _Candidates(
+    candidates = Candidates(
         np.empty(settings.beam_size, np.float32), np.empty(settings.beam_size, np.int64), np.empty(width, np.float32)
     )
     tokens = _make_tokens(frames * settings.beam_size + 1)  # pages that are never written take no memory
@@ -139,14 +73,14 @@ def search(
 
 
 @compiled
-def _make_rows(models: int, labels: int) -> _Rows:
+def _make_rows(models: int, labels: int) -> Rows:
     shape = (models, ROW_SLOTS, labels)
-    return _Rows(np.full((models, ROW_SLOTS), NONE, np.int64), np.empty(shape, np.float32), np.empty(shape, np.int64))
+    return Rows(np.full((models, ROW_SLOTS), NONE, np.int64), np.empty(shape, np.float32), np.empty(shape, np.int64))
 
 
 @compiled
-def _make_beam(size: int, models: int) -> _Beam:
-    return _Beam(
+def _make_beam(size: int, models: int) -> Beam:
+    return Beam(
         np.empty(size, np.float32),
         np.empty(size, np.int64),
         np.empty(size, np.int64),
@@ -158,14 +92,14 @@ def _make_beam(size: int, models: int) -> _Beam:
 
 
 @compiled
-def _make_tokens(size: int) -> _Tokens:
-    return _Tokens(
+def _make_tokens(size: int) -> Tokens:
+    return Tokens(
         np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
     )
 
 
 @compiled
-def _find_row(rows: _Rows, fusion: Fusion, m: int, state: int) -> int:
+def _find_row(rows: Rows, fusion: Fusion, m: int, state: int) -> int:
     """Return the slot that holds the row of a model's state; compute the row if it is missing."""
     slot = ((state * SLOT_MULTIPLIER) >> 16) & (ROW_SLOTS - 1)
     if rows.states[m, slot] == state:
@@ -192,10 +126,10 @@ def _choose(
     log_probs: np.ndarray,
     settings: Settings,
     fusion: Fusion,
-    beam: _Beam,
+    beam: Beam,
     hypotheses: int,
-    rows: _Rows,
-    candidates: _Candidates,
+    rows: Rows,
+    candidates: Candidates,
 ) -> int:
     """Write a frame's best extensions into `candidates`, and return their number."""
     width, found = len(log_probs), ZERO
@@ -224,7 +158,7 @@ def _choose(
 
 
 @compiled
-def _insert(score: np.float32, index: int, candidates: _Candidates, found: int) -> int:
+def _insert(score: np.float32, index: int, candidates: Candidates, found: int) -> int:
     """Insert a candidate behind all equally good ones; a full list loses its last. Return the new number."""
     scores, indices = candidates.scores, candidates.indices
     place = min(found, len(scores) - 1)
@@ -240,12 +174,12 @@ def _extend(
     frame: int,
     blank: int,
     fusion: Fusion,
-    beam: _Beam,
+    beam: Beam,
     found: int,
-    candidates: _Candidates,
-    rows: _Rows,
-    extended: _Beam,
-    tokens: _Tokens,
+    candidates: Candidates,
+    rows: Rows,
+    extended: Beam,
+    tokens: Tokens,
     nodes: int,
 ) -> tuple[int, int]:
     """Write the chosen candidates into `extended`, and of equivalent ones only the best.
@@ -281,7 +215,7 @@ def _extend(
 
 
 @compiled
-def _holds(beam: _Beam, hypotheses: int, hashed: int, label: int, count: int) -> bool:
+def _holds(beam: Beam, hypotheses: int, hashed: int, label: int, count: int) -> bool:
     for index in range(hypotheses):
         if beam.hashes[index] == hashed and beam.labels[index] == label and beam.counts[index] == count:
             return True
@@ -290,7 +224,7 @@ def _holds(beam: _Beam, hypotheses: int, hashed: int, label: int, count: int) ->
 
 @compiled
 def _read_out(
-    beam: _Beam, hypotheses: int, tokens: _Tokens
+    beam: Beam, hypotheses: int, tokens: Tokens
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     scores, bounds = np.empty(hypotheses, np.float32), np.zeros(hypotheses + 1, np.int64)
     for index in range(hypotheses):

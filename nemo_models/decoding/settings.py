@@ -15,8 +15,8 @@ from data_prep.arguments import require_choice, require_int, require_number
 from data_prep.languages.language import DEFAULT_LANGUAGE
 from nemo_models.decoding.phrase_boosting import BOOSTING_WEIGHT, phrase_settings, read_phrases
 
+# NeMo's other strategies fail, or give wrong texts, with labels that are characters.
 STRATEGIES = ("greedy_batch", "beam_batch", "pyctcdecode")
-"""NeMo's other strategies fail, or give wrong texts, with labels that are characters."""
 WORD_LM_SUFFIXES = (
     ".arpa",
     ".arpa.gz",
@@ -167,12 +167,12 @@ def _refuse_greedy_fusion(config: DictConfig) -> None:
     greedy = config.greedy
     if not BoostingTreeModelConfig.is_empty(greedy.boosting_tree):
         raise ValueError(
-            "ctc_decoding.greedy.boosting_tree: expected no phrases, for greedy decoding boosts none; "
+            "ctc_decoding.greedy.boosting_tree: expected no phrases, because greedy decoding does not use them; "
             "use ctc_decoding.strategy=beam_batch with boosting.phrases_file or ctc_decoding.beam.boosting_tree"
         )
     if greedy.ngram_lm_model is not None:
         raise ValueError(
-            f"ctc_decoding.greedy.ngram_lm_model={greedy.ngram_lm_model}: expected no language model, for greedy "
+            f"ctc_decoding.greedy.ngram_lm_model={greedy.ngram_lm_model}: expected no language model, because greedy "
             "decoding uses none; use ctc_decoding.beam.ngram_lm_model"
         )
 

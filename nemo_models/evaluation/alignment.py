@@ -19,8 +19,8 @@ from rapidfuzz.distance import Levenshtein
 from data_prep.compiled import compiled
 
 MATCH, SUBSTITUTION, DELETION, INSERTION, BLOCK = range(5)
+# Cells of one table, 48 bytes of memory for each four; longer transcripts are cut along a best alignment first.
 MAX_CELLS = 4_000_000
-"""Cells of one table, 48 bytes of memory for each four; longer transcripts are cut along a best alignment first."""
 _PIECE_WORDS = 1000
 _ONE_ERROR = 1 << 32  # costs are errors · 2³² + substitutions: fewest errors first, fewest substitutions next
 
@@ -48,6 +48,15 @@ class Sequences:
     def mapped(self, table: np.ndarray) -> "Sequences":
         """Return the same sequences with each word's number looked up in a table, such as one of equal spellings."""
         return Sequences(table[self.ids], self.bounds)
+
+    def have_any(self, flags: np.ndarray) -> np.ndarray:
+        """(N,) bool, whether each sequence has a word that is flagged.
+
+        Args:
+            flags: Whether each word number is flagged, bool.
+        """
+        counts = np.concatenate([[0], np.cumsum(flags[self.ids])]) if len(self.ids) else np.zeros(1, np.int64)
+        return np.asarray(counts[self.bounds[1:]] > counts[self.bounds[:-1]])
 
 
 @dataclass(frozen=True)

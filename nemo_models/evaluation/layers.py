@@ -239,8 +239,8 @@ class LayeredScore:
         parts = [split_raw(word) for word in pairs.raw_words]
         flags = np.array([any(map(says_number, words)) for words in parts], bool)
         short = np.array([any(map(is_short_form, words)) for words in parts], bool)
-        wanted = _any_flag(pairs.raw_ref, flags) & _any_flag(pairs.raw_hyp, flags) & (self._piece_errors > 0)
-        wanted &= _any_flag(pairs.raw_ref, short) | _any_flag(pairs.raw_hyp, short)
+        wanted = pairs.raw_ref.have_any(flags) & pairs.raw_hyp.have_any(flags) & (self._piece_errors > 0)
+        wanted &= pairs.raw_ref.have_any(short) | pairs.raw_hyp.have_any(short)
         return [(int(piece), pairs.find_numbers(int(piece))) for piece in np.flatnonzero(wanted)]
 
     def _find_compounds(self) -> list[tuple[int, Spans]]:
@@ -296,8 +296,3 @@ class LayeredScore:
         ]
         alignment = align(pairs.ref.mapped(table), pairs.hyp.mapped(table), Blocks.from_lists(spans))
         return alignment, pairs.ref, pairs.hyp
-
-
-def _any_flag(texts: Sequences, flags: np.ndarray) -> np.ndarray:
-    counts = np.concatenate([[0], np.cumsum(flags[texts.ids])]) if len(texts.ids) else np.zeros(1, np.int64)
-    return np.asarray(counts[texts.bounds[1:]] > counts[texts.bounds[:-1]])

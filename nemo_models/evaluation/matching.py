@@ -11,10 +11,10 @@ from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.text.annotations import find_annotations, strip_annotations
 from data_prep.text.normalizer import fingerprint_language
 from data_prep.text.policy import ANNOTATION_POLICIES
+from nemo_models.evaluation.ctm_segments import cut_by_segments, name_some
 from nemo_models.evaluation.references import Reference
-from nemo_models.evaluation.rows import FINGERPRINT_KEY, Keys, Row, TimedWord, read_rows
+from nemo_models.evaluation.rows import FINGERPRINT_KEY, Keys, Row, read_rows
 
-_MOST_NAMED = 5
 Key = tuple[str, float]
 
 
@@ -93,7 +93,7 @@ def load_test_set(
     """
     keys = keys or Keys()
     if names is not None and (len(names) != len(predictions) or len(set(names)) < len(names)):
-        raise ValueError(f"names={list(names)}: expected {len(predictions)} names that differ, one for each system")
+        raise ValueError(f"names={list(names)}: expected {len(predictions)} different names, one for each system")
     if not predictions:
         raise ValueError(
             "predictions=[]: expected one file or more; name transcripts, or model_path and dataset_manifest"
@@ -110,7 +110,7 @@ def load_test_set(
     kept = _keep_scorable(reference_rows, test_set, reference_path)
     for path, rows, name in zip(predictions, files, names or _make_names(predictions), strict=True):
         if path.suffix.lower() == ".ctm":
-            rows = _cut_ctm(rows, kept, path)
+            rows = cut_by_segments(rows, kept, path)
         matched = _match(kept, rows, path, reference_path, [row for row in reference_rows if row.reference is None])
         if references is None:
             _check_same_references(kept, matched, path, predictions[0])
@@ -153,7 +153,7 @@ def _keep_scorable(rows: Sequence[Row], test_set: TestSet, path: Path) -> list[R
     if empty:
         test_set.warnings.append(f"{path}: {empty} references are empty: every word recognised there is an insertion")
     if test_set.unscorable:
-        named = _name_some(test_set.unscorable)
+        named = name_some(test_set.unscorable)
         test_set.warnings.append(
             f"{path}: {len(test_set.unscorable)} rows have no reference and are not scored: {named}"
         )
@@ -230,13 +230,13 @@ def _find_problem(
             f"{row.audio} at {row.offset_s:g} s" for row, key in zip(named, keys, strict=True) if counts[key] > 1
         ]
         if doubled:
-            named_rows = _name_some(doubled)
+            named_rows = name_some(doubled)
             return f"{where}: found {len(doubled)} rows that share recording and offset, expected one: {named_rows}"
     there, needed = set(given), set(wanted)
     missing = [f"{row.audio} at {row.offset_s:g} s" for row, key in zip(kept, wanted, strict=True) if key not in there]
     if missing:
         return (
-            f"{path}: {len(missing)} of {len(kept)} utterances are missing: {_name_some(missing)}; transcribe them too"
+            f"{path}: {len(missing)} of {len(kept)} utterances are missing: {name_some(missing)}; transcribe them too"
         )
     extra = [
         f"{row.audio} at {row.offset_s:g} s"
@@ -244,13 +244,8 @@ def _find_problem(
         if key not in needed and key not in passed
     ]
     if extra:
-        return f"{path}: {len(extra)} rows have no reference in {reference_path}: {_name_some(extra)}; remove them"
+        return f"{path}: {len(extra)} rows have no reference in {reference_path}: {name_some(extra)}; remove them"
     return None
-
-
-def _name_some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def _check_same_references(kept: Sequence[Row], matched: Sequence[Row], path: Path, first: Path) -> None:
@@ -261,37 +256,6 @@ def _check_same_references(kept: Sequence[Row], matched: Sequence[Row], path: Pa
                 f"{path}: found another reference of {row.audio} than in {first}; score both against one file: "
                 "dataset_manifest=…"
             )
-
-
-def _cut_ctm(rows: Sequence[Row], kept: Sequence[Row], path: Path) -> list[Row]:
-    """Give each reference segment the words whose middle it holds."""
-    by_name: dict[tuple[str, str], list[TimedWord]] = {}
-    for row in rows:
-        by_name[Path(row.audio).stem, row.fields["channel"]] = list(row.words)
-    used: Counter[tuple[str, str]] = Counter()
-    cut = []
-    for row in kept:
-        channel = row.fields.get("channel")
-        name = Path(row.audio).stem
-        channels = [key for key in by_name if key[0] == name and (channel is None or key[1] == channel)]
-        if not channels:
-            raise ValueError(f"{path}: found no word of {name}, expected one or more; transcribe the recording too")
-        end = row.offset_s + row.duration_s if row.duration_s is not None else float("inf")
-        words = [
-            word for key in channels for word in by_name[key] if row.offset_s <= (word.start_s + word.end_s) / 2 < end
-        ]
-        used.update(dict.fromkeys(channels, len(words)))
-        shifted = tuple(replace(w, start_s=w.start_s - row.offset_s, end_s=w.end_s - row.offset_s) for w in words)
-        text = " ".join(word.word for word in words)
-        cut.append(replace(row, place=str(path), hypothesis=text, words=shifted, reference=None))
-    lost = [
-        f"{name} ({len(words) - used[name, channel]})"
-        for (name, channel), words in by_name.items()
-        if used[name, channel] < len(words)
-    ]
-    if lost:
-        raise ValueError(f"{path}: found words outside every reference segment: {_name_some(lost)}; remove them")
-    return cut
 
 
 def _warn_of_fingerprints(files: Sequence[Sequence[Row]], test_set: TestSet, language: str) -> None:

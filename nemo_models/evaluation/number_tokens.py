@@ -54,8 +54,8 @@ _LETTER_SOUNDS = "ए बी सी डी ई एफ जी एच आई ज�
 _LETTERS = dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", _LETTER_SOUNDS.split(), strict=True))
 LETTER_NAMES = frozenset(_LETTERS.values())
 _ALL_LETTERS = re.compile(f"(?:{'|'.join(sorted(LETTER_NAMES, key=len, reverse=True))}){{2,}}")
+# Letter names that are words, too: a run of these alone is not an abbreviation.
 PLAIN_WORDS = {"ए", "के", "जी", "आई", "ओ", "ई"}
-"""Letter names that are words, too: a run of these alone is not an abbreviation."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from pathlib import Path
 from data_prep.arguments import require_choice
 from data_prep.text.normalizer import normalize_text
 
+# To be raised with every change of what a rule or a list of this folder makes equal.
 SPELLING_RULES_VERSION = 1
-"""To be raised with every change of what a rule or a list of this folder makes equal."""
 
 STAY_APART_PATH = Path(__file__).with_name("stay_apart_hi.tsv")
 NUKTA, VIRAMA, ANUSVARA, CHANDRABINDU, VISARGA = "\u093c", "\u094d", "\u0902", "\u0901", "\u0903"
@@ -82,6 +82,7 @@ def _aspirate(consonant: str) -> str | None:
 
 
 Rule = Callable[[str], str]
+# The rules in the order in which they apply.
 SPELLING_RULES: Mapping[str, Rule] = {
     "nukta": _remove_loan_nukta,  # ज़िंदगी = जिंदगी
     "anusvara": _write_anusvara,  # हिन्दी = हिंदी, सम्बन्ध = संबंध
@@ -90,7 +91,6 @@ SPELLING_RULES: Mapping[str, Rule] = {
     "visarga": _settle_visarga,  # छः = छह, दुःख = दुख
     "gemination": _settle_gemination,  # महत्त्व = महत्व, कर्त्ता = कर्ता
 }
-"""The rules in the order in which they apply."""
 
 
 @cache

@@ -16,8 +16,8 @@ from scipy.stats import norm
 
 REPLICATES = 10_000
 _DRAWN_AT_ONCE = 20_000_000  # numbers
+# With fewer speakers a bootstrap over them says nothing: utterances are drawn.
 FEWEST_SPEAKERS = 5
-"""With fewer speakers a bootstrap over them says nothing: utterances are drawn."""
 _MIN_GOOD_WORDS = 2  # correct in both systems, between two segments of MAPSSWE; as sc_stats
 POWER = 0.8
 

@@ -34,8 +34,8 @@ OPSET = 17  # the first with LayerNormalization; ONNX Runtime since 1.12 reads i
 EXTERNAL_DATA_LIMIT = 2**31 - 2**20  # bytes; protobuf cannot hold more in one message
 INPUTS, OUTPUTS = ("waveforms", "lengths"), ("log_probs", "frames")
 BLANK = "<blk>"
+# The blank and the space in sherpa-onnx's `tokens.txt`.
 SPACE = "▁"
-"""The blank and the space in sherpa-onnx's `tokens.txt`."""
 
 
 class LogProbGraph(torch.nn.Module):

@@ -13,6 +13,7 @@ from pathlib import Path
 CPUINFO = Path("/proc/cpuinfo")
 INT8_DOT_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 BFLOAT16_PRODUCTS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # the last one is Arm's name
+# What oneDNN may use under a value of `ONEDNN_MAX_CPU_ISA`; any other value is no limit of interest here.
 ISA_FEATURES = {
     "SSE41": frozenset[str](),
     "AVX": frozenset({"avx"}),
@@ -22,7 +23,6 @@ ISA_FEATURES = {
     "AVX512_CORE_VNNI": frozenset({"avx", "avx2", "avx512f", "avx512_vnni"}),
     "AVX512_CORE_BF16": frozenset({"avx", "avx2", "avx512f", "avx512_vnni", "avx512_bf16"}),
 }
-"""What oneDNN may use under a value of `ONEDNN_MAX_CPU_ISA`; any other value is no limit of interest here."""
 
 
 def find_features() -> frozenset[str]:

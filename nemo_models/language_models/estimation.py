@@ -17,8 +17,8 @@ from nemo_models.language_models.labels import LabelTokenizer
 from nemo_models.language_models.lm_file import encode_tokens
 from nemo_models.language_models.text_counts import TextCounts, describe_counts
 
+# Reason for which a line is left out, in `TextCounts.reasons`.
 UNWRITABLE = "characters that occur only inside longer labels"
-"""Reason for which a line is left out, in `TextCounts.reasons`."""
 # What lmplz writes -> what is wrong and what to do, with the setting and the folder of temporary files.
 _FAILURES = (
     ("No space left on device", "{folder}: found a full disk; free some space, or write output= to another disk"),
@@ -140,7 +140,9 @@ def _unique(lines: Iterable[bytes], folder: Path) -> Iterator[bytes]:
             process.kill()
             raise
     if process.returncode:
-        raise OSError(f"{folder.parent}: sort ended with exit status {process.returncode}; is the disk full?")
+        raise OSError(
+            f"{folder.parent}: sort ended with exit status {process.returncode}; make room on the disk and run again"
+        )
 
 
 def _feed(command: Sequence[str], lines: Iterable[bytes], log_path: Path, memory: str) -> None:

@@ -18,8 +18,8 @@ _REMEDY = "make one: python scripts/train_ngram_lm.py kind=word text=… output=
 _WORD_LIST_START = b"<unk>\0"  # KenLM's first word, and its end
 _KINDS = (FileKind.ARPA, FileKind.GZIP, FileKind.KENLM)
 _MOST_NAMED = 5
+# Words with other characters, of all: models of collected text hold some, which the search never finds.
 MAX_FOREIGN_SHARE = 0.1
-"""Words with other characters, of all: models of collected text hold some, which the search never finds."""
 
 
 def read_unigrams(path: Path) -> list[str]:

@@ -36,7 +36,7 @@ def add_lora(network: torch.nn.Module, settings: DictConfig | None) -> None:
         from peft import LoraConfig, inject_adapter_in_model  # an extra; seconds to import
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"model.lora.r={settings.r} needs peft, which is not installed: "
+            f"model.lora.r={settings.r}: expected peft to be installed; run: "
             "pip install -c constraints.txt 'hindi-xlsr-nemo[lora]', or model.lora.r=0"
         ) from error
     config = LoraConfig(

@@ -16,13 +16,13 @@ from nemo_models.training_data.utterance_names import describe_utterances
 
 logger = logging.getLogger(__name__)
 
+# What the curves show, see `TrainingCurves`.
 PANELS = {
     "loss": ("train_loss", "val_loss"),
     "accuracy": ("train_accuracy", "val_accuracy"),
     "learning rate": ("learning_rate",),
     "code perplexity": ("train_perplexity",),
 }
-"""What the curves show, see `TrainingCurves`."""
 ALIKE = 0.02  # smallest difference of the mean cosines with targets and with negatives that counts as learnt
 TRIVIAL_ACCURACY = 0.995  # share of masked frames; no published pre-training comes near it
 
@@ -106,6 +106,7 @@ class PretrainingWatch(UpdateWatch):
         self._fault_since = step  # warn again after collapse_updates more
 
 
+# What each fault means, and its likely causes.
 CAUSES = {
     "codebook": (
         "the quantizer uses only a few entries; likely causes: a learning rate or model.gumbel_temperature.start of "
@@ -121,7 +122,6 @@ CAUSES = {
         "the audio, a too low model.encoder.mask_time_prob, or spans shorter than a sound (mask_time_length)"
     ),
 }
-"""What each fault means, and its likely causes."""
 
 
 def find_fault(values: dict[str, float], least_perplexity: float) -> str | None:

@@ -44,7 +44,7 @@ def start_replicas(
         from ray import serve
     except ImportError as error:
         command = "pip install -c constraints.txt 'ray[serve]'"
-        raise OSError(f"engine=ray: found no Ray Serve, expected it installed; run: {command}") from error
+        raise OSError(f"engine=ray: expected Ray Serve to be installed; run: {command}") from error
     _connect(ray, options)
     deployment = {
         "num_replicas": options.replicas,

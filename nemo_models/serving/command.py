@@ -65,7 +65,7 @@ def _serve(settings: ServeSettings, keys: Sequence[str], uploads: UploadFolder) 
     try:
         listener = server.config.bind_socket()
     except SystemExit:  # uvicorn has logged why
-        raise OSError(f"port={settings.port}: found it in use or closed to this user; choose another port") from None
+        raise OSError(f"port={settings.port}: expected a free port that this user may open; choose another") from None
     print(describe_address(settings.host, listener.getsockname()[1], bool(keys)), flush=True)
     server.run(sockets=[listener])
 

@@ -47,7 +47,7 @@ async def _live() -> Response:
 
 async def _ready(served: ServedModel) -> Response:
     if not served.ready:
-        raise unavailable("server: found a model that is not warm, expected a ready one; try again", "not_ready")
+        raise unavailable("server: the model is not ready yet; try again", "not_ready")
     return JSONResponse({"status": "ready"})
 
 
@@ -73,7 +73,7 @@ async def _show_model(served: ServedModel, name: str) -> Response:
 
 async def _transcribe(served: ServedModel, request: Request) -> Response:
     if not served.ready:
-        raise unavailable("server: found a model that is not warm, expected a ready one; try again", "not_ready")
+        raise unavailable("server: the model is not ready yet; try again", "not_ready")
     form = await read_form(request, served.upload_limits)
     held = ExitStack()
     try:

@@ -233,7 +233,7 @@ class StreamConnection:
             text = f"stream: found no message for {idle_s:g} s, expected audio or keepalive; connect again"
             raise ApiError(408, text, "idle") from None
         if self._is_stopping:
-            raise unavailable("server: found that it stops, expected a running one; connect again", "stopped")
+            raise unavailable("server: it is stopping; connect again", "stopped")
         if message is None:
             raise WebSocketDisconnect(1006)
         async with self._room:

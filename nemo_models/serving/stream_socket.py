@@ -67,21 +67,21 @@ class SimpleStream(StreamConnection):
             raise message.error
         if message.audio is not None:
             if self.session is None:
-                raise ApiError(400, "audio: found it before start, expected start first; send it", "not_started")
+                raise ApiError(400, "audio: expected the message start first; send it", "not_started")
             await self.hear(message.audio)
             return True
         control = message.control or {}
         if control["type"] == "start":
             await self._start(control)
         elif self.session is None:
-            raise ApiError(400, f"type={control['type']}: expected start first; send it", "not_started")
+            raise ApiError(400, f"type={control['type']}: expected the message start first; send it", "not_started")
         elif control["type"] == "finalize":
             await self.session.finish_utterance()
         return control["type"] != "end"
 
     async def _start(self, control: dict[str, Any]) -> None:
         if self.session is not None:
-            raise ApiError(400, "type=start: expected one in a stream; open another connection", "started_already")
+            raise ApiError(400, "type=start: expected it once in a stream; open another connection", "started_already")
         rate, name = control.get("sample_rate", 16_000), control.get("encoding", "pcm16")
         if not is_int(rate) or not LEAST_RATE_HZ <= rate <= MOST_RATE_HZ:
             raise bad_field("sample_rate", repr(rate), f"a whole number from {LEAST_RATE_HZ} to {MOST_RATE_HZ}")

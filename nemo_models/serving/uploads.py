@@ -180,7 +180,7 @@ async def _limit(request: Request, limits: UploadLimits, most: int) -> AsyncGene
             message = f"upload: found no data for {limits.idle_s:g} s, expected more; send it faster"
             raise ApiError(408, message, "upload_timeout", headers=_CLOSE) from None
         except ClientDisconnect:
-            raise ApiError(400, "upload: found its end, expected more; send it again", "disconnected") from None
+            raise ApiError(400, "upload: it ended too early; send it again", "disconnected") from None
         received += len(piece)
         is_too_much = is_too_much or received > most
         if received > most + DROPPED_BYTES:

@@ -116,7 +116,7 @@ def _load_silero() -> Any:
     package = find_spec("silero_vad")
     if package is None or not package.submodule_search_locations or find_spec("onnxruntime") is None:
         command = "pip install -c constraints.txt silero-vad onnxruntime"
-        raise ModuleNotFoundError(f"vad=silero: found no silero-vad or onnxruntime; run: {command}")
+        raise ModuleNotFoundError(f"vad=silero: expected silero-vad and onnxruntime to be installed; run: {command}")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

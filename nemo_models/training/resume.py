@@ -14,7 +14,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from data_prep.atomic import remove_leftovers
-from nemo_models.training_data.stream import BatchInfo, StreamPosition, TrainingStream, seed_all
+from nemo_models.training_data.seeding import seed_all
+from nemo_models.training_data.stream import BatchInfo, StreamPosition, TrainingStream
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from data_prep.manifest import MANIFEST_KEYS, parse_manifest_line
 Row = dict[str, Any]
 
 DATA_KEYS = ("manifest_filepath", "shar_path", "cuts_path", "input_cfg")  # Lhotse reads any of them
+# Keys of a row without a transcript: a noise, or an utterance for pre-training.
 AUDIO_KEYS = ("audio_filepath", "duration")
-"""Keys of a row without a transcript: a noise, or an utterance for pre-training."""
 SHARD_NUMBERS = (  # NeMo's expressions
     (re.compile(r"manifest[^/]*_(\d+)[^/]*\.json"), "manifest_N.json"),
     (re.compile(r"audio[^/]*_(\d+)[^/]*\.tar"), "audio_N.tar"),

@@ -7,14 +7,10 @@ the same for any number of workers.
 """
 
 import copy
-import random
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
 from lhotse import CutSet
 from lhotse.cut import Cut
 from lhotse.cut.set import LazyCutMixer
@@ -22,6 +18,7 @@ from lhotse.dataset.sampling.base import CutSampler
 from omegaconf import DictConfig, open_dict
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
+from nemo_models.training_data.seeding import seeded
 from nemo_models.training_data.utterance_names import describe_utterances, is_readable, name_cut, name_lost
 
 MAX_UNREADABLE_BATCHES = 100  # unreadable batches in a row that end the training
@@ -247,35 +244,6 @@ def find_mixers(part: Any) -> Iterator[LazyCutMixer]:
         return
     for value in inner:
         yield from find_mixers(value)
-
-
-@contextmanager
-def seeded(*seed: int) -> Iterator[None]:
-    """Seed the random numbers of Python, numpy and torch (CPU) inside the block, and restore their states after it."""
-    of_python, of_numpy, of_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    seed_all(*seed)
-    try:
-        yield
-    finally:
-        random.setstate(of_python)
-        np.random.set_state(of_numpy)
-        torch.set_rng_state(of_torch)
-
-
-def seed_all(*seed: int) -> int:
-    """Seed the random numbers of Python, numpy and torch (CPU).
-
-    Args:
-        seed: Whole numbers, 0 or more; together they are the seed.
-
-    Returns:
-        The one number that they were mixed to.
-    """
-    mixed = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    random.seed(mixed)
-    np.random.seed(mixed)
-    torch.random.default_generator.manual_seed(mixed)
-    return mixed
 
 
 def set_lhotse_defaults(config: DictConfig, rank: int) -> None:

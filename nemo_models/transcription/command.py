@@ -173,7 +173,9 @@ def _source_of(sources: Mapping[str, Any]) -> Path | None:
 def _wants_words(settings: TranscribeSettings) -> bool | None:
     timed = sorted(set(settings.output_formats) - {"txt"})
     if timed and settings.timestamps is False:
-        raise ValueError(f"timestamps=false: expected null or true, for output_formats={timed} have times; remove it")
+        raise ValueError(
+            f"timestamps=false: expected null or true, because output_formats={timed} have times; remove it"
+        )
     return True if timed else settings.timestamps
 
 

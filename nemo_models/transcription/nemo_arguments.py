@@ -69,5 +69,5 @@ def check_nemo_arguments(arguments: Mapping[str, Any]) -> list[str]:
         if key in given:
             raise ValueError(f"{key}={arguments[key]}: expected no value, {reason}; remove it")
     if "decoder_type" in given and arguments["decoder_type"] != "ctc":
-        raise ValueError(f"decoder_type={arguments['decoder_type']}: expected ctc, for the model is a CTC model")
+        raise ValueError(f"decoder_type={arguments['decoder_type']}: expected ctc, because the model is a CTC model")
     return [f"{key} has no effect: {reason}" for key, reason in WITHOUT_EFFECT.items() if key in given]

@@ -61,6 +61,15 @@ def read_ahead(read: Callable[[T], Iterator[R]], items: Sequence[T], workers: in
         pool.shutdown(cancel_futures=True)
 
 
+def compute_ahead(results: Iterator[T]) -> Iterator[T]:
+    """Begin each result before the one before it is used: a GPU computes a batch while the last one is decoded."""
+    for held in results:
+        for result in results:
+            yield held
+            held = result
+        yield held
+
+
 def _put(queue: Queue, result: object, stopped: threading.Event) -> None:
     while not stopped.is_set():
         try:

@@ -8,7 +8,7 @@ memory than the machine has. The data takes these forms:
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from nemo_models.transcription.languages import InputLanguages, join_languages
 from nemo_models.transcription.log_prob_joiner import LogProbJoiner, LogProbSegment
 from nemo_models.transcription.memory_audio import Audio, as_file, as_inputs
 from nemo_models.transcription.options import TranscribeOptions
-from nemo_models.transcription.read_ahead import read_ahead
+from nemo_models.transcription.read_ahead import compute_ahead, read_ahead
 from nemo_models.transcription.segment_order import count_segments, order_inputs
 from nemo_models.transcription.segment_results import SegmentResult, join_results, make_result
 from nemo_models.transcription.silence import find_silence
@@ -34,8 +34,6 @@ from nemo_models.transcription.transcripts import Transcript
 
 if TYPE_CHECKING:
     from nemo.collections.asr.models import EncDecCTCModel
-
-T = TypeVar("T")
 
 SORTED_BATCHES = 4  # batches' worth of windows that are read before they are batched by length
 
@@ -206,7 +204,7 @@ class Transcriber:
         job = _Job(self, audio)
         computed = map(job.compute, batches)
         try:
-            for windows, log_probs in _one_ahead(computed) if device_of(self.model).type == "cuda" else computed:
+            for windows, log_probs in compute_ahead(computed) if device_of(self.model).type == "cuda" else computed:
                 job.collect(windows, log_probs)
                 if on_audio:
                     on_audio(sum(map(_length, windows)) / self.sample_rate_hz)
@@ -300,15 +298,6 @@ class _Job:
             self._failed.add(transcript.index)
             self._ready.append(transcript)
             self._unfinished.pop(transcript.index, None)
-
-
-def _one_ahead(results: Iterator[T]) -> Iterator[T]:
-    """Begin each result before the one before it is used: a GPU computes a batch while the last one is decoded."""
-    for held in results:
-        for result in results:
-            yield held
-            held = result
-        yield held
 
 
 def _length(item: AudioWindow | Transcript) -> int:

@@ -44,7 +44,7 @@ def plan_output(
     if output_filename is not None:
         output = Path(output_filename)
     elif source is None:
-        raise ValueError("output_filename=null: expected a file name, for the audio comes from no file; give one")
+        raise ValueError("output_filename=null: expected a file name, because the audio is not from a file; give one")
     elif source.is_dir():
         output = source.resolve().with_name(source.resolve().name + ".json")
     else:

@@ -1,7 +1,7 @@
 """Transcription on several devices or machines: one process for each device, or a Ray cluster.
 
-A worker loads the model once and takes some minutes of audio at a time (a shard). It returns transcripts with their
-inputs' positions in the whole job, which goes on as with one device: the same rows, the same journal.
+A worker loads the model once and transcribes the job in parts of some minutes of audio. It returns transcripts with
+their inputs' positions in the whole job, so rows and journal are the same as with one device.
 """
 
 import os
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 Recognise = Callable[..., Iterator[Transcript]]
 """`Transcriber.transcribe`: takes the inputs and, if wanted, `on_audio`."""
-SHARD_S = 600.0  # seconds of audio in a part: a killed worker costs no more; half a minute on a GPU at 20 x real time
+PART_S = 600.0  # seconds of audio in a part: a killed worker costs no more; half a minute on a GPU at 20 x real time
 WARMUP_S = 10.0  # of noise, in each utterance of a batch
-SHARDS_A_WORKER = 4  # at least, if there is enough audio, so that all workers end at about the same time
+PARTS_A_WORKER = 4  # at least, if there is enough audio, so that all workers end at about the same time
 ASSUMED_WORKERS = 16  # if the size of a cluster is not known
 _loaded: list[Any] = []  # in a worker: the settings that its model was loaded for, and its recogniser
 
@@ -71,7 +71,7 @@ class RecogniserSettings:
 
 
 @dataclass(frozen=True)
-class _Shard:
+class _Part:
     """Some inputs of a job, with their positions among all, and the folder where relative paths start."""
 
     folder: Path
@@ -154,45 +154,45 @@ def transcribe_in_workers(
         OSError: A worker died and retries failed; the transcripts so far are complete.
     """
     workers = engine.num_workers or ASSUMED_WORKERS
-    shards = [
-        _Shard(
+    parts = [
+        _Part(
             Path.cwd(),
             replace(settings, threads=engine.task_cores),
             engine.task_gpus > 0,
             tuple(indices),
             tuple(inputs[index] for index in indices),
         )
-        for indices in cut_shards([audio.expected_s for audio in inputs], workers)
+        for indices in cut_parts([audio.expected_s for audio in inputs], workers)
     ]
-    for transcripts in engine.run(_transcribe_shard, shards):
+    for transcripts in engine.run(_transcribe_part, parts):
         if on_audio:
             on_audio(sum(transcript.duration_s for transcript in transcripts))
         yield from transcripts
 
 
-def cut_shards(durations_s: Sequence[float], workers: int) -> list[list[int]]:
-    """Cut inputs into shards of similar lengths, the longest first.
+def cut_parts(durations_s: Sequence[float], workers: int) -> list[list[int]]:
+    """Cut inputs into parts of similar lengths, the longest first.
 
     Args:
         durations_s: Seconds of each input.
         workers: Number of workers that share them.
 
     Returns:
-        Positions, each in exactly one shard. A shard holds at most `SHARD_S` of audio, or one input, and little enough
-        that each worker gets `SHARDS_A_WORKER` shards.
+        Positions, each in exactly one part. A part holds at most `PART_S` of audio, or one input, and little enough
+        that each worker gets `PARTS_A_WORKER` parts.
     """
     order = sorted(range(len(durations_s)), key=lambda index: -durations_s[index])
-    limit_s = min(SHARD_S, sum(durations_s) / (SHARDS_A_WORKER * workers))
-    most = max(1, -(-len(order) // (SHARDS_A_WORKER * workers)))  # if lengths are not known
-    shards: list[list[int]] = []
+    limit_s = min(PART_S, sum(durations_s) / (PARTS_A_WORKER * workers))
+    most = max(1, -(-len(order) // (PARTS_A_WORKER * workers)))  # if lengths are not known
+    parts: list[list[int]] = []
     held_s = 0.0
     for index in order:
-        if not shards or held_s + durations_s[index] > limit_s or (held_s == 0.0 and len(shards[-1]) >= most):
-            shards.append([])
+        if not parts or held_s + durations_s[index] > limit_s or (held_s == 0.0 and len(parts[-1]) >= most):
+            parts.append([])
             held_s = 0.0
-        shards[-1].append(index)
+        parts[-1].append(index)
         held_s += durations_s[index]
-    return shards
+    return parts
 
 
 def make_engine(name: str, devices: int | None, address: str | None, use_cuda: bool) -> Engine:
@@ -214,22 +214,22 @@ def make_engine(name: str, devices: int | None, address: str | None, use_cuda: b
     return Engine(name, workers, address, start_method="spawn", task_cores=cores, task_gpus=int(use_cuda))
 
 
-def _transcribe_shard(shard: _Shard) -> list[Transcript]:
-    os.chdir(shard.folder)  # Ray's workers are elsewhere
-    transcripts = _recogniser_of_process(shard)(shard.inputs)
-    return [replace(transcript, index=shard.indices[transcript.index]) for transcript in transcripts]
+def _transcribe_part(part: _Part) -> list[Transcript]:
+    os.chdir(part.folder)  # Ray's workers are elsewhere
+    transcripts = _recogniser_of_process(part)(part.inputs)
+    return [replace(transcript, index=part.indices[transcript.index]) for transcript in transcripts]
 
 
-def _recogniser_of_process(shard: _Shard) -> Recognise:
+def _recogniser_of_process(part: _Part) -> Recognise:
     """Return this worker's recogniser, loaded if need be: a Ray worker may serve several jobs."""
     import torch
     from nemo.utils import logging
 
-    if not _loaded or _loaded[0] != shard.settings:
+    if not _loaded or _loaded[0] != part.settings:
         logging.setLevel(logging.ERROR)
         _loaded.clear()  # before another one is loaded: two may not fit
-        device = torch.device("cuda", _own_device(torch.cuda.device_count())) if shard.use_cuda else torch.device("cpu")
-        _loaded.extend((shard.settings, load_recogniser(shard.settings, device).transcribe))
+        device = torch.device("cuda", _own_device(torch.cuda.device_count())) if part.use_cuda else torch.device("cpu")
+        _loaded.extend((part.settings, load_recogniser(part.settings, device).transcribe))
     return _loaded[1]
 
 

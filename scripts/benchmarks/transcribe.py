@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from device_rate import matrix_tflops
 from side_process import ROOT, peak_bytes
 
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
@@ -281,21 +282,6 @@ def load_ours(folder: Path, number_format: str, device: str) -> tuple[Callable[.
         return [rows.float().cpu().numpy() for rows in compute_log_probs(model, waveforms, autocast_dtype)]
 
     return texts, log_probs
-
-
-def matrix_tflops(size: int = 8192) -> float:
-    """What the device does in bfloat16 on large square matrices, best of ten."""
-    import torch
-
-    left, right = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-    best = float("inf")
-    for _ in range(10):
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        left @ right
-        torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - began)
-    return round(2 * size**3 / best / 1e12, 1)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def test_wrong_settings_are_named(arguments, fault):
 
 def test_a_missing_ray_is_reported_with_its_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(OSError, match="Ray is not installed; run: pip install"):
+    with pytest.raises(OSError, match="expected Ray to be installed; run: pip install"):
         list(Engine("ray").run(double, range(3)))
 
 

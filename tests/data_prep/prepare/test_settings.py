@@ -65,7 +65,7 @@ def test_speakers_are_one_name_or_several(given, expected):
         ({"duplicate_audio": "drop"}, "duplicate_audio=drop: expected one of reject, keep"),
         ({"engine": "spark"}, "engine=spark: expected one of local, ray"),
         ({"annotations": "drop"}, "annotations=drop: expected one of reject, strip, keep"),
-        ({"dev_speakers": "a", "test_speakers": ["a"]}, "dev_speakers, test_speakers: both name a"),
+        ({"dev_speakers": "a", "test_speakers": ["a"]}, "dev_speakers, test_speakers: found a in both"),
         ({"max_clipped": 2}, "max_clipped=2: expected a share from 0 to 1"),
     ],
 )

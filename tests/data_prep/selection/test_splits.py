@@ -76,7 +76,7 @@ def test_too_few_speakers_are_an_error_with_the_remedy():
         ({"train": 0.8, "dev": 0.1}, {}, "add up to 0.9"),
         ({"train": 1.5, "dev": -0.5}, {}, "splits.train=1.5: expected a number, 0 or more, 1 or less"),
         ({"train": "all"}, {}, "splits.train=all"),
-        ({"train": 1.0}, {"dev": ["a", "b"], "test": ["b"]}, "both name b"),
+        ({"train": 1.0}, {"dev": ["a", "b"], "test": ["b"]}, "found b in both"),
     ],
 )
 def test_wrong_settings_are_named(fractions: dict, listed: dict, fault: str):

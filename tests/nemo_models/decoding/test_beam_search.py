@@ -3,9 +3,7 @@
 import os
 import subprocess
 import sys
-import warnings
 
-import numba.core.caching
 import numpy as np
 import pytest
 import torch
@@ -15,7 +13,6 @@ from nemo.collections.asr.parts.submodules.ctc_batched_beam_decoding import Batc
 from nemo.collections.asr.parts.submodules.ctc_beam_decoding import BeamBatchedCTCInfer
 from nemo.collections.asr.parts.submodules.ngram_lm import NGramGPULanguageModel
 
-from data_prep.compiled import compiled
 from data_prep.text.alphabet import load_alphabet
 from nemo_models.decoding.beam_search import CompiledBeamCTCComputer, read_fusion_model
 from nemo_models.decoding.beam_search_kernel import __file__ as KERNEL_FILE
@@ -267,13 +264,6 @@ def test_a_damaged_language_model_is_refused(hindi_lm, tensor, value):
         getattr(lm, tensor)[5] = value
     with pytest.raises(ValueError, match="damaged"):
         read_fusion_model(lm, BLANK)
-
-
-def test_works_without_a_writable_numba_cache(monkeypatch):
-    monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert compiled(lambda number: number + 1)(2) == 3
 
 
 @pytest.mark.slow

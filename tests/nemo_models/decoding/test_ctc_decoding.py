@@ -1,4 +1,4 @@
-"""Times, confidence and n-best lists of every search, on the output of a model that recognises what it hears."""
+"""Texts and n-best lists of every search, on the output of a model that recognises its input."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,74 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from data_prep.text.alphabet import load_alphabet
 from nemo_models import ctc_model
-from nemo_models.decoding.alignment import align_tokens
-from nemo_models.decoding.beam_search import CompiledBeamCTCComputer
-from nemo_models.decoding.confidence import agreement, weigh
 from nemo_models.decoding.strategy import configure_decoding, decode_log_probs, decode_n_best, mask_log_probs
-from nemo_models.language_models import ngram_lm
-from recogniser import read_sentences, recognise, synthesize
+from recogniser import recognise
+from searches import BLANK, LABELS, SEARCHES
 
-LABELS = load_alphabet()
-BLANK = len(LABELS)
-FRAME_S = 0.02
 N_BEST = {"return_best_hypothesis": False}
 SHARES = ("frame_confidence", "token_confidence", "word_confidence")
-SEARCHES = ("greedy", "beam", "beam with LM", "beam with LM, NeMo's own", "pyctcdecode")
-
-
-@pytest.fixture(scope="module")
-def token_lm(lmplz, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("token_lm")
-    (folder / "text.txt").write_text("\n".join(read_sentences("lm", 200)), encoding="utf-8")
-    ngram_lm.train_ngram_lm([folder / "text.txt"], LABELS, folder / "lm.nemo", order=4)
-    return folder / "lm.nemo"
-
-
-@pytest.fixture(scope="module")
-def word_lm(lmplz, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("word_lm")
-    (folder / "text.txt").write_text("\n".join(read_sentences("lm", 200)), encoding="utf-8")
-    ngram_lm.train_ngram_lm([folder / "text.txt"], LABELS, folder / "words.arpa", order=2, kind="word")
-    return folder / "words.arpa"
-
-
-@pytest.fixture
-def model(recogniser):
-    yield recogniser
-    recogniser.change_decoding_strategy({"strategy": "greedy_batch"}, verbose=False)
-
-
-@pytest.fixture
-def use(model, token_lm, word_lm, monkeypatch):
-    """Configure one of `SEARCHES`."""
-
-    def configure(search: str, **settings):
-        beam = {"beam_size": 8}
-        if "LM" in search:
-            beam["ngram_lm_model"] = str(token_lm)
-        if "own" in search:
-            monkeypatch.setattr(CompiledBeamCTCComputer, "replacing", lambda computer: computer)
-        if search == "pyctcdecode":
-            beam["ngram_lm_model"] = str(word_lm)
-        strategy = {"greedy": "greedy_batch", "pyctcdecode": "pyctcdecode"}.get(search, "beam_batch")
-        configure_decoding(model, {"strategy": strategy, "beam": beam, **settings})
-
-    return configure
-
-
-@pytest.fixture(scope="session")
-def spoken(recogniser, tmp_path_factory):
-    """Unseen sentences by an unseen voice: sentences and waveforms, of unlike length."""
-    sentences = read_sentences("test", 8)
-    return sentences, synthesize("espeak-steph2-p50-s155", sentences, tmp_path_factory.mktemp("spoken"))
-
-
-@pytest.fixture(scope="session")
-def output(recogniser, spoken):
-    """Log-probabilities and lengths of `spoken`, in one padded batch."""
-    return recognise(recogniser, spoken[1])
 
 
 def _facts(hypotheses) -> list:
@@ -135,56 +74,6 @@ def test_waveforms_give_the_same_alone_and_in_a_batch(model, use, spoken):
         assert alone.word_confidence == pytest.approx(hyp.word_confidence, abs=0.02)
 
 
-def _align_simply(log_probs: np.ndarray, tokens: Sequence[int]) -> list[list[int]]:
-    """Forced alignment as textbooks have it: a table of best scores over frames and states, read back from its end."""
-    states = [BLANK]
-    for token in tokens:
-        states += [token, BLANK]
-    table = np.full((len(log_probs), len(states)), -np.inf)
-    table[0, :2] = log_probs[0, states[:2]]
-
-    def ways(frame, state):
-        skip = state >= 2 and states[state] not in (BLANK, states[state - 2])
-        sources = [state] + [state - 1] * (state >= 1) + [state - 2] * skip
-        return max((table[frame - 1, source], -source) for source in sources)
-
-    for frame in range(1, len(log_probs)):
-        for state in range(len(states)):
-            table[frame, state] = ways(frame, state)[0] + log_probs[frame, states[state]]
-    state = int(np.argmax(table[-1, -2:])) + len(states) - 2
-    frames = [[] for _ in tokens]
-    for frame in range(len(log_probs) - 1, -1, -1):
-        if state % 2:
-            frames[state // 2].append(frame)
-        if frame:
-            state = -ways(frame, state)[1]
-    return [[min(own), max(own) + 1] for own in frames]
-
-
-@pytest.mark.parametrize("search", SEARCHES)
-def test_times_are_those_of_a_forced_alignment(model, use, output, search):
-    use(search)
-    log_probs, lengths = output[0][:3], output[1][:3]
-    for row, hyps in enumerate(decode_n_best(model, log_probs, lengths, timestamps=True)):
-        for hyp in hyps[:2]:
-            spans = _align_simply(log_probs[row, : lengths[row]].numpy().astype(float), hyp.tokens)
-            written = [index for index, token in enumerate(hyp.tokens) if LABELS[token] != " "]
-            spans = spans[written[0] : written[-1] + 1]  # the text has no spaces at its ends
-            characters = hyp.timestamp["char"]
-            assert "".join(item["char"] for item in characters) == hyp.text
-            found = [[item["start_offset"], item["end_offset"]] for item in characters]
-            assert np.abs(np.array(found) - np.array(spans)).max() <= 1  # ties of two paths
-            words = hyp.timestamp["word"]
-            assert [item["word"] for item in words] == hyp.text.split()
-            starts = [i for i, c in enumerate(hyp.text) if c != " " and (i == 0 or hyp.text[i - 1] == " ")]
-            ends = [i for i, c in enumerate(hyp.text) if c != " " and (hyp.text + " ")[i + 1] == " "]
-            assert [word["start_offset"] for word in words] == [found[i][0] for i in starts]
-            assert [word["end_offset"] for word in words] == [found[i][1] for i in ends]
-            for item in (*characters, *words):
-                assert item["start"] == pytest.approx(item["start_offset"] * FRAME_S)
-                assert item["end"] == pytest.approx(item["end_offset"] * FRAME_S)
-
-
 @pytest.mark.parametrize("search", SEARCHES)
 def test_spaces_at_the_ends_are_never_shown(model, use, search):
     use(search)
@@ -204,66 +93,6 @@ def test_spaces_at_the_ends_are_never_shown(model, use, search):
     if search == "greedy":  # NeMo's other call, for labels
         texts = model.decoding.ctc_decoder_predictions_tensor(torch.tensor([frames]), torch.tensor([len(frames)]))
         assert [hyp.text for hyp in texts] == ["कब  तक"]
-
-
-def test_a_repeated_label_ends_with_its_last_frame():
-    path = [BLANK, 3, 3, 3, BLANK, 3, 5, 5, BLANK, BLANK]
-    log_probs = torch.nn.functional.one_hot(torch.tensor(path), BLANK + 1).float().mul(20).log_softmax(-1).numpy()
-    assert align_tokens(log_probs, [3, 3, 5]).tolist() == [[1, 4], [5, 6], [6, 8]]
-    assert align_tokens(log_probs, []).tolist() == []
-    with pytest.raises(ValueError, match="4 frames: expected 5 or more to spell 3 tokens"):
-        align_tokens(log_probs[:4], [3, 3, 3])
-
-
-def test_words_do_not_reach_into_the_silence_between_them(model, use, tmp_path):
-    """Words spoken one by one with half a second of silence between: every time lies where its word was said."""
-    words = ["किताब", "बाज़ार", "नमस्ते", "पानी", "शहर"]
-    silence = np.zeros(8000, np.float32)
-    pieces, bounds = [silence], []
-    for wave in synthesize("espeak-m5-p45-s165", words, tmp_path):
-        loud = np.flatnonzero(np.abs(wave) > 0.01)
-        wave = wave[loud[0] : loud[-1] + 1]
-        start = sum(map(len, pieces))
-        bounds.append((start / 16000, (start + len(wave)) / 16000))
-        pieces += [wave, silence]
-    output = recognise(model, [np.concatenate(pieces)])
-    for search in ("greedy", "beam"):
-        use(search)
-        (hyp,) = decode_log_probs(model, *output, timestamps=True)
-        found = [time for time in hyp.timestamp["word"] if len(time["word"]) > 1]
-        assert len(found) == len(words), hyp.text
-        for time, (start, end) in zip(found, bounds, strict=True):
-            # a frame hears 25 ms, and a label may come a frame or two beside its sound
-            assert start - 0.1 <= time["start"] < time["end"] <= end + 0.1, (time, start, end)
-
-
-@pytest.mark.parametrize("search", SEARCHES)
-def test_every_word_and_character_has_a_confidence(model, use, output, search):
-    use(search)
-    for hyp in decode_log_probs(model, *output, confidence=True):
-        assert len(hyp.word_confidence) == len(hyp.text.split())
-        assert len(hyp.token_confidence) == len(hyp.text)
-        assert all(0 <= value <= 1 for value in (*hyp.word_confidence, *hyp.token_confidence, *hyp.frame_confidence))
-
-
-@pytest.mark.parametrize("search", ["greedy", "beam"])  # with a language model hardly a word is wrong here
-def test_confidence_separates_right_words_from_wrong_ones(model, use, spoken, output, search):
-    use(search)
-    right, wrong = [], []
-    for sentence, hyp in zip(spoken[0], decode_log_probs(model, *output, confidence=True), strict=True):
-        for word, value in zip(hyp.text.split(), hyp.word_confidence, strict=True):
-            (right if word in sentence.split() else wrong).append(value)
-    pairs = [(good > bad) + 0.5 * (good == bad) for good in right for bad in wrong]
-    assert len(pairs) > 50
-    assert np.mean(pairs) > 0.65  # area under the ROC curve; 0.83 on 180 utterances, and few words are wrong in these
-
-
-def test_confidence_is_the_share_of_the_beam_that_agrees():
-    shares = weigh([np.log(0.5), np.log(0.3), np.log(0.2)])
-    beam = [["कल", "शाम", "को"], ["कल", "को"], ["कल", "शाम", "हो"]]
-    assert agreement(beam[0], beam, shares) == pytest.approx([1.0, 0.7, 0.8])
-    assert weigh([float("-inf")]).tolist() == [1.0]
-    assert agreement([], [[], ["कल"]], [0.5, 0.5]) == []
 
 
 @pytest.mark.parametrize("search", SEARCHES)

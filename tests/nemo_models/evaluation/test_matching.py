@@ -191,7 +191,7 @@ def test_names_of_systems(tmp_path):
     paths = [write(tmp_path / folder / "a.jsonl", ROWS) for folder in ("x", "y")]
     assert [s.name for s in load_test_set(paths).systems] == [str(path.with_suffix("")) for path in paths]
     assert [s.name for s in load_test_set(paths, names=["one", "two"]).systems] == ["one", "two"]
-    with pytest.raises(ValueError, match=r"names=\['one'\]: expected 2 names that differ"):
+    with pytest.raises(ValueError, match=r"names=\['one'\]: expected 2 different names"):
         load_test_set(paths, names=["one"])
 
 

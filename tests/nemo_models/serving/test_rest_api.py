@@ -1,34 +1,17 @@
 """OpenAI's REST contract: every format, field and error, over a recogniser that says what it was given."""
 
-import io
 import json
-import os
 import re
-import socket
-import time
-from contextlib import suppress
 
-import httpx
 import numpy as np
 import openai
 import pytest
-import soundfile
 
-from fake_recogniser import RATE, FakeRecogniser, word_of
+from fake_recogniser import FakeRecogniser
 from nemo_models.serving.request_guard import read_keys
-from nemo_models.serving.uploads import UploadFolder
 from nemo_models.transcription.inputs import AudioInput
-from serving_client import client_of, make_served, run_server
-
-PATH = "/v1/audio/transcriptions"
-
-
-def make_wav(seconds=0.7, frequency=200.0, rate=RATE):
-    """The bytes of a WAV file and the word that the fake recogniser has for it."""
-    samples, file = 0.3 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate), io.BytesIO()
-    soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
-    decoded = soundfile.read(io.BytesIO(file.getvalue()), dtype="float32")[0]
-    return file.getvalue(), word_of(decoded)
+from rest_client import PATH, error_of, make_wav, post
+from serving_client import client_of, make_served
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +21,6 @@ def server(tmp_path_factory):
         client.served = served
         yield client
     assert not served.uploads.path.exists()
-
-
-def post(client, content=None, name="a.wav", **fields):
-    data = {"model": "tiny", **fields}
-    return client.post(PATH, data=data, files={"file": (name, make_wav()[0] if content is None else content)})
-
-
-def error_of(response, status):
-    assert response.status_code == status, response.text
-    error = response.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
-    assert "\n" not in error["message"] and "/tmp" not in error["message"]
-    return error
 
 
 def test_json_and_text(server):
@@ -201,23 +171,6 @@ def test_request_ids(server):
     assert server.get("/v1/models", headers={"x-request-id": "a b"}).headers["x-request-id"].startswith("req_")
 
 
-def test_too_large_uploads_are_refused_while_they_come(server):
-    assert error_of(post(server, bytes(2_000_001)), 413)["code"] == "file_too_large"
-    assert error_of(post(server, bytes(4_000_000)), 413)["code"] == "file_too_large"
-    sent = []
-
-    def endless():
-        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
-        while len(sent) < 1000:
-            sent.append(1)
-            yield bytes(1 << 20)
-
-    headers = {"Content-Type": "multipart/form-data; boundary=b"}
-    with suppress(httpx.WriteError, httpx.ReadError):  # the server hangs up while the client still sends
-        error_of(server.post(PATH, content=endless(), headers=headers), 413)
-    assert len(sent) < 500
-
-
 def test_recordings_that_last_too_long_and_full_queues(tmp_path):
     served = make_served(tmp_path, FakeRecogniser(window_s=10.0), {"max_audio_s": 20.0, "max_requests": 1})
     with client_of(served) as client:
@@ -240,35 +193,6 @@ def test_no_result_in_time(tmp_path):
         assert served.engine.open_requests == 0
 
 
-def test_slow_uploads_end(tmp_path):
-    with (
-        run_server(make_served(tmp_path, idle_s=0.1)) as address,
-        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=60) as connection,
-    ):
-        head = f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-        connection.sendall(f"{head}Content-Length: 1000\r\n\r\n--b\r\n".encode())
-        assert b" 408 " in connection.recv(1000)
-
-
-def test_a_client_that_goes_away_leaves_nothing(tmp_path):
-    served = make_served(tmp_path)
-    with (
-        run_server(served) as address,
-        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=60) as connection,
-    ):
-        served.engine.recogniser.gate.clear()
-        body = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\ntiny\r\n--b\r\n'
-        body += (
-            b'Content-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + make_wav()[0] + b"\r\n--b--\r\n"
-        )
-        head = f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        assert served.engine.recogniser.computing.acquire(timeout=60)
-        connection.close()
-        with served.engine._changed:
-            assert served.engine._changed.wait_for(lambda: not served.engine.open_requests, 60)
-
-
 def test_keys(tmp_path):
     with client_of(make_served(tmp_path), keys=["one", "two"]) as client:
         assert client.get("/health/ready").status_code == 200
@@ -287,21 +211,6 @@ def test_too_many_connections(tmp_path):
         answer = post(client)
         assert error_of(answer, 503)["code"] == "too_many_connections" and answer.headers["retry-after"]
         assert client.get("/health/live").status_code == 200
-
-
-def test_folders_of_killed_servers_are_removed(tmp_path):
-    running, killed = UploadFolder(tmp_path), UploadFolder(tmp_path)
-    (killed.path / "upload").write_bytes(b"1")
-    killed._lock.close()  # as the system does when the process ends
-    shared = running.path.parent
-    for name, age_s in (("begun", 0), ("forgotten", 7200)):
-        (shared / name).mkdir()
-        os.utime(shared / name, (time.time() - age_s,) * 2)
-    new = UploadFolder(tmp_path)
-    assert running.path.exists() and new.path.exists() and not killed.path.exists()
-    assert (shared / "begun").exists() and not (shared / "forgotten").exists()
-    for folder in (running, new):
-        folder.close()
 
 
 def test_the_official_client_works_unchanged(server):

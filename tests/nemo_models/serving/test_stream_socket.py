@@ -154,8 +154,8 @@ def test_a_wrong_message_ends_the_stream_and_what_was_heard_has_its_final(server
 @pytest.mark.parametrize(
     ("first", "message"),
     [
-        (b"audio", "audio: found it before start"),
-        ('{"type": "end"}', "type=end: expected start first"),
+        (b"audio", "audio: expected the message start first"),
+        ('{"type": "end"}', "type=end: expected the message start first"),
         ('{"type": "start", "sample_rate": 7999}', "sample_rate=7999: expected a whole number from 8000 to 48000"),
         ('{"type": "start", "sample_rate": "16000"}', "sample_rate='16000': expected"),
         ('{"type": "start", "sample_rate": true}', "sample_rate=True: expected"),

@@ -17,7 +17,8 @@ from data_prep.text.alphabet import load_alphabet
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.training.data_errors import explain_data_error
 from nemo_models.training.resume import ResumeCheckpoint
-from nemo_models.training_data.stream import BatchInfo, DatasetWithInfo, StreamPosition, TrainingStream, seed_all
+from nemo_models.training_data.seeding import seed_all
+from nemo_models.training_data.stream import BatchInfo, DatasetWithInfo, StreamPosition, TrainingStream
 from training_job import SETTINGS, compose, write_data
 
 pytestmark = pytest.mark.slow

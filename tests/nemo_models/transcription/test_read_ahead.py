@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from nemo_models.transcription.read_ahead import QUEUE_LENGTH, read_ahead
+from nemo_models.transcription.read_ahead import QUEUE_LENGTH, compute_ahead, read_ahead
 
 
 def numbers(item):
@@ -48,3 +48,10 @@ def test_no_more_is_read_than_may_be_held_and_threads_end():
     assert len(read_items) <= 2 * (QUEUE_LENGTH + 2)
     results.close()
     assert threading.active_count() == before
+
+
+def test_a_gpus_next_batch_is_begun_before_the_last_one_is_decoded():
+    begun = []
+    seen = [(value, len(begun)) for value in compute_ahead(begun.append(value) or value for value in range(4))]
+    assert seen == [(0, 2), (1, 3), (2, 4), (3, 4)]
+    assert list(compute_ahead(iter([]))) == [] and list(compute_ahead(iter([7]))) == [7]

@@ -11,7 +11,7 @@ from nemo_models.decoding.strategy import configure_decoding
 from nemo_models.inference.log_probs import _compute_at_once, compute_log_probs
 from nemo_models.transcription.audio_reader import stream_waveform
 from nemo_models.transcription.inputs import AudioInput
-from nemo_models.transcription.transcribe import Transcriber, _one_ahead, transcribe
+from nemo_models.transcription.transcribe import Transcriber, transcribe
 from nemo_models.transcription.transcripts import transcript_row
 from odd_audio import encode, write
 
@@ -141,13 +141,6 @@ def test_results_come_as_they_are_ready(greedy_model, files, monkeypatch):
     assert (next(results).index, batches) == (2, [1]), "the longest first, and before another one is computed"
     assert len(list(results)) == 3 * len(files) - 1
     assert batches == [1, 2, 4, 8, 8, 4]
-
-
-def test_a_gpus_next_batch_is_begun_before_the_last_one_is_decoded():
-    begun = []
-    seen = [(value, len(begun)) for value in _one_ahead(begun.append(value) or value for value in range(4))]
-    assert seen == [(0, 2), (1, 3), (2, 4), (3, 4)]
-    assert list(_one_ahead(iter([]))) == [] and list(_one_ahead(iter([7]))) == [7]
 
 
 def test_batch_that_does_not_fit_is_halved(greedy_model, files, monkeypatch):

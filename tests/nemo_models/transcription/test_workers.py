@@ -16,9 +16,9 @@ from nemo_models.transcription.inputs import AudioInput, measure_durations
 from nemo_models.transcription.options import TranscribeOptions
 from nemo_models.transcription.transcribe import transcribe
 from nemo_models.transcription.workers import (
-    SHARD_S,
+    PART_S,
     RecogniserSettings,
-    cut_shards,
+    cut_parts,
     make_engine,
     transcribe_in_workers,
 )
@@ -65,8 +65,8 @@ def test_two_processes_give_what_one_gives(settings, inputs, expected):
 
 @pytest.mark.slow
 def test_a_killed_process_is_named_and_the_same_job_goes_on(settings, inputs, tmp_path, monkeypatch):
-    """SIGKILL to one of two workers once the first rows are there, with most shards still to come."""
-    monkeypatch.setattr("nemo_models.transcription.workers.SHARDS_A_WORKER", 100)  # an input each, a few at a time
+    """SIGKILL to one of two workers once the first rows are there, with most parts still to come."""
+    monkeypatch.setattr("nemo_models.transcription.workers.PARTS_A_WORKER", 100)  # an input each, a few at a time
 
     def run(output, workers, add_row=lambda failed: None):
         engine = make_engine("local", workers, None, use_cuda=False)
@@ -91,7 +91,7 @@ def test_a_killed_process_is_named_and_the_same_job_goes_on(settings, inputs, tm
 @pytest.mark.slow
 @needs_ray
 def test_a_ray_cluster_that_loses_its_node_gives_the_same(settings, inputs, expected, monkeypatch):
-    """All work is on one node when it is killed, with shards done and shards to do; another takes its place."""
+    """All work is on one node when it is killed, with parts done and parts to do; another takes its place."""
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -113,17 +113,17 @@ def test_a_ray_cluster_that_loses_its_node_gives_the_same(settings, inputs, expe
     assert _rows(transcripts) == expected
 
 
-def test_shards_hold_each_input_once_and_are_of_like_size():
+def test_parts_hold_each_input_once_and_are_of_like_size():
     generator = random.Random(0)
     for count, workers in ((1, 1), (5, 8), (1000, 2), (20_000, 8)):
         durations = [generator.uniform(0.5, 30) for _ in range(count)]
-        shards = cut_shards(durations, workers)
-        assert sorted(index for shard in shards for index in shard) == list(range(count))
-        assert all(shards) and len(shards) >= min(count, 4 * workers)
-        assert all(len(shard) == 1 or sum(durations[index] for index in shard) <= SHARD_S for shard in shards)
-    assert cut_shards([], 2) == []
-    assert len(cut_shards([0.0] * 100, 2)) >= 8, "lengths that are not known are shared out too"
-    assert cut_shards([7200.0, 1.0, 1.0], 1)[0] == [0], "a recording of hours is a shard of its own"
+        parts = cut_parts(durations, workers)
+        assert sorted(index for part in parts for index in part) == list(range(count))
+        assert all(parts) and len(parts) >= min(count, 4 * workers)
+        assert all(len(part) == 1 or sum(durations[index] for index in part) <= PART_S for part in parts)
+    assert cut_parts([], 2) == []
+    assert len(cut_parts([0.0] * 100, 2)) >= 8, "lengths that are not known are shared out too"
+    assert cut_parts([7200.0, 1.0, 1.0], 1)[0] == [0], "a recording of hours is one part"
 
 
 @pytest.mark.parametrize(
