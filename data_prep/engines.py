@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Engine:
-    """Where tasks run, and how many at a time.
+    """A pool of processes or a Ray cluster that runs tasks.
 
     Attributes:
         name: `local` for a pool of processes, `ray` for a Ray cluster.

@@ -30,7 +30,7 @@ _PIPE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class AvSource:
-    """What FFmpeg is given.
+    """The input of FFmpeg.
 
     Attributes:
         path: The file.

@@ -69,7 +69,7 @@ class NotFiniteError(AudioError):
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a recording that can be read in part.
+    """A fault of a recording that can be read in part.
 
     Attributes:
         detail: A description, for messages.

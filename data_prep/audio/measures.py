@@ -90,7 +90,7 @@ def measure_audio(samples: np.ndarray, source: np.ndarray | None = None) -> Audi
 
 @dataclass(frozen=True)
 class ChannelMeasures:
-    """How alike the channels of a recording or segment are.
+    """The similarity of the channels of a recording or segment.
 
     Attributes:
         correlation: Lowest Pearson correlation of two channels, -1 to 1; `None` where a channel is constant.

@@ -20,7 +20,7 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class StoredChecksum:
-    """What an index says of its stream.
+    """The facts about a stream in its index.
 
     Attributes:
         length: Bytes of the stream, with the index frame.

@@ -33,7 +33,7 @@ _LONGEST_FRAME = 8192  # ADTS; 13 bits give the length
 
 @dataclass
 class FrameWalk:
-    """What the frames of one stream are.
+    """Facts about the frames of one stream.
 
     Attributes:
         frames: Number of whole frames, the index frame left out.

@@ -22,7 +22,7 @@ _SNDFILE_OGG = ("vorbis", "opus", "flac")
 
 @dataclass
 class ReadingPlan:
-    """How a file is to be read.
+    """The plan for reading a file.
 
     Attributes:
         found: Its format.

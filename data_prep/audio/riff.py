@@ -24,7 +24,7 @@ _EXTENSIBLE = 0xFFFE
 
 @dataclass
 class SampleLayout:
-    """Where the samples of a file are, and how libsndfile may read them.
+    """The place of the samples in a file, and how libsndfile may read them.
 
     Attributes:
         parts: First byte and end of each run of samples.

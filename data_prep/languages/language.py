@@ -27,7 +27,7 @@ _REQUIRED = ("code", "name", "scripts", "direction", "sources")
 
 @dataclass(frozen=True)
 class Language:
-    """What the jobs know of a language; the names of the attributes are the keys of its file.
+    """A language; the names of the attributes are the keys of its file.
 
     Attributes:
         code: Two or three letters (ISO 639), in fingerprints and manifests.

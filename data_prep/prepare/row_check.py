@@ -33,7 +33,7 @@ DURATION_TOLERANCE_S = 0.011  # manifests round to two digits
 
 @dataclass(frozen=True)
 class CheckSettings:
-    """What the check of a row depends on.
+    """Settings that the check of a row depends on.
 
     Attributes:
         manifest: The manifest.

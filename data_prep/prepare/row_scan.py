@@ -21,7 +21,7 @@ from data_prep.text.policy import TextPolicy
 
 @dataclass(frozen=True)
 class RowScan:
-    """What the first pass over a corpus found.
+    """The result of the first pass over a corpus.
 
     Attributes:
         rows: Number of rows.

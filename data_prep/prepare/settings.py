@@ -19,7 +19,7 @@ NUMBER_POLICIES = ("reject", "verbalize")
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareSettings(QualityLimits):
-    """What `conf/prepare_data.yaml` sets, with the same names. The quality limits are those of `QualityLimits`.
+    """The settings in `conf/prepare_data.yaml`, with the same names. The quality limits are those of `QualityLimits`.
 
     Attributes:
         corpus: Name of a reader in `data_prep.corpora`.

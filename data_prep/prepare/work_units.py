@@ -39,7 +39,7 @@ _MOST_SOURCE_CHARACTERS = 60  # of a file name; at most 255 bytes are allowed
 
 @dataclass(frozen=True)
 class UnitSettings:
-    """What the result of a row depends on.
+    """Settings that the result of a row depends on.
 
     Attributes:
         output_dir: The job's output folder; converted audio goes to `audio/` in it, finished units to `.units/`.
@@ -104,7 +104,7 @@ class WorkUnit:
 
 @dataclass(frozen=True)
 class FinishedUnit:
-    """What the job must know of a finished unit; its results are in its file.
+    """The facts about a finished unit that the job needs; its results are in its file.
 
     Attributes:
         rows: Number of rows.

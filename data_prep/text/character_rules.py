@@ -86,7 +86,7 @@ SILENT_RULES: tuple[Rule, ...] = (
 
 @dataclass(frozen=True)
 class Change:
-    """What one rule did to one text."""
+    """A change of one text by one rule."""
 
     rule: str
     before: str

@@ -26,7 +26,7 @@ NOT_UTF8 = "not_utf8"
 
 @dataclass(frozen=True)
 class _LineRules:
-    """What is done to every line."""
+    """The rules for every line."""
 
     policy: TextPolicy
     alphabet: frozenset[str]

@@ -45,7 +45,7 @@ Find = Callable[[str], "list[re.Match[str]]"]
 
 @dataclass(frozen=True)
 class RuleSet:
-    """What `normalize_text` and `judge` apply to texts of a language.
+    """The rules of `normalize_text` and `judge` for a language.
 
     Attributes:
         encoding: Rules before everything else.

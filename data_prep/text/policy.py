@@ -25,7 +25,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class TextPolicy:
-    """What `normalize_text` rewrites and what `judge` rejects.
+    """The choice of what `normalize_text` rewrites and what `judge` rejects.
 
     Attributes:
         numbers: `reject` a text with digits or signs that are read aloud; `verbalize`: write numbers in words, reject

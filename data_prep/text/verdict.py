@@ -29,7 +29,7 @@ _BRACKETS_AND_DOTS = re.compile(r"[\[\]{}()<>*+A-Za-z.॰［］【】〔〕｛�
 
 @dataclass(frozen=True)
 class TextFault:
-    """Why a text is unfit to train on.
+    """A reason for which a text is not used for training.
 
     Attributes:
         reason: A key of `TEXT_REASONS`.

@@ -17,7 +17,7 @@ from nemo_models.training_data.unlabelled import open_unlabelled_loader
 
 @dataclass(frozen=True)
 class LossSettings:
-    """How the student's loss is made, as `loss` in the configuration describes it.
+    """The parts of the student's loss: the keys of `loss` in the configuration.
 
     Attributes:
         hidden: Weight of the difference of hidden states, 0 or more.
@@ -50,7 +50,7 @@ class LossSettings:
 
 @dataclass(frozen=True)
 class Lesson:
-    """Who teaches a student, and what.
+    """The teacher of a student, and the losses.
 
     Attributes:
         teacher: The teacher.

@@ -13,7 +13,7 @@ from nemo_models.distillation.teacher_cache import TeacherCache, hash_audio
 
 
 class Targets(NamedTuple):
-    """What a student is to learn from a batch.
+    """The targets of a student for a batch.
 
     Attributes:
         log_probs: The teacher's log-probabilities, float32, (B, T, labels + 1); -inf for labels that were not kept.

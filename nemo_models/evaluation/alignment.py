@@ -61,7 +61,7 @@ class Sequences:
 
 @dataclass(frozen=True)
 class Alignment:
-    """How reference and hypothesis of many utterances correspond.
+    """The alignment of references and hypotheses of many utterances.
 
     Attributes:
         errors: (N, 3) int64: substitutions, deletions, insertions of each pair.
@@ -87,7 +87,7 @@ class Alignment:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Spans that pass for each other.
+    """Spans that match at no cost.
 
     Attributes:
         bounds: (N+1,) int64: where each pair's blocks begin.
@@ -119,7 +119,7 @@ def align(references: Sequences, hypotheses: Sequences, blocks: Blocks | None = 
         references: Word numbers; equal numbers are equal words. Pairs must be short enough for a table
             (`find_cuts` cuts longer ones).
         hypotheses: The same, as many sequences.
-        blocks: Spans that pass for each other at no cost.
+        blocks: Spans that match at no cost.
 
     Returns:
         The alignment.

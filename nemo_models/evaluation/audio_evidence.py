@@ -24,7 +24,7 @@ _LONGEST_S = 600.0
 
 @dataclass
 class AudioEvidence:
-    """What was measured.
+    """Measures of the audio of a test set.
 
     Attributes:
         snr_db: Estimate for each utterance: loud frames (95th percentile) over quiet ones (10th); `None`: not read.

@@ -59,7 +59,7 @@ class LayeredScore:
         layers: The layers, in order.
         pairs: The texts as word numbers.
         tables: Name of each step, with (normalised words,) int32: words that the step makes equal have one number.
-        blocks: Spans of each piece that pass for each other; `block_layers` says which layer each comes from.
+        blocks: Spans of each piece that match at no cost; `block_layers` says which layer each comes from.
     """
 
     def __init__(self, references: Sequence[Reference], hypotheses: Sequence[str], options: LayerOptions) -> None:
@@ -164,7 +164,7 @@ class LayeredScore:
         self._realign(name, table, [])
 
     def _add_blocks(self, name: str, blocks: Sequence[tuple[int, Spans]]) -> None:
-        """Let spans pass for each other: (piece, spans)."""
+        """Add spans that match at no cost: (piece, spans)."""
         changed = []
         for piece, spans in blocks:
             new = [span for span in spans if span not in self.block_layers[piece]]
@@ -223,7 +223,7 @@ class LayeredScore:
         pieces: np.ndarray,
         improved: np.ndarray,
     ) -> Counter[tuple[str, str]]:
-        """Count spans of this layer that pass for each other."""
+        """Count the pairs of spans that this layer matches."""
         words, found = self.pairs.normal_words, Counter[tuple[str, str]]()
         for step in np.flatnonzero(alignment.ops == BLOCK):
             at = int(np.searchsorted(alignment.bounds, step, side="right")) - 1

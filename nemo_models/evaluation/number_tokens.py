@@ -60,7 +60,7 @@ PLAIN_WORDS = {"ए", "के", "जी", "आई", "ओ", "ई"}
 
 @dataclass(frozen=True)
 class Token:
-    """What one word contributes to a number."""
+    """The contribution of one word to a number."""
 
     value: int = -1  # of a number word or numeral
     decimals: str = ""

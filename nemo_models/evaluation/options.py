@@ -47,7 +47,7 @@ class LayerOptions:
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How to evaluate.
+    """Options of an evaluation.
 
     Attributes:
         layers: Which layers to compute.

@@ -27,7 +27,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Reference:
-    """What was said.
+    """A reference transcript.
 
     Attributes:
         text: The reference, one wording.

@@ -150,7 +150,7 @@ def _describe_layer(score: LayeredScore, layer: Layer, drawing: Drawing) -> dict
 
 
 def _describe_normalized(score: LayeredScore) -> dict[str, Any]:
-    """What the project's other commands print: rates over the words of the normalised references."""
+    """Return the rates that the project's other commands print: errors over the words of the normalised references."""
     substitutions, deletions, insertions = score.normalized_errors.sum(axis=0).tolist()
     words = int(score.normalized_words.sum())
     errors = substitutions + deletions + insertions

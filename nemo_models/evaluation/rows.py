@@ -32,7 +32,7 @@ class TimedWord:
 
 @dataclass(frozen=True)
 class Row:
-    """What a file says of one utterance.
+    """One utterance in a file of references or predictions.
 
     Attributes:
         place: `path:line`, for messages.

@@ -147,7 +147,7 @@ def bootstrap_rate(
 
 @dataclass(frozen=True)
 class Drawing:
-    """What every bootstrap of a report shares.
+    """Settings that all bootstraps of a report share.
 
     Attributes:
         blocks: (N,) int64 and `unit`, from `group_blocks`.

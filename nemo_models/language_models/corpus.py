@@ -37,7 +37,7 @@ Line = tuple[int, str]
 
 @dataclass(frozen=True)
 class LineRules:
-    """What is done to every line.
+    """The rules for every line.
 
     Attributes:
         labels: Characters that a usable line consists of.
@@ -239,7 +239,7 @@ def _normalize_chunk(rules: LineRules, task: tuple[Path, int, list[bytes]]) -> t
 
 
 def _take_fit(text: str, rules: LineRules, counts: TextCounts) -> list[str]:
-    """Give a line as it is where it is fit, otherwise its fit sentences; count what is left out."""
+    """Return a usable line, or the usable sentences of an unusable one; count the rest."""
     line = normalize_text(text, rules.policy)
     fault = judge(line, rules.labels, rules.policy)
     sentences = split_sentences(text, rules.policy.language) if fault and line else []

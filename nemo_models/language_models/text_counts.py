@@ -16,7 +16,7 @@ _SUGGESTIONS = {
 
 @dataclass
 class TextCounts:
-    """What became of the lines: lines = used + duplicates + empty + left_out + leaked + held_out.
+    """Counts of lines by their use: lines = used + duplicates + empty + left_out + leaked + held_out.
 
     A line of several sentences of which some are unfit counts as its sentences.
     """

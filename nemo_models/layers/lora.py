@@ -50,7 +50,7 @@ def add_lora(network: torch.nn.Module, settings: DictConfig | None) -> None:
 
 
 def freeze_base_weights(network: torch.nn.Module) -> None:
-    """Where a network has low-rank updates, let them learn and nothing else; otherwise change nothing."""
+    """In a network with low-rank updates, train only these; change nothing in other networks."""
     names = [name for name, _ in network.named_parameters()]
     if any(UPDATE in name for name in names):
         for name, parameter in network.named_parameters():

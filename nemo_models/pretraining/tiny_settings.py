@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class AugmentationSettings:
-    """How each utterance is changed before the model hears it."""
+    """Augmentation of each training utterance."""
 
     speed: float
     noise_db: list[float]

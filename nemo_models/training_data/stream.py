@@ -44,7 +44,7 @@ class StreamPosition(NamedTuple):
 
 
 class BatchInfo(NamedTuple):
-    """What is known about a batch beside its tensors: enough to name its utterances when something goes wrong.
+    """Facts about a batch besides its tensors, with which errors name its utterances.
 
     Attributes:
         position: Position in the stream.

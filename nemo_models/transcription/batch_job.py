@@ -30,7 +30,7 @@ JOB_VERSION = 5
 
 @dataclass(frozen=True)
 class OutputPlan:
-    """What is written.
+    """The output of a job.
 
     Attributes:
         path: File of JSON lines.
@@ -57,7 +57,7 @@ class OutputPlan:
 
 @dataclass
 class Summary:
-    """What a job did.
+    """The result of a job.
 
     Attributes:
         path: The output file.

@@ -19,8 +19,7 @@ NEMO_FIELDS = (*STAMPS, "word_confidence", "beams")
 
 @dataclass(frozen=True)
 class TranscribeOptions:
-    """How audio is transcribed. No option but `channel`, `window_s`, `language` and `autocast_dtype` changes a
-    text.
+    """Options of transcription. Only `channel`, `window_s`, `language` and `autocast_dtype` may change a text.
 
     Attributes:
         batch_size: Number of windows (a short input is one window) that go through the model together, from 1.

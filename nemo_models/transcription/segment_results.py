@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SegmentResult:
-    """What was recognised in a segment. (A hypothesis holds its frames too, which add up over hours.)
+    """The text of a segment, with words and times. (A hypothesis also keeps its frames: too much memory over hours.)
 
     Attributes:
         text: The text.

@@ -36,7 +36,7 @@ _loaded: list[Any] = []  # in a worker: the settings that its model was loaded f
 
 @dataclass(frozen=True)
 class RecogniserSettings:
-    """What a process needs to transcribe as every other process of the job does.
+    """Settings with which every process of a job transcribes in the same way.
 
     Attributes:
         model_path: The `.nemo` file; `None` with `pretrained_name`.

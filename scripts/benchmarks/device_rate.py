@@ -4,7 +4,7 @@ import time
 
 
 def matrix_tflops(size: int = 8192) -> float:
-    """What the device does in bfloat16 on large square matrices, best of ten."""
+    """Return the TFLOP/s of the GPU in bfloat16 on large square matrices, best of ten."""
     import torch
 
     left, right = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))

@@ -189,7 +189,7 @@ def endless_order(count: int, generator: np.random.Generator) -> Iterator[int]:
 
 
 def measure_room(wave: np.ndarray) -> float:
-    """How loud (root of the mean square) the quietest stretch of an utterance is."""
+    """Return the level (root mean square) of the quietest part of an utterance."""
     step = round(QUIET_S * RATE)
     return float(np.sqrt(np.square(wave[: len(wave) // step * step].reshape(-1, step)).mean(axis=1)).min())
 

@@ -60,7 +60,7 @@ def test_nemos_dataclass_is_accepted_as_nemo_documents(tiny_model):
     [
         ({"strategy": "beam_batch", "beam": {"beam_sise": 8}}, "did you mean ctc_decoding.beam.beam_size"),
         ({"stratgy": "beam_batch"}, "did you mean ctc_decoding.strategy"),
-        ({"greedy": {"boosting_tree": {"key_phrases_list": ["क"]}}}, "greedy decoding boosts none"),
+        ({"greedy": {"boosting_tree": {"key_phrases_list": ["क"]}}}, "greedy decoding does not use them"),
         ({"beam": {"beam_size": "wide"}}, "ctc_decoding: Value 'wide'"),
         (3, "expected a mapping, or NeMo's CTCDecodingConfig"),
     ],
