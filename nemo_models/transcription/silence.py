@@ -6,8 +6,10 @@ speech recorded at a low level.
 """
 
 import numpy as np
+import torch
 
 from data_prep.audio.measures import SILENCE_RANGE
+from nemo_models.decoding.strategy import certain_blank
 
 FRAME_S = 0.02
 MARGIN_S = 1.0  # of silence around a signal, where a label for the signal may still come
@@ -41,3 +43,24 @@ def find_silence(samples: np.ndarray, sample_rate_hz: int) -> list[tuple[int, in
         if start < stop:
             found.append((start, stop))
     return found
+
+
+def blank_silence(log_probs: torch.Tensor, waveform: np.ndarray, sample_rate_hz: int, frame_step: int) -> torch.Tensor:
+    """Make the frames of digital silence certain to be blank.
+
+    Args:
+        log_probs: (frames, V+1) float32, natural log, blank last.
+        waveform: (n,) float32, full scale 1.0, that they were computed from.
+        sample_rate_hz: Its rate.
+        frame_step: Samples from one frame to the next.
+
+    Returns:
+        The same log-probabilities, or a changed copy if there is silence.
+    """
+    stretches = find_silence(waveform, sample_rate_hz)
+    if stretches:
+        log_probs = log_probs.clone()
+    for start, end in stretches:
+        last = len(log_probs) if end == len(waveform) else end // frame_step
+        log_probs[start // frame_step : last] = certain_blank(log_probs, log_probs.shape[-1] - 1)
+    return log_probs

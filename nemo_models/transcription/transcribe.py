@@ -15,7 +15,7 @@ import torch
 
 from data_prep.audio.shared import SharedRecordings
 from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding
-from nemo_models.decoding.strategy import certain_blank, decode_log_probs, decode_masked, frame_seconds, pad_log_probs
+from nemo_models.decoding.strategy import decode_log_probs, decode_masked, frame_seconds, pad_log_probs
 from nemo_models.inference.log_probs import compute_log_probs, device_of
 from nemo_models.transcription.audio_reader import AudioError, stream_waveform
 from nemo_models.transcription.audio_windows import AudioWindow, cut_windows
@@ -29,7 +29,7 @@ from nemo_models.transcription.options import TranscribeOptions
 from nemo_models.transcription.read_ahead import compute_ahead, read_ahead
 from nemo_models.transcription.segment_order import count_segments, order_inputs
 from nemo_models.transcription.segment_results import SegmentResult, join_results, make_result
-from nemo_models.transcription.silence import find_silence
+from nemo_models.transcription.silence import blank_silence
 from nemo_models.transcription.transcripts import Transcript
 
 if TYPE_CHECKING:
@@ -156,7 +156,10 @@ class Transcriber:
             (frames, V+1) float32 natural log-probabilities of each, blank last, on the model's device.
         """
         computed = compute_log_probs(self.model, waveforms, self.options.autocast_dtype)
-        return [self._silence(*pair) for pair in zip(computed, waveforms, strict=True)]
+        return [
+            blank_silence(log_probs, waveform, self.sample_rate_hz, self._frame_step)
+            for log_probs, waveform in zip(computed, waveforms, strict=True)
+        ]
 
     def decode(self, segments: Sequence[LogProbSegment]) -> list[SegmentResult]:
         """Decode segments with the model's current strategy, in one batch.
@@ -220,15 +223,6 @@ class Transcriber:
             # a reader that goes on behind a damaged place says so once it has reached the end
             warning = getattr(blocks, "warning", None) if window.last else None
             yield replace(window, warning=warning) if warning else window
-
-    def _silence(self, log_probs: torch.Tensor, waveform: np.ndarray) -> torch.Tensor:
-        stretches = find_silence(waveform, self.sample_rate_hz)
-        if stretches:
-            log_probs = log_probs.clone()
-        for start, end in stretches:
-            last = len(log_probs) if end == len(waveform) else end // self._frame_step
-            log_probs[start // self._frame_step : last] = certain_blank(log_probs, log_probs.shape[-1] - 1)
-        return log_probs
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from documents import SHORT_RUN, Block, Workspace, make_workspace, read_blocks, run_block
-from layouts import write_lines
+from layout_files import write_lines
 from project import ROOT
 from topology import write_fairseq_checkpoint
 from warm_python import WarmPython

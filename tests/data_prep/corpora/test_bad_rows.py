@@ -9,7 +9,8 @@ import pyarrow.parquet
 import pytest
 
 from data_prep.corpora import CORPORA, MalformedRow, Utterance
-from layouts import LAYOUTS, TEXTS, write_lines, write_tone
+from layout_files import TEXTS, write_lines, write_tone
+from layouts import LAYOUTS
 from preparing import prepare_corpus
 
 

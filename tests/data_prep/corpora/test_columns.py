@@ -10,7 +10,7 @@ import soundfile
 
 from data_prep.corpora import MalformedRow, Note, Utterance, get_reader
 from data_prep.manifest import read_manifest
-from layouts import TEXTS, find_pitch, write_lines, write_tone
+from layout_files import TEXTS, find_pitch, write_lines, write_tone
 from preparing import prepare_corpus
 
 

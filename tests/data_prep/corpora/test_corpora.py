@@ -13,7 +13,8 @@ import soundfile
 from data_prep.corpora import CORPORA, Utterance
 from data_prep.manifest import read_manifest, resolve_audio_path
 from data_prep.text.normalizer import normalize_text
-from layouts import LAYOUTS, SECONDS, TEXTS, make_common_voice, make_fleurs
+from layout_files import SECONDS, TEXTS
+from layouts import LAYOUTS, make_common_voice, make_fleurs
 from preparing import prepare_corpus
 
 

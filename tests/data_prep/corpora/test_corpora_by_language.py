@@ -9,7 +9,8 @@ import pytest
 from data_prep.corpora import CORPORA, get_reader
 from data_prep.corpora.rows import MalformedRow
 from data_prep.languages.language import find_refusal, list_languages, load_language
-from layouts import LAYOUTS, TEXTS, make_indictts, make_openslr_indic, make_vaani, write_lines, write_tone
+from layout_files import TEXTS, write_lines, write_tone
+from layouts import LAYOUTS, make_indictts, make_openslr_indic, make_vaani
 
 BY_LANGUAGE = {"common_voice": "hi", "fleurs": "hi_in", "indicvoices": "Hindi", "kathbath": "hindi", "mucs": "Hindi",
                "shrutilipi": "hindi"}  # fmt: skip

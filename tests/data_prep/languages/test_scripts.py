@@ -4,7 +4,8 @@ from pathlib import Path
 
 from data_prep.languages.language import load_language
 from data_prep.languages.scripts import ScriptCount, describe_foreign_scripts, find_scripts
-from layouts import TEXTS, make_tsv
+from layout_files import TEXTS
+from layouts import make_tsv
 from preparing import prepare_corpus
 
 

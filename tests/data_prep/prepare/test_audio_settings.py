@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from data_prep.prepare.report import format_preparation
-from layouts import TEXTS, find_pitch, make_tone, write_lines, write_tone
+from layout_files import TEXTS, find_pitch, make_tone, write_lines, write_tone
 from preparing import prepare_corpus
 
 

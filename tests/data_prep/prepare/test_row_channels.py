@@ -13,7 +13,7 @@ import soundfile
 from data_prep.prepare.export_shards import export_shards
 from data_prep.prepare.report import format_preparation
 from data_prep.prepare.validation import check_manifest
-from layouts import TEXTS, find_pitch, make_tone, write_lines
+from layout_files import TEXTS, find_pitch, make_tone, write_lines
 from preparing import prepare_corpus
 
 

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from data_prep.prepare.validation import check_manifest
-from layouts import make_tone, write_lines
+from layout_files import make_tone, write_lines
 from preparing import prepare_corpus
 
 NOTED, PLAIN = "राम <noise> डॉ. श्याम (हँसी) आए", "सीता घर गई"

@@ -190,7 +190,10 @@ def test_defaults_depend_on_the_language_model():
         ({"beam": {"beam_sise": 3}}, "did you mean ctc_decoding.beam.beam_size"),
         ({"beem": {}}, "did you mean ctc_decoding.beam"),
         ({"beam": {"xyz": 3}}, "known here: beam_size, "),
-        ({"greedy": {"boosting_tree": {"key_phrases_list": ["क"]}}}, "greedy decoding does not use them; use .*beam_batch"),
+        (
+            {"greedy": {"boosting_tree": {"key_phrases_list": ["क"]}}},
+            "greedy decoding does not use them; use .*beam_batch",
+        ),
         ({"greedy": {"ngram_lm_model": "lm.nemo"}}, "use ctc_decoding.beam.ngram_lm_model"),
         ({"strategy": "beam_batch", "beam": {"ngram_lm_model": "words.arpa"}}, "train_ngram_lm.py"),
         ({"beam": 3}, "beam"),
