@@ -24,13 +24,13 @@ from nemo_models.transcription.nemo_arguments import OPEN_GROUPS
 FINE_TUNE = Path(__file__).with_name("speech_to_text_finetune.py")
 
 
-def rewrite_argument(argument: str) -> str:
+def open_listed_keys(argument: str) -> str:
     """Let arguments name keys of decoding and of fine-tuning that the YAML does not list."""
     is_open = argument.startswith((*(f"{group}." for group in OPEN_GROUPS), "fine_tuning.arguments."))
     return f"++{argument}" if is_open else argument
 
 
-@hydra_job("pseudo_label", PseudoLabelSettings, rewrite=rewrite_argument)
+@hydra_job("pseudo_label", PseudoLabelSettings, rewrite=open_listed_keys)
 def main(settings: PseudoLabelSettings) -> int:
     from nemo.utils import logging
 

@@ -11,7 +11,7 @@ from project import ROOT
 
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 FILES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-RUN_BY_OTHER_TESTS = {"docs/recipes.md", "docs/self_training.md"}
+RUN_BY_OTHER_TESTS = {"docs/recipes.md", "docs/self-training.md"}
 
 
 def read(name: str) -> str:

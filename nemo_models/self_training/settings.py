@@ -1,6 +1,6 @@
 """The arguments of `scripts/pseudo_label.py` and their types; `conf/pseudo_label.yaml` has the defaults.
 
-This module imports nothing large, for it is loaded before `--help`.
+This module imports nothing large, because `--help` loads it.
 """
 
 from dataclasses import dataclass
