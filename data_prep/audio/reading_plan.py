@@ -76,6 +76,9 @@ def _plan_samples(plan: ReadingPlan, file: BinaryIO) -> None:
         plan.parts = layout.parts
     elif not plan.exact and not layout.plain:
         plan.options = _IGNORE_LENGTH
+    elif not plan.exact and layout.whole_blocks and not layout.fault:  # a byte of padding would be a damaged block
+        start, end = layout.parts[0]
+        plan.parts = [(0, end - (end - start) % layout.block)]
     is_16_bit = layout.subtype == "PCM_16" and layout.endian == "LITTLE" and layout.block == 2 * layout.channels > 0
     plan.simple = is_16_bit and len(layout.parts) == 1
     if plan.exact and (plan.simple or not layout.plain):

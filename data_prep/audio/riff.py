@@ -19,6 +19,8 @@ _SUBTYPES = {  # (format tag, bits): libsndfile's name
     **{(3, 32): "FLOAT", (3, 64): "DOUBLE", (6, 8): "ALAW", (7, 8): "ULAW"},
 }
 _SNDFILE_TAGS = (2, 0x11)  # Microsoft's and IMA's ADPCM, which libsndfile reads as well
+# GSM 6.10, TrueSpeech, G.723.1, G.729: telephone codecs whose blocks have one size
+_BLOCK_TAGS = (0x31, 0x22, 0x42, 0x83)
 _EXTENSIBLE = 0xFFFE
 
 
@@ -32,6 +34,8 @@ class SampleLayout:
         endian: `LITTLE` or `BIG`.
         channels: Number of channels.
         rate: Sampling rate in hertz.
+        block: Bytes of a block: a sample of every channel, or what a codec packs together.
+        whole_blocks: Whether all blocks have this size, so that a rest is padding.
         plain: Whether libsndfile reads just these samples when it opens the file itself.
         fault: What is wrong with the file, if so.
         note: What its header does not say, if so.
@@ -43,6 +47,7 @@ class SampleLayout:
     channels: int = 0
     rate: int = 0
     block: int = 1
+    whole_blocks: bool = False
     plain: bool = True
     fault: Fault | None = None
     note: str | None = None
@@ -106,7 +111,7 @@ def read_format(layout: SampleLayout, content: bytes) -> None:
     if tag == _EXTENSIBLE and len(content) >= 26:
         tag = struct.unpack_from("<H", content, 24)[0]
     layout.subtype = _SUBTYPES.get((tag, bits), "ADPCM" if tag in _SNDFILE_TAGS else "")
-    layout.block = max(1, layout.block)
+    layout.block, layout.whole_blocks = max(1, layout.block), tag in _BLOCK_TAGS
 
 
 def _place_samples(layout: SampleLayout, file: BinaryIO, start: int, length: int, size: int) -> None:

@@ -157,6 +157,14 @@ def test_gsm_is_read(tmp_path, voice, name, options):
         assert len(reader.read(str(tmp_path / name), 2.0, 1.5).samples) == 24_000
 
 
+@pytest.mark.parametrize("seconds", [5.0, 5.03, 5.34])
+def test_a_byte_of_padding_is_no_damaged_block_of_gsm(tmp_path, voice, seconds):
+    """Blocks have 65 bytes; sox pads an odd number of them with a byte that it counts."""
+    sox(voice, "-e", "gsm-full-rate", "-r", "8000", tmp_path / "a.wav", "trim", "0", seconds)
+    assert prepare(tmp_path / "a.wav", tmp_path) == pytest.approx(seconds, abs=0.05)
+    assert transcribe(tmp_path / "a.wav") == (pytest.approx(seconds, abs=0.05), None)
+
+
 def test_codecs_inside_wav_and_caf(tmp_path):
     samples = speak(3, 48_000)
     for name, content in (
