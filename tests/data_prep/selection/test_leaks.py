@@ -169,3 +169,8 @@ def test_the_story_books_are_found_to_hold_transcripts_of_the_story_recordings(s
     assert len(verbatim) >= 5 and found == verbatim
     others = [path for path in sorted((shared_data / "text").glob("*.txt")) if path != books]
     assert not [leak for leak in find_leaks(others, [shared_data / "mucs_hindi"])["leaks"] if leak["kind"] != "overlap"]
+
+
+def test_texts_of_several_languages_are_folded_by_each():
+    assert fold_text("फ़सल आँख", True, "hi,ta") == fold_text("फसल आंख", True, "ta,hi") == "फसल आंख"
+    assert fold_text("ஶ்ரீ", True, "hi,ta") == fold_text("ஶ்ரீ", True, "ta") != "ஶ்ரீ"
