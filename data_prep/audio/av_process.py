@@ -49,7 +49,7 @@ class _Range:
 
 
 class FileDecoder:
-    """An open file: its parts are decoded one behind another, at the first one's rate and channels.
+    """An open file: its parts are decoded one after another, at the first one's rate and channels.
 
     Attributes:
         damage: Where decoding failed, in samples from the beginning.

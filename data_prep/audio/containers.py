@@ -18,8 +18,8 @@ class Part:
     Attributes:
         start: Its first byte.
         end: The byte behind its last.
-        cut: What shows that it is cut, for messages; `None` where nothing does.
-        seconds: The length that its header gives; `None` where it gives none.
+        cut: What shows that it is cut, for messages; `None` if nothing does.
+        seconds: The length that its header gives; `None` if it gives none.
         damage: Number of places where data is missing or changed.
         codec: Name of its codec, where the structure names it.
     """

@@ -74,7 +74,7 @@ class Fault:
     Attributes:
         detail: A description, for messages.
         truncated: Whether its end is missing; else something within it is.
-        at_s: Where, in seconds; `None` where that is not known.
+        at_s: Where, in seconds; `None` if that is not known.
         somewhere: Whether it is a small place that is not known, so that most segments are sound.
     """
 

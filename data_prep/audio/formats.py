@@ -24,7 +24,7 @@ class AudioFormat:
 
     Attributes:
         name: Its usual name, for messages.
-        demuxer: FFmpeg's name for it; `None` where FFmpeg does not read it.
+        demuxer: FFmpeg's name for it; `None` if FFmpeg does not read it.
         states_length: Whether its header gives the length that the audio has, so that less is a cut file.
     """
 

@@ -168,7 +168,7 @@ def _inspect_flac(file: BinaryIO, size: int) -> SampleLayout | None:
 
 
 def _find_last_flac_sample(file: BinaryIO, head: bytes, size: int) -> int:
-    """Return the first sample of the last frame; 0 where it is not found, or frames have different lengths.
+    """Return the first sample of the last frame; 0 if it is not found, or frames have different lengths.
 
     Source: RFC 9639, section 9.1.
     """

@@ -38,7 +38,7 @@ class AudioMeasures:
         digest: First 32 hex digits of the SHA-256 of the 16-bit samples, the same for every file format.
         level_db: Root mean square, in decibels below full scale; -inf when every sample is 0.
         clipped: Share of samples, 0 to 1, that are the third or a later one in a row at the recording's own extreme.
-        snr_db: Estimated signal-to-noise ratio in decibels; `None` where too little is there to say.
+        snr_db: Estimated signal-to-noise ratio in decibels; `None` if too little is there to say.
         not_finite: Number of samples that were NaN or infinite before conversion to 16 bits.
     """
 
@@ -93,7 +93,7 @@ class ChannelMeasures:
     """The similarity of the channels of a recording or segment.
 
     Attributes:
-        correlation: Lowest Pearson correlation of two channels, -1 to 1; `None` where a channel is constant.
+        correlation: Lowest Pearson correlation of two channels, -1 to 1; `None` if a channel is constant.
         dominance: For each channel, the share, 0 to 1, of the active frames (0.1 s) in which it is louder than every
             other channel by `DOMINANT_DB`. A caller's channel has the share of the time that the caller speaks.
         active_s: Active audio, in seconds; the weight of `dominance` when segments of one file are summed up.

@@ -41,7 +41,7 @@ class StoredChecksum:
             end: Byte behind its last frame.
 
         Returns:
-            Whether the audio is unchanged; `None` where the checksum says nothing of it.
+            Whether the audio is unchanged; `None` if the checksum says nothing of it.
         """
         if end - start != self.length:
             return None
@@ -64,7 +64,7 @@ def read_checksum(data: bytes, place: int, start: int) -> StoredChecksum | None:
         start: Byte of the file at which the frames behind the index frame begin.
 
     Returns:
-        The checksum; `None` where the index has none.
+        The checksum; `None` if the index has none.
     """
     if len(data) < place + 156 or struct.unpack_from(">I", data, place + 4)[0] & _ALL_FIELDS != _ALL_FIELDS:
         return None

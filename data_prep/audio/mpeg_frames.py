@@ -45,7 +45,7 @@ class FrameWalk:
         cut: Whether the file ends within a frame.
         damage: Where other bytes come between two frames, in seconds from the stream's beginning.
         impossible: Where frames contradict themselves, in seconds from the stream's beginning.
-        checksum: What its index holds of it; `None` where it holds none.
+        checksum: What its index holds of it; `None` if it holds none.
         is_changed: Whether the checksum tells of changed bits.
         gain_changed: Whether it tells nothing, because mp3gain changed the gain in the frames.
         places: First byte of each frame.
@@ -136,7 +136,7 @@ def walk_frames(file: BinaryIO, start: int, size: int, kind: str) -> list[FrameW
         kind: `mpeg` or `adts`.
 
     Returns:
-        The streams, one behind another where files were joined (`cat a.mp3 b.mp3`: each has an index, or tags between
+        The streams, one after another where files were joined (`cat a.mp3 b.mp3`: each has an index, or tags between
         them); empty where no frame is found.
     """
     walks: list[FrameWalk] = []
@@ -187,7 +187,7 @@ def walk_frames(file: BinaryIO, start: int, size: int, kind: str) -> list[FrameW
 
 
 def _judge(file: BinaryIO, walk: FrameWalk) -> None:
-    """Look for changed bits: by the checksum, then, where there is none or it does not fit, frame by frame."""
+    """Look for changed bits: by the checksum, then, if there is none or it does not fit, frame by frame."""
     checksum = walk.checksum
     is_sound = checksum.compare(file, walk.start, walk.end) if checksum else None
     walk.is_changed = is_sound is False
@@ -245,7 +245,7 @@ def _read_index(data: bytes, at: int) -> tuple[int, bool, int] | None:
 
 
 def _skip_tag(data: bytes, at: int, end: int) -> int | None:
-    """Return where the tag, or the padding of zeros, that begins at a position ends; `None` where neither does."""
+    """Return where the tag, or the padding of zeros, that begins at a position ends; `None` if neither does."""
     rest = data[at : at + 32]
     if rest.startswith(b"ID3") and len(rest) >= 10:
         return at + 10 + (rest[6] << 21 | rest[7] << 14 | rest[8] << 7 | rest[9])

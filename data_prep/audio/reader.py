@@ -68,11 +68,11 @@ class Audio:
     Attributes:
         samples: int16 (samples,), 16 kHz mono.
         ready: Whether the file itself is just that, so that it can be referenced instead of copied.
-        source: float32 (frames, channels), as decoded, before mixing and resampling; `None` where `ready`, and for
+        source: float32 (frames, channels), as decoded, before mixing and resampling; `None` if `ready`, and for
             lossy formats, which keep neither the flat tops of clipping nor NaN.
         gain: Factor that kept the samples from clipping, 0 to 1; 1 is untouched.
-        channels: How alike the channels are; `None` where there is one only.
-        note: What the file's header does not say, such as its length; `None` where nothing is missing.
+        channels: How alike the channels are; `None` if there is one only.
+        note: What the file's header does not say, such as its length; `None` if nothing is missing.
     """
 
     samples: np.ndarray

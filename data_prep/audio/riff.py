@@ -61,7 +61,7 @@ def inspect_riff(file: BinaryIO, size: int) -> SampleLayout | None:
         size: Its size in bytes.
 
     Returns:
-        The layout; `None` where it holds no samples that can be found.
+        The layout; `None` if it holds no samples that can be found.
     """
     layout = _inspect_one(file, 0, size)
     while layout is not None and layout.fault is None:

@@ -31,7 +31,7 @@ class WaveformStream:
 
     Attributes:
         warning: What could not be read, or what the header does not say, as `reason: details`, once all blocks were
-            taken; `None` where there is nothing to say.
+            taken; `None` if there is nothing to say.
         faults: What could not be read, once all blocks were taken.
     """
 

@@ -40,7 +40,7 @@ def find_column(
         where: The table, for the message.
 
     Returns:
-        Its name; `None` where there is none.
+        Its name; `None` if there is none.
 
     Raises:
         ValueError: The user chose a column that does not exist.

@@ -98,7 +98,7 @@ def _get_exclusion(row: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def get_channel(row: dict[str, Any]) -> int | None:
-    """Return the channel that a manifest row chooses, from 0; `None` where it chooses none or their average.
+    """Return the channel that a manifest row chooses, from 0; `None` if it chooses none or their average.
 
     Raises:
         ValueError: The choice is something else.

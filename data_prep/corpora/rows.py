@@ -32,7 +32,7 @@ class Utterance:
         duration: Length, in seconds; `None` for up to the recording's end.
         row: Where `audio` is a Parquet file, the row in it that holds the recording, from 0.
         subset: The corpus's own name of a finer part than `split`, such as `test_unknown`.
-        channel: The channel that the utterance is in, from 0; `None` where the corpus does not say.
+        channel: The channel that the utterance is in, from 0; `None` if the corpus does not say.
         excluded: Reason (a key of `EXCLUSIONS`) and detail by which the corpus leaves the row out, or `None`.
     """
 

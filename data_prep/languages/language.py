@@ -47,7 +47,7 @@ class Language:
         apostrophe: Letter for an apostrophe between two letters; empty where it is punctuation.
         case: `upper` for alphabets of capitals, else `None`.
         digits: The ten digits of its script, from zero; empty where it uses ASCII ones only.
-        numbers: Code of indic_numtowords for number words; `None` where `numbers_refused` says why not.
+        numbers: Code of indic_numtowords for number words; `None` if `numbers_refused` says why not.
         grammars: Whether nemo_text_processing has grammars for its numbers with signs, which the jobs then need.
         numbers_refused: Why numbers are not written in words.
         number_spelling: Part of a number word that the library writes wrongly → the right one.
@@ -127,7 +127,7 @@ def _load_code(language: str) -> Language:
 
 
 def find_refusal(code: str) -> str:
-    """Say why a language is refused; empty where it is not."""
+    """Return the reason why a language is refused; empty if it is not."""
     return _read(_FOLDER / f"{code}{_SUFFIX}").refused
 
 

@@ -45,7 +45,7 @@ def find_cause(reason: str, row: Utterance) -> Finding | None:
         row: The row.
 
     Returns:
-        (key of `CAUSES`, an example for its message); `None` where nothing general is recognised.
+        (key of `CAUSES`, an example for its message); `None` if nothing general is recognised.
     """
     with suppress(OSError, ValueError):  # names that are too long, NUL
         if reason == "missing_audio":

@@ -188,7 +188,7 @@ def _list_letters(counts: Mapping[str, int]) -> Iterator[dict[str, Any]]:
 
 
 def _encode_sound(place: Mapping[str, Any], reader: AudioReader) -> str | None:
-    """Return the first seconds of an utterance as an MP3 data URI; `None` where nothing can be decoded."""
+    """Return the first seconds of an utterance as an MP3 data URI; `None` if nothing can be decoded."""
     try:
         samples = reader.read(
             place["audio"], place["offset"], place["duration"], place["row"], _LONGEST_READ_S, place["channel"]

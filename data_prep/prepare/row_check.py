@@ -148,7 +148,7 @@ def _repair(
 
 
 def _describe_format(path: Path) -> str | None:
-    """Say why audio cannot be used unchanged, for segments as for whole files; `None` where it can.
+    """Say why audio cannot be used unchanged, for segments as for whole files; `None` if it can.
 
     The header is enough for rate, channels and encoding. Lengths come from the samples: `Audio.note` says where a
     header gives another one, which NeMo's readers would believe.

@@ -168,7 +168,7 @@ def _make_key(unit: WorkUnit) -> str:
 
 
 def _read_finished(unit: WorkUnit, key: str) -> list[dict[str, Any]] | None:
-    """Return the results that an earlier run wrote; `None` where they are missing, of another key, or incomplete."""
+    """Return the results that an earlier run wrote; `None` if they are missing, of another key, or incomplete."""
     try:
         with unit.path.open(encoding="utf-8") as lines:
             if json.loads(next(lines)) != {"key": key}:

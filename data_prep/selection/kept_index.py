@@ -28,7 +28,7 @@ class KeptRow:
         text: Digest of the normalised text, 32 hexadecimal digits.
         speaker: The speaker.
         group: What is never in two splits: the speaker, the text or the utterance.
-        split: The corpus's own split; `None` where it has none.
+        split: The corpus's own split; `None` if it has none.
         channel_place: Digest of the file of which the row chooses a channel, 14 hexadecimal digits, and the channel's
             number and 1, 2 digits; nothing where it chooses none.
     """

@@ -106,7 +106,7 @@ class LeakIndex:
 
         Returns:
             Number of words, counted back from the end of this passage and into earlier ones that flow on, that hold a
-            whole evaluation sentence which this passage completes; 0 where it completes none.
+            whole evaluation sentence which this passage completes; 0 if it completes none.
         """
         words = fold_text(passage.text, self._normalized, self._language).split()
         self.lines += 1
@@ -137,7 +137,7 @@ class LeakIndex:
         """Update the runs of every sentence that holds the current n-gram.
 
         Returns:
-            Words of the longest sentence that is complete here; 0 where none is.
+            Words of the longest sentence that is complete here; 0 if none is.
         """
         assert self._ngram is not None
         whole = 0

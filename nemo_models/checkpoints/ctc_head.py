@@ -78,7 +78,7 @@ def source_vocabulary(cfg: DictConfig) -> Vocabulary | None:
     """Return the tokens of the checkpoint that a model's head is from.
 
     Returns:
-        The vocabulary; `None` where the head is from no such checkpoint, or has other labels by now.
+        The vocabulary; `None` if the head is from no such checkpoint, or has other labels by now.
     """
     if cfg.get(SOURCE_KEY) is None:
         return None
@@ -94,7 +94,7 @@ class CTCHead:
     Attributes:
         weight: float, (tokens, encoder width).
         bias: float, (tokens,).
-        vocabulary: The tokens; `None` where the checkpoint does not list them.
+        vocabulary: The tokens; `None` if the checkpoint does not list them.
         vocabulary_file: The file that lists the tokens, or should.
     """
 

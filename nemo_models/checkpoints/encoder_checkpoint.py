@@ -26,7 +26,7 @@ class SourceRun(NamedTuple):
     Attributes:
         frames: The encoder's output, float32, (B, T', D).
         logits: The CTC head's output in the source's order of tokens, float32, (B, T', tokens); `None` without one.
-        features: Output of the source's front-end, float32, (B, T', bands); `None` where that is a scaled waveform.
+        features: Output of the source's front-end, float32, (B, T', bands); `None` if that is a scaled waveform.
     """
 
     frames: torch.Tensor

@@ -24,7 +24,7 @@ def require_objective(checkpoint: EncoderCheckpoint, allow_new: bool) -> dict[st
         allow_new: Whether quantizer and projections may start at random.
 
     Returns:
-        The sizes that its tensors fix, as arguments of `ContrastiveObjective`; `None` where all start at random.
+        The sizes that its tensors fix, as arguments of `ContrastiveObjective`; `None` if all start at random.
 
     Raises:
         ValueError: The checkpoint is of another kind than wav2vec 2.0, lacks some of the tensors although `allow_new`

@@ -25,7 +25,7 @@ class SourceLM:
     """The word language model of a checkpoint.
 
     Attributes:
-        path: The model's file; `None` where it cannot be used.
+        path: The model's file; `None` if it cannot be used.
         alpha: Weight of its score.
         beta: Added for each word.
         notes: What the report of an import says about it, a sentence each.

@@ -131,7 +131,7 @@ def _check_keys(given: Mapping[str, Any], known: Mapping[str, Any], prefix: str)
 
 
 def _choose_strategy(strategy: str | None, lm_path: str | None) -> str | None:
-    """Choose the search by its name and that of a language model; `None` where neither is given."""
+    """Choose the search by its name and that of a language model; `None` if neither is given."""
     strategy = "greedy_batch" if strategy == "greedy" else strategy  # NeMo's older name for the same texts
     if lm_path is None:
         return strategy

@@ -112,7 +112,7 @@ class StudentCTCModel(XLSRCTCModel):
             signal: Waveforms, float, (B, T).
             lengths: Valid samples of each, int64, (B,).
             transcripts: Labels, int64, (B, L).
-            transcript_lengths: Labels of each utterance, int64, (B,); 0 where no transcript is known.
+            transcript_lengths: Labels of each utterance, int64, (B,); 0 if no transcript is known.
 
         Returns:
             Name of each part in `LossSettings` to its value, a scalar.

@@ -110,7 +110,7 @@ def read_samples(
 
 
 def _read_levels(utterance: ScoredUtterance, folder: Path, recordings: SharedRecordings) -> np.ndarray | None:
-    """Return the level of each frame in dB, or `None` where the audio cannot be read."""
+    """Return the level of each frame in dB, or `None` if the audio cannot be read."""
     path, row, step = find_audio(utterance.row.audio, folder), utterance.row, round(FRAME_S * SAMPLE_RATE_HZ)
     try:
         samples = read_samples(path, row.offset_s, min(row.duration_s or _LONGEST_S, _LONGEST_S), recordings)

@@ -180,6 +180,6 @@ def collect_confidences(system: System, score: LayeredScore) -> tuple[list[float
 
 
 def measure_confidence(system: System, score: LayeredScore) -> dict[str, Any] | None:
-    """Measure the calibration of a system's word confidences; `None` where it gives none."""
+    """Measure the calibration of a system's word confidences; `None` if it gives none."""
     confidences, correct = collect_confidences(system, score)
     return measure_calibration(confidences, correct) if confidences else None

@@ -110,7 +110,7 @@ def measure_calibration(confidences: Sequence[float], correct: Sequence[bool], b
 
     Returns:
         `words`; `ece`: expected calibration error, the mean distance of confidence and share of right words over bins,
-        weighted by words; `auc`: chance that a right word has more confidence than a wrong one (`None` where there are
+        weighted by words; `auc`: chance that a right word has more confidence than a wrong one (`None` if there are
         only right or only wrong words); `bins`: from, to, words, mean confidence and share of right words of each.
     """
     values, right = np.asarray(confidences, float), np.asarray(correct, bool)

@@ -121,7 +121,7 @@ def _link(row: Row, folder: Path, page: Path) -> str | None:
 
 
 def _embed(row: Row, folder: Path) -> str | None:
-    """Return an utterance's audio as a data URI, or `None` where it cannot be read or is long."""
+    """Return an utterance's audio as a data URI, or `None` if it cannot be read or is long."""
     try:
         most = _LONGEST_EMBEDDED_S + 1  # one second more shows that a recording is too long
         samples = read_samples(find_audio(row.audio, folder), row.offset_s, min(row.duration_s or most, most))

@@ -117,7 +117,7 @@ def _add_quarters(run: Sequence[Token]) -> Sequence[Token]:
 
 
 def _evaluate(run: Sequence[Token]) -> str | None:
-    """Return the value of number words and numerals in a row, or `None` where they are not one number."""
+    """Return the value of number words and numerals in a row, or `None` if they are not one number."""
     if run[0].scale and len(run) > 1:  # लाख पच्चीस
         return None
     run = _add_quarters(run)

@@ -27,7 +27,7 @@ CONFUSIONS_LISTED = 200
 
 
 def count_hours(test_set: TestSet) -> float | None:
-    """Return the hours of speech, or `None` where a duration is not known."""
+    """Return the hours of speech, or `None` if a duration is not known."""
     durations = [utterance.row.duration_s for utterance in test_set.utterances]
     known = [duration for duration in durations if duration is not None]
     return sum(known) / 3600 if len(known) == len(durations) and known else None
@@ -82,7 +82,7 @@ def describe_system(
         score: That system's score.
         drawing: For the intervals.
         options: How to evaluate.
-        evidence: What the audio says; `None` where it was not read.
+        evidence: What the audio says; `None` if it was not read.
         vocabulary: Words that a language model knows; `None`: not looked at.
     """
     system = test_set.systems[number]

@@ -38,10 +38,10 @@ class Row:
         place: `path:line`, for messages.
         audio: The recording or the utterance's name, as written.
         offset_s: Beginning of the utterance in the recording.
-        duration_s: Its length; `None` where it is not known.
-        speaker: Who speaks; `None` where it is not known.
-        reference: What was said; `None` where the file does not say.
-        hypothesis: What was recognised; `None` where the file does not say.
+        duration_s: Its length; `None` if it is not known.
+        speaker: Who speaks; `None` if it is not known.
+        reference: What was said; `None` if the file does not say.
+        hypothesis: What was recognised; `None` if the file does not say.
         words: The hypothesis' words with their times, as many as words in its text, or empty.
         error: Why an utterance could not be recognised, as our transcripts tell.
         fields: Everything else in the row.

@@ -53,7 +53,7 @@ class Mapsswe:
         segments: Stretches with an error of either system, parted by two words or more that both have right.
         mean: Errors of the first less errors of the second, for each segment.
         standard_deviation: Standard deviation of these differences.
-        z: The statistic; 0 where the systems make equal errors everywhere, `None` where all segments differ by the same
+        z: The statistic; 0 if the systems make equal errors everywhere, `None` if all segments differ by the same
             number, so that there is no deviation.
         p_value: Two-sided.
     """
@@ -111,7 +111,7 @@ def group_blocks(speakers: Sequence[str | None], utterances: int) -> tuple[np.nd
     """Number the blocks that the bootstrap draws.
 
     Args:
-        speakers: Each utterance's speaker; `None` where it is not known.
+        speakers: Each utterance's speaker; `None` if it is not known.
         utterances: How many there are.
 
     Returns:

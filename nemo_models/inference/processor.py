@@ -82,7 +82,7 @@ def warn_of_slow_format(key: str, number_format: str) -> str | None:
         number_format: `float32`, `bfloat16`, `float16` or `int8`.
 
     Returns:
-        The warning; `None` where the format is fast.
+        The warning; `None` if the format is fast.
     """
     if number_format in fast_formats():
         return None

@@ -132,7 +132,7 @@ def find_fault(values: dict[str, float], least_perplexity: float) -> str | None:
         least_perplexity: Perplexity of a group below which it counts as collapsed.
 
     Returns:
-        A key of `CAUSES`, or `None` where nothing is wrong.
+        A key of `CAUSES`, or `None` if nothing is wrong.
     """
     perplexities = [value for name, value in values.items() if name.startswith("perplexity_")]
     if min(perplexities) < least_perplexity:

@@ -23,7 +23,7 @@ def read_language(field: str, asked: str | None, languages: Sequence[Language]) 
         languages: The model's languages.
 
     Returns:
-        The code to recognise in; `None` where there is nothing to choose, or nothing was chosen.
+        The code to recognise in; `None` if there is nothing to choose, or nothing was chosen.
 
     Raises:
         ApiError: The model lacks the language.

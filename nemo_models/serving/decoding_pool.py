@@ -95,7 +95,7 @@ class DecodingPool:
             worker.kill()
 
     def take(self) -> "_Worker":
-        """Return a worker that nobody else uses, started if need be."""
+        """Return a worker that nobody else uses, started if necessary."""
         worker = self._idle.get()
         if worker is not None:
             return worker

@@ -130,7 +130,7 @@ class RecognitionEngine:
         Args:
             audio: The recording.
             phrases: Phrases to prefer, normalised.
-            on_text: See `RecognitionTask`. The pieces, one behind another, are the transcript's text.
+            on_text: See `RecognitionTask`. The pieces, one after another, are the transcript's text.
 
         Raises:
             QueueFullError: As many recordings wait as may wait, or the engine is closed.

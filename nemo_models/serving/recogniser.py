@@ -193,7 +193,7 @@ class ModelRecogniser:
             recognition.text = " ".join(f"{recognition.text} {results[number].text}".split())
 
     def _decoder(self, phrases: tuple[str, ...]) -> Any:
-        """Return the decoder that prefers some phrases, made if need be."""
+        """Return the decoder that prefers some phrases, made if necessary."""
         from nemo_models.serving.phrases import make_decoder
 
         decoder = self._decoders.pop(phrases, None) or make_decoder(self._transcriber.model, phrases, self._weight)

@@ -57,8 +57,8 @@ class RemoteAudio:
 
     Attributes:
         name: Its name for messages; the extension may say what format it has.
-        content: A file's bytes; `None` where there are samples.
-        samples: (n, 1) int16 or float32; `None` where there is a file.
+        content: A file's bytes; `None` if there are samples.
+        samples: (n, 1) int16 or float32; `None` if there is a file.
         sample_rate_hz: Rate of the samples.
         language: Code of the language to recognise in, for a model that has several; `None`: it is identified.
     """
@@ -116,7 +116,7 @@ class Replica:
         )
 
     async def compute(self, samples: np.ndarray, language: str | None = None) -> np.ndarray | None:
-        """Return the best label of each frame of a window, (T,) int; `None` where it cannot be computed."""
+        """Return the best label of each frame of a window, (T,) int; `None` if it cannot be computed."""
         frames = await asyncio.wrap_future(self._engine.compute(np.array(samples)).frames)
         return None if frames is None else self._engine.recogniser.best_labels(frames, language)
 

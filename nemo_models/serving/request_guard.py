@@ -145,7 +145,7 @@ def is_allowed(authorization: str, keys: Sequence[bytes]) -> bool:
 
 
 def read_host(origin: str) -> str | None:
-    """Return the host and port of a header `Origin`; `None` where it is no address."""
+    """Return the host and port of a header `Origin`; `None` if it is no address."""
     try:
         return urlsplit(origin).netloc
     except ValueError:

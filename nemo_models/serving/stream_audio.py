@@ -184,7 +184,7 @@ class StreamUtterance:
         self._heard = np.concatenate([self._heard, waveform])
 
     def take_window(self) -> tuple[int, np.ndarray] | None:
-        """Return the next window and the number of its first frame; `None` where little is new."""
+        """Return the next window and the number of its first frame; `None` if little is new."""
         heard = self._dropped * self._frames.step + len(self._heard)
         if heard - self._computed < self.options.step_s * self._frames.sample_rate_hz:
             return None

@@ -142,7 +142,7 @@ class WindowTask:
     """A window of a live stream in the engine.
 
     Attributes:
-        frames: Future of the window's log-probabilities; `None` where they could not be computed.
+        frames: Future of the window's log-probabilities; `None` if they could not be computed.
     """
 
     def __init__(self) -> None:

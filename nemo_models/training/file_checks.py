@@ -47,7 +47,7 @@ class FileChecks:
             start: Number of the first row in its manifest, from 0.
 
         Returns:
-            The problem of each row's file; `None` where there is none.
+            The problem of each row's file; `None` if there is none.
         """
         return [
             check_audio(row, locate(self.folder, row), number % self.every == 0, self.sample_rate, self.whole)

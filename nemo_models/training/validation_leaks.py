@@ -56,7 +56,7 @@ class ValidationLeaks:
             self._shared_speakers.add(str(row["speaker"]))
 
     def describe_same_recordings(self) -> str | None:
-        """Say how many utterances of training are recordings of validation; `None` where none is."""
+        """Say how many utterances of training are recordings of validation; `None` if none is."""
         if not self._same:
             return None
         return f"{self._same_count} × recording of validation in training, e.g. {self._same}"

@@ -36,7 +36,7 @@ def _split(audio: AudioInput, channel: int | str | None) -> Iterator[AudioInput]
 
 
 def count_channels(audio: AudioInput) -> int:
-    """Return the number of channels of an input; 1 where it cannot be found out."""
+    """Return the number of channels of an input; 1 if it cannot be found out."""
     if isinstance(audio, MemoryAudio):
         return 1 if audio.samples is None else audio.samples.shape[1]
     try:

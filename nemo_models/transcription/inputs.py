@@ -53,7 +53,7 @@ class AudioInput:
 
     @property
     def expected_s(self) -> float:
-        """Expected length of the audio, seconds; 0 where it is not known."""
+        """Expected length of the audio, seconds; 0 if it is not known."""
         return self.duration_s if self.duration_s is not None else self.header_s or 0.0
 
 

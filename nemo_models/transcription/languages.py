@@ -66,7 +66,7 @@ class InputLanguages:
         return replace(segment, log_probs=self._labels.mask(segment.log_probs, code), language=code)
 
     def mask(self, log_probs: torch.Tensor, code: str | None) -> torch.Tensor:
-        """Leave only the labels of a language, by default that of all inputs; all of them where there is none."""
+        """Leave only the labels of a language, by default that of all inputs; all of them if there is none."""
         code = self._asked or code
         return self._labels.mask(log_probs, code) if self._labels and code else log_probs
 

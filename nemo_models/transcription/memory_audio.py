@@ -27,7 +27,7 @@ class MemoryAudio(AudioInput):
     """One piece of audio that is in memory. `path` is a name for messages and outputs.
 
     Attributes:
-        samples: (n, channels) int16, int32 or float32, full scale 1.0; `None` where `content` holds a file.
+        samples: (n, channels) int16, int32 or float32, full scale 1.0; `None` if `content` holds a file.
         sample_rate_hz: Rate of the samples.
         content: A file's bytes, or a binary file object that is read when its turn comes.
     """

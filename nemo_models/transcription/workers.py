@@ -221,7 +221,7 @@ def _transcribe_part(part: _Part) -> list[Transcript]:
 
 
 def _recogniser_of_process(part: _Part) -> Recognise:
-    """Return this worker's recogniser, loaded if need be: a Ray worker may serve several jobs."""
+    """Return this worker's recogniser, loaded if necessary: a Ray worker may serve several jobs."""
     import torch
     from nemo.utils import logging
 

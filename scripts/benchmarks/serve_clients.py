@@ -42,7 +42,7 @@ class SpokenUtterance:
         shown: Texts in order, one list for each utterance that the server made of it; the last one is the final.
         stable: The stable parts of the texts of partial results, as `shown`.
         first_partial_s: Seconds from the begin of its speech to the first text that covers some of that.
-        final_s: Seconds from its end to its final; `None` where the server ended it before.
+        final_s: Seconds from its end to its final; `None` if the server ended it before.
         parts: Number of finals.
     """
 

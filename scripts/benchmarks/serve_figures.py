@@ -44,7 +44,7 @@ def count_changes(texts: Sequence[str], lets_last_grow: bool = False) -> tuple[i
 
 
 def measure_churn(utterances: Sequence[Sequence[str]], lets_last_grow: bool = False) -> float | None:
-    """Return the share of shown words that change later, 0 to 1; `None` where nothing was shown."""
+    """Return the share of shown words that change later, 0 to 1; `None` if nothing was shown."""
     counts = [count_changes(texts, lets_last_grow) for texts in utterances]
     shown = sum(count for count, _ in counts)
     return round(sum(count for _, count in counts) / shown, 4) if shown else None
@@ -63,7 +63,7 @@ def compare_ends(rows: Sequence[Sequence[float]], share: float) -> dict[str, Any
         share: How much of the audio counts as its start, and as its end, 0 to 1.
 
     Returns:
-        Percentiles of both, and the growth of the median in milliseconds (`None` where one of them has no values).
+        Percentiles of both, and the growth of the median in milliseconds (`None` if one of them has no values).
     """
     last = max((place for place, _ in rows), default=0.0)
     start = summarise([delay for place, delay in rows if place <= share * last])

@@ -109,7 +109,7 @@ def read_log(log: IO[bytes]) -> str:
 
 
 def end_process(process: subprocess.Popen) -> None:
-    """End a server and what it started: with a signal, then, if need be, without asking."""
+    """End a server and what it started: with a signal, then, if necessary, without asking."""
     process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(END_S)

@@ -2,7 +2,7 @@
 
     python scripts/benchmarks/serve_soak.py model.nemo test_manifest.json [key=value ...]
 
-key=value are arguments of `serve.py`. In each of --rounds rounds come, one behind another:
+key=value are arguments of `serve.py`. In each of --rounds rounds come, one after another:
 
 messages     a part of --messages messages on the websockets of both dialects: wrong JSON, wrong values, noise
 files        a part of --files broken WAV, FLAC, MP3, Ogg, Opus, WebM and MPEG-4 files: bits, cuts, foreign headers
