@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import os
 import re
 import shlex
 import sys
@@ -104,7 +105,11 @@ def hydra_job(
             sys.argv[1:] = [rewrite(_quote_languages(argument)) for argument in renaming]
             if {"--help", "-h"} & set(sys.argv[1:]):
                 description = (inspect.getmodule(main).__doc__ or "").strip()
-                print_help(_chosen_config(config_name), description + (f"\n\n{help_note()}" if help_note else ""))
+                try:
+                    print_help(_chosen_config(config_name), description + (f"\n\n{help_note()}" if help_note else ""))
+                    sys.stdout.flush()
+                except BrokenPipeError:  # as in `--help | head`; Python flushes once more when it ends
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return
             if not HYDRA_OPTIONS & set(sys.argv[1:]):
                 check_arguments(_chosen_config(config_name), _overrides())

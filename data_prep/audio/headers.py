@@ -33,7 +33,7 @@ def inspect_header(file: BinaryIO, size: int, found: AudioFormat) -> SampleLayou
         found: Its format.
 
     Returns:
-        The layout. `subtype` is empty where FFmpeg is to decode it. `None`: the format is none of these, or the header
+        The layout. `subtype` is empty if FFmpeg is to decode it. `None`: the format is none of these, or the header
         makes no sense.
     """
     if found in (formats.WAV, formats.RF64):

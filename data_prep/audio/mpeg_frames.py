@@ -137,7 +137,7 @@ def walk_frames(file: BinaryIO, start: int, size: int, kind: str) -> list[FrameW
 
     Returns:
         The streams, one after another where files were joined (`cat a.mp3 b.mp3`: each has an index, or tags between
-        them); empty where no frame is found.
+        them); empty if no frame is found.
     """
     walks: list[FrameWalk] = []
     window = _Window(file, size)

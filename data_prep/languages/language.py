@@ -35,7 +35,7 @@ class Language:
         scripts: Scripts of its letters, as Unicode's character names begin: `TAMIL`.
         direction: `ltr`, or `rtl` for text that runs from right to left.
         sources: Where the alphabet and the rules come from.
-        refused: Why the language cannot be used; empty where it can.
+        refused: Why the language cannot be used; empty if it can.
         alphabet: The characters, one code point each, in label order, the space first.
         own_rules: Whether `data_prep.text` has the normaliser's rules in code (Hindi).
         indic_nlp: Code whose normaliser of indic-nlp-library is applied; `None` for none.
@@ -44,16 +44,16 @@ class Language:
         replace: Sequences that look like a letter, and other encodings of a letter → the letter.
         remove: Marks and letters that are dropped.
         silent: Symbols that separate words like punctuation.
-        apostrophe: Letter for an apostrophe between two letters; empty where it is punctuation.
+        apostrophe: Letter for an apostrophe between two letters; empty if it is punctuation.
         case: `upper` for alphabets of capitals, else `None`.
-        digits: The ten digits of its script, from zero; empty where it uses ASCII ones only.
+        digits: The ten digits of its script, from zero; empty if it uses ASCII ones only.
         numbers: Code of indic_numtowords for number words; `None` if `numbers_refused` says why not.
         grammars: Whether nemo_text_processing has grammars for its numbers with signs, which the jobs then need.
         numbers_refused: Why numbers are not written in words.
         number_spelling: Part of a number word that the library writes wrongly → the right one.
         abbreviations: Abbreviation without its full stop → the words; only those with one reading.
         spelling: Pairs of spellings of one sound that scoring may count as equal, first → second.
-        espeak: Voice of eSpeak NG for synthesised speech; empty where it has none.
+        espeak: Voice of eSpeak NG for synthesised speech; empty if it has none.
         sentences: Test sentences, written for this project.
         corpora: Corpus reader → its folder or code of this language.
     """

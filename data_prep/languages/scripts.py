@@ -24,7 +24,7 @@ def describe_foreign_scripts(language: Language, asked: str, texts: "ScriptCount
         texts: The rejected texts' scripts.
 
     Returns:
-        One line for the texts in another script, and one for those with several scripts; none where there are few.
+        One line for the texts in another script, and one for those with several scripts; none if there are few.
     """
     lines = []
     expected = " or ".join(script.capitalize() for script in language.scripts)
@@ -52,7 +52,7 @@ def describe_foreign_labels(language: Language, asked: str, labels: Iterable[str
         offending: Characters that cannot, as `describe_character` names them, with their numbers.
 
     Returns:
-        One line; empty where the script is not the reason.
+        One line; empty if the script is not the reason.
     """
     letters: Counter[str] = Counter()
     for name, count in offending.items():

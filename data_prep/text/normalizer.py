@@ -222,7 +222,7 @@ def fingerprint_policy(policy: TextPolicy) -> str:
 
 
 def fingerprint_numbers(policy: TextPolicy) -> str:
-    """Fingerprint how a policy says numbers; empty where it does not."""
+    """Fingerprint how a policy says numbers; empty if it does not."""
     if policy.numbers != "verbalize":
         return ""
     language = load_language(policy.language)

@@ -55,7 +55,7 @@ def make_number_rule(language: Language, not_before: str = "", not_after: Sequen
 
 
 def say_whole_number(value: int, language: Language) -> str:
-    """Say a whole number, 0 … `MAX_NUMBER`; empty where the library has no words for it."""
+    """Say a whole number, 0 … `MAX_NUMBER`; empty if the library has no words for it."""
     words = _look_up(value, str(language.numbers))
     for wrong, right in language.number_spelling.items():
         words = words.replace(wrong, right)

@@ -17,7 +17,7 @@ class Choice:
     Attributes:
         start: First word of the reference's own wording, counted in words split at white space.
         end: After the last.
-        wordings: The others; empty where the words may be left out.
+        wordings: The others; empty if the words may be left out.
     """
 
     start: int

@@ -183,7 +183,7 @@ def _number(value: Any, place: str, name: str) -> float | None:
 
 
 def _read_words(words: Any, hypothesis: str | None) -> tuple[TimedWord, ...]:
-    """Read our transcripts' `words`; none where they are not the hypothesis' words one by one."""
+    """Read our transcripts' `words`; none if they are not the hypothesis' words one by one."""
     if not isinstance(words, list) or hypothesis is None or len(words) != len(hypothesis.split()):
         return ()
     found = []

@@ -31,7 +31,7 @@ class ValidationLeaks:
 
         Args:
             row: The row of its manifest, with or without a text.
-            path: The audio file; empty where the audio is in a tar.
+            path: The audio file; empty if the audio is in a tar.
         """
         if text := row.get("text"):
             self._texts.remember(Passage(text, ""))

@@ -29,7 +29,7 @@ class Inputs:
     Attributes:
         model: The `.nemo` file.
         paths: The recordings.
-        references: Their texts; empty where the manifest has none.
+        references: Their texts; empty if the manifest has none.
         arguments: Arguments of the server and the batch job.
         server_arguments: Arguments of the server alone.
         folder: Folder for temporary files.
