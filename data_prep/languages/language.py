@@ -48,7 +48,7 @@ class Language:
         case: `upper` for alphabets of capitals, else `None`.
         digits: The ten digits of its script, from zero; empty if it uses ASCII ones only.
         numbers: Code of indic_numtowords for number words; `None` if `numbers_refused` says why not.
-        grammars: Whether nemo_text_processing has grammars for its numbers with signs, which the jobs then need.
+        grammars: Code of nemo_text_processing's grammars for its numbers with signs, `hi` or `en`; empty for none.
         numbers_refused: Why numbers are not written in words.
         number_spelling: Part of a number word that the library writes wrongly → the right one.
         abbreviations: Abbreviation without its full stop → the words; only those with one reading.
@@ -76,7 +76,7 @@ class Language:
     case: str | None = None
     digits: str = ""
     numbers: str | None = None
-    grammars: bool = False
+    grammars: str = ""
     numbers_refused: str = ""
     number_spelling: Mapping[str, str] = field(default_factory=dict)
     abbreviations: Mapping[str, str] = field(default_factory=dict)

@@ -42,6 +42,26 @@ def describe_foreign_scripts(language: Language, asked: str, texts: "ScriptCount
     return lines
 
 
+def check_script(alphabet: Iterable[str], language: str, path: object) -> None:
+    """Check that an alphabet of the user's has a letter of the language's script.
+
+    Args:
+        alphabet: Its characters.
+        language: The language, as `load_language` takes it.
+        path: The alphabet's file.
+
+    Raises:
+        ValueError: All letters are of other scripts.
+    """
+    own, found = load_language(language).scripts, find_scripts("".join(alphabet))
+    if found and not set(own) & set(found):
+        expected, script = " or ".join(name.capitalize() for name in own), found.most_common(1)[0][0]
+        raise ValueError(
+            f"alphabet={path}: expected letters of {expected} with language={language}, found {script.capitalize()}; "
+            f"{_suggest_language(script)}"
+        )
+
+
 def describe_foreign_labels(language: Language, asked: str, labels: Iterable[str], offending: Counter[str]) -> str:
     """Say what script a text is in that labels cannot write.
 

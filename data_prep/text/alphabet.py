@@ -6,6 +6,7 @@ from pathlib import Path
 from data_prep.languages.characters import describe_character as describe_character
 from data_prep.languages.characters import parse_alphabet
 from data_prep.languages.language import DEFAULT_LANGUAGE
+from data_prep.languages.scripts import check_script
 from data_prep.languages.union import is_several, join_labels, list_labels
 
 
@@ -22,7 +23,8 @@ def load_alphabet(path: str | Path | None = None, language: str = DEFAULT_LANGUA
     Raises:
         FileNotFoundError: The file does not exist.
         ValueError: The language is unknown, a file is given with several languages, or a line is not `U+XXXX NAME`,
-            names another character than its code point, or repeats one.
+            names another character than its code point, or repeats one; or all letters are of other scripts than the
+            language's.
     """
     if not path:
         return join_labels(list_labels(language))
@@ -33,7 +35,9 @@ def load_alphabet(path: str | Path | None = None, language: str = DEFAULT_LANGUA
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: found no file, expected an alphabet (`U+XXXX NAME` a line); correct the path")
-    return parse_alphabet(path.read_text(encoding="utf-8").splitlines(), str(path))
+    alphabet = parse_alphabet(path.read_text(encoding="utf-8").splitlines(), str(path))
+    check_script(alphabet, language, path)
+    return alphabet
 
 
 def find_outside_alphabet(text: str, alphabet: Collection[str]) -> list[str]:

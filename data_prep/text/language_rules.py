@@ -152,7 +152,7 @@ def _punctuation_rules(language: Language) -> Iterator[Rule]:
 
 
 def _number_rules(language: Language) -> Iterator[Rule]:
-    if language.grammars:
+    if language.grammars == "en":
         yield make_english_rule()
         yield make_number_rule(language, NOT_BEFORE, NOT_AFTER)
     elif language.numbers:

@@ -229,4 +229,4 @@ def fingerprint_numbers(policy: TextPolicy) -> str:
     if language.own_rules:
         return NUMBERS_FINGERPRINT
     plain = f"plain-{PLAIN_NUMBERS_VERSION}"
-    return f"{plain}-{fingerprint_english_numbers()}" if language.grammars else plain
+    return f"{plain}-{fingerprint_english_numbers()}" if language.grammars == "en" else plain

@@ -9,6 +9,7 @@ import soundfile
 import torch
 
 import evaluate
+from data_prep.languages.characters import describe_character
 from data_prep.languages.language import load_language
 from data_prep.prepare.validation import check_manifest
 from data_prep.text.alphabet import load_alphabet
@@ -45,6 +46,16 @@ def test_a_language_model_of_text_in_another_script(
             [hindi], load_alphabet(language=labels), tmp_path / "lm.nemo", order=2, language=language, num_workers=1
         )
     assert not (tmp_path / "lm.nemo").exists()
+
+
+def test_an_alphabet_file_of_another_script(tmp_path: Path):
+    path = tmp_path / "tamil.txt"
+    path.write_text("\n".join(map(describe_character, load_alphabet(language="ta"))), encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"expected letters of Devanagari with language=hi, found Tamil; set language=ta"
+    ):
+        load_alphabet(path)
+    assert load_alphabet(path, "ta") == load_alphabet(language="ta")
 
 
 def test_a_text_in_another_script_and_one_that_mixes_two(tmp_path: Path, hindi: Path):
