@@ -33,6 +33,8 @@ from nemo_models.transcription.command import check_number_writing, find_languag
 from nemo_models.transcription.transcribe import Transcriber
 from nemo_models.transcription.workers import load_recogniser
 
+BATCH_AUDIO_S = {"cuda": 120.0, "cpu": 30.0}  # a larger batch is no faster there; others wait longer
+
 
 def run_server(settings: ServeSettings) -> None:
     """Serve as `conf/serve.yaml` describes, until a signal ends it.
@@ -136,11 +138,14 @@ class _Surroundings:
 
 
 def _prepare(settings: ServeSettings) -> _Surroundings:
+    batch_audio_s = settings.batch_audio_s
+    if batch_audio_s is None:
+        batch_audio_s = BATCH_AUDIO_S[choose_device(settings.cuda).type]
     limits = EngineLimits(
         settings.max_requests,
         settings.num_workers,
         settings.batch_size,
-        settings.batch_audio_s,
+        batch_audio_s,
         settings.batch_wait_ms,
         settings.max_audio_s,
     )

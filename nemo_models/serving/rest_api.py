@@ -99,8 +99,10 @@ async def _answer(served: ServedModel, request: Request, form: FormData, held: E
     headers = {LEFT_OUT_HEADER: str(len(wanted.left_out))} if wanted.left_out else {}
     if wanted.stream:
         return await _stream(served, request, wanted, path, held, headers)
-    with held:
+    try:
         transcript = await _wait(served, request, _submit(served, wanted, path, None))
+    finally:
+        await asyncio.to_thread(held.close)  # removing a file may take milliseconds
     transcript = _finish(served, transcript, path, wanted)
     body, media_type = await asyncio.to_thread(
         format_body,

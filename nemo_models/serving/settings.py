@@ -28,7 +28,7 @@ class ServeSettings(RecogniserArguments, TextFormArguments):
     host: str
     port: int
     api_key_file: Path | None
-    batch_audio_s: float
+    batch_audio_s: float | None
     batch_wait_ms: float
     max_requests: int
     max_connections: int
