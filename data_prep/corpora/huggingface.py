@@ -200,7 +200,7 @@ def _parse_row(
     file, line, *_ = source
     text, speaker = cells[columns.text], cells[columns.speaker] if columns.speaker else None
     if not isinstance(text, str):
-        return MalformedRow(file, line, "", f"column {columns.text} is {text!r}, expected a text")
+        return MalformedRow(file, line, "", f"found {text!r} in column {columns.text}, expected a text")
     try:
         channel = parse_channel(cells[columns.channel]) if columns.channel else None
     except ValueError as error:

@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("forms", nargs="*", default=FORMS, metavar="FORM")
     arguments = parser.parse_args()
     if unknown := set(arguments.forms) - set(FORMS):
-        parser.error(f"FORM is {', '.join(sorted(unknown))}, expected any of {', '.join(FORMS)}")
+        parser.error(f"FORM={','.join(sorted(unknown))}: expected any of {', '.join(FORMS)}")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for step, form in (("make", ""), *(("write", form) for form in arguments.forms)):
         code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import export as b; "
