@@ -30,7 +30,7 @@ def measure_oracle(
 
     Returns:
         `utterances` with lists; `oracle`: size of the list and rate of its best entry, over these utterances; errors
-        by what would mend them: `language_model`, `longer_beam`, `model`. `None` if there are no lists.
+        by what could correct them: `language_model`, `longer_beam`, `model`. `None` if there are no lists.
     """
     lists = [_read_beams(row.fields.get(BEAMS_KEY)) for row in system.rows]
     numbers = [number for number, beams in enumerate(lists) if beams]

@@ -150,7 +150,7 @@ DATA.systems.forEach((s, i) => {
   if (n) {
     $("nbest-section").hidden = false;
     $("nbest").append(barChart(n.oracle.map(r => ({label: `best of ${r.n}`, values: [{value: r.wer, text: percent(r.wer, 2)}]})), `${s.name}: oracle WER (%) of the n-best list`),
-      make("p", {textContent: `Of ${n.errors} errors a better language model could mend ${n.language_model}, a longer beam ${n.longer_beam} more; ${n.model} are not in the lists.`}));
+      make("p", {textContent: `Of ${n.errors} errors a better language model could correct ${n.language_model}, a wider beam ${n.longer_beam} more; ${n.model} need a better acoustic model.`}));
   }
 });
 
