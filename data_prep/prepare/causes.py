@@ -28,6 +28,10 @@ CAUSES = {
     "mojibake": ("texts in UTF-8 that were decoded as another encoding", "take the texts from the original; {example}"),
     "replacement_characters": ("texts with U+FFFD, damaged when they were decoded", "take the texts from the original"),
     "question_marks": ("texts with question marks instead of letters", "take the texts from the original"),
+    "channel_numbers": (
+        "channel numbers that the recordings lack",
+        "channels are numbered from 0: if yours begin at 1, write one less in every row, also in those that were kept",
+    ),
     "conflicting_text": ("audio that is listed with two texts", "correct one; {example}"),
 }
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
@@ -50,6 +54,8 @@ def find_cause(reason: str, row: Utterance) -> Finding | None:
     with suppress(OSError, ValueError):  # names that are too long, NUL
         if reason == "missing_audio":
             return _find_path_cause(row)
+        if reason == "missing_channel":
+            return "channel_numbers", ""
         if reason == "unreadable_audio" and row.row is None:
             return _find_content_cause(Path(row.audio))
     return _find_text_cause(row.text) if reason in TEXT_REASONS else None

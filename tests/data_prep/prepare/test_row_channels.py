@@ -194,3 +194,12 @@ def test_shards_hold_the_channel_of_each_row(call: Path):
         assert find_peak_hz(call.parent / "unpacked" / row["audio_filepath"]) == pytest.approx(
             find_pitch(row["text"]), abs=1
         )
+
+
+def test_channels_that_begin_at_1_are_told_once(call: Path, tmp_path: Path):
+    make_kaldi(call)
+    write_lines(call / "segments", "u1 rec 0 3 1", "u2 rec 0 3 2")
+    report = prepare_corpus("kaldi", call, tmp_path / "out", splits={"train": 1.0})
+    assert report["rejected_by_reason"] == {"missing_channel": 1}
+    (cause,) = report["causes"]
+    assert "1 rows: found channel numbers" in cause["message"] and "also in those that were kept" in cause["message"]
