@@ -24,7 +24,8 @@ def arrange_languages(cfg: DictConfig) -> None:
 
     Args:
         cfg: The whole configuration, changed in place: `model.train_ds.input_cfg`, which NeMo reads in place of
-            `manifest_filepath`, and `model.validation_ds`, which becomes one dataset that gives each row's number.
+            `manifest_filepath`, and `model.validation_ds`, which becomes one dataset. Where neither Lhotse nor tar
+            files make it, it gives each row's number.
 
     Raises:
         FileNotFoundError: A manifest is missing.
@@ -46,7 +47,8 @@ def _arrange_validation(dataset: DictConfig) -> None:
     paths = dataset.get("manifest_filepath")
     if isinstance(paths, ListConfig) and all(isinstance(path, str) for path in paths):
         dataset.manifest_filepath = ",".join(paths)
-    if not dataset.get("use_lhotse"):
+    is_one_dataset = isinstance(dataset.get("manifest_filepath"), str)
+    if is_one_dataset and not dataset.get("use_lhotse") and not dataset.get("tarred_audio_filepaths"):
         dataset.return_sample_id = True
 
 
