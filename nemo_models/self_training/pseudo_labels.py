@@ -23,7 +23,7 @@ from data_prep.prepare.settings import PrepareSettings
 from data_prep.text.policy import TextPolicy
 from nemo_models.decoding.lm_bundle import extract_language_model
 from nemo_models.files.nemo_file import read_labels
-from nemo_models.language_models.text_scores import score_texts
+from nemo_models.language_models.text_perplexity import compute_perplexities
 from nemo_models.self_training.filters import (
     EvaluationLeaks,
     Exclusion,
@@ -131,7 +131,7 @@ def _make_scorer(settings: PseudoLabelSettings) -> Check | None:
         with tempfile.TemporaryDirectory() as folder:
             lm_path = Path(given) if given else extract_language_model(model_path, Path(folder))
             assert lm_path is not None
-            perplexities = score_texts(lm_path, labels, [label.text for label in kept])
+            perplexities = compute_perplexities(lm_path, labels, [label.text for label in kept])
         return [check_perplexity(label, value, most) for label, value in zip(kept, perplexities, strict=True)]
 
     with tempfile.TemporaryDirectory() as folder:  # before the model runs for hours

@@ -13,7 +13,7 @@ from nemo_models.language_models.labels import LabelTokenizer
 _BATCH = 256  # texts that are scored together
 
 
-def score_texts(lm_path: Path, labels: Sequence[str], texts: Sequence[str]) -> list[float | None]:
+def compute_perplexities(lm_path: Path, labels: Sequence[str], texts: Sequence[str]) -> list[float | None]:
     """Compute the perplexity per character of each text.
 
     Args:
