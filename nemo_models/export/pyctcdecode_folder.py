@@ -89,8 +89,11 @@ def _copy_lm(lm: Path, folder: Path) -> None:
         shutil.copyfile(lm, folder / "lm.bin")
         return
     with open_arpa(lm) as (_, counts):
-        if len(counts) < MIN_ORDER:
-            raise ValueError(f"found order {len(counts)}, which KenLM does not open, expected {MIN_ORDER} or more")
+        order = len(counts)
+    if order < MIN_ORDER:
+        raise ValueError(
+            f"{lm}: found order {order}, which KenLM does not open, expected {MIN_ORDER} or more; train another"
+        )
     with gzip.open(lm) if kind is FileKind.GZIP else lm.open("rb") as source, (folder / "lm.arpa").open("wb") as copy:
         shutil.copyfileobj(source, copy)
     with (folder / "lm.arpa").open("rb") as copy:

@@ -94,11 +94,12 @@ class Estimator:
             counts.left_out += unwritable
         counts.duplicates, counts.used = counts.used - kept - unwritable, kept
         with open_arpa(arpa) as (_, sizes):
-            if len(sizes) < self.order or not sizes[-1]:
-                raise ValueError(
-                    f"{name}: found no {self.order}-gram in {kept} usable lines"
-                    f"{' after pruning' if self.prune else ''}; use a lower order, less pruning or more text"
-                )
+            is_complete = len(sizes) == self.order and sizes[-1] > 0
+        if not is_complete:  # raised out here: within the block it would be a fault of the ARPA file
+            raise ValueError(
+                f"{name}: found no {self.order}-gram in {kept} usable lines"
+                f"{' after pruning' if self.prune else ''}; use a lower order, less pruning or more text"
+            )
         return arpa
 
     def encode(self, line: bytes) -> bytes | None:
