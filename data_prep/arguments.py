@@ -1,8 +1,10 @@
 """Checks of arguments that every job shares: one place for the rule, one form for the message."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
+
+MOST_NAMED = 4  # items that a message lists
 
 
 def is_int(value: Any) -> bool:
@@ -88,6 +90,12 @@ def list_values(value: Any) -> list[Any]:
     if value is None or value == "":
         return []
     return [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+
+
+def name_some(names: Sequence[str], separator: str = ", ") -> str:
+    """Join names for a message: the first ones, and how many more there are."""
+    more = f"{separator}and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return separator.join(names[:MOST_NAMED]) + more
 
 
 def _or_null(optional: bool) -> str:

@@ -52,12 +52,12 @@ def main(settings: PseudoLabelSettings) -> int:
         print(f"round {number}:\n{format_preparation(report)}", flush=True)
         statuses.append(check_success(report))
 
-    model = run_rounds(settings, fine_tune, tell)
+    model = run_rounds(settings, run_fine_tuning, tell)
     print(f"labels: {settings.output}\nmodel: {model}")
     return max(statuses)
 
 
-def fine_tune(arguments: Sequence[str]) -> None:
+def run_fine_tuning(arguments: Sequence[str]) -> None:
     """Run a fine-tuning in a process of its own, which starts further ones on several GPUs."""
     status = subprocess.run([sys.executable, str(FINE_TUNE), *arguments], check=False).returncode
     if status:

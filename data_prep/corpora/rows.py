@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 
 UNKNOWN_SPEAKER = "unknown"
+# Reason codes by which a list of utterances itself leaves out a valid row, and what each means.
 EXCLUSIONS = {
     "excluded_by_corpus": "the corpus itself says that the row is not for use",
     "low_confidence": "the recogniser that wrote the text is not sure of it",
@@ -13,7 +14,6 @@ EXCLUSIONS = {
     "no_pause": "a stretch of a long recording without a pause to cut at",
     "evaluation_leak": "the recording or the text is in a manifest of evaluation data",
 }
-"""Reason codes by which a list of utterances itself leaves out a valid row, and what each means."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from importlib.metadata import version
 from data_prep.text.character_rules import Rule
 from data_prep.text.grammars import say_span
 
+# Raise it with every change of what the rule here says.
 ENGLISH_NUMBERS_VERSION = 1
-"""Raise it with every change of what the rule here says."""
 
 _WHOLE = r"(?:[1-9]\d{0,2}(?:,\d{3})+|0|[1-9]\d{0,5})"
 _DECIMAL = rf"{_WHOLE}(?:\.\d{{1,4}})?"
@@ -34,10 +34,10 @@ _MONTHS = (
 )
 # Short forms of units that are left as they are: 21 ft would become TWENTY ONE FT.
 _SHORT_UNITS = r"(?:ft|lbs?|oz|yds?|in|m|g|l|h|s|k|hrs?|mins?|secs?|km|cm|mm|kg|mg|ml|mph|am|pm|[ap]\.m)"
+# What a lone number is not said before: a unit, and a month, because 25 May has two readings.
 NOT_BEFORE = rf"(?i:\s?{_SHORT_UNITS}\b|\s(?:{'|'.join(_MONTHS)})\b)"
-"""What a lone number is not said before: a unit, and a month, because 25 May has two readings."""
+# What a lone number is not said after.
 NOT_AFTER = tuple(f"{month} " for month in _MONTHS)
-"""What a lone number is not said after."""
 _SPAN = re.compile(
     rf"(?<![^\s(\[\"'“‘])(?:{'|'.join(_FORMS)})(?=[\s,;:!?)\]\"'”’.]|$)(?![,:;.]\d)(?!\s?[-–/]\s?\d)(?!{NOT_BEFORE})",
     re.IGNORECASE,

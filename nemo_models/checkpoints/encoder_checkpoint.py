@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from data_prep.arguments import name_some
 from nemo_models.checkpoints.ctc_head import CTCHead
 from nemo_models.checkpoints.pyctcdecode_files import SourceLM
 from nemo_models.layers.meta_init import is_on_meta
@@ -14,10 +15,6 @@ from nemo_models.xlsr_encoder import XLSREncoder
 
 MASK_VECTOR = "masked_spec_embed"
 """The vector of masked frames. Only training uses it, and checkpoints fine-tuned without masks lack it."""
-
-
-MOST_NAMED = 4
-"""Tensors that a message names."""
 
 
 class SourceRun(NamedTuple):
@@ -122,9 +119,3 @@ def require_finite(source: str, tensors: Mapping[str, torch.Tensor], remedy: str
     wrong = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if wrong:
         raise ValueError(f"{source}: found NaN or infinite values in {name_some(wrong)}, expected numbers; {remedy}")
-
-
-def name_some(names: Sequence[str], separator: str = ", ") -> str:
-    """Join names for a message: the first ones, and how many more there are."""
-    more = f"{separator}and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return separator.join(names[:MOST_NAMED]) + more

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from data_prep.arguments import name_some
 from nemo_models.checkpoints.ctc_head import REMEDY, CTCHead, fairseq_vocabulary, parse_fairseq_dictionary
-from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, name_some
+from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.fairseq_config import NAMED_CLASSES, architecture_from_fairseq, read_configuration
 from nemo_models.checkpoints.fairseq_reference import FairseqReference
 from nemo_models.files.tensor_files import check_is_payload, load_tensors

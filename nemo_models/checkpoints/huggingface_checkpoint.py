@@ -10,9 +10,9 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from transformers import Wav2Vec2BertConfig, Wav2Vec2Config
 
-from data_prep.arguments import require_number
+from data_prep.arguments import name_some, require_number
 from data_prep.audio.reader import SAMPLE_RATE_HZ
-from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint, name_some
+from nemo_models.checkpoints.encoder_checkpoint import EncoderCheckpoint
 from nemo_models.checkpoints.huggingface_head import TOKENIZER_FILES, VOCABULARY_FILE, read_head
 from nemo_models.checkpoints.huggingface_reference import HuggingFaceReference
 from nemo_models.checkpoints.pyctcdecode_files import ALPHABET_FILE, LM_FOLDER, read_source_lm

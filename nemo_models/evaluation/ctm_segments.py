@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from data_prep.arguments import name_some
 from nemo_models.evaluation.rows import Row, TimedWord
-
-_MOST_NAMED = 5
 
 
 def cut_by_segments(rows: Sequence[Row], kept: Sequence[Row], path: Path) -> list[Row]:
@@ -51,9 +50,3 @@ def cut_by_segments(rows: Sequence[Row], kept: Sequence[Row], path: Path) -> lis
     if lost:
         raise ValueError(f"{path}: found words outside every reference segment: {name_some(lost)}; remove them")
     return cut
-
-
-def name_some(names: Sequence[str]) -> str:
-    """List a few names, and the number of the others."""
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more

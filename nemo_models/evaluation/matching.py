@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from data_prep.arguments import require_choice
+from data_prep.arguments import name_some, require_choice
 from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.text.annotations import find_annotations, strip_annotations
 from data_prep.text.normalizer import fingerprint_language
 from data_prep.text.policy import ANNOTATION_POLICIES
-from nemo_models.evaluation.ctm_segments import cut_by_segments, name_some
+from nemo_models.evaluation.ctm_segments import cut_by_segments
 from nemo_models.evaluation.references import Reference
 from nemo_models.evaluation.rows import FINGERPRINT_KEY, Keys, Row, read_rows
 

@@ -1,13 +1,13 @@
 """Notes on texts that make an error rate less meaningful: empty hypotheses, digits or Latin letters on one side."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from data_prep.arguments import name_some
 from nemo_models.evaluation.matching import System, TestSet
 
 _DIGIT = re.compile("[0-9०-९]")
 _LATIN = re.compile("[A-Za-z]")
-_MOST_NAMED = 3
 
 
 def note_texts(test_set: TestSet) -> list[str]:
@@ -35,11 +35,7 @@ def _note_system(test_set: TestSet, system: System) -> list[str]:
         ),
     )
     return [
-        f"{system.name}: {len(found)} {message} ({_name_some(found)})"
+        f"{system.name}: {len(found)} {message} ({name_some(found)})"
         for applies, message in kinds
         if (found := [audio for reference, hypothesis, audio in pairs if applies(reference, hypothesis)])
     ]
-
-
-def _name_some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")

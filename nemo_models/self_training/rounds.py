@@ -18,11 +18,11 @@ from nemo_models.inference.model_loading import load_ctc_model
 from nemo_models.self_training.pseudo_labels import label_audio
 from nemo_models.self_training.settings import PseudoLabelSettings
 
+# Function that runs `speech_to_text_finetune.py` with these arguments, and raises an error if it fails.
 FineTune = Callable[[Sequence[str]], None]
-"""Function that runs `speech_to_text_finetune.py` with these arguments, and raises an error if it fails."""
 STUDENT = "student"  # name of each round's run
+# Settings that change no label: with others of them a finished round is still finished.
 NOT_KEYED = ("output", "rounds", "batch_size", "num_workers", "prepare_workers", "devices", "engine", "address", "cuda")
-"""Settings that change no label: with others of them a finished round is still finished."""
 
 
 def run_rounds(

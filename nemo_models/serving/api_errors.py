@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from nemo_models.serving.json_text import write_json
+from nemo_models.serving.json_text import encode_json
 from nemo_models.serving.tasks import FAILED, NO_REPLICA, STOPPED, TOO_LONG
 
 _TYPES = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
@@ -44,7 +44,7 @@ class ApiError(Exception):
 
     def response(self) -> Response:
         """Return the answer."""
-        return Response(write_json(self.body()), self.status, self.headers, "application/json")
+        return Response(encode_json(self.body()), self.status, self.headers, "application/json")
 
 
 def bad_field(key: str, value: Any, expected: str) -> ApiError:

@@ -4,6 +4,6 @@ import json
 from typing import Any
 
 
-def write_json(value: Any) -> str:
+def encode_json(value: Any) -> str:
     """Return a value as JSON with its letters as they are; only lone surrogates are escaped."""
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()

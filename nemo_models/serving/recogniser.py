@@ -110,12 +110,12 @@ class ModelRecognition:
 
     def finish(self) -> Transcript:
         """Return the transcript, as `Transcriber.transcribe` gives it."""
-        from nemo_models.transcription.languages import join_languages
+        from nemo_models.transcription.languages import find_main_language
         from nemo_models.transcription.segment_results import join_results
 
         text, words, fields = join_results(self.results)
         listed = words if self._gives_words else None
-        language = join_languages(self.results, self._language)
+        language = find_main_language(self.results, self._language)
         return Transcript(0, self._audio, text, self._duration_s, None, listed, None, fields, self._warning, language)
 
 

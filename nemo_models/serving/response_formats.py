@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from nemo_models.serving.json_text import write_json
+from nemo_models.serving.json_text import encode_json
 from nemo_models.transcription.output_formats import format_transcript
 from nemo_models.transcription.subtitles import SubtitleSettings
 from nemo_models.transcription.transcripts import CONFIDENCE_DIGITS, TIME_DIGITS, Transcript, Word
@@ -40,7 +40,7 @@ def format_body(
     if name == "text":
         return f"{transcript.text}\n", MEDIA_TYPES[name]
     row = verbose(transcript, granularities, language) if name == "verbose_json" else brief(transcript)
-    return write_json(row), "application/json"
+    return encode_json(row), "application/json"
 
 
 def brief(transcript: Transcript) -> dict[str, Any]:

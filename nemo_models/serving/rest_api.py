@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nemo_models.serving.api_errors import ApiError, audio_error, busy, unavailable
 from nemo_models.serving.client_languages import name_language
-from nemo_models.serving.json_text import write_json
+from nemo_models.serving.json_text import encode_json
 from nemo_models.serving.response_formats import format_body, verbose
 from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.tasks import QueueFullError, RecognitionTask
@@ -211,4 +211,4 @@ def _done_fields(transcript: Transcript, wanted: TranscriptionRequest, language:
 
 
 def _event(row: dict[str, Any]) -> str:
-    return f"data: {write_json(row)}\n\n"
+    return f"data: {encode_json(row)}\n\n"

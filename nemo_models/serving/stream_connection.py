@@ -13,7 +13,7 @@ import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from nemo_models.serving.api_errors import ApiError, unavailable
-from nemo_models.serving.json_text import write_json
+from nemo_models.serving.json_text import encode_json
 from nemo_models.serving.request_guard import ID_HEADER, STREAM_PROTOCOL
 from nemo_models.serving.served_model import ServedModel
 from nemo_models.serving.stream_audio import ENCODINGS, Encoding, StreamOptions
@@ -208,7 +208,7 @@ class StreamConnection:
         Raises:
             TimeoutError: The client does not read.
         """
-        await asyncio.wait_for(self.websocket.send_text(write_json(row)), self.served.upload_limits.idle_s)
+        await asyncio.wait_for(self.websocket.send_text(encode_json(row)), self.served.upload_limits.idle_s)
 
     async def _read(self) -> None:
         """Put what the client sends into the inbox, as long as there is room."""

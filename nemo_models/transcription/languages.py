@@ -71,7 +71,7 @@ class InputLanguages:
         return self._labels.mask(log_probs, code) if self._labels and code else log_probs
 
 
-def join_languages(results: Sequence[SegmentResult], chosen: str | None) -> str | None:
+def find_main_language(results: Sequence[SegmentResult], chosen: str | None) -> str | None:
     """Return the language of an input: the chosen one, else that of most of its text; `None` without any text."""
     lengths: dict[str, int] = {}
     for result in results:

@@ -22,7 +22,7 @@ from nemo_models.transcription.audio_windows import AudioWindow, cut_windows
 from nemo_models.transcription.batches import batch_by_length
 from nemo_models.transcription.channels import split_channels
 from nemo_models.transcription.inputs import AudioInput
-from nemo_models.transcription.languages import InputLanguages, join_languages
+from nemo_models.transcription.languages import InputLanguages, find_main_language
 from nemo_models.transcription.log_prob_joiner import LogProbJoiner, LogProbSegment
 from nemo_models.transcription.memory_audio import Audio, as_file, as_inputs
 from nemo_models.transcription.options import TranscribeOptions
@@ -283,7 +283,7 @@ class _Job:
             listed = words if self._transcriber.gives_words else None
             audio = self._audio[index]
             made = Transcript(index, audio, text, state.duration_s, None, listed, None, fields, state.warning)
-            language = join_languages(state.results, self._transcriber.languages.choose(audio))
+            language = find_main_language(state.results, self._transcriber.languages.choose(audio))
             ready.append(replace(made, language=language))
         return ready
 
