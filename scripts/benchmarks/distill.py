@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
+from random_model import RECIPES, make_model
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
@@ -57,7 +57,7 @@ def main() -> None:
     from nemo.utils import logging
 
     logging.setLevel(logging.ERROR)
-    teacher = make_teacher()
+    teacher = make_model(RECIPES / "xlsr_53.yaml")
     models = {"teacher": (teacher, {})}
     from nemo_models.distillation.student import StudentShape, build_student
 
@@ -75,17 +75,6 @@ def main() -> None:
             if baseline and own:
                 row[f"over_teacher_int8, {threads} threads"] = round(own / baseline, 2)
         print(json.dumps(row), flush=True)
-
-
-def make_teacher() -> Any:
-    """Build a model of XLSR-53's topology with random weights."""
-    from data_prep.text.alphabet import load_alphabet
-    from nemo_models.checkpoints.model_building import model_config
-    from nemo_models.ctc_model import XLSRCTCModel
-
-    architecture = OmegaConf.load(ROOT / "conf" / "encoder" / "xlsr_53.yaml").model.encoder.architecture
-    torch.manual_seed(0)
-    return XLSRCTCModel(cfg=model_config(architecture, load_alphabet(), normalize=True, epsilon=1e-5)).eval()
 
 
 def measure(model: Any, arguments: argparse.Namespace) -> dict[str, float]:

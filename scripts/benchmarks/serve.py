@@ -19,9 +19,10 @@ streams  For each number of --streams, so many websockets on `/v1/stream`. Each 
 wer      Word error rate of the last partial result against step and right context, beside the batch job's. The server's
          windows are computed without a clock, so that none comes late (scripts/benchmarks/serve_windows.py).
 rest     --clients clients upload the manifest's files --repeat times; beside transcribe_speech.py on the same files,
-         and transformers with the same weights. `transformers serve` takes part if it transcribes with such a model;
-         what it answers is printed. The other peer is transformers' pipeline in a web server as its documentation shows
-         it (scripts/benchmarks/serve_peer.py), in two ways. All take turns, --rounds times; the best turn counts.
+         and peers with the same weights. `transformers serve` takes part if it transcribes with such a model; what it
+         answers is printed. Other peers are transformers' pipeline, in two ways, and sherpa-onnx (needs `pip install
+         sherpa-onnx==2.0.1`), in a web server as transformers' documentation shows it
+         (scripts/benchmarks/serve_peer.py). All take turns, --rounds times; the best turn counts.
          Loading is in none: servers are warm, and the batch job's figure is its RTFx, after a warm-up batch.
 hour     One stream of --minutes of audio, --speed times as fast as real time, with pauses; the server finds the
          utterances. Printed: delays in the first and the last tenth, memory, samples that have a result.
@@ -36,6 +37,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from random_model import find_recipe
 from serve_figures import compare_ends, count_broken, find_sustained, measure_churn, summarise
 from serve_inputs import Inputs, list_recordings
 from serve_process import RunningServer, ServerFailed, interrupt, run_server
@@ -67,7 +69,9 @@ def main() -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help=".nemo file")
+    parser.add_argument(
+        "model", type=Path, help=".nemo file, or xlsr_53 or another recipe of conf/encoder: then random weights"
+    )
     parser.add_argument("manifest", type=Path, help="manifest of whole recordings of one rate, with references")
     parser.add_argument("arguments", nargs="*", metavar="key=value", help="for the server and the batch job")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS[:3]), help="default: all but hour")
@@ -98,8 +102,9 @@ def read_inputs(options: argparse.Namespace, folder: Path) -> Inputs:
         OSError: A file is missing.
         ValueError: An option is out of range.
     """
-    if not options.model.is_file():
-        raise FileNotFoundError(f"{options.model}: found no file, expected a .nemo file; check the path")
+    recipe = find_recipe(str(options.model))
+    if not options.model.is_file() and recipe is None:
+        raise FileNotFoundError(f"{options.model}: found no file, expected a .nemo file or a recipe; check the path")
     if not options.manifest.is_file():
         raise FileNotFoundError(f"{options.manifest}: found no file, expected a manifest; check the path")
     for argument in (*options.arguments, *options.server):
@@ -113,6 +118,9 @@ def read_inputs(options: argparse.Namespace, folder: Path) -> Inputs:
     paths, references = list_recordings(options.manifest, options.files)
     note = {"busy": True} if options.busy else {}
     model = options.model.resolve()
+    if recipe is not None:
+        model = folder / f"{recipe.stem}.nemo"
+        run_side(str(ROOT / "scripts/benchmarks/random_model.py"), [recipe.stem, model])
     return Inputs(model, paths, references, options.arguments, options.server, folder, note)
 
 

@@ -1,30 +1,64 @@
-"""transformers' ASR pipeline as a web server, the way transformers' page on web servers shows it: a queue and one loop.
+"""Peers as web servers, the way transformers' page on web servers shows it: a queue and one loop.
 
-    python scripts/benchmarks/serve_peer.py HUGGINGFACE_FOLDER PORT
+    python scripts/benchmarks/serve_peer.py pipeline HUGGINGFACE_FOLDER PORT
+    python scripts/benchmarks/serve_peer.py sherpa-onnx ONNX_FOLDER PORT
 
 `/v1/audio/transcriptions` takes what waits in the queue together (that page's dynamic batching),
-`/single/v1/audio/transcriptions` one recording at a time. The pipeline runs in a thread, so that uploads are received
-and decoded meanwhile; soundfile decodes, which is faster than the ffmpeg process that the pipeline starts for bytes.
+`/single/v1/audio/transcriptions` one recording at a time. transformers' ASR pipeline, or sherpa-onnx's recogniser of
+wav2vec 2.0 CTC models, runs in a thread, so that uploads are received and decoded meanwhile; soundfile decodes, which
+is faster than the ffmpeg process that the pipeline starts for bytes.
 """
 
 import asyncio
 import io
+import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import soundfile
 import soxr
 import uvicorn
 from fastapi import FastAPI, File, UploadFile
-from transformers import pipeline
 
 RATE = 16_000
 WAIT_S = 0.001  # for one more recording, as on that page
 MOST = 8  # recordings together
 
-recognise = pipeline("automatic-speech-recognition", model=sys.argv[1], device="cpu")
+Recognise = Callable[[list[dict[str, Any]]], list[dict[str, str]]]
+
+
+def load_pipeline(folder: Path) -> Recognise:
+    """Load transformers' pipeline."""
+    from transformers import pipeline
+
+    found = pipeline("automatic-speech-recognition", model=str(folder), device="cpu")
+    return lambda inputs: found(inputs, batch_size=len(inputs))
+
+
+def load_sherpa(folder: Path) -> Recognise:
+    """Load sherpa-onnx's recogniser of wav2vec 2.0 CTC models, of an ONNX export with its metadata."""
+    import sherpa_onnx
+
+    threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+    found = sherpa_onnx.OfflineRecognizer.from_omnilingual_asr_ctc(
+        model=str(folder / "model.onnx"), tokens=str(folder / "tokens.txt"), num_threads=threads
+    )
+
+    def recognise(inputs: list[dict[str, Any]]) -> list[dict[str, str]]:
+        streams = [found.create_stream() for _ in inputs]
+        for stream, audio in zip(streams, inputs, strict=True):
+            stream.accept_waveform(audio["sampling_rate"], audio["raw"])
+        found.decode_streams(streams)
+        return [{"text": stream.result.text} for stream in streams]
+
+    return recognise
+
+
+LOADERS = {"pipeline": load_pipeline, "sherpa-onnx": load_sherpa}
+recognise = LOADERS[sys.argv[1]](Path(sys.argv[2]))
 queues: dict[int, asyncio.Queue[tuple[dict[str, Any], asyncio.Future]]] = {}
 
 
@@ -40,7 +74,7 @@ async def work(most: int) -> None:
                 break
         inputs = [audio for audio, _ in waiting]
         try:
-            rows = await asyncio.to_thread(recognise, inputs, batch_size=len(inputs))
+            rows = await asyncio.to_thread(recognise, inputs)
         except Exception as error:
             for _, answer in waiting:
                 answer.set_exception(RuntimeError(str(error)))
@@ -92,4 +126,4 @@ async def tell_health() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    uvicorn.run(application, host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
+    uvicorn.run(application, host="127.0.0.1", port=int(sys.argv[3]), log_level="warning")

@@ -1,4 +1,4 @@
-"""Uploads by several clients: this server beside the batch job, `transformers serve` and transformers' pipeline."""
+"""Uploads by several clients: this server beside the batch job, `transformers serve`, its pipeline and sherpa-onnx."""
 
 import http.client
 import subprocess
@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from side_process import ROOT, SHOWN, SideFailed
 
 URL = "/v1/audio/transcriptions"
 OURS, BATCH, PEER, PEER_SINGLE = "serve", "transcribe_speech", "pipeline", "pipeline_single"
-PEER_SERVE = "transformers serve"
+PEER_SERVE, SHERPA = "transformers serve", "sherpa-onnx"
+SHERPA_KEYS = {"model_type": "omnilingual-asr", "version": "1", "sample_rate": "16000"}  # of its wav2vec 2.0 CTC models
 SHOWN_ANSWER = 200  # characters of an error
 LOG_S = 1.0  # a server answers before it writes why
 
@@ -49,10 +51,14 @@ def measure_uploads(inputs: Inputs, clients: int, repeat: int, rounds: int, with
         turns[OURS] = uploads_to(running.enter_context(run_server(inputs.server_command, "/health/ready")), URL)
         turns[BATCH] = lambda: run_batch_job(inputs, paths, audio_s)
         if with_peer:
-            folder = export(inputs)
-            script = [sys.executable, str(ROOT / "scripts/benchmarks/serve_peer.py"), folder, "{port}"]
-            peer = running.enter_context(run_server(script, "/health"))
+            folder = export(inputs, "huggingface")
+            peer = running.enter_context(run_server(peer_command("pipeline", folder), "/health"))
             turns[PEER], turns[PEER_SINGLE] = uploads_to(peer, URL), uploads_to(peer, f"/single{URL}")
+            if find_spec("sherpa_onnx"):
+                sherpa = running.enter_context(run_server(peer_command(SHERPA, export_for_sherpa(inputs)), "/health"))
+                turns[SHERPA] = uploads_to(sherpa, URL)
+            else:
+                inputs.print_row("rest_peer", side=SHERPA, error="not installed; pip install sherpa-onnx==2.0.1")
             official = try_transformers_serve(inputs, folder, running)
             if official is not None:
                 turns[PEER_SERVE] = uploads_to(official, URL, str(folder))
@@ -86,11 +92,29 @@ def run_batch_job(inputs: Inputs, paths: list[str], audio_s: float) -> dict[str,
     return {"seconds": audio_s / speed, "answers": [(200, text, 0.0) for text in texts]}
 
 
-def export(inputs: Inputs) -> Path:
-    """Write the weights as a folder for transformers."""
-    folder = inputs.folder / "huggingface"
+def peer_command(kind: str, folder: Path) -> list[object]:
+    """Return the command line of a peer, see `serve_peer.py`."""
+    return [sys.executable, str(ROOT / "scripts/benchmarks/serve_peer.py"), kind, folder, "{port}"]
+
+
+def export_for_sherpa(inputs: Inputs) -> Path:
+    """Write the weights as an ONNX file with the metadata that sherpa-onnx asks for."""
+    import onnx
+
+    folder = export(inputs, "onnx")
+    model = onnx.load(str(folder / "model.onnx"))
+    labels = len((folder / "tokens.txt").read_text(encoding="utf-8").splitlines())
+    for key, value in {**SHERPA_KEYS, "vocab_size": str(labels)}.items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, str(folder / "model.onnx"))
+    return folder
+
+
+def export(inputs: Inputs, form: str) -> Path:
+    """Write the weights as a folder for transformers, or as an ONNX file."""
+    folder = inputs.folder / form
     command = [sys.executable, str(ROOT / "scripts/export_model.py"), f"model_path={inputs.model}"]
-    command += ["format=huggingface", f"output_dir={folder}"]
+    command += [f"format={form}", f"output_dir={folder}"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         raise SideFailed(f"{' '.join(command[1:])}: exit status {done.returncode}\n{done.stderr[-SHOWN:]}")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from benchmarks.random_model import find_recipe
 from benchmarks.serve_figures import (
     compare_ends,
     count_broken,
@@ -78,6 +79,11 @@ def test_the_room_is_the_quietest_stretch():
     assert find_room(wave, 16_000).tolist() == [1] * 1600
 
 
+def test_a_recipe_is_found_by_its_name_alone():
+    assert find_recipe("xlsr_53").name == "xlsr_53.yaml"
+    assert find_recipe("model.nemo") is find_recipe("../serve") is find_recipe("xlsr_53/../xlsr_53") is None
+
+
 @pytest.mark.slow
 def test_clients_note_what_a_server_says(tmp_path):
     path = tmp_path / "a.wav"
@@ -105,7 +111,7 @@ def test_clients_note_what_a_server_says(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no.nemo", "no.json"], "no.nemo: found no file, expected a .nemo file"),
+        (["no.nemo", "no.json"], "no.nemo: found no file, expected a .nemo file or a recipe"),
         (["model.nemo", "no.json"], "no.json: found no file, expected a manifest"),
         (["model.nemo", "test.json", "itn"], "itn: expected key=value"),
         (["model.nemo", "test.json", "--streams", "0"], "--streams=0: expected 1 or more"),
