@@ -20,8 +20,8 @@ wer      Word error rate of the last partial result against step and right conte
          windows are computed without a clock, so that none comes late (scripts/benchmarks/serve_windows.py).
 rest     --clients clients upload the manifest's files --repeat times; beside transcribe_speech.py on the same files,
          and peers with the same weights. `transformers serve` takes part if it transcribes with such a model; what it
-         answers is printed. Other peers are transformers' pipeline, in two ways, and sherpa-onnx (needs `pip install
-         sherpa-onnx==2.0.1`), in a web server as transformers' documentation shows it
+         answers is printed. Other peers are transformers' pipeline, in two ways, and sherpa-onnx (needs `pip install -c
+         constraints.txt sherpa-onnx`), in a web server as transformers' documentation shows it
          (scripts/benchmarks/serve_peer.py). All take turns, --rounds times; the best turn counts.
          Loading is in none: servers are warm, and the batch job's figure is its RTFx, after a warm-up batch.
 hour     One stream of --minutes of audio, --speed times as fast as real time, with pauses; the server finds the

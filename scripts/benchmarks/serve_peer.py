@@ -39,7 +39,7 @@ def load_pipeline(folder: Path) -> Recognise:
 
 
 def load_sherpa(folder: Path) -> Recognise:
-    """Load sherpa-onnx's recogniser of wav2vec 2.0 CTC models, of an ONNX export with its metadata."""
+    """Load sherpa-onnx's recogniser of wav2vec 2.0 CTC models, of an ONNX export."""
     import sherpa_onnx
 
     threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))

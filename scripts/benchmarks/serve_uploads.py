@@ -20,7 +20,6 @@ from side_process import ROOT, SHOWN, SideFailed
 URL = "/v1/audio/transcriptions"
 OURS, BATCH, PEER, PEER_SINGLE = "serve", "transcribe_speech", "pipeline", "pipeline_single"
 PEER_SERVE, SHERPA = "transformers serve", "sherpa-onnx"
-SHERPA_KEYS = {"model_type": "omnilingual-asr", "version": "1", "sample_rate": "16000"}  # of its wav2vec 2.0 CTC models
 SHOWN_ANSWER = 200  # characters of an error
 LOG_S = 1.0  # a server answers before it writes why
 
@@ -55,10 +54,12 @@ def measure_uploads(inputs: Inputs, clients: int, repeat: int, rounds: int, with
             peer = running.enter_context(run_server(peer_command("pipeline", folder), "/health"))
             turns[PEER], turns[PEER_SINGLE] = uploads_to(peer, URL), uploads_to(peer, f"/single{URL}")
             if find_spec("sherpa_onnx"):
-                sherpa = running.enter_context(run_server(peer_command(SHERPA, export_for_sherpa(inputs)), "/health"))
+                sherpa = running.enter_context(run_server(peer_command(SHERPA, export(inputs, "onnx")), "/health"))
                 turns[SHERPA] = uploads_to(sherpa, URL)
             else:
-                inputs.print_row("rest_peer", side=SHERPA, error="not installed; pip install sherpa-onnx==2.0.1")
+                inputs.print_row(
+                    "rest_peer", side=SHERPA, error="not installed; pip install -c constraints.txt sherpa-onnx"
+                )
             official = try_transformers_serve(inputs, folder, running)
             if official is not None:
                 turns[PEER_SERVE] = uploads_to(official, URL, str(folder))
@@ -95,19 +96,6 @@ def run_batch_job(inputs: Inputs, paths: list[str], audio_s: float) -> dict[str,
 def peer_command(kind: str, folder: Path) -> list[object]:
     """Return the command line of a peer, see `serve_peer.py`."""
     return [sys.executable, str(ROOT / "scripts/benchmarks/serve_peer.py"), kind, folder, "{port}"]
-
-
-def export_for_sherpa(inputs: Inputs) -> Path:
-    """Write the weights as an ONNX file with the metadata that sherpa-onnx asks for."""
-    import onnx
-
-    folder = export(inputs, "onnx")
-    model = onnx.load(str(folder / "model.onnx"))
-    labels = len((folder / "tokens.txt").read_text(encoding="utf-8").splitlines())
-    for key, value in {**SHERPA_KEYS, "vocab_size": str(labels)}.items():
-        model.metadata_props.add(key=key, value=value)
-    onnx.save(model, str(folder / "model.onnx"))
-    return folder
 
 
 def export(inputs: Inputs, form: str) -> Path:
