@@ -27,8 +27,8 @@ from nemo_models.evaluation.scoring import score_texts
 from nemo_models.inference.log_probs import compute_log_probs
 
 CHECKPOINT = Path(nemo_models.__file__).parent / "xlsr_tiny_hi"
-UPDATES, PEAK_LR, BATCH = 400, 0.02, 40  # of the head; utterances in an update
-MOST_ROWS = 300  # of each language
+UPDATES, PEAK_LR, BATCH = 160, 0.02, 30  # of the head; utterances in an update
+MOST_ROWS = 80  # of each language
 
 
 @dataclass(frozen=True)
