@@ -22,10 +22,11 @@ def saved(tiny_model, tmp_path_factory):
 def test_restored_model_is_the_saved_one(tiny_model, saved):
     model = load_ctc_model(saved)
     assert not model.training
-    signal, length = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0)), torch.tensor([8000])
-    with torch.inference_mode():
-        outputs = [m(input_signal=signal, input_signal_length=length)[0] for m in (tiny_model, model)]
-    assert torch.equal(*outputs)
+    expected = tiny_model.state_dict()
+    assert {name: tensor.tolist() for name, tensor in model.state_dict().items()} == {
+        name: tensor.tolist() for name, tensor in expected.items()
+    }
+    torch.testing.assert_close(_log_probs(model), _log_probs(tiny_model), rtol=0, atol=1e-4)  # the order of sums
 
 
 def test_weights_stored_in_half_precision_are_restored_in_the_models_own(saved, tmp_path):
