@@ -1,6 +1,8 @@
 """Nothing that a test leaves behind changes the results of the next one."""
 
 import logging
+import multiprocessing
+import signal
 import subprocess
 import sys
 
@@ -50,3 +52,10 @@ def test_settings_of_torch_are_those_of_a_new_process():
     command = [sys.executable, "-c", f"import torch; print({SETTINGS})"]
     new = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert new == list(map(str, eval(SETTINGS)))
+
+
+def test_a_pool_ends_after_a_handler_was_left_behind():
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    reset_process()
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.map(abs, [-1]) == [1]

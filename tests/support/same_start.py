@@ -3,13 +3,21 @@
 import logging
 import os
 import random
+import signal
 import sys
+import threading
 from types import ModuleType
+
+HANDLERS = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+"""Those of a new process. Libraries leave theirs behind; then the forks of a pool do not end at `terminate`."""
 
 
 def reset_process() -> None:
-    """Seed every generator, undo torch's settings and let the project's warnings through to pytest's handlers."""
+    """Seed every generator, undo settings of torch and signal handlers, let the project's warnings through to pytest."""
     _reset_loggers()
+    if threading.current_thread() is threading.main_thread():  # others may not
+        for number, handler in HANDLERS.items():
+            signal.signal(number, handler)
     random.seed(0)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)
