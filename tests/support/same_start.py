@@ -13,7 +13,7 @@ HANDLERS = {number: signal.getsignal(number) for number in (signal.SIGINT, signa
 
 
 def reset_process() -> None:
-    """Seed every generator, undo settings of torch and signal handlers, let the project's warnings through to pytest."""
+    """Seed every generator, undo settings of torch and signal handlers, let the project's warnings reach pytest."""
     _reset_loggers()
     if threading.current_thread() is threading.main_thread():  # others may not
         for number, handler in HANDLERS.items():
