@@ -3,7 +3,7 @@
 
 Source: Google (He et al., LREC 2020), `<language>_in_{female,male}.zip` on openslr.org; Marathi has no male speakers.
 (OpenSLR 80, of the same makers, is Burmese.) Licence: CC-BY-SA-4.0. 48 kHz WAV. Layout (each archive is one flat
-folder; lhotse's recipe `indic_muls` unpacks it into a folder of its own name):
+folder; lhotse's recipe `indic_muls` unpacks it into a folder with the archive's name):
 
     ml_in_female/line_index.tsv                 `<utterance><tab><text>` a line, no header
     ml_in_female/<voice>_<speaker>_<number>.wav such as mlf_00464_00094587931.wav
@@ -52,7 +52,7 @@ def _read_indexes(indexes: list[Path], root: Path) -> Iterator[Utterance | Malfo
     named = {audio for audio, _ in listed}
     for path in recordings:
         if str(path) not in named:
-            fault = "no line of an index names it; unpack each archive into a folder of its own"
+            fault = "no line of an index names it; unpack each archive into a separate folder"
             yield MalformedRow(str(path), 1, "", fault)
 
 

@@ -87,7 +87,7 @@ def test_two_archives_of_openslr_in_one_folder_lose_no_recording_silently(tmp_pa
     rows = list(CORPORA["openslr_indic"](tmp_path))
     assert [row.text for row in rows if not isinstance(row, MalformedRow)] == [TEXTS[2]]
     lost = [row for row in rows if isinstance(row, MalformedRow)]
-    assert len(lost) == 2 and all("unpack each archive into a folder of its own" in row.detail for row in lost)
+    assert len(lost) == 2 and all("unpack each archive into a separate folder" in row.detail for row in lost)
 
 
 def test_vaani_counts_what_is_not_transcribed_or_in_another_language(tmp_path: Path):
