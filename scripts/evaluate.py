@@ -54,6 +54,7 @@ class EvaluateSettings:
     layers: list[str]
     spelling_rules: list[str]
     variant_lists: list[Path]
+    english_words: list[Path]
     replicates: int
     seed: int
     compare_layer: str | None
@@ -81,7 +82,11 @@ def main(settings: EvaluateSettings) -> int:
     languages = [choose_model_language(settings.language, model) for model in models]
     language = settings.language or (languages[0] if models else DEFAULT_LANGUAGE)
     layers = LayerOptions(
-        tuple(settings.layers), tuple(settings.spelling_rules), tuple(settings.variant_lists), language
+        tuple(settings.layers),
+        tuple(settings.spelling_rules),
+        tuple(settings.variant_lists),
+        tuple(settings.english_words),
+        language,
     )
     options = EvaluationOptions(
         layers,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.text.files import NOT_UTF8, format_report, normalize_file
-from data_prep.text.policy import TextPolicy
+from data_prep.text.policy import TextPolicy, choose_text_language
 from hydra_job import hydra_job
 
 
@@ -32,18 +32,19 @@ class NormalizeSettings:
 @hydra_job("normalize_text", NormalizeSettings, after_interrupt="nothing was written")
 def main(settings: NormalizeSettings) -> int:
     """Run the job and print its table; return the exit status."""
+    language = choose_text_language(settings.language, settings.latin)
     report = normalize_file(
         settings.input,
         settings.output,
         settings.rejected,
         policy=TextPolicy(
-            settings.numbers, settings.latin, settings.annotations, settings.abbreviations, settings.language
+            settings.numbers, annotations=settings.annotations, abbreviations=settings.abbreviations, language=language
         ),
         alphabet=settings.alphabet,
         num_workers=settings.num_workers,
         explain=print if settings.explain else None,
     )
-    print(format_report(report, settings.language))
+    print(format_report(report, language))
     return 3 if report.rejected[NOT_UTF8] else 0
 
 

@@ -3,11 +3,14 @@
 `language=` of every job is a code (`ta`) or the path of a file of your own in the same form (`my/xyz.yaml`). The class
 `Language` explains the keys, and `ml.yaml` is an example; only Hindi has rules in code as well (`data_prep.text`). A
 language without a trustworthy source for its alphabet has a file with `refused`, the reason.
+
+`hi+en` is Hindi with English words in Latin letters, in one sentence: the letters of both, each word by the rules of
+its own language. Any language but English can have `+en`; it needs no file.
 """
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,9 @@ from data_prep.languages.characters import parse_alphabet, parse_code_points
 DEFAULT_LANGUAGE = "hi"
 SEPARATOR = ","
 """Stands between the languages of a model that has several, see `union`."""
+ENGLISH = "en"
+WITH_ENGLISH = f"+{ENGLISH}"
+"""Ends the name of a language whose sentences hold English words in Latin letters."""
 _FOLDER = Path(__file__).resolve().parent
 _SUFFIX = ".yaml"
 _DIRECTIONS = ("ltr", "rtl")
@@ -95,7 +101,8 @@ def load_language(language: str) -> Language:
     """Load a language.
 
     Args:
-        language: A code, or the path of a language file (it ends in `.yaml`).
+        language: A code, or the path of a language file (it ends in `.yaml`); with `+en`, its sentences hold English
+            words.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -105,6 +112,8 @@ def load_language(language: str) -> Language:
     language = str(language)
     if SEPARATOR in language:
         raise ValueError(f"language={language}: expected one language here; name one of them")
+    if language.endswith(WITH_ENGLISH):
+        return _join_english(language.removesuffix(WITH_ENGLISH))
     if language.endswith(_SUFFIX):
         path = Path(language).expanduser()
         if not path.is_file():
@@ -124,6 +133,44 @@ def _load_code(language: str) -> Language:
             f"language={language}: expected a language with a checked alphabet; {found.name} has none: {found.refused}"
         )
     return found
+
+
+def with_english(language: str) -> str:
+    """Return the name of a language whose sentences may hold English words in Latin letters: `hi` → `hi+en`.
+
+    A language in Latin letters, and one that has English words already, stay as they are.
+    """
+    return language if "LATIN" in load_language(language).scripts else f"{language}{WITH_ENGLISH}"
+
+
+def is_known(code: str) -> bool:
+    """Whether a language that a model or a manifest names comes with the project."""
+    return code.removesuffix(WITH_ENGLISH) in list_languages()
+
+
+def may_hold(code: str, part: str) -> bool:
+    """Whether texts of one language may be used as those of another: `hi+en` holds `hi`, `en` and `hi+en`."""
+    return part == code or (code.endswith(WITH_ENGLISH) and part in (ENGLISH, code.removesuffix(WITH_ENGLISH)))
+
+
+@cache
+def _join_english(language: str) -> Language:
+    """Join English to a language: one alphabet, and all the data that are not letters from the language itself."""
+    found, english = load_language(language), load_language(ENGLISH)
+    if "LATIN" in found.scripts:
+        raise ValueError(
+            f"language={language}{WITH_ENGLISH}: expected a language in another script than Latin; set {language}"
+        )
+    return replace(
+        found,
+        code=f"{found.code}{WITH_ENGLISH}",
+        name=f"{found.name} with English words",
+        scripts=(*found.scripts, *english.scripts),
+        sources=(*found.sources, *english.sources),
+        alphabet=tuple(dict.fromkeys((*found.alphabet, *english.alphabet))),
+        case=english.case,
+        sentences=tuple(f"{one} {other}" for one, other in zip(found.sentences, english.sentences, strict=False)),
+    )
 
 
 def find_refusal(code: str) -> str:

@@ -4,7 +4,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
-from data_prep.languages.language import DEFAULT_LANGUAGE, Language, find_refusal, list_languages, load_language
+from data_prep.languages.language import (
+    DEFAULT_LANGUAGE,
+    Language,
+    find_refusal,
+    list_languages,
+    load_language,
+    with_english,
+)
 
 _NAMED = 3
 
@@ -35,9 +42,11 @@ def describe_foreign_scripts(language: Language, asked: str, texts: "ScriptCount
             f"{_suggest_language(script)}"
         )
     if texts.mixed:
+        is_english = texts.mixed_with.most_common(1)[0][0] == "LATIN"
+        keep = f"; set language={with_english(asked)} to keep English words" if is_english else ""
         lines.append(
             f"language={asked}: expected texts in {expected}, found {texts.mixed} of {texts.all} that mix it with "
-            "another script; they are rejected"
+            f"another script; they are rejected{keep}"
         )
     return lines
 
@@ -105,6 +114,7 @@ class ScriptCount:
         all: Number of texts.
         foreign: Script → number of texts that are wholly in that script, which is not the language's.
         mixed: Number of texts that hold letters of the language's script and of another.
+        mixed_with: Other script -> number of such texts that hold it.
     """
 
     def __init__(self, language: Language) -> None:
@@ -112,6 +122,7 @@ class ScriptCount:
         self.all = 0
         self.foreign: Counter[str] = Counter()
         self.mixed = 0
+        self.mixed_with: Counter[str] = Counter()
 
     def add(self, text: str, is_rejected: bool) -> None:
         """Count a text; only those that were rejected are looked at."""
@@ -122,5 +133,6 @@ class ScriptCount:
         others = [script for script in scripts if script not in self._own]
         if others and any(script in self._own for script in scripts):
             self.mixed += 1
+            self.mixed_with.update(others)
         elif others:
             self.foreign[scripts.most_common(1)[0][0]] += 1

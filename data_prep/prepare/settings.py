@@ -10,7 +10,7 @@ from data_prep.engines import Engine
 from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.selection.quality import QualityLimits
 from data_prep.selection.splits import DEFAULT_FRACTIONS, check_split_settings
-from data_prep.text.policy import TextPolicy
+from data_prep.text.policy import TextPolicy, choose_text_language
 
 SPLIT_GROUPS = ("speaker", "text", "utterance")
 DUPLICATE_POLICIES = ("reject", "keep")
@@ -33,8 +33,9 @@ class PrepareSettings(QualityLimits):
         dev_speakers: Speakers that make up dev, instead of its share.
         test_speakers: Speakers that make up test, instead of its share.
         seed: Seed of the split.
-        language: Code of the texts' language, or the path of a language file.
+        language: Code of the texts' language, or the path of a language file; `latin=keep` adds `+en` to it.
         alphabet: Alphabet file; `None` for the language's.
+        latin: `reject` texts with Latin letters, or `keep` English words: the language is then `<language>+en`.
         numbers: `reject` texts with numbers, or `verbalize` them, see `data_prep.text.policy.TextPolicy`.
         annotations: `reject` texts with notes such as [हँसी], `strip` the notes, or `keep` their words.
         abbreviations: `expand` those with one reading, `reject` them, or `keep` them without their dots.
@@ -65,6 +66,7 @@ class PrepareSettings(QualityLimits):
     seed: int = 0
     language: str = DEFAULT_LANGUAGE
     alphabet: Path | None = None
+    latin: str = "reject"
     numbers: str = "reject"
     annotations: str = "reject"
     abbreviations: str = "expand"
@@ -84,6 +86,7 @@ class PrepareSettings(QualityLimits):
             object.__setattr__(self, "unit_size", self.shard_size)
         for name in ("corpus_dir", "output_dir"):
             object.__setattr__(self, name, Path(getattr(self, name)).expanduser().resolve())
+        object.__setattr__(self, "language", choose_text_language(self.language, self.latin))
         check_split_settings(self.fractions, self.listed_speakers)
         require_choice("split_by", self.split_by, SPLIT_GROUPS)
         require_choice("duplicate_audio", self.duplicate_audio, DUPLICATE_POLICIES)

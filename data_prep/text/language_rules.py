@@ -37,7 +37,7 @@ from data_prep.text.plain_numbers import make_number_rule
 # Raise it when a rule here, or in character_rules.py, writes something else than before.
 LANGUAGE_RULES_VERSION = 1
 
-_APOSTROPHES = "'’ʼ＇"
+APOSTROPHES = "'’ʼ＇"
 _KEPT_APOSTROPHE = "\ue001"  # of the private use area, which no rule touches
 
 Find = Callable[[str], "list[re.Match[str]]"]
@@ -83,18 +83,18 @@ class RuleSet:
 
 def make_rules(language: Language) -> RuleSet:
     """Make the rules of a language from its data."""
-    notes = _make_note_finder(language)
+    notes = make_note_finder(language)
     ambiguous = [short for short, words in language.abbreviations.items() if not words]
     return RuleSet(
         encoding=tuple(_encoding_rules(language)),
         numbers=tuple(_number_rules(language)),
         punctuation=tuple(_punctuation_rules(language)),
         repair=tuple(_repair_rules(language)),
-        strip_notes=("strip_annotations", _make_stripper(notes)),
-        expand=("expand_abbreviations", _make_expander(language.abbreviations)),
+        strip_notes=("strip_annotations", make_stripper(notes)),
+        expand=("expand_abbreviations", make_expander(language.abbreviations)),
         find_notes=notes,
-        find_ambiguous=_make_finder(ambiguous),
-        find_short=_make_finder(language.abbreviations),
+        find_ambiguous=make_finder(ambiguous),
+        find_short=make_finder(language.abbreviations),
         may_hold_short=lambda text: "." in text,
         fingerprint=_fingerprint(language),
     )
@@ -134,7 +134,7 @@ def _punctuation_rules(language: Language) -> Iterator[Rule]:
     if language.case == "upper":
         yield "write_capitals", str.upper  # of number words
     if language.apostrophe:
-        between = re.compile(rf"(?<=[^\W\d_])[{_APOSTROPHES}](?=[^\W\d_])|(?<=[\u0900-\u0dff])[{_APOSTROPHES}](?=\w)")
+        between = re.compile(rf"(?<=[^\W\d_])[{APOSTROPHES}](?=[^\W\d_])|(?<=[\u0900-\u0dff])[{APOSTROPHES}](?=\w)")
         yield "keep_apostrophe", lambda text: between.sub(_KEPT_APOSTROPHE, text)
         if language.apostrophe not in QUOTES:
             letter = language.apostrophe
@@ -202,7 +202,7 @@ def _make_indic_nlp(language: Language) -> Callable[[str], str]:
     )
 
 
-def _make_note_finder(language: Language) -> Find:
+def make_note_finder(language: Language) -> Find:
     """Make a finder of notes; where Latin letters are spoken, NOISE without brackets is a word."""
     bare = "LATIN" not in language.scripts
 
@@ -213,7 +213,9 @@ def _make_note_finder(language: Language) -> Find:
     return find
 
 
-def _make_stripper(find: Find) -> Callable[[str], str]:
+def make_stripper(find: Find) -> Callable[[str], str]:
+    """Make a rule that puts a space in place of each note; a lone bracket stays."""
+
     def strip(text: str) -> str:
         for match in reversed(find(text)):
             if len(match[0]) > 1:
@@ -223,25 +225,26 @@ def _make_stripper(find: Find) -> Callable[[str], str]:
     return strip
 
 
-def _make_expander(table: Mapping[str, str]) -> Callable[[str], str]:
-    """Make a rule that writes listed abbreviations in full."""
-    find = _make_finder([short for short, words in table.items() if words])
+def make_expander(table: Mapping[str, str], flags: int = 0) -> Callable[[str], str]:
+    """Make a rule that writes listed abbreviations in full; `flags` of `re` are those of `make_finder`."""
+    find = make_finder([short for short, words in table.items() if words], flags)
 
     def expand(text: str) -> str:
         for match in reversed(find(text)):
-            words = table[match[0].rstrip(".").replace(" ", "")]
+            written = match[0].rstrip(".").replace(" ", "")
+            words = table[written.upper() if flags else written]
             text = f"{text[: match.start()]} {words} {text[match.end() :]}"
         return text
 
     return expand
 
 
-def _make_finder(listed: "list[str] | Mapping[str, str]") -> Find:
+def make_finder(listed: "list[str] | Mapping[str, str]", flags: int = 0) -> Find:
     """Make a finder of abbreviations with their full stops; the longest first."""
     if not listed:
         return lambda text: []
     forms = "|".join(re.escape(form).replace(r"\.", r"\.\s?") for form in sorted(listed, key=len, reverse=True))
-    pattern = re.compile(rf"(?<!\S)(?:{forms})\.(?!\w)")
+    pattern = re.compile(rf"(?<!\S)(?:{forms})\.(?!\w)", flags)
     return lambda text: list(pattern.finditer(text))
 
 

@@ -20,7 +20,7 @@ from importlib.metadata import version
 
 from indicnlp.normalize.indic_normalize import IndicNormalizerFactory
 
-from data_prep.languages.language import load_language
+from data_prep.languages.language import ENGLISH, WITH_ENGLISH, load_language
 from data_prep.languages.union import is_several, join_languages, name_languages
 from data_prep.text import devanagari
 from data_prep.text.abbreviations import expand_abbreviations, find_abbreviations, may_hold_abbreviations
@@ -44,6 +44,7 @@ from data_prep.text.character_rules import (
     collapse_whitespace,
 )
 from data_prep.text.english_numbers import fingerprint_english_numbers
+from data_prep.text.english_words import add_english
 from data_prep.text.language_rules import RuleSet, make_rules
 from data_prep.text.number_rules import NUMBER_RULES, NUMBERS_FINGERPRINT
 from data_prep.text.plain_numbers import PLAIN_NUMBERS_VERSION
@@ -129,6 +130,8 @@ def find_rules(language: str) -> RuleSet:
         ValueError: The language is unknown or refused.
     """
     found = load_language(language)
+    if language.endswith(WITH_ENGLISH):
+        return add_english(find_rules(language.removesuffix(WITH_ENGLISH)), load_language(ENGLISH), found)
     return HINDI_RULES if found.own_rules else make_rules(found)
 
 

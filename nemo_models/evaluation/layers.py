@@ -8,7 +8,8 @@ The layers come in a fixed order, and treat reference and hypothesis alike:
 4. `spelling`: rules for Hindi orthography, each with a switch (`spelling.py`).
 5. `numbers`: digits or words, units and abbreviations in either form (`number_values.py`).
 6. `loan_words`: words of a list that have more than one spelling (`variants_hi.tsv`).
-7. `compounds`: words written together or apart (`compounds.py`).
+7. `either_script`: English words of a list in Latin letters or not (`either_script.py`), where a text has any.
+8. `compounds`: words written together or apart (`compounds.py`).
 
 All rates are relative to the same number of words, those of the raw references. An utterance never has more errors than
 in the layer before, because a layer only adds equalities to the alignment.
@@ -17,17 +18,25 @@ in the layer before, because a layer only adds equalities to the alignment.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from data_prep.languages.language import load_language
 from nemo_models.evaluation.alignment import BLOCK, MATCH, Alignment, Blocks, Sequences, align
 from nemo_models.evaluation.compounds import find_joins
+from nemo_models.evaluation.either_script import (
+    ENGLISH_WORDS_PATH,
+    find_equal_words,
+    fold_english,
+    is_english,
+    load_english_words,
+)
 from nemo_models.evaluation.number_values import is_short_form, number_key, says_number
 from nemo_models.evaluation.options import LayerOptions
 from nemo_models.evaluation.references import Reference
 from nemo_models.evaluation.spelling import SPELLING_RULES, make_keys, make_pair_key
-from nemo_models.evaluation.text_pairs import Spans, TextPairs, find_differences, select, split_raw
+from nemo_models.evaluation.text_pairs import FindSpans, Spans, TextPairs, find_in_differences, select, split_raw
 from nemo_models.evaluation.variants import make_variant_key
 
 
@@ -96,8 +105,11 @@ class LayeredScore:
             self._add_blocks("numbers", self._find_numbers())
         if "loan_words" in layers:
             self._add_keys("loan_words", make_variant_key(options.variant_lists))
+        if "either_script" in layers and (options.has_english or self._has_english_references()):
+            english = load_english_words((ENGLISH_WORDS_PATH, *options.english_words))
+            self._add_blocks("either_script", self._find_in_stretches(partial(find_equal_words, words=english)))
         if "compounds" in layers:
-            self._add_blocks("compounds", self._find_compounds())
+            self._add_blocks("compounds", self._find_in_stretches(find_joins, least=2))
 
     def __len__(self) -> int:
         return self._count
@@ -243,26 +255,14 @@ class LayeredScore:
         wanted &= pairs.raw_ref.have_any(short) | pairs.raw_hyp.have_any(short)
         return [(int(piece), pairs.find_numbers(int(piece))) for piece in np.flatnonzero(wanted)]
 
-    def _find_compounds(self) -> list[tuple[int, Spans]]:
-        pairs, table = self.pairs, self.tables[-1][1]
+    def _has_english_references(self) -> bool:
+        flags = np.array([is_english(fold_english(word)) for word in self.pairs.normal_words], bool)
+        return bool(self.pairs.ref.have_any(flags).any())
+
+    def _find_in_stretches(self, find: FindSpans, least: int = 1) -> list[tuple[int, Spans]]:
         pieces = np.flatnonzero(self._piece_errors)
-        if not len(pieces):
-            return []
-        ref, hyp = select(pairs.ref, pieces), select(pairs.hyp, pieces)
         blocks = Blocks.from_lists([self.blocks[piece] for piece in pieces])
-        alignment = align(ref.mapped(table), hyp.mapped(table), blocks)
-        places = find_differences(alignment, ref, hyp)
-        sizes = np.column_stack([places[:, 2] - places[:, 1], places[:, 4] - places[:, 3]])
-        found: dict[int, Spans] = {}
-        words = pairs.normal_words
-        for at, ref_from, ref_to, hyp_from, hyp_to in places[(sizes.min(1) > 0) & (sizes.max(1) > 1)].tolist():
-            ones = [words[n] for n in ref.ids[ref_from:ref_to]]
-            others = [words[n] for n in hyp.ids[hyp_from:hyp_to]]
-            if joins := find_joins(ones, others):
-                left, right = int(ref_from - ref.bounds[at]), int(hyp_from - hyp.bounds[at])
-                spans = found.setdefault(int(pieces[at]), [])
-                spans += [(left + a, left + b, right + c, right + d) for a, b, c, d in joins]
-        return list(found.items())
+        return find_in_differences(self.pairs, self.tables[-1][1], blocks, pieces, find, least)
 
     @property
     def final(self) -> Alignment:

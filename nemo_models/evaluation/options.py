@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_prep.arguments import require_choice, require_int
-from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
+from data_prep.languages.language import DEFAULT_LANGUAGE, WITH_ENGLISH, load_language
 from nemo_models.evaluation.spelling import SPELLING_RULES
 from nemo_models.evaluation.statistics import REPLICATES
 
-OPTIONAL_LAYERS = ("spelling", "numbers", "loan_words", "compounds")
+OPTIONAL_LAYERS = ("spelling", "numbers", "loan_words", "either_script", "compounds")
 LAYERS = ("raw", "encoding", "alternatives", *OPTIONAL_LAYERS)
 
 
@@ -20,9 +20,10 @@ class LayerOptions:
         layers: Some of `OPTIONAL_LAYERS`; `raw` and `encoding` are always there.
         spelling_rules: Some of `SPELLING_RULES`.
         variant_lists: Lists of spellings beside the project's own.
+        english_words: Lists of English words and their spellings in another script, beside the project's own.
         language: Code of the texts' language, or the path of a language file. Only Hindi has the layers `numbers`,
             `loan_words` and `compounds` and the rules of `spelling_rules`; the layer `spelling` of another language
-            holds the pairs of its file.
+            holds the pairs of its file. `either_script` is there where a text has Latin letters.
 
     Raises:
         ValueError: There is no such layer or rule.
@@ -31,12 +32,22 @@ class LayerOptions:
     layers: tuple[str, ...] = OPTIONAL_LAYERS
     spelling_rules: tuple[str, ...] = tuple(SPELLING_RULES)
     variant_lists: tuple[Path, ...] = ()
+    english_words: tuple[Path, ...] = ()
     language: str = DEFAULT_LANGUAGE
 
     @property
     def used_layers(self) -> tuple[str, ...]:
         """The layers that the language has."""
-        return self.layers if load_language(self.language).own_rules else tuple({*self.layers} & {"spelling"})
+        language = load_language(self.language)
+        if language.own_rules:
+            return self.layers
+        others = ("spelling",) if language.scripts == ("LATIN",) else ("spelling", "either_script")
+        return tuple(layer for layer in self.layers if layer in others)
+
+    @property
+    def has_english(self) -> bool:
+        """Whether the language's sentences hold English words."""
+        return self.language.endswith(WITH_ENGLISH)
 
     def __post_init__(self) -> None:
         for layer in self.layers:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +10,16 @@ import numpy as np
 from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.text.normalizer import normalize_text
 from data_prep.text.policy import AS_WRITTEN
-from nemo_models.evaluation.alignment import BLOCK, MATCH, Alignment, Sequences, find_cuts
+from nemo_models.evaluation.alignment import BLOCK, MATCH, Alignment, Blocks, Sequences, align, find_cuts
 from nemo_models.evaluation.number_values import find_equal_spans
 from nemo_models.evaluation.references import Reference
 from nemo_models.evaluation.words import NormalizedWords, WordVocabulary
 
-Spans = list[tuple[int, int, int, int]]
+Span = tuple[int, int, int, int]
+Spans = list[Span]
 """From and to in the reference, from and to in the hypothesis, counted within a piece."""
+FindSpans = Callable[[Sequence[str], Sequence[str]], Iterable[Span]]
+"""Finds the spans of two stretches of words that are equal."""
 
 
 class TextPairs:
@@ -210,3 +213,36 @@ def find_differences(alignment: Alignment, ref: Sequences, hyp: Sequences) -> np
     ref_to = np.where(at_end, ref.bounds[pairs + 1], alignment.ref[after])
     hyp_to = np.where(at_end, hyp.bounds[pairs + 1], alignment.hyp[after])
     return np.column_stack([pairs, alignment.ref[first], ref_to, alignment.hyp[first], hyp_to])
+
+
+def find_in_differences(
+    pairs: TextPairs, table: np.ndarray, blocks: Blocks, pieces: np.ndarray, find: FindSpans, least: int
+) -> list[tuple[int, Spans]]:
+    """Find equal spans in the stretches where references and hypotheses differ.
+
+    Args:
+        pairs: The texts.
+        table: (normalised words,) int32: equal words have one number.
+        blocks: Spans of these pieces that match already.
+        pieces: (P,) int64, the pieces to look at.
+        find: What finds them, in normalised words.
+        least: Number of words that one side of a stretch has at least; the other has one or more.
+
+    Returns:
+        Piece and its spans.
+    """
+    if not len(pieces):
+        return []
+    ref, hyp = select(pairs.ref, pieces), select(pairs.hyp, pieces)
+    places = find_differences(align(ref.mapped(table), hyp.mapped(table), blocks), ref, hyp)
+    sizes = np.column_stack([places[:, 2] - places[:, 1], places[:, 4] - places[:, 3]])
+    found: dict[int, Spans] = {}
+    words = pairs.normal_words
+    for at, ref_from, ref_to, hyp_from, hyp_to in places[(sizes.min(1) > 0) & (sizes.max(1) >= least)].tolist():
+        ones = [words[n] for n in ref.ids[ref_from:ref_to]]
+        others = [words[n] for n in hyp.ids[hyp_from:hyp_to]]
+        if equal := list(find(ones, others)):
+            left, right = int(ref_from - ref.bounds[at]), int(hyp_from - hyp.bounds[at])
+            spans = found.setdefault(int(pieces[at]), [])
+            spans += [(left + a, left + b, right + c, right + d) for a, b, c, d in equal]
+    return list(found.items())

@@ -24,6 +24,7 @@ _LAYER_NAMES = {
     "spelling": "spelling variants forgiven",
     "numbers": "digits or words",
     "loan_words": "listed spellings of loan words",
+    "either_script": "English words in either script",
     "compounds": "words joined or split",
 }
 
@@ -100,7 +101,8 @@ def make_model_card(config: Mapping[str, Any], model_name: str, report: Mapping[
 
 
 def _list_languages(config: Mapping[str, Any]) -> list[str]:
-    return list(read_languages(config.get(FINGERPRINT_KEY))) or [DEFAULT_LANGUAGE]
+    codes = read_languages(config.get(FINGERPRINT_KEY)) or (DEFAULT_LANGUAGE,)
+    return list(dict.fromkeys(part for code in codes for part in code.split("+")))  # hi+en: the hub knows hi and en
 
 
 def _as_list(value: Any) -> list[str] | None:

@@ -3,7 +3,7 @@
 A model of several languages keeps, in its configuration's `languages`, which labels belong to which.
 """
 
-from data_prep.languages.language import DEFAULT_LANGUAGE, SEPARATOR, list_languages, load_language
+from data_prep.languages.language import DEFAULT_LANGUAGE, SEPARATOR, is_known, list_languages, load_language
 from data_prep.languages.union import is_several, list_labels
 
 FINGERPRINT_KEY = "normalizer_fingerprint"
@@ -27,7 +27,7 @@ def choose_language(asked: str | None, fingerprint: str | None, model: str) -> s
     """
     own = read_languages(fingerprint)
     if asked is None:
-        if unknown := [code for code in own if code not in list_languages()]:
+        if unknown := [code for code in own if not is_known(code)]:
             raise ValueError(
                 f"{model}: found a model of the language {unknown[0]}, expected one of {', '.join(list_languages())}; "
                 "give its file with language=<path>.yaml"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from data_prep.languages.language import DEFAULT_LANGUAGE, Language, load_language
+from data_prep.languages.language import DEFAULT_LANGUAGE, WITH_ENGLISH, Language, load_language
 from data_prep.languages.union import name_languages
 from nemo_models.serving.api_errors import bad_field
 
@@ -44,5 +44,8 @@ def name_language(code: str | None, languages: Sequence[Language]) -> str:
 
 
 def _means(asked: str, language: Language) -> bool:
+    """Whether a name means a language; a client that asks for Hindi may also have Hindi with English words."""
     name, code = asked.lower().replace("_", "-"), language.code
+    if code.endswith(WITH_ENGLISH) and name != code:
+        return _means(asked, load_language(code.removesuffix(WITH_ENGLISH)))
     return name in (code, language.name.lower(), f"{code}-in") or (code == DEFAULT_LANGUAGE and name in _HINDI_NAMES)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from data_prep.arguments import is_number
-from data_prep.languages.language import DEFAULT_LANGUAGE, Language
+from data_prep.languages.language import DEFAULT_LANGUAGE, WITH_ENGLISH, Language
 from nemo_models.serving.api_errors import ApiError, bad_field
 from nemo_models.serving.response_formats import MEDIA_TYPES as SUBTITLE_TYPES
 from nemo_models.serving.uploads import UploadLimits, read_body
@@ -65,8 +65,9 @@ def make_page_router(subtitles: SubtitleSettings | None, idle_s: float, language
 
 def fill_page(page: str, language: Language) -> str:
     """Return the page's HTML for texts in a language."""
-    title = "hindi_title" if language.code == DEFAULT_LANGUAGE else "title"
-    values = {"{language}": language.code, "{direction}": language.direction, "{title}": title}
+    code = language.code.removesuffix(WITH_ENGLISH)
+    title = "hindi_title" if code == DEFAULT_LANGUAGE else "title"
+    values = {"{language}": code, "{direction}": language.direction, "{title}": title}
     for name, value in values.items():
         page = page.replace(name, value)
     return page

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from data_prep.audio.reader import SAMPLE_RATE_HZ
 from data_prep.conv_frames import count_conv_frames, count_ctc_steps
-from data_prep.languages.language import DEFAULT_LANGUAGE, SEPARATOR
+from data_prep.languages.language import DEFAULT_LANGUAGE, SEPARATOR, may_hold
 from data_prep.languages.union import LANGUAGE_KEY, language_of_row, name_languages
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.policy import TextPolicy
@@ -54,7 +54,7 @@ class RowChecks:
         if fault is not None:
             detail = f"{fault.detail}, lang is {code}" if self.several else fault.detail
             yield Problem(fault.reason, name if fault.reason == "empty_text" else f"{name} ({detail})")
-        if rules is None or (code is not None and not self.several and code != self.code):
+        if rules is None or (code is not None and not self.several and not may_hold(self.code, code)):
             yield Problem("other_language", f"{name} (lang is {code}, language is {self.code})")
         if text and not text.isspace():
             frames = self.count_frames(round(seconds * SAMPLE_RATE_HZ))

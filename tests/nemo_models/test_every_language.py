@@ -41,8 +41,9 @@ from topology import architecture
 
 pytestmark = pytest.mark.slow
 
-LANGUAGES = [code for code in list_languages() if not find_refusal(code)]
-STRANGER = {"en": "नमस्ते"}  # a line of another script; the others get English
+LANGUAGES = [*(code for code in list_languages() if not find_refusal(code)), "hi+en"]
+STRANGER = {"en": "नमस्ते", "hi+en": "வணக்கம்"}  # a line of another script; the others get English
+LAYERS = {"hi": 6, "hi+en": 7}  # of the report; the others have 3
 
 
 def speak_corpus(folder: Path, language: str) -> list[str]:
@@ -112,9 +113,7 @@ def test_a_language_goes_through_every_job(tmp_path: Path, language: str, lmplz:
     # report
     test_set = load_test_set([output], manifest, language=language)
     evaluation = evaluate(test_set, EvaluationOptions(LayerOptions(language=language), replicates=100))
-    assert [layer["wer"] for layer in evaluation.report["systems"][0]["layers"]] == [0.0] * (
-        6 if language == "hi" else 3
-    )
+    assert [layer["wer"] for layer in evaluation.report["systems"][0]["layers"]] == [0.0] * LAYERS.get(language, 3)
     write_html_report(evaluation, tmp_path / "report.html", language, 10, 0)
     assert texts[0].split()[0] in (tmp_path / "report.html").read_text(encoding="utf-8")
     # ONNX: the graph reads the tones too, with the labels of tokens.txt

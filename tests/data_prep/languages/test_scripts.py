@@ -27,9 +27,9 @@ def test_mixed_scripts_are_counted():
     for text in [*TEXTS, "कमल kamal", "नदी"]:
         count.add(text, "kamal" in text)
     (line,) = describe_foreign_scripts(load_language("hi"), "hi", count)
-    assert (
-        line
-        == "language=hi: expected texts in Devanagari, found 1 of 10 that mix it with another script; they are rejected"
+    assert line == (
+        "language=hi: expected texts in Devanagari, found 1 of 10 that mix it with another script; they are rejected; "
+        "set language=hi+en to keep English words"
     )
 
 

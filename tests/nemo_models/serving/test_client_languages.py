@@ -20,6 +20,7 @@ from nemo_models.serving.api_errors import ApiError
 from nemo_models.serving.client_languages import load_languages, name_language, read_language
 from nemo_models.serving.cluster_engine import _pack
 from nemo_models.serving.recogniser import ModelRecogniser
+from nemo_models.serving.web_page import fill_page
 from nemo_models.transcription.inputs import AudioInput, in_language
 from nemo_models.transcription.memory_audio import as_inputs
 from serving_client import client_of, make_served, run_server
@@ -118,3 +119,12 @@ def test_a_cluster_gets_the_language_with_the_audio(tmp_path: Path):
     (samples,) = as_inputs((np.zeros(16, np.float32), RATE), RATE)
     for audio in (AudioInput(tmp_path / "a.wav"), samples):
         assert _pack(in_language(audio, "ta")).language == "ta" and _pack(audio).language is None
+
+
+def test_a_model_with_english_words_is_meant_by_the_language_that_holds_them():
+    mixed = load_languages("hi+en")
+    assert {read_language("language", asked, mixed) for asked in ("hi", "hi+en", "Hindi", "hi-IN")} == {None}
+    with pytest.raises(ApiError, match=r"language=en: expected hi\+en, the model's language; change or remove it"):
+        read_language("language", "en", mixed)
+    assert name_language(None, mixed) == "hindi with english words"
+    assert 'lang="hi" dir="ltr"' in fill_page('<p lang="{language}" dir="{direction}">', mixed[0])
