@@ -5,9 +5,30 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
+from project import ROOT
 from training_job import Moment, wait_at
 
 LARGEST_SPAN_SHARE = 0.5
+TINY_RUN = {
+    "init_from_checkpoint": ROOT / "nemo_models" / "xlsr_tiny_hi",
+    "trainer.val_check_interval": 100,
+    "trainer.log_every_n_steps": 1,
+    "+trainer.enable_progress_bar": "false",
+}
+"""The tiny checkpoint, without validation and progress bar."""
+
+BUCKETED_RUN = {
+    **TINY_RUN,
+    "trainer.max_steps": 4,
+    "trainer.accumulate_grad_batches": 2,
+    "trainer.limit_train_batches": 6,
+    "model.train_ds.batch_duration": 4,
+    "model.train_ds.num_buckets": 2,
+    "model.train_ds.bucket_buffer_size": 8,
+    "model.train_ds.shuffle_buffer_size": 8,
+    "watch.resume_every_n_updates": 1,
+}
+"""The same for four updates of two batches, with buckets and crops."""
 
 
 def pre_train_with_own_draws(overrides: Sequence[str], _: Any, __: Any, environment: Mapping[str, str]) -> None:

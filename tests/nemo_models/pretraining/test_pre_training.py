@@ -21,6 +21,7 @@ from nemo_models.pretraining.watch import PretrainingWatch, find_fault
 from nemo_models.pretraining_model import XLSRPretrainingModel
 from nemo_models.training.finetuning import fine_tune
 from nemo_models.training.update_watch import TrainingStopped
+from pretraining_job import BUCKETED_RUN
 from project import ROOT
 from recipe import load_recipe
 from topology import architecture
@@ -28,21 +29,7 @@ from topology import architecture
 pytestmark = pytest.mark.slow
 
 TINY = ROOT / "nemo_models" / "xlsr_tiny_hi"
-SETTINGS = {
-    "init_from_checkpoint": TINY,
-    "trainer.max_steps": 4,
-    "trainer.accumulate_grad_batches": 2,
-    "trainer.limit_train_batches": 6,
-    "trainer.val_check_interval": 100,
-    "trainer.log_every_n_steps": 1,
-    "+trainer.enable_progress_bar": "false",
-    "model.train_ds.batch_duration": 4,
-    "model.train_ds.num_buckets": 2,
-    "model.train_ds.bucket_buffer_size": 8,
-    "model.train_ds.shuffle_buffer_size": 8,
-    "model.train_ds.min_duration": 0.5,
-    "watch.resume_every_n_updates": 1,
-}
+SETTINGS = {**BUCKETED_RUN, "model.train_ds.min_duration": 0.5}
 
 
 def write_audio(folder: Path, count: int = 10) -> Path:

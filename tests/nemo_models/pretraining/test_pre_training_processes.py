@@ -7,16 +7,12 @@ import pytest
 import torch
 
 from nemo_models.files.checkpoint_files import load_training_checkpoint
-from pretraining_job import pre_train_until, pre_train_with_own_draws
-from project import ROOT
+from pretraining_job import BUCKETED_RUN, TINY_RUN, pre_train_until, pre_train_with_own_draws
 from training_job import run_job, write_data
 
 SETTINGS = {
-    "init_from_checkpoint": ROOT / "nemo_models" / "xlsr_tiny_hi",
+    **TINY_RUN,
     "trainer.max_steps": 3,
-    "trainer.val_check_interval": 100,
-    "trainer.log_every_n_steps": 1,
-    "+trainer.enable_progress_bar": "false",
     "model.train_ds.use_bucketing": "false",
     "model.train_ds.shuffle": "false",
     "model.train_ds.batch_duration": "null",
@@ -62,21 +58,7 @@ def test_a_run_killed_at_two_moments_resumes_to_the_same_weights(tmp_path: Path)
     """Between two batches of an update, and with half of a checkpoint on the disk; equal bit by bit, on one thread."""
     (tmp_path / "data").mkdir()
     write_data(tmp_path / "data", utterances=12)
-    given = {
-        "init_from_checkpoint": ROOT / "nemo_models" / "xlsr_tiny_hi",
-        "trainer.max_steps": 4,
-        "trainer.accumulate_grad_batches": 2,
-        "trainer.limit_train_batches": 6,
-        "trainer.val_check_interval": 100,
-        "trainer.log_every_n_steps": 1,
-        "+trainer.enable_progress_bar": "false",
-        "model.train_ds.manifest_filepath": tmp_path / "data" / "train.json",
-        "model.train_ds.batch_duration": 4,
-        "model.train_ds.num_buckets": 2,
-        "model.train_ds.bucket_buffer_size": 8,
-        "model.train_ds.shuffle_buffer_size": 8,
-        "watch.resume_every_n_updates": 1,
-    }
+    given = {**BUCKETED_RUN, "model.train_ds.manifest_filepath": tmp_path / "data" / "train.json"}
     found = {}
     for name, moments in {"whole": (), "killed": (("updated", 3), ("half written", 1))}.items():
         job = {**given, "exp_manager.exp_dir": tmp_path / name}
