@@ -11,7 +11,7 @@ from typing import Any
 
 from nemo_models.serving.cluster_engine import LOST_S, ClusterEngine
 from nemo_models.serving.cluster_options import ClusterOptions
-from nemo_models.serving.engine import EngineLimits
+from nemo_models.serving.engine_limits import EngineLimits
 from nemo_models.serving.replica import LoadServed, ModelFacts, make_deployment
 
 APPLICATION = "hindi-asr"

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from data_prep.languages.union import LANGUAGE_KEY
-from nemo_models.serving.engine import EngineLimits
+from nemo_models.serving.engine_limits import EngineLimits
 from nemo_models.serving.replica import ModelFacts, RemoteAudio
 from nemo_models.serving.tasks import FAILED, NO_REPLICA, STOPPED, QueueFullError, RecognitionTask, WindowTask
 from nemo_models.transcription.inputs import AudioInput

@@ -16,7 +16,8 @@ from nemo_models.serving.client_languages import load_languages
 from nemo_models.serving.cluster import start_replicas
 from nemo_models.serving.cluster_options import ClusterOptions
 from nemo_models.serving.decoding_pool import DecodingLimits, DecodingPool
-from nemo_models.serving.engine import EngineLimits, RecognitionEngine
+from nemo_models.serving.engine import RecognitionEngine
+from nemo_models.serving.engine_limits import EngineLimits
 from nemo_models.serving.metrics import ServerMetrics
 from nemo_models.serving.phrases import can_prefer_phrases, read_prompt
 from nemo_models.serving.process_memory import limit_compiled_shapes
@@ -34,6 +35,7 @@ from nemo_models.transcription.transcribe import Transcriber
 from nemo_models.transcription.workers import load_recogniser
 
 BATCH_AUDIO_S = {"cuda": 120.0, "cpu": 30.0}  # a larger batch is no faster there; others wait longer
+MOST_PARALLEL_BATCHES = 4  # with more, Python's one lock between them becomes the limit of a small network
 
 
 def run_server(settings: ServeSettings) -> None:
@@ -138,15 +140,14 @@ class _Surroundings:
 
 
 def _prepare(settings: ServeSettings) -> _Surroundings:
-    batch_audio_s = settings.batch_audio_s
-    if batch_audio_s is None:
-        batch_audio_s = BATCH_AUDIO_S[choose_device(settings.cuda).type]
+    device = choose_device(settings.cuda).type
     limits = EngineLimits(
         settings.max_requests,
         settings.num_workers,
         settings.batch_size,
-        batch_audio_s,
+        BATCH_AUDIO_S[device] if settings.batch_audio_s is None else settings.batch_audio_s,
         settings.batch_wait_ms,
+        settings.parallel_batches or choose_parallel_batches(device),
         settings.max_audio_s,
     )
     language = find_language(settings.language, settings.model_path)
@@ -154,6 +155,17 @@ def _prepare(settings: ServeSettings) -> _Surroundings:
         check_number_writing(language)
     write_numbers = make_number_writer(settings.itn_digits) if settings.itn else None
     return _Surroundings(limits, language, write_numbers, load_voice_activity(settings.vad))
+
+
+def choose_parallel_batches(device: str) -> int:
+    """Return how many batches go through the model at a time, where nobody has said it.
+
+    Args:
+        device: `cpu` or `cuda`.
+    """
+    import torch
+
+    return min(MOST_PARALLEL_BATCHES, torch.get_num_threads()) if device == "cpu" else 1
 
 
 def _make_served(

@@ -1,5 +1,6 @@
-"""The interface of a recogniser, and the recogniser of a CTC model. Only the engine's thread runs the model."""
+"""The interface of a recogniser, and the recogniser of a CTC model. Only the engine's threads run the model."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -52,14 +53,20 @@ class Recogniser(Protocol):
         sample_rate_hz: Rate of the waveforms that the model takes.
         frame_step: Samples from one frame of log-probabilities to the next.
         vocabulary: The labels; the blank follows them.
+        threads: Threads of the processor that all batches at work share.
     """
 
     sample_rate_hz: int
     frame_step: int
     vocabulary: Sequence[str]
+    threads: int
 
-    def warm_up(self) -> None:
-        """Compute noise once, so that the first request is as fast as the others."""
+    def warm_up(self) -> float:
+        """Compute noise once, so that the first request is as fast as the others.
+
+        Returns:
+            Seconds that one thread of the processor computes for a second of audio; 0 if a GPU computes.
+        """
 
     def read(self, audio: AudioInput) -> Iterator[AudioWindow | Transcript]:
         """Read an input as windows; the last item is a transcript with the error where it cannot be read."""
@@ -67,14 +74,17 @@ class Recogniser(Protocol):
     def open(self, audio: AudioInput, phrases: Sequence[str] = ()) -> Recognition:
         """Begin to recognise an input, with phrases to prefer."""
 
-    def compute(self, waveforms: Sequence[np.ndarray]) -> list[Any]:
-        """Compute the log-probabilities of waveforms, (n,) float32 each, in one batch."""
+    def compute(self, waveforms: Sequence[np.ndarray], threads: int | None = None) -> list[Any]:
+        """Compute the log-probabilities of waveforms, (n,) float32 each, in one batch.
+
+        Several threads may call it at a time, each with its share of the processor's threads; `None`: as before.
+        """
 
     def best_labels(self, frames: Any, language: str | None = None) -> np.ndarray:
         """Return the best label of each frame, (T,) int; of a model of several languages, one of that language."""
 
     def add(self, computed: Sequence[tuple[Any, AudioWindow, Any]]) -> None:
-        """Add windows and their log-probabilities to their recognitions."""
+        """Add windows and their log-probabilities to their recognitions; one call at a time."""
 
 
 class ModelRecognition:
@@ -120,7 +130,7 @@ class ModelRecognition:
 
 
 class ModelRecogniser:
-    """A CTC model that recognises; see `Recogniser`."""
+    """A CTC model that recognises; see `Recogniser`. Its batches share the threads that torch has when it is made."""
 
     def __init__(
         self, transcriber: "Transcriber", boosting_weight: float | None = None, decoders: DecodingPool | None = None
@@ -132,20 +142,30 @@ class ModelRecogniser:
             boosting_weight: How strongly the phrases of a request are preferred, above 0; `None`: the default.
             decoders: Processes that decode files; `None`: this one.
         """
+        import torch
+
+        from nemo_models.inference.log_probs import device_of
+
         self._transcriber, self._weight, self._pool = transcriber, boosting_weight, decoders
+        self._is_on_cpu = device_of(transcriber.model).type == "cpu"
+        self.threads = torch.get_num_threads() if self._is_on_cpu else 1
         self.sample_rate_hz = transcriber.sample_rate_hz
         self.frame_step = round(transcriber.frame_s * transcriber.sample_rate_hz)
         self.vocabulary: Sequence[str] = list(transcriber.model.decoder.vocabulary)
         self._decoders: OrderedDict[tuple[str, ...], Any] = OrderedDict()
 
-    def warm_up(self) -> None:
+    def warm_up(self) -> float:
         """Compute and decode noise, see `Recogniser`."""
         from nemo_models.transcription.log_prob_joiner import LogProbSegment
 
-        generator = np.random.default_rng(0)
+        generator, cost = np.random.default_rng(0), 0.0
         for seconds in WARMUP_S:
             noise = 0.1 * generator.standard_normal(round(seconds * self.sample_rate_hz)).astype(np.float32)
-            self._transcriber.decode([LogProbSegment(frames) for frames in self.compute([noise])])
+            started = time.monotonic()
+            computed = self.compute([noise], threads=1)
+            cost = (time.monotonic() - started) / seconds
+            self._transcriber.decode([LogProbSegment(frames) for frames in computed])
+        return cost if self._is_on_cpu else 0.0
 
     def read(self, audio: AudioInput) -> Iterator[AudioWindow | Transcript]:
         """Read an input as windows, see `Transcriber.read`."""
@@ -157,8 +177,12 @@ class ModelRecogniser:
         """Begin to recognise an input, see `Recogniser`."""
         return ModelRecognition(audio, self._transcriber, phrases)
 
-    def compute(self, waveforms: Sequence[np.ndarray]) -> list[Any]:
-        """Compute log-probabilities, see `Transcriber.compute`."""
+    def compute(self, waveforms: Sequence[np.ndarray], threads: int | None = None) -> list[Any]:
+        """Compute log-probabilities, see `Recogniser` and `Transcriber.compute`."""
+        import torch
+
+        if threads and self._is_on_cpu and threads != torch.get_num_threads():
+            torch.set_num_threads(threads)  # of the thread that calls
         return self._transcriber.compute(waveforms)
 
     def best_labels(self, frames: Any, language: str | None = None) -> np.ndarray:

@@ -30,6 +30,7 @@ class ServeSettings(RecogniserArguments, TextFormArguments):
     api_key_file: Path | None
     batch_audio_s: float | None
     batch_wait_ms: float
+    parallel_batches: int | None
     max_requests: int
     max_connections: int
     max_streams: int
@@ -57,6 +58,7 @@ class ServeSettings(RecogniserArguments, TextFormArguments):
         for key, value, usual in (("replicas", self.replicas, 1), ("address", self.address, None)):
             if self.engine == "local" and value != usual:
                 raise ValueError(f"{key}={value}: expected {usual or 'null'} with engine=local; set engine=ray")
+        require_int("parallel_batches", self.parallel_batches, 1, optional=True)
         require_int("max_connections", self.max_connections, 1)
         require_int("max_streams", self.max_streams)
         for key in ("max_upload_mb", "timeout_s", "client_timeout_s"):

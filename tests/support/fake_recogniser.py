@@ -47,6 +47,17 @@ class FakeRecognition:
         self.text, self.done, self.error = "", False, None
         self.words: list[Word] = []
         self.duration_s, self.warning = 0.0, None
+        self.early: dict[int, tuple[AudioWindow, Word]] = {}  # windows that came before the one before them
+        self.added = 0
+
+    def add(self, window: AudioWindow, word: Word) -> None:
+        self.early[window.number] = window, word
+        while self.added in self.early:
+            window, word = self.early.pop(self.added)
+            self.added += 1
+            self.words.append(word)
+            self.text = " ".join(part.word for part in self.words)
+            self.duration_s, self.done = word.end_s, window.last
 
     def finish(self) -> Transcript:
         said = {"words": tuple(self.words), "warning": self.warning, "language": self.audio.fields.get("lang")}
@@ -56,7 +67,7 @@ class FakeRecognition:
 class FakeRecogniser:
     """Computes when it may: `gate` holds it, `batches` says what came together, `poison` is a word that fails."""
 
-    sample_rate_hz, frame_step, vocabulary = RATE, FRAME_STEP, VOCABULARY
+    sample_rate_hz, frame_step, vocabulary, threads = RATE, FRAME_STEP, VOCABULARY, 1
 
     def __init__(self, window_s: float = 30.0):
         self.window_s, self.open_stream = window_s, stream_waveform
@@ -67,8 +78,9 @@ class FakeRecogniser:
         self.warm = False
         self.confidences: dict[str, float] = {}  # of words; others have 0.75
 
-    def warm_up(self) -> None:
+    def warm_up(self) -> float:
         self.warm = True
+        return 0.0
 
     def read(self, audio: AudioInput) -> Iterator[AudioWindow | Transcript]:
         try:
@@ -84,7 +96,7 @@ class FakeRecogniser:
     def open(self, audio: AudioInput, phrases: Sequence[str] = ()) -> FakeRecognition:
         return FakeRecognition(audio, phrases)
 
-    def compute(self, waveforms: Sequence[np.ndarray]) -> list[tuple[str, np.ndarray]]:
+    def compute(self, waveforms: Sequence[np.ndarray], threads: int | None = None) -> list[tuple[str, np.ndarray]]:
         self.computing.release()
         assert self.gate.wait(60)
         words = [word_of(samples) for samples in waveforms]
@@ -99,6 +111,4 @@ class FakeRecogniser:
     def add(self, computed) -> None:
         for recognition, window, (word, _) in computed:
             start_s, end_s = window.start / RATE, (window.start + len(window.samples)) / RATE
-            recognition.words.append(Word(word, start_s, end_s, self.confidences.get(word, 0.75)))
-            recognition.text = " ".join(part.word for part in recognition.words)
-            recognition.duration_s, recognition.done = end_s, window.last
+            recognition.add(window, Word(word, start_s, end_s, self.confidences.get(word, 0.75)))

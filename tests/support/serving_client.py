@@ -8,7 +8,8 @@ import httpx
 
 from fake_recogniser import WORDS, FakeRecogniser
 from nemo_models.serving.application import make_application
-from nemo_models.serving.engine import EngineLimits, RecognitionEngine
+from nemo_models.serving.engine import RecognitionEngine
+from nemo_models.serving.engine_limits import EngineLimits
 from nemo_models.serving.metrics import ServerMetrics
 from nemo_models.serving.phrases import read_prompt
 from nemo_models.serving.served_model import ServedModel

@@ -19,7 +19,7 @@ from fake_replica import load_mortal
 from nemo_models.serving.cluster import start_replicas
 from nemo_models.serving.cluster_engine import ClusterEngine
 from nemo_models.serving.cluster_options import ClusterOptions
-from nemo_models.serving.engine import EngineLimits
+from nemo_models.serving.engine_limits import EngineLimits
 from nemo_models.serving.replica import ModelFacts
 from nemo_models.transcription.inputs import AudioInput
 from serving_client import make_served, run_server

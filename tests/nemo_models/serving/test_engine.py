@@ -1,11 +1,14 @@
 """The engine: batches by seconds, longest waiting first, a bounded queue, one failure costs nobody else."""
 
+import threading
+
 import numpy as np
 import pytest
 import soundfile
 
 from fake_recogniser import RATE, FakeRecogniser, word_of
-from nemo_models.serving.engine import EngineLimits, RecognitionEngine
+from nemo_models.serving.engine import RecognitionEngine
+from nemo_models.serving.engine_limits import EngineLimits
 from nemo_models.serving.tasks import FAILED, STOPPED, QueueFullError
 from nemo_models.transcription.inputs import AudioInput
 
@@ -18,6 +21,27 @@ def tone(folder, seconds, number=0):
     samples = 0.3 * np.sin(2 * np.pi * (200 + 10 * number) * np.arange(round(seconds * RATE)) / RATE)
     soundfile.write(path, samples, RATE, subtype="PCM_16")
     return path, soundfile.read(path, dtype="float32")[0]
+
+
+class TwoAtATime(FakeRecogniser):
+    """Begins to compute the first batch once the second one has begun, and counts the batches at work."""
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.at_work, self.most, self.lock, self.second = 0, 0, threading.Lock(), threading.Event()
+
+    def compute(self, waveforms, threads=None):
+        with self.lock:
+            self.at_work += 1
+            self.most = max(self.most, self.at_work)
+            if self.at_work == 2:
+                self.second.set()
+        assert self.second.wait(WAIT_S)
+        try:
+            return super().compute(waveforms, threads)
+        finally:
+            with self.lock:
+                self.at_work -= 1
 
 
 @pytest.fixture
@@ -47,10 +71,10 @@ def hold(engine, folder):
 
 def submit_and_wait(engine, path, **arguments):
     """Submit a recording of one window and wait until that is in the queue."""
-    with engine._changed:
-        before = len(engine._queue)
-        task = engine.submit(AudioInput(path), **arguments)
-        assert engine._changed.wait_for(lambda: len(engine._queue) > before, WAIT_S)
+    queue, before = engine._queue, engine.waiting_windows
+    task = engine.submit(AudioInput(path), **arguments)
+    with queue._changed:
+        assert queue._changed.wait_for(lambda: len(queue) > before, WAIT_S)
     return task
 
 
@@ -111,6 +135,30 @@ def test_text_comes_piece_by_piece_and_the_pieces_are_the_whole(start, tmp_path)
     assert "".join(pieces) == text and len(pieces) > 3
 
 
+def test_batches_at_the_same_time_keep_the_order_of_a_recording_and_every_text(start, tmp_path):
+    engine, pieces = start(TwoAtATime(window_s=10.0), batch_audio_s=10.0, parallel_batches=2), []
+    alone = start(FakeRecogniser(window_s=10.0)).submit(AudioInput(tone(tmp_path, 60.0)[0])).transcript.result(WAIT_S)
+    long = engine.submit(AudioInput(tone(tmp_path, 60.0)[0]), on_text=pieces.append)
+    files = [tone(tmp_path, 0.5 + 0.1 * number, number) for number in range(6)]
+    tasks = [engine.submit(AudioInput(path)) for path, _ in files]
+    assert [task.transcript.result(WAIT_S).text for task in tasks] == [word_of(samples) for _, samples in files]
+    found = long.transcript.result(WAIT_S)
+    assert "".join(pieces) == found.text and found.words == alone.words
+    assert engine.recogniser.most == 2
+
+
+def test_short_recordings_hardly_wait_for_a_long_one(start, tmp_path):
+    engine = start(FakeRecogniser(window_s=10.0), batch_audio_s=10.0)
+    hold(engine, tmp_path)
+    long = submit_and_wait(engine, tone(tmp_path, 200.0, 1)[0])
+    short = [submit_and_wait(engine, tone(tmp_path, 0.5 + number / 10, number)[0]) for number in range(3)]
+    engine.recogniser.gate.set()
+    for task in short:
+        task.transcript.result(WAIT_S)
+    assert long.transcript.result(WAIT_S).duration_s == 200.0
+    assert [length / RATE for length in engine.recogniser.batches[1]] == [0.5, 0.6, 0.7], "before each long window"
+
+
 def test_a_bad_file_and_a_failing_window_cost_nothing_else(start, tmp_path):
     engine = start()
     hold(engine, tmp_path)
@@ -148,7 +196,9 @@ def test_closing_finishes_what_is_here_or_says_so(start, tmp_path):
     assert task.transcript.result(0).error == STOPPED
 
 
-@pytest.mark.parametrize("name", ["max_requests", "num_workers", "batch_size", "batch_audio_s", "max_audio_s"])
+@pytest.mark.parametrize(
+    "name", ["max_requests", "num_workers", "parallel_batches", "batch_size", "batch_audio_s", "max_audio_s"]
+)
 def test_limits_out_of_range_are_refused(name):
     with pytest.raises(ValueError, match=rf"^{name}=0: expected "):
         EngineLimits(**{name: 0})

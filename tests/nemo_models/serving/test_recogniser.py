@@ -7,7 +7,8 @@ import pytest
 import soundfile
 
 from nemo_models.decoding.strategy import configure_decoding
-from nemo_models.serving.engine import EngineLimits, RecognitionEngine
+from nemo_models.serving.engine import RecognitionEngine
+from nemo_models.serving.engine_limits import EngineLimits
 from nemo_models.serving.phrases import read_prompt
 from nemo_models.serving.recogniser import ModelRecogniser
 from nemo_models.serving.stream_audio import StreamOptions

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from fake_recogniser import RATE, FakeRecogniser, speak
-from nemo_models.serving.engine import EngineLimits, RecognitionEngine
+from nemo_models.serving.engine import RecognitionEngine
+from nemo_models.serving.engine_limits import EngineLimits
 from nemo_models.serving.stream_session import StreamSession
 from nemo_models.serving.voice_activity import PIECE, VoiceTrack, load_voice_activity
 from recogniser import read_sentences, synthesize

@@ -83,10 +83,10 @@ def test_a_server_that_stops_gives_streams_their_results_and_says_so(tmp_path):
 class SlowRecogniser(FakeRecogniser):
     """Takes longer than a server that stops may."""
 
-    def compute(self, waveforms):
+    def compute(self, waveforms, threads=None):
         self.computing.release()
         time.sleep(2.5)
-        return super().compute(waveforms)
+        return super().compute(waveforms, threads)
 
 
 def test_requests_that_are_not_done_in_time_are_told_so(tmp_path, caplog):
