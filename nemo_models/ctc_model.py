@@ -24,7 +24,7 @@ from nemo_models.decoding.ctc_decoding import CharacterCTCDecoding
 from nemo_models.decoding.lm_bundle import LM_KEY, register_language_model, unpack_language_model
 from nemo_models.decoding.settings import complete_decoding_config
 from nemo_models.decoding.strategy import frame_seconds, mask_log_probs, pad_log_probs
-from nemo_models.files.model_language import LANGUAGES_KEY
+from nemo_models.files.model_language import LANGUAGES_KEY, make_folding
 from nemo_models.language_wer import LanguageWER, languages_of_samples, list_rates
 from nemo_models.stream_training import StreamTraining
 
@@ -190,15 +190,16 @@ class XLSRCTCModel(StreamTraining, EncDecCTCModel):
     def _setup_dataloader_from_config(self, config: DictConfig | None) -> Any:
         """Overrides NeMo's method: keeps transcripts unchanged by default, and applies `augmentor` with Lhotse too.
 
-        Manifests may begin with a byte order mark.
+        Manifests may begin with a byte order mark. A model that writes several languages in one script folds texts.
         """
         if config is not None and config.get("parser") is None:
             config = OmegaConf.create(config)
             with open_dict(config):
                 config.parser = "base"
         from nemo_models.training_data.byte_order_marks import byte_order_marks_skipped
+        from nemo_models.training_data.folded_text import texts_folded
 
-        with byte_order_marks_skipped():
+        with byte_order_marks_skipped(), texts_folded(make_folding(self.cfg)):
             loader = super()._setup_dataloader_from_config(config)
             if config is not None and config.get("use_lhotse") and config.get("augmentor"):
                 from nemo_models.training_data.augmentation import augment_lhotse_loader

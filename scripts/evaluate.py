@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.arguments import require_int, require_number
-from data_prep.languages.language import DEFAULT_LANGUAGE
+from data_prep.languages.language import load_language
 from data_prep.manifest import write_json
 from hydra_job import hydra_job
 from nemo_models.evaluation.evaluation import check_gate, evaluate
 from nemo_models.evaluation.html_report import write_html_report
-from nemo_models.evaluation.matching import load_test_set
+from nemo_models.evaluation.languages import divide_test_set, find_languages
+from nemo_models.evaluation.matching import TestSet, load_test_set
 from nemo_models.evaluation.options import EvaluationOptions, LayerOptions
 from nemo_models.evaluation.report import format_summary
-from nemo_models.evaluation.rows import Keys
+from nemo_models.evaluation.rows import Keys, read_rows
 from nemo_models.files.model_language import choose_language
 from nemo_models.files.nemo_file import read_nemo_config
 
@@ -80,7 +81,33 @@ def main(settings: EvaluateSettings) -> int:
     """Run the job, print what it found, and return the exit status."""
     models = settings.model_path
     languages = [choose_model_language(settings.language, model) for model in models]
-    language = settings.language or (languages[0] if models else DEFAULT_LANGUAGE)
+    predictions, manifest, keys = settings.predictions, settings.dataset_manifest, list_keys(settings)
+    if models:
+        asked = {} if settings.language is None else {"language": settings.language}
+        predictions += transcribe_models(models, manifest, settings.output_dir, {**asked, **settings.transcription})
+    language = settings.language or (languages[0] if models else None)
+    if language is None:
+        language = find_languages(read_rows(manifest or predictions[0], keys) if manifest or predictions else [])
+    test_set = load_test_set(predictions, manifest, settings.names or None, keys, settings.annotations, language)
+    parts = divide_test_set(test_set, language)
+    statuses = [score(part, own, settings, len(parts) > 1) for part, own in parts.items()]
+    return max(statuses)
+
+
+def list_keys(settings: EvaluateSettings) -> Keys:
+    """Return the names of the fields that hold the texts."""
+    return Keys(settings.gt_text_attr_name, settings.pred_text_attr_name)
+
+
+def score(language: str, test_set: TestSet, settings: EvaluateSettings, is_part: bool) -> int:
+    """Score a test set of one language, write and print its report, and return the exit status.
+
+    Args:
+        language: The language.
+        test_set: Utterances and predictions.
+        settings: All arguments.
+        is_part: Whether it is one of several languages, each of which has a folder of its own.
+    """
     layers = LayerOptions(
         tuple(settings.layers),
         tuple(settings.spelling_rules),
@@ -96,18 +123,17 @@ def main(settings: EvaluateSettings) -> int:
         settings.lm_words,
         settings.read_audio,
     )
-    predictions, manifest, output_dir = settings.predictions, settings.dataset_manifest, settings.output_dir
-    if settings.model_path:
-        predictions += transcribe_models(settings.model_path, manifest, output_dir, settings.transcription)
-    keys = Keys(settings.gt_text_attr_name, settings.pred_text_attr_name)
-    test_set = load_test_set(predictions, manifest, settings.names or None, keys, settings.annotations, language)
+    output_dir = settings.output_dir / load_language(language).code if is_part else settings.output_dir
     evaluation = evaluate(test_set, options)
     write_json(output_dir / "report.json", evaluation.report)
     files = [output_dir / "report.json"]
     if settings.html:
         files.append(output_dir / "report.html")
         examples = (settings.html_utterances, settings.html_embedded_audio)
-        write_html_report(evaluation, files[-1], settings.title, *examples)
+        title = f"{settings.title}: {load_language(language).name}" if is_part else settings.title
+        write_html_report(evaluation, files[-1], title, *examples)
+    if is_part:
+        print(f"\nlanguage {language}: {len(test_set.utterances)} utterances\n")
     print(format_summary(evaluation.report))
     print("\n" + ", ".join(map(str, files)))
     return report_limits(settings, evaluation.report["systems"], evaluation.comparisons)

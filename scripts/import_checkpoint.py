@@ -20,6 +20,7 @@ class ImportSettings:
     output: Path
     head: str
     language: str
+    script: str | None
     alphabet: Path | None
     seed: int
 
@@ -29,9 +30,14 @@ def main(settings: ImportSettings) -> None:
     from data_prep.text.alphabet import load_alphabet
     from nemo_models.checkpoints.importing import import_checkpoint
 
-    labels = load_alphabet(settings.alphabet, settings.language)
+    labels = load_alphabet(settings.alphabet, settings.language, settings.script)
     imported = import_checkpoint(
-        settings.checkpoint, labels, head=settings.head, seed=settings.seed, language=settings.language
+        settings.checkpoint,
+        labels,
+        head=settings.head,
+        seed=settings.seed,
+        language=settings.language,
+        script=settings.script,
     )
     imported.model.save_to(str(settings.output))
     print("\n".join([*imported.report, f"wrote {settings.output}"]))

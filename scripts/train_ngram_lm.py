@@ -41,16 +41,18 @@ class LanguageModelSettings:
 def main(settings: LanguageModelSettings) -> None:
     from nemo.utils import logging
 
+    from data_prep.languages.language import load_language
     from data_prep.text.alphabet import load_alphabet
-    from nemo_models.files.model_language import choose_language
+    from nemo_models.files.model_language import choose_language, read_letters
     from nemo_models.files.nemo_file import read_labels, read_nemo_config
     from nemo_models.language_models.ngram_lm import train_ngram_lm
     from nemo_models.language_models.text_counts import describe_counts
 
     logging.setLevel(logging.ERROR)
     path = settings.model_path
-    fingerprint = read_nemo_config(path).get("normalizer_fingerprint") if path else None
-    language = choose_language(settings.language, fingerprint, str(path))
+    config = read_nemo_config(path) if path else {}
+    language = choose_language(settings.language, config.get("normalizer_fingerprint"), str(path))
+    letters = read_letters(config, load_language(language).code)
     labels = read_labels(path) if path else load_alphabet(settings.alphabet, language)
     if not settings.check_against:
         print("check_against=[dev.json,test.json] would show whether the text contains evaluation sentences")
@@ -72,6 +74,7 @@ def main(settings: LanguageModelSettings) -> None:
         deduplicate=settings.deduplicate,
         num_workers=settings.num_workers,
         language=language,
+        letters=letters,
     )
     for part in report.components:
         print(f"{part.name}: {describe_counts(part.counts)}")

@@ -52,6 +52,7 @@ class Language:
         silent: Symbols that separate words like punctuation.
         apostrophe: Letter for an apostrophe between two letters; empty if it is punctuation.
         case: `upper` for alphabets of capitals, else `None`.
+        fold: Letter → its label with `script=devanagari`, where indic-nlp has a wrong one or none (see `folding`).
         digits: The ten digits of its script, from zero; empty if it uses ASCII ones only.
         numbers: Code of indic_numtowords for number words; `None` if `numbers_refused` says why not.
         grammars: Code of nemo_text_processing's grammars for its numbers with signs, `hi` or `en`; empty for none.
@@ -80,6 +81,7 @@ class Language:
     silent: str = ""
     apostrophe: str = ""
     case: str | None = None
+    fold: Mapping[str, str] = field(default_factory=dict)
     digits: str = ""
     numbers: str | None = None
     grammars: str = ""
@@ -213,7 +215,7 @@ def _convert(key: str, value: Any, path: Path) -> Any:
     where = f"{path}: {key}"
     if key == "alphabet":
         return tuple(parse_alphabet(str(value).splitlines(), where))
-    if key in ("join", "replace", "spelling"):
+    if key in ("join", "replace", "spelling", "fold"):
         return {
             parse_code_points(before, where): parse_code_points(after or "", where)
             for before, after in dict(value).items()

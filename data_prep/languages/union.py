@@ -7,7 +7,11 @@ and the fingerprint of the normalisers.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from data_prep.languages.folding import check_script_choice, fold_letters, join_folds
 from data_prep.languages.language import DEFAULT_LANGUAGE, SEPARATOR, load_language
+
+Letters = list[str] | dict[str, str]
+"""The labels of a language; with the scripts folded into one, label -> the language's own letter."""
 
 LANGUAGE_KEY = "lang"
 """Key of a manifest's row that names its language; a row without it is Hindi."""
@@ -46,9 +50,24 @@ def name_languages(language: str) -> dict[str, str]:
     return named
 
 
-def list_labels(language: str) -> dict[str, list[str]]:
-    """List the labels of each language by its code; those of the model are all of them, each once, in this order."""
-    return {code: list(load_language(part).alphabet) for code, part in name_languages(language).items()}
+def list_labels(language: str, script: str | None = None) -> dict[str, Letters]:
+    """List the labels of each language by its code; those of the model are all of them, each once, in this order.
+
+    Args:
+        language: Codes or paths of language files, joined by commas; or one of them.
+        script: `devanagari`: the languages share its letters, see `folding`; `None`: each has its own.
+
+    Raises:
+        FileNotFoundError: A file does not exist.
+        ValueError: A language is unknown, refused or named twice, or cannot be written in the script.
+    """
+    named = name_languages(language)
+    check_script_choice(script, named)
+    if script is None:
+        return {code: list(load_language(part).alphabet) for code, part in named.items()}
+    folded = {code: fold_letters(part) for code, part in named.items()}
+    join_folds(folded)
+    return dict(folded)
 
 
 def join_labels(labels: Mapping[str, Iterable[str]]) -> list[str]:

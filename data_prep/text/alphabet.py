@@ -10,12 +10,15 @@ from data_prep.languages.scripts import check_script
 from data_prep.languages.union import is_several, join_labels, list_labels
 
 
-def load_alphabet(path: str | Path | None = None, language: str = DEFAULT_LANGUAGE) -> list[str]:
+def load_alphabet(
+    path: str | Path | None = None, language: str = DEFAULT_LANGUAGE, script: str | None = None
+) -> list[str]:
     """Read an alphabet: a file of one `U+XXXX NAME` a line, or that of a language.
 
     Args:
         path: The file; `None` is the alphabet of `language`.
         language: Code of a language, or the path of a language file; or several, joined by commas.
+        script: Script in which several languages are written, see `folding`; `None`: each in its own.
 
     Returns:
         The characters, one code point each, in label order (the space first in the project's alphabets).
@@ -27,7 +30,7 @@ def load_alphabet(path: str | Path | None = None, language: str = DEFAULT_LANGUA
             language's.
     """
     if not path:
-        return join_labels(list_labels(language))
+        return join_labels(list_labels(language, script))
     if is_several(language):
         raise ValueError(
             f"alphabet={path}: expected null with language={language}; each language's own file has its letters"

@@ -58,7 +58,7 @@ class EncoderCheckpoint:
         word_lm: The word language model that comes with the head.
         normalizer_fingerprint: Version of this project's text normalisation that the head's transcripts went through;
             `None` for heads that others trained.
-        languages: Code -> labels, where the head writes several languages.
+        languages: Code -> labels, or label -> letter, where the head writes several languages.
         reference: The source as a model that runs without ours.
         objective: Tensors of the pre-training's objective by transformers' names (`quantizer.codevectors`, …); empty
             where the source has none.
@@ -75,7 +75,7 @@ class EncoderCheckpoint:
     head: CTCHead | None = None
     word_lm: SourceLM | None = None
     normalizer_fingerprint: str | None = None
-    languages: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    languages: Mapping[str, Sequence[str] | Mapping[str, str]] = field(default_factory=dict)
     reference: SourceModel | None = None
     objective: Mapping[str, torch.Tensor] = field(default_factory=dict)
 

@@ -27,7 +27,12 @@ class ImportedModel(NamedTuple):
 
 
 def import_checkpoint(
-    source: str, labels: Sequence[str], head: str = "auto", seed: int = 0, language: str = DEFAULT_LANGUAGE
+    source: str,
+    labels: Sequence[str],
+    head: str = "auto",
+    seed: int = 0,
+    language: str = DEFAULT_LANGUAGE,
+    script: str | None = None,
 ) -> ImportedModel:
     """Make a NeMo model from a checkpoint, and prove that it computes the same.
 
@@ -37,7 +42,8 @@ def import_checkpoint(
         head: `auto`: the checkpoint's own CTC head with its vocabulary and word language model where it has one, else
             a new one; `new`: a new one; the checkpoint's own is then not read.
         seed: Seed of a new head's random weights.
-        language: Code of the language that a new head writes, or the path of a language file.
+        language: Code of the language that a new head writes, or the path of a language file; or several.
+        script: Script in which a new head writes several, see `folding`; `None`: each in its own.
 
     Returns:
         The model, with the figures of the proof in its configuration as `import_proof`, and a report.
@@ -50,7 +56,7 @@ def import_checkpoint(
     require_choice("head", head, HEADS)
     checkpoint = load_checkpoint(source, with_head=head == "auto")
     keeps_head = checkpoint.head is not None
-    model = model_from_checkpoint(checkpoint, None if keeps_head else labels, seed, language)
+    model = model_from_checkpoint(checkpoint, None if keeps_head else labels, seed, language, script)
     if checkpoint.reference is not None:
         proof = prove_import(model, checkpoint, keeps_head)
         with open_dict(model.cfg):

@@ -25,6 +25,7 @@ def model_config(
     kind: str = "wav2vec2",
     mask_padding: bool = True,
     language: str = DEFAULT_LANGUAGE,
+    script: str | None = None,
 ) -> DictConfig:
     """Make the configuration of an `XLSRCTCModel` around a checkpoint, without settings of training.
 
@@ -36,7 +37,8 @@ def model_config(
         sample_rate: Rate of the checkpoint's audio, Hz.
         kind: Kind of encoder, see `EncoderCheckpoint`.
         mask_padding: See `EncoderCheckpoint`.
-        language: Code of the language that a new head writes, or the path of a language file.
+        language: Code of the language that a new head writes, or the path of a language file; or several.
+        script: Script in which it writes several, see `folding`; `None`: each in its own.
 
     Returns:
         The argument `cfg` of `XLSRCTCModel`.
@@ -57,7 +59,7 @@ def model_config(
             "sample_rate": sample_rate,
             "labels": list(labels),
             "normalizer_fingerprint": fingerprint_language(language),
-            **describe_labels(language),
+            **describe_labels(language, script),
             "preprocessor": {**preprocessor, "sample_rate": sample_rate, "window_stride": 0.02},
             "encoder": {**encoder, "architecture": dict(architecture)},
             "decoder": {
@@ -71,7 +73,10 @@ def model_config(
 
 
 def config_of_checkpoint(
-    checkpoint: EncoderCheckpoint, labels: Sequence[str], language: str = DEFAULT_LANGUAGE
+    checkpoint: EncoderCheckpoint,
+    labels: Sequence[str],
+    language: str = DEFAULT_LANGUAGE,
+    script: str | None = None,
 ) -> DictConfig:
     """Make the configuration of a model around a checkpoint, see `model_config`."""
     return model_config(
@@ -82,6 +87,7 @@ def config_of_checkpoint(
         kind=checkpoint.kind,
         mask_padding=checkpoint.mask_padding,
         language=language,
+        script=script,
     )
 
 
@@ -90,6 +96,7 @@ def model_from_checkpoint(
     labels: Sequence[str] | None = None,
     seed: int = 0,
     language: str = DEFAULT_LANGUAGE,
+    script: str | None = None,
 ) -> XLSRCTCModel:
     """Build a model around a checkpoint's encoder, with a new head or its own.
 
@@ -97,7 +104,8 @@ def model_from_checkpoint(
         checkpoint: The encoder, and the head where `labels` is `None`. The model keeps its tensors, uncopied.
         labels: Characters that a new head is to write; `None` takes the checkpoint's head and its labels.
         seed: For a new head's random weights.
-        language: Code of the language that a new head writes, or the path of a language file.
+        language: Code of the language that a new head writes, or the path of a language file; or several.
+        script: See `model_config`.
 
     Returns:
         The model on the CPU, in evaluation mode.
@@ -110,9 +118,9 @@ def model_from_checkpoint(
         if head is None:
             raise ValueError(f"{checkpoint.source}: found no CTC head, expected one where labels=None; give labels")
         labels = head.require_vocabulary().labels
-    config = config_of_checkpoint(checkpoint, labels, language)
+    config = config_of_checkpoint(checkpoint, labels, language, script)
     if head is not None and checkpoint.languages:
-        config[LANGUAGES_KEY] = {code: list(own) for code, own in checkpoint.languages.items()}
+        config[LANGUAGES_KEY] = dict(checkpoint.languages)
     with torch.random.fork_rng(devices=[]), encoders_on_meta():
         torch.manual_seed(seed)
         try:

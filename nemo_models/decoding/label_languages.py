@@ -1,4 +1,7 @@
-"""Which labels of a model belong to which of its languages: the mask of one language, and the guess which one it is."""
+"""Which labels of a model belong to which of its languages: the mask of one language, and the guess which one it is.
+
+Languages that share the labels of one script cannot be guessed from them. Their labels stand for letters of their own.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 import torch
 
 from nemo_models.decoding.ctc_decoding import PADDED_LOG_PROB
-from nemo_models.files.model_language import LANGUAGES_KEY
+from nemo_models.files.model_language import LANGUAGES_KEY, read_folds
 
 EQUAL_SHARE = 0.005
 """Languages whose letters hold nearly as much of the probability as the best one's count as equal: an alphabet that
@@ -18,16 +21,20 @@ class LabelLanguages:
 
     Attributes:
         codes: The languages, in the model's order.
+        are_folded: Whether they share the labels of one script.
     """
 
-    def __init__(self, labels: Sequence[str], languages: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, labels: Sequence[str], languages: Mapping[str, Sequence[str] | Mapping[str, str]]) -> None:
         """Set up.
 
         Args:
             labels: The model's labels, in order; the blank comes after them.
-            languages: Code -> its labels.
+            languages: Code -> its labels, or label -> letter.
         """
         self.codes = tuple(languages)
+        folds = read_folds({LANGUAGES_KEY: languages})
+        self.are_folded = bool(folds)
+        self._unfolding = {code: str.maketrans(own) for code, own in folds.items()}
         self._letters = {code: self._find(labels, set(own) - {" "}) for code, own in languages.items()}
         self._allowed = {code: self._find(labels, set(own)) for code, own in languages.items()}
         for allowed in self._allowed.values():
@@ -52,6 +59,22 @@ class LabelLanguages:
         left = log_probs.float().masked_fill(~allowed, float("-inf"))
         return (left - left.logsumexp(-1, keepdim=True)).clamp_min(PADDED_LOG_PROB).to(log_probs.dtype)
 
+    def unfold(self, value: Any, code: str) -> Any:
+        """Write a text, or each text in nested lists and mappings, with the letters of a language.
+
+        Args:
+            value: What was decoded: texts, times of characters and words, an n-best list.
+            code: One of `codes`.
+        """
+        table = self._unfolding.get(code)
+        if not table or not isinstance(value, str | list | tuple | dict):
+            return value
+        if isinstance(value, str):
+            return value.translate(table)
+        if isinstance(value, dict):
+            return {key: self.unfold(item, code) for key, item in value.items()}
+        return type(value)(self.unfold(item, code) for item in value)
+
     def measure(self, log_probs: torch.Tensor) -> dict[str, float]:
         """Measure the share of the letters' probability that each language's letters hold.
 
@@ -70,11 +93,12 @@ class LabelLanguages:
         return {code: mass / total for code, mass in of_letters.items()} if total else {}
 
     def identify(self, log_probs: torch.Tensor) -> str | None:
-        """Return the language whose letters hold the most probability, see `measure`; `None` if none holds any.
+        """Return the language whose letters hold the most probability, see `measure`; `None` if none holds any, or if
+        the languages share the labels of one script.
 
         Of languages that differ by less than `EQUAL_SHARE`, the first in the model's order.
         """
-        shares = self.measure(log_probs)
+        shares = {} if self.are_folded else self.measure(log_probs)
         best = max(shares.values(), default=0.0)
         return next((code for code, share in shares.items() if share >= best - EQUAL_SHARE), None)
 

@@ -4,7 +4,7 @@ From a configuration, NeMo builds the tree only for subwords with a tokenizer, a
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,19 @@ class Phrase:
     weight: float = 1.0
 
 
-def read_phrases(path: Path, labels: Sequence[str], language: str = DEFAULT_LANGUAGE) -> list[Phrase]:
+def read_phrases(
+    path: Path, labels: Sequence[str], language: str = DEFAULT_LANGUAGE, letters: Mapping[str, str] | None = None
+) -> list[Phrase]:
     """Read a file with one phrase a line, and a weight after a tab if it is not 1.
 
     Args:
         path: UTF-8 text. Empty lines are skipped; if a phrase comes twice, the last line counts.
         labels: The model's labels, in order, without the blank.
         language: Code of the phrases' language, or the path of a language file.
+        letters: Letter of the language -> label, for a model of several; `None`: the labels are its letters.
+
+    Returns:
+        The phrases, written with the labels.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -52,11 +58,12 @@ def read_phrases(path: Path, labels: Sequence[str], language: str = DEFAULT_LANG
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: found {error}, expected UTF-8 text; save it as UTF-8") from error
     policy = replace(AS_WRITTEN, language=language)
-    characters, phrases = LabelTokenizer(labels).characters, {}
+    characters, phrases = frozenset(letters) if letters else LabelTokenizer(labels).characters, {}
+    folding = str.maketrans(dict(letters or {}))
     for number, line in enumerate(lines, 1):
         if line.strip():
             phrase = _read_phrase(line, f"{path}:{number}", characters, policy)
-            phrases[phrase.text] = phrase
+            phrases[phrase.text] = replace(phrase, text=phrase.text.translate(folding))
     if not phrases:
         raise ValueError(f"{path}: found no phrase, expected one a line; add them")
     return list(phrases.values())

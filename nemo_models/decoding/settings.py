@@ -41,6 +41,7 @@ def resolve_decoding_config(
     boosting: Mapping[str, Any] | DictConfig | None = None,
     labels: Sequence[str] = (),
     language: str = DEFAULT_LANGUAGE,
+    letters: Mapping[str, str] | None = None,
 ) -> DictConfig:
     """Return the complete, checked settings of a decoder; see `strategy.configure_decoding`.
 
@@ -51,6 +52,7 @@ def resolve_decoding_config(
         boosting: `phrases_file` and `weight` of phrases to prefer; `None`, or without `phrases_file`: none.
         labels: The model's labels, needed for `boosting`.
         language: Language of the phrases.
+        letters: See `phrase_boosting.read_phrases`.
 
     Raises:
         FileNotFoundError: The file of phrases does not exist.
@@ -73,7 +75,7 @@ def resolve_decoding_config(
     config = complete_decoding_config(OmegaConf.merge(base, given, {"beam": beam}))
     _check_values(config)
     if boosting is not None and boosting.get("phrases_file") is not None:
-        _add_phrases(config, labels, boosting, language)
+        _add_phrases(config, labels, boosting, language, letters)
     return config
 
 
@@ -178,7 +180,11 @@ def _refuse_greedy_fusion(config: DictConfig) -> None:
 
 
 def _add_phrases(
-    config: DictConfig, labels: Sequence[str], boosting: Mapping[str, Any] | DictConfig, language: str
+    config: DictConfig,
+    labels: Sequence[str],
+    boosting: Mapping[str, Any] | DictConfig,
+    language: str,
+    letters: Mapping[str, str] | None,
 ) -> None:
     weight = BOOSTING_WEIGHT if boosting.get("weight") is None else boosting["weight"]
     if config.strategy != "beam_batch":
@@ -187,5 +193,5 @@ def _add_phrases(
             f"{config.strategy}; choose that strategy, or remove the phrases"
         )
     require_number("boosting.weight", weight, above=0.0)
-    phrases = read_phrases(Path(boosting["phrases_file"]), labels, language)
+    phrases = read_phrases(Path(boosting["phrases_file"]), labels, language, letters)
     config.beam = OmegaConf.merge(config.beam, phrase_settings(phrases, weight))

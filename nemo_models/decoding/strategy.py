@@ -14,14 +14,14 @@ from nemo.collections.asr.models import EncDecCTCModel
 from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from data_prep.languages.language import DEFAULT_LANGUAGE
+from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
 from data_prep.languages.union import is_several
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, fingerprint_language
 from nemo_models.decoding.ctc_decoding import PADDED_LOG_PROB, CharacterCTCDecoding
 from nemo_models.decoding.lm_bundle import LM_KEY, is_bundled
 from nemo_models.decoding.settings import resolve_decoding_config
 from nemo_models.evaluation.calibration import CALIBRATION_KEY, Calibration
-from nemo_models.files.model_language import FINGERPRINT_KEY, choose_language, read_languages
+from nemo_models.files.model_language import FINGERPRINT_KEY, choose_language, read_languages, read_letters
 from nemo_models.language_models.lm_file import check_lm_matches
 from nemo_models.language_models.word_lm import check_word_lm
 
@@ -106,7 +106,8 @@ def configure_decoding(
     chosen = choose_language(language, fingerprint, "the model") if has_phrases or language else DEFAULT_LANGUAGE
     if has_phrases and boosting is not None:
         _require_one_language(f"boosting.phrases_file={boosting['phrases_file']}", chosen)
-    config = resolve_decoding_config(ctc_decoding, tuned, boosting, labels, chosen)
+    letters = read_letters(model.cfg, load_language(chosen).code) if has_phrases else None
+    config = resolve_decoding_config(ctc_decoding, tuned, boosting, labels, chosen, letters)
     lm_path = config.beam.ngram_lm_model
     if config.strategy != "greedy_batch" and lm_path is not None:
         fingerprint = fingerprint or NORMALIZER_FINGERPRINT

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data_prep.arguments import name_some, require_choice
 from data_prep.languages.language import DEFAULT_LANGUAGE
+from data_prep.languages.union import name_languages
 from data_prep.text.annotations import find_annotations, strip_annotations
 from data_prep.text.normalizer import fingerprint_language
 from data_prep.text.policy import ANNOTATION_POLICIES
@@ -82,7 +83,7 @@ def load_test_set(
         keys: Names of the fields that hold the texts.
         annotations: What becomes of notes that nobody speaks ([हँसी], <noise>, SIL): `keep` scores them as words,
             `strip` removes them from references and predictions, `reject` does not score a row whose reference has one.
-        language: Code of the texts' language, or the path of a language file.
+        language: Code of the texts' language, or the path of a language file; or several.
 
     Returns:
         The test set.
@@ -259,13 +260,13 @@ def _check_same_references(kept: Sequence[Row], matched: Sequence[Row], path: Pa
 
 
 def _warn_of_fingerprints(files: Sequence[Sequence[Row]], test_set: TestSet, language: str) -> None:
-    own = fingerprint_language(language)
+    own = [fingerprint_language(part) for part in name_languages(language).values()]
     found: Mapping[str, int] = Counter(
         str(row.fields[FINGERPRINT_KEY]) for rows in files for row in rows if row.fields.get(FINGERPRINT_KEY)
     )
-    others = [fingerprint for fingerprint in found if fingerprint != own]
+    others = [fingerprint for fingerprint in found if fingerprint not in own]
     if others:
         test_set.warnings.append(
-            f"rows were normalised by {', '.join(others)}, this project's normaliser is {own}; "
+            f"rows were normalised by {', '.join(others)}, this project's normaliser is {', '.join(own)}; "
             "all texts are normalised again for the score"
         )

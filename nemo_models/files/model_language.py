@@ -1,14 +1,20 @@
 """The languages of a model: its normaliser's fingerprint begins with their codes.
 
-A model of several languages keeps, in its configuration's `languages`, which labels belong to which.
+A model of several languages keeps, in its configuration's `languages`, which labels belong to which. If it writes them
+in one script (see `data_prep.languages.folding`), it keeps there which letter of a language each label stands for.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+from data_prep.languages.folding import invert, join_folds
 from data_prep.languages.language import DEFAULT_LANGUAGE, SEPARATOR, is_known, list_languages, load_language
-from data_prep.languages.union import is_several, list_labels
+from data_prep.languages.union import Letters, is_several, list_labels
 
 FINGERPRINT_KEY = "normalizer_fingerprint"
 LANGUAGES_KEY = "languages"
-"""Key of a model's configuration: code of each language -> its labels. Models of one language have none."""
+"""Key of a model's configuration: code of each language -> its labels, or label -> letter if the languages share the
+labels of one script. Models of one language have none."""
 
 
 def choose_language(asked: str | None, fingerprint: str | None, model: str) -> str:
@@ -50,6 +56,35 @@ def read_languages(fingerprint: str | None) -> tuple[str, ...]:
     return tuple(fingerprint.partition("-")[0].split(SEPARATOR)) if fingerprint else ()
 
 
-def describe_labels(language: str) -> dict[str, dict[str, list[str]]]:
-    """Return what a model's configuration says about the labels of several languages; nothing for one language."""
-    return {LANGUAGES_KEY: list_labels(language)} if is_several(language) else {}
+def describe_labels(language: str, script: str | None = None) -> dict[str, dict[str, Letters]]:
+    """Return what a model's configuration says about the labels of several languages; nothing for one language.
+
+    Args:
+        language: A value of `language`.
+        script: Script in which all of them are written; `None`: each in its own.
+
+    Raises:
+        ValueError: A language cannot be written in that script, or only one is given.
+    """
+    labels = list_labels(language, script)
+    return {LANGUAGES_KEY: labels} if is_several(language) else {}
+
+
+def read_folds(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Read code -> label -> letter of a model that writes several languages in one script; empty for other models."""
+    languages = config.get(LANGUAGES_KEY) or {}
+    folds = {str(code): dict(own) for code, own in languages.items() if isinstance(own, Mapping)}
+    return folds if len(folds) == len(languages) else {}
+
+
+def make_folding(config: Mapping[str, Any]) -> dict[int, str]:
+    """Make the table with which `str.translate` writes a text with a model's labels; empty if they are its letters."""
+    return str.maketrans(join_folds(read_folds(config)))
+
+
+def read_letters(config: Mapping[str, Any], code: str) -> dict[str, str] | None:
+    """Read letter -> label of one language of a model of several; `None` for other models."""
+    own = (config.get(LANGUAGES_KEY) or {}).get(code)
+    if own is None:
+        return None
+    return invert(own) if isinstance(own, Mapping) else {letter: letter for letter in own}

@@ -5,8 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
@@ -43,6 +43,7 @@ class Estimator:
         memory: Memory that `lmplz` uses for sorting, in its notation.
         tokenizer: Divides lines into labels, which are the tokens; `None` makes words the tokens.
         deduplicate: Whether repeated lines count once.
+        folding: Table of `str.translate` that writes a line with the model's labels; empty where they are its letters.
     """
 
     order: int
@@ -50,6 +51,7 @@ class Estimator:
     memory: str
     tokenizer: LabelTokenizer | None
     deduplicate: bool
+    folding: Mapping[int, str] = field(default_factory=dict)
 
     def run(self, name: str, text: PreparedText, counts: TextCounts, unseen: set[bytes], folder: Path) -> Path:
         """Estimate a model of one text.
@@ -104,6 +106,8 @@ class Estimator:
 
     def encode(self, line: bytes) -> bytes | None:
         """Write a normalised line as `lmplz` and the model's vocabulary have it; `None` if the labels cannot."""
+        if self.folding:
+            line = line.decode().translate(self.folding).encode()
         if self.tokenizer is None:
             return line
         tokens = encode_tokens(line.decode(), self.tokenizer)

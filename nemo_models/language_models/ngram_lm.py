@@ -6,7 +6,7 @@ interpolation of a text of the target domain with a general one, and the perplex
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,7 @@ def train_ngram_lm(
     deduplicate: bool = True,
     num_workers: int | None = None,
     language: str = DEFAULT_LANGUAGE,
+    letters: Mapping[str, str] | None = None,
 ) -> NgramLMReport:
     """Estimate an n-gram language model and write it, with the report beside it as `<output>.json`.
 
@@ -108,6 +109,8 @@ def train_ngram_lm(
         deduplicate: Whether repeated lines count once.
         num_workers: Processes that normalise; `None` is one a core.
         language: Code of the texts' language, or the path of a language file.
+        letters: Letter of the language -> label, where the labels are those of several languages; lines with other
+            letters are left out. `None`: every label is a letter of the language.
 
     Returns:
         Counts of lines and n-grams, weights, perplexities, time and size.
@@ -125,10 +128,11 @@ def train_ngram_lm(
     policy = TextPolicy(numbers, annotations=annotations, abbreviations=abbreviations, language=language)
     find_lmplz()
     tokenizer = LabelTokenizer(labels)
-    rules = LineRules(tokenizer.characters, policy, num_workers)
+    rules = LineRules(frozenset(letters) if letters else tokenizer.characters, policy, num_workers)
     held = HeldOut(held_out, rules)
     watch = LeakWatch(check_against, policy) if check_against and leaks != "allow" else None
-    estimator = Estimator(order, tuple(prune), memory, tokenizer if kind == "token" else None, deduplicate)
+    folding = str.maketrans(dict(letters or {}))
+    estimator = Estimator(order, tuple(prune), memory, tokenizer if kind == "token" else None, deduplicate, folding)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as name:
         folder, prepared = Path(name), {}
@@ -179,7 +183,7 @@ def _combine(
     """Return one model of all, their weights, and the held-out scores of each and of the whole."""
     encoded = {line: written for line in held.lines if (written := estimator.encode(line)) is not None}
     lines = [line for line in held.lines if line in encoded]
-    tokens = [encoded[line] for line in lines] if estimator.tokenizer else lines
+    tokens = [encoded[line] for line in lines]
     unknown = held.count_unseen_words()
     if len(models) == 1:
         return models[0], [1.0], [measure_language_model(models[0], lines, tokens, unknown) if lines else None] * 2

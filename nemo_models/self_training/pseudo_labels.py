@@ -22,7 +22,8 @@ from data_prep.prepare.report import check_success
 from data_prep.prepare.settings import PrepareSettings
 from data_prep.text.policy import TextPolicy
 from nemo_models.decoding.lm_bundle import extract_language_model
-from nemo_models.files.nemo_file import read_labels
+from nemo_models.files.model_language import make_folding
+from nemo_models.files.nemo_file import read_labels, read_nemo_config
 from nemo_models.language_models.text_perplexity import compute_perplexities
 from nemo_models.self_training.filters import (
     EvaluationLeaks,
@@ -125,13 +126,13 @@ def _make_scorer(settings: PseudoLabelSettings) -> Check | None:
     given = OmegaConf.select(OmegaConf.create(settings.ctc_decoding), "beam.ngram_lm_model")
     if model_path is None:
         raise ValueError("filters.max_perplexity: expected null with pretrained_name; give model_path=….nemo")
-    labels = read_labels(model_path)
+    labels, folding = read_labels(model_path), make_folding(read_nemo_config(model_path))
 
     def score(kept: Sequence[Label]) -> list[Exclusion]:
         with tempfile.TemporaryDirectory() as folder:
             lm_path = Path(given) if given else extract_language_model(model_path, Path(folder))
             assert lm_path is not None
-            perplexities = compute_perplexities(lm_path, labels, [label.text for label in kept])
+            perplexities = compute_perplexities(lm_path, labels, [label.text.translate(folding) for label in kept])
         return [check_perplexity(label, value, most) for label, value in zip(kept, perplexities, strict=True)]
 
     with tempfile.TemporaryDirectory() as folder:  # before the model runs for hours

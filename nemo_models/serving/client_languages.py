@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from data_prep.languages.language import DEFAULT_LANGUAGE, WITH_ENGLISH, Language, load_language
 from data_prep.languages.union import name_languages
-from nemo_models.serving.api_errors import bad_field
+from nemo_models.serving.api_errors import ApiError, bad_field
 
 _HINDI_NAMES = ("hin",)  # of ISO 639-2, which some clients send
 
@@ -14,20 +14,25 @@ def load_languages(language: str = DEFAULT_LANGUAGE) -> tuple[Language, ...]:
     return tuple(map(load_language, name_languages(language).values()))
 
 
-def read_language(field: str, asked: str | None, languages: Sequence[Language]) -> str | None:
+def read_language(field: str, asked: str | None, languages: Sequence[Language], is_needed: bool = False) -> str | None:
     """Read a client's choice of a language.
 
     Args:
         field: Name of the field, for the message.
         asked: What the client wrote: a code, an English name, or a code with a country; empty or `None` for none.
         languages: The model's languages.
+        is_needed: Whether the model cannot identify the language itself.
 
     Returns:
         The code to recognise in; `None` if there is nothing to choose, or nothing was chosen.
 
     Raises:
-        ApiError: The model lacks the language.
+        ApiError: The model lacks the language, or one is needed and there is none.
     """
+    if not asked and is_needed:
+        codes = ", ".join(language.code for language in languages)
+        message = f"{field}: found none, expected one of {codes}, which the model cannot tell apart; add it"
+        raise ApiError(400, message, "missing_language", field)
     if not asked:
         return None
     found = [language.code for language in languages if _means(asked, language)]

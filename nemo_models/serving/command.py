@@ -4,12 +4,14 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
+from typing import Any
 
 from data_prep.text.inverse_numbers import make_number_writer
+from nemo_models.files.model_language import read_folds, read_letters
 from nemo_models.inference.model_loading import choose_device
 from nemo_models.serving.application import make_application
 from nemo_models.serving.client_languages import load_languages
@@ -30,7 +32,7 @@ from nemo_models.serving.tasks import ServingEngine
 from nemo_models.serving.uploads import UploadFolder, UploadLimits
 from nemo_models.serving.voice_activity import OpenVoiceActivity, load_voice_activity
 from nemo_models.serving.web_server import make_server
-from nemo_models.transcription.command import check_number_writing, find_language, make_recogniser_settings
+from nemo_models.transcription.command import check_number_writing, find_language, make_recogniser_settings, read_config
 from nemo_models.transcription.transcribe import Transcriber
 from nemo_models.transcription.workers import load_recogniser
 
@@ -135,6 +137,7 @@ class _Surroundings:
 
     limits: EngineLimits
     language: str
+    config: Mapping[str, Any]
     write_numbers: Callable[[str], str] | None
     open_voice_activity: OpenVoiceActivity | None
 
@@ -154,7 +157,8 @@ def _prepare(settings: ServeSettings) -> _Surroundings:
     if settings.itn:
         check_number_writing(language)
     write_numbers = make_number_writer(settings.itn_digits) if settings.itn else None
-    return _Surroundings(limits, language, write_numbers, load_voice_activity(settings.vad))
+    config = read_config(settings.model_path)
+    return _Surroundings(limits, language, config, write_numbers, load_voice_activity(settings.vad))
 
 
 def choose_parallel_batches(device: str) -> int:
@@ -178,6 +182,7 @@ def _make_served(
 ) -> ServedModel:
     labels, language = list(facts.vocabulary), surroundings.language
     languages = load_languages(language)
+    letters = read_letters(surroundings.config, languages[0].code)
     prefers_phrases = facts.prefers_phrases and len(languages) == 1  # a phrase is normalised by one language's rules
     return ServedModel(
         engine=engine,
@@ -188,7 +193,7 @@ def _make_served(
         upload_limits=UploadLimits(round(settings.max_upload_mb * 1e6), settings.client_timeout_s),
         timeout_s=settings.timeout_s,
         gives_words=facts.gives_words,
-        read_prompt=(lambda prompt: read_prompt(prompt, labels, language)) if prefers_phrases else None,
+        read_prompt=(lambda prompt: read_prompt(prompt, labels, language, letters)) if prefers_phrases else None,
         write_numbers=surroundings.write_numbers,
         subtitles=settings.subtitles,
         stream_options=settings.stream,
@@ -196,6 +201,7 @@ def _make_served(
         open_voice_activity=surroundings.open_voice_activity,
         decoders=decoders,
         languages=languages,
+        folds=read_folds(surroundings.config),
     )
 
 

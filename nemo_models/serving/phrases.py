@@ -1,7 +1,7 @@
 """The prompt of a request as phrases that the beam search prefers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +18,25 @@ MOST_CHARACTERS = 100  # of one phrase
 _BETWEEN = re.compile(r"[\n\r\t,;।॥|.?!]+")
 
 
-def read_prompt(prompt: str, labels: Sequence[str], language: str = DEFAULT_LANGUAGE) -> tuple[list[str], list[str]]:
+def read_prompt(
+    prompt: str,
+    labels: Sequence[str],
+    language: str = DEFAULT_LANGUAGE,
+    letters: Mapping[str, str] | None = None,
+) -> tuple[list[str], list[str]]:
     """Split a prompt into phrases at commas, ends of sentences and lines.
 
     Args:
         prompt: What the client sent.
         labels: The model's labels, in order, without the blank; all characters of the text.
         language: Code of the model's language, or the path of a language file.
+        letters: Letter of the language -> label, for a model of several; `None`: the labels are its letters.
 
     Returns:
-        The normalised phrases that the model can write, each once, sorted; and the parts that it cannot prefer: those
-        with other characters, those of more than `MOST_CHARACTERS`, and those beyond `MOST_PHRASES`.
+        The normalised phrases that the model can write, with its labels, each once, sorted; and the parts that it
+        cannot prefer: those with other characters, those of more than `MOST_CHARACTERS`, those beyond `MOST_PHRASES`.
     """
-    characters, policy = frozenset("".join(labels)), replace(AS_WRITTEN, language=language)
+    characters, policy = frozenset("".join(letters or labels)), replace(AS_WRITTEN, language=language)
     phrases: list[str] = []
     left_out: list[str] = []
     for part in filter(None, (part.strip() for part in _BETWEEN.split(prompt))):
@@ -39,7 +45,8 @@ def read_prompt(prompt: str, labels: Sequence[str], language: str = DEFAULT_LANG
         if usable and text in phrases:
             continue
         (phrases if usable and len(phrases) < MOST_PHRASES else left_out).append(text if usable else part)
-    return sorted(phrases), left_out
+    table = str.maketrans(dict(letters or {}))
+    return sorted(text.translate(table) for text in phrases), left_out
 
 
 def make_decoder(model: "EncDecCTCModel", phrases: Sequence[str], weight: float | None = None) -> Any:

@@ -38,6 +38,7 @@ class RealtimeSettings:
         silence_ms: Milliseconds of silence that end an utterance; `None`: the server's setting.
         threshold: Probability from which on sound is speech, for `vad=silero`; `None`: the usual one.
         languages: The model's languages.
+        needs_language: Whether the model cannot identify the language itself.
     """
 
     model: str
@@ -49,11 +50,12 @@ class RealtimeSettings:
     silence_ms: int | None = None
     threshold: float | None = None
     languages: Sequence[Language] = field(default_factory=load_languages)
+    needs_language: bool = False
 
     @property
     def code(self) -> str | None:
         """Code of the language to recognise in, for a model that has several."""
-        return read_language("transcription.language", self.language, self.languages)
+        return read_language("transcription.language", self.language, self.languages, self.needs_language)
 
     @property
     def encoding(self) -> str:

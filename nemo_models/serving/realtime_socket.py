@@ -69,7 +69,9 @@ class RealtimeStream(StreamConnection):
         asked = websocket.query_params.get("model", "")
         name = asked if asked in served.names else served.names[0]
         own = served.languages[0].code if len(served.languages) == 1 else None
-        self._settings = RealtimeSettings(name, language=own, languages=served.languages)
+        self._settings = RealtimeSettings(
+            name, language=own, languages=served.languages, needs_language=served.needs_language
+        )
         self._id = _new_id("sess")
         self._is_beta = websocket.headers.get("openai-beta") == "realtime=v1"
         self._item, self._is_committing = _Item(), False

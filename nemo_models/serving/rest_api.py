@@ -88,7 +88,8 @@ async def _transcribe(served: ServedModel, request: Request) -> Response:
 
 async def _answer(served: ServedModel, request: Request, form: FormData, held: ExitStack) -> Response:
     """Answer a form. `held` keeps the file until the answer is complete."""
-    wanted = read_request(form, served.names, served.gives_words, served.read_prompt, served.languages)
+    languages = served.languages, served.needs_language
+    wanted = read_request(form, served.names, served.gives_words, served.read_prompt, *languages)
     size, most = wanted.upload.size or 0, served.upload_limits.max_bytes
     if size > most:
         message = f"file: found {size / 1e6:.1f} MB, expected {most / 1e6:g} MB or less; cut or compress the recording"

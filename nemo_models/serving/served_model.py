@@ -1,6 +1,6 @@
 """The served model: the engine, and everything that the REST API and the websockets share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -46,6 +46,7 @@ class ServedModel:
         streams: The open live streams.
         is_stopping: Whether the server takes nothing new.
         languages: The model's languages, one or several.
+        folds: Code -> label -> letter, for a model that writes several languages in one script.
     """
 
     engine: ServingEngine
@@ -66,6 +67,17 @@ class ServedModel:
     streams: set[LiveStream] = field(default_factory=set)
     is_stopping: bool = False
     languages: Sequence[Language] = field(default_factory=load_languages)
+    folds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def needs_language(self) -> bool:
+        """Whether a client has to name the language, for the model cannot identify it."""
+        return bool(self.folds) and len(self.languages) > 1
+
+    def spell(self, text: str, code: str | None) -> str:
+        """Write the labels of a live stream with the letters of its language; `None` is the server's only one."""
+        letters = self.folds.get(code or self.languages[0].code) or {}
+        return text.translate({ord(label): letter for label, letter in letters.items()})
 
     @property
     def ready(self) -> bool:

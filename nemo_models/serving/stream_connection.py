@@ -180,6 +180,7 @@ class StreamConnection:
             phrases,
             judge(threshold) if judge else None,
             language,
+            served.spell,
         )
 
     async def hear(self, content: bytes) -> None:

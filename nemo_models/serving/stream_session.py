@@ -46,6 +46,7 @@ class StreamSession:
         phrases: Sequence[str] = (),
         voice: VoiceActivity | None = None,
         language: str | None = None,
+        spell: Callable[[str, str | None], str] | None = None,
     ) -> None:
         """Begin a stream.
 
@@ -58,6 +59,7 @@ class StreamSession:
             phrases: Phrases to prefer in finals.
             language: Code of the language, for a model that has several; `None`: each final's is identified.
             voice: What finds speech; `None`: the model alone does.
+            spell: Function that writes labels with the letters of a language; `None`: they are its letters.
         """
         self.received = 0
         recogniser = engine.recogniser
@@ -67,7 +69,7 @@ class StreamSession:
         self._track = VoiceTrack(voice, rate) if voice else None
         self._utterance = StreamUtterance(0, rate, self._frames, self._options, self._track)
         self._shown = ""
-        self._language = language
+        self._language, self._spell = language, spell or (lambda text, _: text)
 
     async def add(self, samples: np.ndarray) -> None:
         """Add samples, (n,) int16 or float32, and send what there is to say about them."""
@@ -115,8 +117,8 @@ class StreamSession:
             elif self._utterance.text != self._shown:
                 self._shown = self._utterance.text
                 place = self._place(self._utterance.start, self._utterance.length)
-                row = {"type": "partial", "text": self._shown, "stable_text": self._utterance.stable_text}
-                await self._send({**row, **place})
+                text, stable = (self._spell(one, self._language) for one in (self._shown, self._utterance.stable_text))
+                await self._send({"type": "partial", "text": text, "stable_text": stable, **place})
 
     async def _declare_silence(self, length: int, reason: str | None = None) -> None:
         start = self._utterance.start

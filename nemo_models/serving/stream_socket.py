@@ -90,7 +90,7 @@ class SimpleStream(StreamConnection):
         asked = control.get("language")
         if not isinstance(asked, str | None):
             raise bad_field("language", repr(asked), "a text")
-        language = read_language("language", asked, self.served.languages)
+        language = read_language("language", asked, self.served.languages, self.served.needs_language)
         self.session = self.begin(name, rate, self._send_result, language=language)
         await self.send({"type": "ready", "sample_rate": rate, "encoding": name, "model": self.served.names[0]})
 

@@ -48,6 +48,7 @@ def read_request(
     gives_words: bool,
     read_prompt: ReadPrompt | None,
     languages: Sequence[Language] | None = None,
+    needs_language: bool = False,
 ) -> TranscriptionRequest:
     """Check the fields of a form.
 
@@ -57,6 +58,7 @@ def read_request(
         gives_words: Whether transcripts have words with times.
         read_prompt: What splits a prompt; `None`: the decoder prefers no phrases.
         languages: The model's languages; `None`: Hindi.
+        needs_language: Whether the model cannot identify the language itself.
 
     Raises:
         ApiError: A field is wrong; it is named.
@@ -68,7 +70,7 @@ def read_request(
     if unknown:
         raise bad_field(unknown[0], form[unknown[0]], f"one of the fields {', '.join(sorted(_KNOWN))}; remove it")
     _check_model(_text(form, "model"), models)
-    language = read_language("language", _text(form, "language"), languages or load_languages())
+    language = read_language("language", _text(form, "language"), languages or load_languages(), needs_language)
     name = _text(form, "response_format") or "json"
     if name not in FORMATS:
         raise bad_field("response_format", name, f"one of {', '.join(FORMATS)}")

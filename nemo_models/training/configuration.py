@@ -35,7 +35,7 @@ def complete_finetuning_config(cfg: DictConfig, labels: Sequence[str], checkpoin
         cfg.model.labels = list(labels)
         remove_foreign_keys(cfg.model.optim.get("sched"))
         cfg.model.normalizer_fingerprint = fingerprint_language(cfg.language)
-        cfg.model.update(describe_labels(cfg.language))
+        cfg.model.update(describe_labels(cfg.language, cfg.script))
         arrange_languages(cfg)
         if checkpoint is not None:
             apply_checkpoint_settings(cfg.model, checkpoint)

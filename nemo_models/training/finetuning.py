@@ -58,7 +58,7 @@ def fine_tune(cfg: DictConfig) -> Path:
             configuration, or the run in this folder is finished and was trained on other data.
     """
     cfg.language = join_languages(cfg.language)
-    labels = load_alphabet(Path(cfg.alphabet) if cfg.alphabet else None, cfg.language)
+    labels = load_alphabet(Path(cfg.alphabet) if cfg.alphabet else None, cfg.language, cfg.script)
     path = cfg.init_from_checkpoint
     checkpoint = load_checkpoint(str(path), with_head=False) if path else None
     complete_finetuning_config(cfg, labels, checkpoint)

@@ -101,10 +101,12 @@ def run_command(settings: TranscribeSettings) -> Summary | None:
 
 def find_language(asked: str | None, model_path: Path | None) -> str:
     """Find the language of a job with a `.nemo` file, see `choose_language`; models of a hub count as Hindi ones."""
-    fingerprint = None
-    if model_path is not None and model_path.is_file():
-        fingerprint = read_nemo_config(model_path).get("normalizer_fingerprint")
-    return choose_language(asked, fingerprint, str(model_path))
+    return choose_language(asked, read_config(model_path).get("normalizer_fingerprint"), str(model_path))
+
+
+def read_config(model_path: Path | None) -> dict[str, Any]:
+    """Read the configuration of a `.nemo` file; empty where there is none, as for models of a hub."""
+    return read_nemo_config(model_path) if model_path is not None and model_path.is_file() else {}
 
 
 def check_number_writing(language: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from data_prep.languages.language import load_language
+from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
 from data_prep.languages.union import LANGUAGE_KEY, is_several
 from nemo_models.decoding.label_languages import read_label_languages
 from nemo_models.files.model_language import FINGERPRINT_KEY, choose_language
@@ -47,16 +47,28 @@ class InputLanguages:
         """Check the `lang` of an input's row.
 
         Raises:
-            AudioError: The model lacks that language.
+            AudioError: The model lacks that language, or there is none and the output does not say which it is.
         """
         code = self.choose(audio)
+        if code is None and self._labels and self._labels.are_folded:
+            known = ", ".join(self.codes)
+            raise AudioError(
+                f"language: {audio.path}: expected one of {known}, found none; the model writes them in one script and "
+                "cannot tell them apart: give language=…, or lang in the row"
+            )
         if code is not None and code not in self.codes:
             known = ", ".join(self.codes)
             raise AudioError(f"language: {audio.path}: found lang {code}, expected one of {known}, the model's")
 
     def choose(self, audio: AudioInput) -> str | None:
-        """Return the language that an input is to be written in; `None`: the one that is identified."""
-        return self._asked or (audio.fields.get(LANGUAGE_KEY) or None if self.codes else None)
+        """Return the language that an input is to be written in; `None`: the one that is identified.
+
+        A manifest's row with a text and without `lang` is Hindi, where the output itself does not tell.
+        """
+        chosen = self._asked or (audio.fields.get(LANGUAGE_KEY) or None if self.codes else None)
+        if chosen is None and self._labels and self._labels.are_folded and DEFAULT_LANGUAGE in self.codes:
+            return DEFAULT_LANGUAGE if "text" in audio.fields else None
+        return chosen
 
     def apply(self, segment: LogProbSegment) -> LogProbSegment:
         """Give a segment a language, identified where none was chosen, and leave only that language's labels."""
@@ -64,6 +76,17 @@ class InputLanguages:
         if self._labels is None or code is None:
             return segment
         return replace(segment, log_probs=self._labels.mask(segment.log_probs, code), language=code)
+
+    def unfold(self, result: SegmentResult) -> SegmentResult:
+        """Write a result with the letters of its language, if the model writes several in one script."""
+        if self._labels is None or not self._labels.are_folded or result.language is None:
+            return result
+        text, fields, words = (
+            self._labels.unfold(value, result.language)
+            for value in (result.text, dict(result.nemo_fields), [word.word for word in result.words])
+        )
+        listed = tuple(replace(word, word=own) for word, own in zip(result.words, words, strict=True))
+        return replace(result, text=text, words=listed, nemo_fields=fields)
 
     def mask(self, log_probs: torch.Tensor, code: str | None) -> torch.Tensor:
         """Leave only the labels of a language, by default that of all inputs; all of them if there is none."""

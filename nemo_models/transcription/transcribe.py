@@ -182,7 +182,7 @@ class Transcriber:
         else:
             found = [[best] for best in decode_log_probs(self.model, log_probs, lengths, times, times)]
         return [
-            make_result(segment, hypotheses, self.frame_s, self.gives_words, fields)
+            self.languages.unfold(make_result(segment, hypotheses, self.frame_s, self.gives_words, fields))
             for hypotheses, segment in zip(found, segments, strict=True)
         ]
 

@@ -51,6 +51,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_model, warm_python:
     words = " ".join(SENTENCES).split()
     lines = [*SENTENCES, *(" ".join(words[first : first + 4]) for first in range(len(words) - 3))]
     (folder / "hindi_text.txt").write_text("\n".join(lines * 2), encoding="utf-8")
+    (folder / "tamil_text.txt").write_text("\n".join(load_language("ta").sentences), encoding="utf-8")
     soundfile.write(folder / "recording.wav", noise(1.0), 16000)
     tiny_model.save_to(str(folder / "model.nemo"))
     return make_workspace(folder, warm_python)

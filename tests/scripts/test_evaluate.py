@@ -135,3 +135,40 @@ def test_arguments_of_transcription_reach_the_transcription(monkeypatch, tmp_pat
         *("batch_size=8", r'ctc_decoding.beam.ngram_lm_model="a \"b\".nemo"', "calculate_wer=false"),
         *('model_path="m.nemo"', 'dataset_manifest="test.json"', f'output_filename="{output}"'),
     ]
+
+
+def write_mixed(folder, langs=("hi", "ta")):
+    texts = {"hi": ("आज मौसम अच्छा", "आज मौसम"), "ta": ("நல்ல காலை", "நல்ல காலை"), "mr": ("कमळ", "कमळ")}
+    rows = [
+        {"audio_filepath": f"{code}{at}.wav", "text": texts[code][0], "pred_text": texts[code][1]}
+        | ({} if code == "hi" else {"lang": code})
+        for code in langs
+        for at in range(6)
+    ]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    (folder / "mixed.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return folder / "mixed.jsonl"
+
+
+def test_rows_of_several_languages_get_a_report_each(run, tmp_path):
+    predictions = write_mixed(tmp_path)
+    for language in ([], ["language='hi,ta'"]):
+        done = run(f"predictions={predictions}", f"output_dir={tmp_path}/report", "replicates=100", *language)
+        assert done.returncode == 0, done.stderr
+        assert "language hi: 6 utterances" in done.stdout and "language ta: 6 utterances" in done.stdout
+        hindi, tamil = (
+            json.loads((tmp_path / f"report/{code}/report.json").read_text("utf-8")) for code in ("hi", "ta")
+        )
+        assert [layer["name"] for layer in tamil["systems"][0]["layers"]] == ["raw", "encoding", "spelling"]
+        assert hindi["systems"][0]["layers"][0]["errors"] == 6 and tamil["systems"][0]["layers"][0]["errors"] == 0
+        assert "Tamil" in (tmp_path / "report/ta/report.html").read_text("utf-8")
+    done = run(f"predictions={predictions}", f"output_dir={tmp_path}/one", "language=hi")
+    assert done.returncode == 1
+    assert "mixed.jsonl:7: found lang ta, expected hi with language=hi; correct it, remove the row, or" in done.stderr
+
+
+def test_one_language_that_the_rows_name_is_scored_by_its_rules(run, tmp_path):
+    predictions = write_mixed(tmp_path, ["ta"])
+    done = run(f"predictions={predictions}", f"output_dir={tmp_path}/report", "replicates=100", "html=false")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "report/report.json").read_text("utf-8"))["settings"]["language"] == "ta"

@@ -41,14 +41,14 @@ def list_frames(text: str, labels: Sequence[str], frames: int) -> torch.Tensor:
     return torch.from_numpy(found)
 
 
-def make_tone_reader(texts: Sequence[str], labels: Sequence[str], language: str):
-    """Make an `XLSRCTCModel` of a language that reads the tones of some texts."""
+def make_tone_reader(texts: Sequence[str], labels: Sequence[str], language: str, script: str | None = None):
+    """Make an `XLSRCTCModel` of a language, or of several, that reads the tones of some texts, written with labels."""
     from nemo_models.checkpoints.model_building import model_config
     from nemo_models.ctc_model import XLSRCTCModel
 
     torch.manual_seed(0)
     small = architecture(num_hidden_layers=1)
-    model = XLSRCTCModel(cfg=model_config(small, labels, normalize=True, epsilon=1e-5, language=language)).eval()
+    model = XLSRCTCModel(cfg=model_config(small, labels, True, 1e-5, language=language, script=script)).eval()
     context, wanted = [], []
     for text in texts:
         wave = torch.from_numpy(write_tones(text, labels)).float()[None]

@@ -4,6 +4,7 @@ import io
 import json
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -41,6 +42,14 @@ def test_a_client_names_a_language_by_code_by_name_or_with_a_country():
         read_language("language", "bn", LANGUAGES)
 
 
+def test_a_client_has_to_name_the_language_where_the_model_cannot_tell():
+    assert read_language("language", "ta", LANGUAGES, is_needed=True) == "ta"
+    for asked in ("", None):
+        with pytest.raises(ApiError, match="language: found none, expected one of hi, ta, which the model cannot") as e:
+            read_language("language", asked, LANGUAGES, is_needed=True)
+        assert (e.value.status, e.value.param) == (400, "language")
+
+
 def wave_file() -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, speak("क" * 4), RATE, format="WAV")
@@ -74,6 +83,29 @@ def test_a_stream_chooses_the_language(tmp_path: Path):
             with connect(stream, compression=None) as connection:
                 connection.send(json.dumps({"type": "start", "language": wrong}))
                 assert json.loads(connection.recv(WAIT_S))["error"]["param"] == "language"
+
+
+def test_a_model_of_one_script_needs_a_language_and_a_stream_is_in_its_letters(tmp_path: Path):
+    folds = {"hi": {letter: letter for letter in "कख"}, "ta": {"क": "க", "ख": "ங"}}
+    with run_server(make_served(tmp_path, languages=LANGUAGES, folds=folds)) as address:
+        stream = address.replace("http", "ws") + "/v1/stream"
+        with connect(stream, compression=None) as connection:
+            connection.send(json.dumps({"type": "start"}))
+            assert "found none, expected one of hi, ta" in json.loads(connection.recv(WAIT_S))["error"]["message"]
+        with connect(stream, compression=None) as connection:
+            connection.send(json.dumps({"type": "start", "language": "ta"}))
+            connection.send((speak("कख" * 8) * 32767).astype("<i2").tobytes())
+            connection.send(json.dumps({"type": "end"}))
+            rows = [json.loads(message) for message in connection]
+        partials = [row["text"] for row in rows if row["type"] == "partial"]
+        assert partials and all(set(text) <= set("கங ") for text in partials)
+        with httpx.Client(base_url=address, timeout=WAIT_S) as client:
+            files, data = {"file": ("a.wav", wave_file())}, {"model": "tiny"}
+            answer = client.post("/v1/audio/transcriptions", data=data, files=files)
+            assert answer.status_code == 400 and answer.json()["error"]["code"] == "missing_language"
+            answer = client.post("/v1/audio/transcriptions", data={**data, "language": "ta"}, files=files)
+            assert answer.status_code == 200
+    assert not make_served(tmp_path, languages=LANGUAGES[1:], folds=folds).needs_language
 
 
 def test_a_realtime_session_chooses_the_language(tmp_path: Path):

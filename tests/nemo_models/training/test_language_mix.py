@@ -118,12 +118,14 @@ def test_the_stream_goes_on_exactly_where_it_was_left(folder: Path):
 
 
 @pytest.mark.slow
-def test_a_training_on_three_languages_logs_the_error_rate_of_each(folder: Path):
+@pytest.mark.parametrize("script", ["null", "devanagari"])
+def test_a_training_on_three_languages_logs_the_error_rate_of_each(folder: Path, script: str):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    assert run_job(settings_of(folder, **{"trainer.max_steps": 3})) == 0
-    run = folder / "exp" / "xlsr_tiny_hi"
-    assert list(read_nemo_config(next(run.rglob("*.nemo")))["languages"]) == ["hi", "ta", "bn"]
+    assert run_job(settings_of(folder, **{"trainer.max_steps": 3, "script": script, "name": f"of_{script}"})) == 0
+    run = folder / "exp" / f"of_{script}"
+    config = read_nemo_config(next(run.rglob("*.nemo")))
+    assert list(config["languages"]) == ["hi", "ta", "bn"] and ("க" in config["labels"]) == (script == "null")
     events = EventAccumulator(str(next(run.rglob("events.out*")).parent)).Reload()
     rates = {name: events.Scalars(name)[-1].value for name in events.Tags()["scalars"] if name.startswith("val_wer")}
     assert set(rates) == {"val_wer", "val_wer_hi", "val_wer_ta", "val_wer_bn"}
