@@ -198,6 +198,7 @@ def _make_served(
         subtitles=settings.subtitles,
         stream_options=settings.stream,
         max_streams=settings.max_streams,
+        start_timeout_s=settings.start_timeout_s,
         open_voice_activity=surroundings.open_voice_activity,
         decoders=decoders,
         languages=languages,

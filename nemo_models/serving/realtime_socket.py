@@ -148,6 +148,7 @@ class RealtimeStream(StreamConnection):
     async def _update(self, event: dict[str, Any]) -> None:
         old = self._settings
         new = update_settings(old, event.get("session"), self.served.names)
+        self.claim_room()
         if self.session is not None:
             if (new.format, new.rate, new.threshold) != (old.format, old.rate, old.threshold):
                 message = "session: found audio before a change of format or threshold, expected none; connect again"

@@ -17,7 +17,10 @@ from nemo_models.transcription.subtitles import SubtitleSettings
 
 
 class LiveStream(Protocol):
-    """An open live stream."""
+    """An open live stream, or a connection that is to become one."""
+
+    @property
+    def has_begun(self) -> bool: ...
 
     def stop(self) -> None:
         """End it, for the server stops."""
@@ -40,7 +43,8 @@ class ServedModel:
         write_numbers: Function that writes the numbers of a text in digits; `None` keeps them as spoken.
         subtitles: Form of the subtitles.
         stream_options: When live streams give results; `None`: the defaults.
-        max_streams: Most live streams at a time.
+        max_streams: Most live streams at a time; as many further connections may be open that have not begun.
+        start_timeout_s: Most seconds until a connection begins a stream.
         open_voice_activity: Function that returns what finds speech in a live stream; `None`: the model alone does.
         decoders: Processes that decode uploads; `None`: this one.
         streams: The open live streams.
@@ -62,6 +66,7 @@ class ServedModel:
     subtitles: SubtitleSettings | None = None
     stream_options: StreamOptions | None = None
     max_streams: int = 64
+    start_timeout_s: float = 10.0
     open_voice_activity: OpenVoiceActivity | None = None
     decoders: DecodingPool | None = None
     streams: set[LiveStream] = field(default_factory=set)

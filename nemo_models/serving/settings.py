@@ -40,6 +40,7 @@ class ServeSettings(RecogniserArguments, TextFormArguments):
     decoder_cpu_s: float
     timeout_s: float
     client_timeout_s: float
+    start_timeout_s: float
     shutdown_s: float
     temporary_dir: Path | None
     vad: str
@@ -61,7 +62,7 @@ class ServeSettings(RecogniserArguments, TextFormArguments):
         require_int("parallel_batches", self.parallel_batches, 1, optional=True)
         require_int("max_connections", self.max_connections, 1)
         require_int("max_streams", self.max_streams)
-        for key in ("max_upload_mb", "timeout_s", "client_timeout_s"):
+        for key in ("max_upload_mb", "timeout_s", "client_timeout_s", "start_timeout_s"):
             require_number(key, getattr(self, key), above=0)
         require_number("shutdown_s", self.shutdown_s, 0)
         DecodingLimits(self.decoder_memory_mb, self.decoder_cpu_s, self.max_audio_s)  # checks them

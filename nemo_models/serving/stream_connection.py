@@ -47,6 +47,8 @@ class StreamConnection:
     Attributes:
         served: What is served.
         session: The session, once it has begun.
+        has_begun: Whether the stream counts among the `max_streams`; a connection that says nothing does not.
+        opened: When it was accepted, `time.monotonic()`.
     """
 
     def __init__(self, served: ServedModel, websocket: WebSocket) -> None:
@@ -64,7 +66,8 @@ class StreamConnection:
         self._inbox: asyncio.Queue[ClientMessage | None] = asyncio.Queue()
         self._room = asyncio.Condition()
         self._waiting_bytes = 0
-        self._is_stopping = False
+        self.has_begun, self.opened = False, time.monotonic()
+        self._ends: ApiError | None = None
         self._ended_at: float | None = None
 
     def parse(self, message: dict[str, Any]) -> ClientMessage:
@@ -77,7 +80,10 @@ class StreamConnection:
 
     def stop(self) -> None:
         """End the stream, for the server stops: `messages` raises an `ApiError` with the code `stopped`."""
-        self._is_stopping = True
+        self._end(unavailable("server: it is stopping; connect again", "stopped"))
+
+    def _end(self, error: ApiError) -> None:
+        self._ends = self._ends or error
         self._inbox.put_nowait(ClientMessage(control={}))  # wakes who waits
 
     async def serve(self) -> None:
@@ -86,6 +92,7 @@ class StreamConnection:
         offered, request_id = websocket.scope.get("subprotocols", ()), websocket.scope.get("request_id", "")
         headers = [(ID_HEADER.encode(), request_id.encode())] if request_id else []
         await websocket.accept(STREAM_PROTOCOL if STREAM_PROTOCOL in offered else None, headers)
+        self.opened = time.monotonic()
         self.served.streams.add(self)
         self.served.metrics.streams.set(len(self.served.streams))
         reader = asyncio.create_task(self._read())
@@ -106,13 +113,31 @@ class StreamConnection:
             _log.info(json.dumps({**row, **seconds}))
 
     def require_room(self) -> None:
-        """Check that the server takes this stream.
+        """Check that the server takes this connection; the oldest ones of too many that have not begun are ended.
 
         Raises:
-            ApiError: It does not.
+            ApiError: It does not, for as many streams as may have begun.
         """
-        if len(self.served.streams) > self.served.max_streams or not self.served.ready:
+        served = self.served
+        if sum(one.has_begun for one in served.streams) >= served.max_streams or not served.ready:
             raise unavailable("server: found too many streams or no warm model; try again later", "busy")
+        silent = [one for one in served.streams if isinstance(one, StreamConnection) and one._is_silent]
+        for one in sorted(silent, key=lambda one: one.opened)[: max(0, len(silent) - served.max_streams)]:
+            one._end(unavailable("server: found too many connections that do not start; start at once", "busy"))
+
+    def claim_room(self) -> None:
+        """Count the stream as one that has begun.
+
+        Raises:
+            ApiError: There is no room for it any more.
+        """
+        if not self.has_begun:
+            self.require_room()
+            self.has_begun = True
+
+    @property
+    def _is_silent(self) -> bool:
+        return not self.has_begun and self._ends is None
 
     async def messages(self) -> AsyncIterator[ClientMessage]:
         """Yield messages; audio that waits already is joined, so that a late stream catches up.
@@ -157,7 +182,11 @@ class StreamConnection:
             phrases: Phrases to prefer in finals.
             threshold: Probability from which on sound is speech, for a voice-activity model; `None`: the usual one.
             language: Code of the language, for a model that has several.
+
+        Raises:
+            ApiError: There is no room for another stream.
         """
+        self.claim_room()
 
         async def send_and_count(row: dict[str, Any]) -> None:
             if row["type"] == "utterance_end":
@@ -227,14 +256,17 @@ class StreamConnection:
                 self._inbox.put_nowait(parsed)
 
     async def _take(self) -> ClientMessage:
-        idle_s = self.served.upload_limits.idle_s
+        idle_s, start_s = self.served.upload_limits.idle_s, self.served.start_timeout_s
+        rest_s = idle_s if self.has_begun else min(idle_s, self.opened + start_s - time.monotonic())
         try:
-            message = None if self._is_stopping else await asyncio.wait_for(self._inbox.get(), idle_s)
+            message = None if self._ends else await asyncio.wait_for(self._inbox.get(), max(0.0, rest_s))
         except asyncio.TimeoutError:
             text = f"stream: found no message for {idle_s:g} s, expected audio or keepalive; connect again"
+            if not self.has_begun:
+                text = f"stream: found no start within {min(idle_s, start_s):g} s, expected it at once; connect again"
             raise ApiError(408, text, "idle") from None
-        if self._is_stopping:
-            raise unavailable("server: it is stopping; connect again", "stopped")
+        if self._ends:
+            raise self._ends
         if message is None:
             raise WebSocketDisconnect(1006)
         async with self._room:

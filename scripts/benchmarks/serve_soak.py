@@ -87,7 +87,7 @@ def soak(options: argparse.Namespace, folder: Path) -> int:
     uploads = folder / "uploads"
     command = [sys.executable, str(ROOT / "scripts/serve.py"), f"model_path={options.model.resolve()}", "port={port}"]
     command += [f"temporary_dir={uploads}", f"client_timeout_s={CLIENT_TIMEOUT_S}"]
-    command += [f"max_streams={2 * options.connections}", *options.arguments]
+    command += options.arguments
     if options.keep:
         options.keep.mkdir(parents=True, exist_ok=True)
     faults: list[str] = []

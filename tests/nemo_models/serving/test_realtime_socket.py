@@ -239,8 +239,10 @@ def test_who_is_not_let_in(server, tmp_path):
             with pytest.raises(ConnectionClosed) as closed:
                 connection.recv(WAIT_S)
             assert closed.value.rcvd.code == 1008
-    with run_server(make_served(tmp_path, idle_s=0.3, max_streams=1)) as address, connect_client(address) as first:
+    with run_server(make_served(tmp_path, idle_s=2.0, max_streams=1)) as address, connect_client(address) as first:
         assert first.recv().type == "session.created"
+        first.send({"type": "session.update", "session": {"type": "transcription"}})
+        assert first.recv().type == "session.updated"
         with connect_client(address) as second:
             assert second.recv().error.code == "busy"
         assert first.recv().error.code == "idle"

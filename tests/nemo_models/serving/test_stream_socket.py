@@ -4,7 +4,7 @@ import json
 import random
 import socket
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -199,6 +199,29 @@ def test_limits_on_streams_and_their_length(tmp_path):
             rows = read_all(first)
         assert rows[-1]["reason"] == "too_long"
         check_account([row for row in rows if row["type"] != "error"], 8000 * 5)
+
+
+def test_connections_that_never_start_keep_no_stream_out_and_are_closed(tmp_path):
+    served = make_served(tmp_path, max_streams=2)
+    with run_server(served) as address, ExitStack() as left:
+        address = address.replace("http", "ws") + "/v1/stream"
+        silent = [left.enter_context(open_stream(address)) for _ in range(6)]
+        for _ in range(2):
+            left.enter_context(open_stream(address, sample_rate=16_000))
+        for connection in silent[:4]:
+            error, closed = read_all(connection)
+            assert error["error"]["code"] == closed["reason"] == "busy" and "do not start" in error["error"]["message"]
+        silent[5].send('{"type": "start"}')
+        assert read_all(silent[5])[0]["error"]["code"] == "busy", "two streams have begun"
+
+
+def test_a_start_that_does_not_come_is_not_waited_for(tmp_path):
+    with (
+        run_server(make_served(tmp_path, start_timeout_s=0.3)) as address,
+        open_stream(address.replace("http", "ws") + "/v1/stream") as connection,
+    ):
+        error, closed = read_all(connection)
+    assert error["error"]["message"].startswith("stream: found no start within 0.3 s") and closed["reason"] == "idle"
 
 
 def test_keys_and_pages_of_other_sites(tmp_path):
