@@ -188,6 +188,11 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
         """A beam search whose best hypothesis is the greedy one, for it has no language model."""
         return CompiledBeamCTCComputer(self.blank_id, BEAM_BESIDE_GREEDY)
 
+    @cached_property
+    def _segment_ends(self) -> list[str]:
+        """The marks that end a segment, as a plain list: OmegaConf's takes longer than all else about times."""
+        return list(self.segment_seperators)
+
     def _distinct(self, hypotheses: list[Hypothesis], by_frame: bool) -> list[Hypothesis]:
         """Fill in tokens and text of each hypothesis, and keep the best of those with the same tokens.
 
@@ -234,7 +239,7 @@ class CharacterCTCDecoding(ConfidenceMethodMixin, CTCDecoding):
             for first, last in _find_words(characters, self.word_seperator)
         ]
         times["segment"] = get_segment_offsets(
-            times["word"], self.segment_seperators, segment_gap_threshold=self.segment_gap_threshold
+            times["word"], self._segment_ends, segment_gap_threshold=self.segment_gap_threshold
         )
         return {"timestep": hypothesis.timestamp, **{kind: times[kind] for kind in self.timestamp_types}}
 

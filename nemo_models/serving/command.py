@@ -36,7 +36,7 @@ from nemo_models.transcription.command import check_number_writing, find_languag
 from nemo_models.transcription.transcribe import Transcriber
 from nemo_models.transcription.workers import load_recogniser
 
-BATCH_AUDIO_S = {"cuda": 120.0, "cpu": 30.0}  # a larger batch is no faster there; others wait longer
+BATCH_AUDIO_S = {"cuda": 120.0, "cpu": 20.0}  # a larger batch is no faster there; others wait longer
 MOST_PARALLEL_BATCHES = 4  # with more, Python's one lock between them becomes the limit of a small network
 
 

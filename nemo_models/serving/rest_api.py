@@ -100,20 +100,19 @@ async def _answer(served: ServedModel, request: Request, form: FormData, held: E
     headers = {LEFT_OUT_HEADER: str(len(wanted.left_out))} if wanted.left_out else {}
     if wanted.stream:
         return await _stream(served, request, wanted, path, held, headers)
-    try:
-        transcript = await _wait(served, request, _submit(served, wanted, path, None))
-    finally:
-        await asyncio.to_thread(held.close)  # removing a file may take milliseconds
-    transcript = _finish(served, transcript, path, wanted)
-    body, media_type = await asyncio.to_thread(
-        format_body,
-        transcript,
-        wanted.response_format,
-        wanted.granularities,
-        served.subtitles,
-        name_language(transcript.language, served.languages),
-    )
+    transcript = await _wait(served, request, _submit(served, wanted, path, None))
+    body, media_type = await asyncio.to_thread(_format, served, wanted, transcript, path, held)
     return Response(body, media_type=media_type, headers=headers)
+
+
+def _format(
+    served: ServedModel, wanted: TranscriptionRequest, transcript: Transcript, path: Path, held: ExitStack
+) -> tuple[str, str]:
+    """Return the body of an answer and its media type, once the file is removed: each may take milliseconds."""
+    held.close()
+    transcript = _finish(served, transcript, path, wanted)
+    language = name_language(transcript.language, served.languages)
+    return format_body(transcript, wanted.response_format, wanted.granularities, served.subtitles, language)
 
 
 def _submit(
