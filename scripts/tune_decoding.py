@@ -27,6 +27,7 @@ class TuneSettings:
     beam_sizes: list[int]
     calibrate_confidence: str | None
     batch_size: int
+    language: str | None
     cuda: int | None
 
 
@@ -54,9 +55,12 @@ def main(settings: TuneSettings) -> int:
         settings.beam_sizes,
         settings.batch_size,
         settings.calibrate_confidence,
+        settings.language,
     )
     best = report.best
     print(f"greedy: {report.greedy}")
+    for code, scores in report.greedy_of.items():
+        print(f"greedy, {code}: {scores}")
     print(
         f"best of {len(report.tried)} settings: {best.setting}, WER {100 * best.wer:.2f} %, CER {100 * best.cer:.2f} %"
     )

@@ -11,7 +11,6 @@ from nemo_models.evaluation.layers import LayeredScore
 from nemo_models.evaluation.options import LayerOptions
 from nemo_models.evaluation.references import Reference
 from nemo_models.evaluation.word_errors import mark_right_raw_words
-from nemo_models.files.model_language import choose_language
 from nemo_models.tuning.lm_sweep import DevData
 
 
@@ -37,9 +36,9 @@ def keep_calibration(model: XLSRCTCModel, data: DevData, kind: str) -> dict[str,
     for log_probs, lengths in data.batches:
         for hypothesis in decode_log_probs(model, log_probs, lengths, confidence=True):
             confidences += [float(value) for value in hypothesis.word_confidence]
-            hypotheses.append(" ".join(hypothesis.text.split()))
-    language = choose_language(None, model.cfg.get("normalizer_fingerprint"), "the model")
-    score = LayeredScore([Reference(text) for text in data.references], hypotheses, LayerOptions(language=language))
+            hypotheses.append(data.write(hypothesis.text))
+    options = LayerOptions(language=data.language)
+    score = LayeredScore([Reference(text) for text in data.references], hypotheses, options)
     right = mark_right_raw_words(score)[0].tolist()
     calibration = fit_calibration(confidences, right, kind)
     with open_dict(model.cfg):

@@ -15,6 +15,7 @@ from omegaconf import open_dict
 
 from data_prep.arguments import is_int, is_number, require_choice
 from data_prep.job_keys import hash_file
+from data_prep.languages.language import load_language
 from data_prep.manifest import write_json
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.lm_bundle import keep_language_model
@@ -22,7 +23,7 @@ from nemo_models.decoding.strategy import configure_decoding
 from nemo_models.evaluation.calibration import KINDS
 from nemo_models.evaluation.scoring import Scores
 from nemo_models.tuning.confidence_fit import keep_calibration
-from nemo_models.tuning.lm_sweep import COARSE_BEAM_SIZE, Sweep, Tried, compute_dev_data, score_dev_data
+from nemo_models.tuning.lm_sweep import COARSE_BEAM_SIZE, Sweep, Tried, compute_dev_data, read_dev_rows, score_dev_data
 
 ALPHAS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
 BETAS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
@@ -37,6 +38,7 @@ class TuningReport:
     Attributes:
         best: The settings that went into the bundle.
         greedy: Scores of greedy decoding, without a language model.
+        greedy_of: Code -> the same, for each language in the rows of a model that has several.
         tried: All settings that were tried, in order.
         failed: Rows that could not be used, each with the reason.
         origin: The bundle's record of where its settings come from.
@@ -45,6 +47,7 @@ class TuningReport:
 
     best: Tried
     greedy: Scores
+    greedy_of: dict[str, Scores]
     tried: list[Tried]
     failed: list[str]
     origin: dict[str, Any]
@@ -61,6 +64,7 @@ def tune_decoding(
     beam_sizes: Sequence[int] = BEAM_SIZES,
     batch_size: int = 16,
     calibrate_confidence: str | None = None,
+    language: str | None = None,
 ) -> TuningReport:
     """Find the best settings for a language model on dev data, and bundle model, language model and settings.
 
@@ -78,29 +82,41 @@ def tune_decoding(
         batch_size: Utterances that go through the model together.
         calibrate_confidence: `temperature` or `isotonic`: a map for word confidences is fitted on the dev data and kept
             in the bundle; `None`: no map.
+        language: Language of the language model, for a model of several: rows of that language choose the settings,
+            those of the others only get a score of greedy decoding. `None`: the model's.
 
     Returns:
         The report.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A setting is out of range, the language model does not fit, or no row of the manifest can be used.
+        ValueError: A setting is out of range, the language model does not fit, a row is in a language that the model
+            lacks, or no row of the manifest can be used.
     """
     started = time.monotonic()
     _check_grid(alphas, betas, beam_sizes, output)
     require_choice("calibrate_confidence", calibrate_confidence, KINDS, optional=True)
     alphas, betas = sorted(alphas), sorted(betas)
-    use_language_model(model, lm)  # an error names the user's file, and comes before the model runs for minutes
+    # an error names the user's file, and comes before the model runs for minutes
+    use_language_model(model, lm, language)
     kept = keep_language_model(lm)
-    data = compute_dev_data(model, dataset_manifest, batch_size)
+    rows_of = read_dev_rows(model, dataset_manifest)
+    chosen = None if None in rows_of else load_language(str(language)).code
+    data = compute_dev_data(model, dataset_manifest, batch_size, rows_of[chosen], language)
     configure_decoding(model, {"strategy": "greedy_batch"})
     greedy = score_dev_data(model, data)
-    use_language_model(model, kept)
+    greedy_of = {chosen: greedy} if chosen else {}
+    for code, rows in rows_of.items():
+        if code is not None and code != chosen and rows:
+            other = compute_dev_data(model, dataset_manifest, batch_size, rows, code)
+            greedy_of[code] = score_dev_data(model, other)
+            data.failed.extend(other.failed)
+    use_language_model(model, kept, language)
     sweep = Sweep(model, data)
     best = sweep.search(alphas, betas, beam_sizes)
     best_settings = {"ngram_lm_alpha": best.setting.alpha, "beam_beta": best.setting.beta}
-    use_language_model(model, kept, beam_size=best.setting.beam_size, **best_settings)
-    origin = {
+    use_language_model(model, kept, language, beam_size=best.setting.beam_size, **best_settings)
+    origin: dict[str, Any] = {
         "manifest": dataset_manifest.name,
         "manifest_sha256": hash_file(dataset_manifest),
         "lm_sha256": hash_file(lm),
@@ -110,24 +126,27 @@ def tune_decoding(
         "cer": round(best.cer, 6),
         "greedy_wer": round(greedy.wer, 6),
     }
+    if chosen:
+        origin["language"] = chosen
     if calibrate_confidence is not None:
         origin["confidence"] = keep_calibration(model, data, calibrate_confidence)
     with open_dict(model.cfg):
         model.cfg[TUNING_KEY] = origin
     model.save_to(str(output))
     tried = list(sweep.tried.values())
-    report = TuningReport(best, greedy, tried, data.failed, origin, time.monotonic() - started)
+    report = TuningReport(best, greedy, greedy_of, tried, data.failed, origin, time.monotonic() - started)
     rows = [{**asdict(one.setting), "wer": one.wer, "cer": one.cer} for one in tried]
-    table = {**origin, "greedy": asdict(greedy), "failed": data.failed, "tried": rows}
+    by_language = {"greedy_by_language": {code: asdict(one) for code, one in greedy_of.items()}} if greedy_of else {}
+    table = {**origin, "greedy": asdict(greedy), **by_language, "failed": data.failed, "tried": rows}
     write_json(output.with_suffix(".tuning.json"), table)
     draw_sweep(tried, best, alphas, betas, output.with_suffix(".tuning.png"))
     return report
 
 
-def use_language_model(model: XLSRCTCModel, lm: Path, **beam: Any) -> None:
+def use_language_model(model: XLSRCTCModel, lm: Path, language: str | None = None, **beam: Any) -> None:
     """Decode with a language model, by the beam search for its kind."""
     strategy = "beam_batch" if lm.suffix == ".nemo" else "pyctcdecode"
-    configure_decoding(model, {"strategy": strategy, "beam": {"ngram_lm_model": str(lm), **beam}})
+    configure_decoding(model, {"strategy": strategy, "beam": {"ngram_lm_model": str(lm), **beam}}, language=language)
 
 
 def draw_sweep(

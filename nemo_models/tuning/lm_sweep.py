@@ -11,11 +11,14 @@ from nemo.collections.asr.parts.submodules.ctc_beam_decoding import BeamBatchedC
 from tqdm import tqdm
 
 from data_prep.engines import count_cores
+from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
+from data_prep.languages.union import LANGUAGE_KEY, language_of_row
 from data_prep.manifest import read_manifest, resolve_audio_path
 from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.decoding.label_languages import LabelLanguages, read_label_languages
 from nemo_models.decoding.strategy import decode_log_probs
 from nemo_models.evaluation.scoring import Scores, score_texts
-from nemo_models.files.model_language import choose_language
+from nemo_models.files.model_language import FINGERPRINT_KEY, choose_language, read_languages
 from nemo_models.inference.log_probs import compute_log_probs
 from nemo_models.transcription.audio_reader import AudioError, load_waveform
 
@@ -61,38 +64,89 @@ class DevData:
         batches: (B, T, V+1) float32 natural log-probabilities with (B,) int64 frames, on the CPU.
         references: The texts, in the batches' order.
         failed: Rows whose audio could not be read, each with the reason.
+        language: The texts' language, as `load_language` takes it.
+        labels: For a model of several languages: which labels belong to which.
     """
 
     batches: list[tuple[torch.Tensor, torch.Tensor]]
     references: list[str]
     failed: list[str]
+    language: str = DEFAULT_LANGUAGE
+    labels: LabelLanguages | None = None
+
+    @property
+    def code(self) -> str:
+        """Code of the language."""
+        return load_language(self.language).code
+
+    def write(self, text: str) -> str:
+        """Return a decoded text with single spaces, in the letters of the language."""
+        text = " ".join(text.split())
+        return str(self.labels.unfold(text, self.code)) if self.labels else text
 
 
-def compute_dev_data(model: XLSRCTCModel, dataset_manifest: Path, batch_size: int = 16) -> DevData:
+def read_dev_rows(model: XLSRCTCModel, dataset_manifest: Path) -> dict[str | None, list[dict[str, Any]]]:
+    """Read the rows with a text.
+
+    Returns:
+        Code -> rows of that language, in the model's order, for a model of several; a row without `lang` is Hindi.
+        `None` -> all rows, for a model of one language.
+
+    Raises:
+        FileNotFoundError: The manifest does not exist.
+        ValueError: It is broken, or has a row in a language that the model lacks.
+    """
+    codes = read_languages(model.cfg.get(FINGERPRINT_KEY))
+    is_one = len(codes) < 2
+    rows_of: dict[str | None, list[dict[str, Any]]] = {None: []} if is_one else {code: [] for code in codes}
+    for number, row in enumerate(read_manifest(dataset_manifest), 1):
+        code = row.get(LANGUAGE_KEY) if is_one else language_of_row(row)
+        if codes and code is not None and code not in codes:
+            raise ValueError(
+                f"{dataset_manifest}: row {number}: found lang {code}, expected {' or '.join(codes)}, the model's; "
+                "remove the row, or choose another model"
+            )
+        if row["text"].strip():
+            rows_of[None if is_one else code].append(row)
+    return rows_of
+
+
+def compute_dev_data(
+    model: XLSRCTCModel,
+    dataset_manifest: Path,
+    batch_size: int = 16,
+    rows: Sequence[dict[str, Any]] | None = None,
+    language: str | None = None,
+) -> DevData:
     """Run the model over a manifest, once.
 
     Args:
         model: A CTC model, on any device.
         dataset_manifest: NeMo manifest with texts.
         batch_size: Utterances that go through the model together.
+        rows: Its rows that are used, see `read_dev_rows`; `None`: those of a model of one language.
+        language: Their language, as `load_language` takes it, of which only the labels are left; `None`: the model's.
 
     Returns:
         Log-probabilities, longest utterances first.
 
     Raises:
         FileNotFoundError: The manifest does not exist.
-        ValueError: It is broken, or no row of it can be used.
+        ValueError: It is broken, no row of it can be used, or the model has several languages and none is given.
     """
-    rows = [row for row in read_manifest(dataset_manifest) if row["text"].strip()]
+    language = choose_language(language, model.cfg.get(FINGERPRINT_KEY), "the model")
+    labels = read_label_languages(model.cfg, list(model.decoder.vocabulary))
+    rows = list(read_dev_rows(model, dataset_manifest)[None] if rows is None else rows)
     rows.sort(key=lambda row: -row["duration"])
-    data = DevData([], [], [])
+    data = DevData([], [], [], language, labels)
     with tqdm(total=round(sum(row["duration"] for row in rows)), desc="recognising", unit=" s of audio") as bar:
         for start in range(0, len(rows), batch_size):
             _add_batch(model, rows[start : start + batch_size], dataset_manifest, data)
             bar.update(round(sum(row["duration"] for row in rows[: start + batch_size])) - bar.n)
     if not data.references:
         raise ValueError(
-            f"{dataset_manifest}: found no usable row among {len(rows)} with a text, expected dev data with texts"
+            f"{dataset_manifest}: found no usable row among {len(rows)} with a text"
+            f"{f' in the language {data.code}' if labels else ''}, expected dev data with texts"
             + (f"; the first error is: {data.failed[0]}" if data.failed else "; add texts")
         )
     return data
@@ -102,10 +156,8 @@ def score_dev_data(model: XLSRCTCModel, data: DevData) -> Scores:
     """Decode with the model's current settings, and score."""
     texts: list[str] = []
     for log_probs, lengths in data.batches:
-        texts += [" ".join(hypothesis.text.split()) for hypothesis in decode_log_probs(model, log_probs, lengths)]
-    return score_texts(
-        data.references, texts, choose_language(None, model.cfg.get("normalizer_fingerprint"), "the model")
-    )
+        texts += [data.write(hypothesis.text) for hypothesis in decode_log_probs(model, log_probs, lengths)]
+    return score_texts(data.references, texts, data.language)
 
 
 class Sweep:
@@ -166,6 +218,8 @@ def _add_batch(model: XLSRCTCModel, rows: Sequence[Mapping[str, Any]], manifest:
     if not waveforms:
         return
     log_probs = [frames.float().cpu() for frames in compute_log_probs(model, waveforms)]
+    if data.labels:
+        log_probs = [data.labels.mask(frames, data.code) for frames in log_probs]
     lengths = torch.tensor([len(frames) for frames in log_probs])
     data.batches.append((torch.nn.utils.rnn.pad_sequence(log_probs, batch_first=True), lengths))
     data.references.extend(references)

@@ -80,6 +80,7 @@ def transcribe(model: XLSRCTCModel, audio: Sequence, **options: object) -> list[
     return sorted(nemo_models.transcribe(model, audio, **options), key=lambda one: one.index)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["greedy_batch", "beam_batch"])
 def test_each_language_is_written_in_its_own_script(model: XLSRCTCModel, manifest: Path, strategy: str):
     configure_decoding(model, {"strategy": strategy})
@@ -101,6 +102,7 @@ def test_the_lang_of_a_row_is_its_language_and_audio_without_one_is_refused(mode
         assert not one.text and "expected one of hi, bn, ml, found none; the model writes them in one" in one.error
 
 
+@pytest.mark.slow
 def test_the_model_is_the_same_wherever_it_goes(model: XLSRCTCModel, file: Path, tmp_path: Path):
     languages = read_nemo_config(file)["languages"]
     assert languages["ml"]["क"] == "ക" and languages["hi"]["क"] == "क" and languages["bn"]["ৎ"] == "ৎ"
@@ -152,6 +154,7 @@ def test_an_error_rate_of_labels_is_that_of_letters(model: XLSRCTCModel):
             assert wrong[0] == wrong[1] and sum(wrong[0]) > 0
 
 
+@pytest.mark.slow
 def test_a_language_model_of_the_models_labels(model: XLSRCTCModel, manifest: Path, tmp_path: Path, lmplz: str):
     text = tmp_path / "text.txt"
     text.write_text("\n".join([*load_language("bn").sentences, "कमल", "কমল कमल"]) + "\n", encoding="utf-8")
@@ -169,6 +172,7 @@ def test_a_language_model_of_the_models_labels(model: XLSRCTCModel, manifest: Pa
     assert TEXTS["bn"][0].split()[0].translate(str.maketrans(letters)) in (tmp_path / "bn.arpa").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_phrases_are_in_the_script_of_the_language(model: XLSRCTCModel, tmp_path: Path):
     from nemo_models.serving.phrases import read_prompt
 
