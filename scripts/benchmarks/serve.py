@@ -24,6 +24,8 @@ rest     --clients clients upload the manifest's files --repeat times; beside tr
          constraints.txt sherpa-onnx`), in a web server as transformers' documentation shows it
          (scripts/benchmarks/serve_peer.py). All take turns, --rounds times; the best turn counts.
          Loading is in none: servers are warm, and the batch job's figure is its RTFx, after a warm-up batch.
+         `cpu_ms` is the processor time of a server (its processes together) for an answer, `client_cpu_ms` that of the
+         clients, who share the cores with the servers; the batch job has no clients.
 hour     One stream of --minutes of audio, --speed times as fast as real time, with pauses; the server finds the
          utterances. Printed: delays in the first and the last tenth, memory, samples that have a result.
 """

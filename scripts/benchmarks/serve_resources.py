@@ -1,5 +1,6 @@
-"""What a server and its child processes hold: memory, threads, open files, temporary files. From Linux's /proc."""
+"""What a server and its child processes hold and take: memory, threads, files, processor time. From Linux's /proc."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -61,6 +62,16 @@ def list_children(pid: int) -> Iterator[int]:
                 if parent == pid:
                     yield int(folder.name)
                     yield from list_children(int(folder.name))
+
+
+def measure_cpu_s(pid: int) -> float:
+    """Return the seconds of processor time that a process and its children have taken."""
+    ticks = 0
+    for one in (pid, *list_children(pid)):
+        with suppress(OSError):
+            fields = Path(f"/proc/{one}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def count_temporary_files(uploads: Path) -> int:

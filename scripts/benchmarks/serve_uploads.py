@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
-from serve_clients import ask, make_body
+from serve_clients import WARM_UP_ROUNDS, ask, make_body
 from serve_figures import summarise
 from serve_inputs import Inputs
 from serve_process import RunningServer, ServerFailed, run_server
+from serve_resources import measure_cpu_s
 from side_process import ROOT, SHOWN, SideFailed
 
 URL = "/v1/audio/transcriptions"
@@ -44,7 +45,14 @@ def measure_uploads(inputs: Inputs, clients: int, repeat: int, rounds: int, with
 
     def uploads_to(server: RunningServer, url: str, model: str = "whisper-1") -> Callable[[], dict[str, Any]]:
         plan = {"clients": clients, "paths": paths, "url": url, "model": model}
-        return lambda: inputs.ask_clients("uploads", server.host, **plan)
+
+        def turn() -> dict[str, Any]:
+            before_s = measure_cpu_s(server.process.pid)
+            found = inputs.ask_clients("uploads", server.host, **plan)
+            sent = len(paths) + WARM_UP_ROUNDS * clients
+            return {**found, "cpu_ms": 1000 * (measure_cpu_s(server.process.pid) - before_s) / sent}
+
+        return turn
 
     with ExitStack() as running:
         turns[OURS] = uploads_to(running.enter_context(run_server(inputs.server_command, "/health/ready")), URL)
@@ -84,6 +92,8 @@ def run_rounds(
         row["texts_equal"] = sum(text == one for (_, text, _), one in zip(answers, expected, strict=True))
         if name != BATCH:
             row["answer_ms"] = summarise([seconds for _, _, seconds in answers])
+            row["cpu_ms"] = round(found["cpu_ms"], 2)
+            row["client_cpu_ms"] = round(1000 * found["client_cpu_s"] / len(answers), 2)
         inputs.print_row("rest", **row, files=len(answers), audio_s=round(audio_s, 1), clients=clients)
 
 

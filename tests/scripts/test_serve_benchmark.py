@@ -100,7 +100,7 @@ def test_clients_note_what_a_server_says(tmp_path):
             assert done.returncode == 0, done.stderr
             found = json.loads(done.stdout)
             if kind == "uploads":
-                assert [status for status, _, _ in found["answers"]] == [200] * 3
+                assert [status for status, _, _ in found["answers"]] == [200] * 3 and found["client_cpu_s"] > 0
                 assert all(set(text.split()) <= set(WORDS) for _, text, _ in found["answers"])
                 continue
             for report in found:

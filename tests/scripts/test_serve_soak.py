@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import os
 import random
+import subprocess
+import sys
 import time
 from collections import Counter
 
@@ -83,10 +86,6 @@ def test_what_grows_is_found():
 
 
 def test_a_process_is_measured_with_its_children(tmp_path):
-    import os
-    import subprocess
-    import sys
-
     from benchmarks.serve_resources import count_temporary_files, measure_resources
 
     (tmp_path / "in_use").touch()
@@ -97,3 +96,15 @@ def test_a_process_is_measured_with_its_children(tmp_path):
     assert during.processes == before.processes + 1 and during.open_files == before.open_files + 1
     assert before.memory_mb > 1 and before.threads >= 1 and before.temporary_files == 0
     assert count_temporary_files(tmp_path) == 1
+
+
+def test_processor_time_counts_a_process_and_its_children():
+    from benchmarks.serve_resources import measure_cpu_s
+
+    burn = "import sys, time\nwhile time.process_time() < 0.3: pass\nprint(flush=True); sys.stdin.read()"
+    command = ["sh", "-c", '"$0" -c "$1"; exit', sys.executable, burn]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
+        assert shell.stdout.readline()
+        assert measure_cpu_s(shell.pid) >= 0.25, "its child's; the system counts in hundredths"
+        shell.communicate(b"")
+    assert measure_cpu_s(shell.pid) == 0.0
