@@ -43,6 +43,7 @@ def test_disabled_loggers_and_levels_are_undone(caplog: pytest.LogCaptureFixture
 SETTINGS = "torch.get_num_threads(), torch.get_float32_matmul_precision(), torch.get_default_dtype()"
 
 
+@pytest.mark.slow
 def test_settings_of_torch_are_those_of_a_new_process():
     torch.set_num_threads(torch.get_num_threads() + 1)
     torch.set_float32_matmul_precision("high")

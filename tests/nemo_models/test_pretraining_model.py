@@ -49,6 +49,7 @@ def test_losses_and_every_gradient_equal_those_of_transformers(theirs):
     assert sum(value > 100 * TOLERANCE for value in largest) > 0.7 * len(largest)  # most gradients are not near 0
 
 
+@pytest.mark.slow
 def test_twenty_updates_equal_those_of_transformers_with_adamw():
     """In our trainer, with clipping, against a plain loop whose gradient is the mean over masked frames."""
     theirs = make_theirs(seed=1)

@@ -114,6 +114,7 @@ def test_an_import_with_other_features_is_refused(tmp_path: Path, monkeypatch: p
         import_checkpoint(checkpoint, [" "])
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_one_graph_takes_audio_of_any_length_with_the_features_inside(model: XLSRCTCModel, waves: list, tmp_path: Path):
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
@@ -154,6 +155,7 @@ def test_sherpa_onnx_reads_it_and_writes_the_models_text(model: XLSRCTCModel, wa
     assert stream.result.text.split() == text.split()  # sherpa-onnx scales the waveform, which the features undo
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_int8_is_smaller_and_chooses_nearly_the_same_labels(model: XLSRCTCModel, waves: list, tmp_path: Path):
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")

@@ -42,6 +42,7 @@ def test_dev_and_test_voices_are_variants_that_nothing_was_trained_on():
     assert not variants["dev"] & variants["test"]
 
 
+@pytest.mark.slow
 def test_checkpoints_training_text_holds_no_sentence_of_the_demo(shared_data: Path):
     texts = sorted((shared_data / "text").glob("*.txt"))
     assert texts

@@ -48,6 +48,7 @@ def systems(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_report_and_summary(systems):
     arguments = (f"predictions=[{systems}/base.jsonl,{systems}/worse.jsonl]", f"output_dir={systems}/report")
     command = [sys.executable, str(SCRIPT), *arguments]

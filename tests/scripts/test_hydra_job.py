@@ -42,6 +42,7 @@ def test_ctrl_c_gives_one_line_and_status_130(tmp_path, options: str, line: str)
     assert done.stderr.splitlines() == [line]
 
 
+@pytest.mark.slow
 def test_help_for_a_reader_that_stops_early_is_no_error():
     command = [sys.executable, "scripts/evaluate.py", "--help"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -49,6 +50,7 @@ def test_help_for_a_reader_that_stops_early_is_no_error():
         assert (process.stderr.read(), process.wait()) == ("", 0)
 
 
+@pytest.mark.slow
 def test_importing_a_script_does_not_start_its_job():
     code = (
         "import pathlib, runpy, sys; sys.path.insert(0, 'scripts')\n"

@@ -26,6 +26,7 @@ def read_outputs(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_exit_status_and_table(make_corpus, prepare_command, tmp_path):
     rows = [(f"{number}.wav", f"s{number}", TEXT) for number in range(4)]
     arguments = [f"output_dir={tmp_path / 'out'}", "num_workers=2"]
@@ -54,6 +55,7 @@ def test_wrong_input_is_one_line(prepare_command, tmp_path, arguments, fault):
     assert done.stderr.startswith(fault.format(tmp=tmp_path)) and done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_splits_are_given_on_the_command_line(make_corpus, prepare_command, tmp_path):
     folder = make_corpus([(f"{number}.wav", f"s{number}", TEXT) for number in range(4)])
     run(prepare_command, f"corpus_dir={folder}", f"output_dir={tmp_path / 'a'}", "splits={test: 1.0}", "source=news")

@@ -30,6 +30,7 @@ def texts_of(corpus: Path) -> set[str]:
     return {row.split("\t")[4] for row in table}
 
 
+@pytest.mark.slow
 def test_corpus_is_read_by_prepare_data(text: Path, tmp_path: Path):
     corpus = tmp_path / "corpus"
     arguments = ("voices=[espeak-f3-p60-s160,espeak-m3-p40-s150]", "voices_per_sentence=2", "skip_unusable=true")
@@ -45,6 +46,7 @@ def test_corpus_is_read_by_prepare_data(text: Path, tmp_path: Path):
     assert len(manifest) == 8
 
 
+@pytest.mark.slow
 def test_two_cuts_of_one_text_are_disjoint_and_exclude_is_obeyed(text: Path, tmp_path: Path):
     other = tmp_path / "other.txt"
     other.write_text("पानी बहुत ठंडा था\n", encoding="utf-8")

@@ -50,6 +50,7 @@ def test_another_setting_is_another_run(call: Path):
     assert trimmed["duration"] == pytest.approx(0.8 + 0.2, abs=0.02)  # 100 ms stay on each side, in frames of 10 ms
 
 
+@pytest.mark.slow
 def test_a_missing_channel_and_a_wrong_one(call: Path, prepare_command: list[str]):
     write_tone(call / "mono.wav", TEXTS[2])
     write_lines(call / "transcripts.tsv", "path\ttext", f"call.wav\t{TEXTS[0]}", f"mono.wav\t{TEXTS[2]}")

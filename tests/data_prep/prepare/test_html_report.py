@@ -130,6 +130,7 @@ def test_a_report_without_a_kept_row_is_a_page(make_corpus, tmp_path):
     assert Page((tmp_path / "out/report.html").read_text("utf-8")).tags
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_browser_shows_it(prepared, tmp_path):
     """Chromium renders the page: the sections are there, every sound was decoded, nothing runs over the edge."""

@@ -92,6 +92,7 @@ def test_a_prepared_corpus_is_sound(make_corpus, tmp_path, write_audio):
         assert report["in"] == report["sound"] > 0
 
 
+@pytest.mark.slow
 def test_the_job(manifest, tmp_path):
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, SCRIPT, f"manifest={manifest}", "num_workers=1", *arguments]

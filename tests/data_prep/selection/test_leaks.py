@@ -157,6 +157,7 @@ def test_wrong_settings_are_named(settings, fault):
         LeakIndex([], **settings)
 
 
+@pytest.mark.slow
 def test_the_story_books_are_found_to_hold_transcripts_of_the_story_recordings(shared_data):
     """Held against a plain search for each whole transcript in the whole book text."""
     books = shared_data / "text" / "pratham_books_hi.CC-BY-4.0.txt"

@@ -75,6 +75,7 @@ def test_several_notes_are_each_named_once():
     assert normalize_text("<noise>राम[हँसी]आया", TextPolicy(annotations="strip")) == "राम आया"
 
 
+@pytest.mark.slow
 @given(st.text(st.sampled_from("कखरमा हँसी[]{}()<>*+ASILnoise.॰०5:।\ue000")))
 @settings(max_examples=1000, deadline=None)
 def test_a_second_time_changes_nothing_for_any_policy(text: str):

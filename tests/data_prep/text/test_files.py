@@ -165,6 +165,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_the_job(paths):
     write(paths, "अाज\n5\n")
     out, rejected = paths["output_path"], paths["rejected_path"]

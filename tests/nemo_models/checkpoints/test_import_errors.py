@@ -41,6 +41,7 @@ def test_weights_alone_name_the_folder(changed: Path):
         load_checkpoint(str(changed / "model.safetensors"))
 
 
+@pytest.mark.slow
 def test_names_from_data_parallel_are_read_in_fairseqs_form_and_one_line_in_hugging_faces(
     changed: Path, tmp_path: Path
 ):

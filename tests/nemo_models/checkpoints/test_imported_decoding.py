@@ -105,6 +105,7 @@ def decode(model: XLSRCTCModel, rows: Sequence[torch.Tensor]) -> list[str]:
     return [hypothesis.text for hypothesis in decode_log_probs(model, padded, lengths)]
 
 
+@pytest.mark.slow
 def test_word_lm_of_an_imported_head_finds_what_pyctcdecode_finds_on_the_source(
     indic: tuple[Path, Any], imported: Path, word_lm: Path
 ):
@@ -196,6 +197,7 @@ def with_lm(word_lm: Path, tmp_path: Path) -> tuple[Path, Any]:
     return folder, model
 
 
+@pytest.mark.slow
 def test_language_model_of_a_hugging_face_folder_is_bundled_and_finds_the_same_texts(
     with_lm: tuple[Path, Any], tmp_path: Path
 ):
@@ -217,6 +219,7 @@ def test_language_model_of_a_hugging_face_folder_is_bundled_and_finds_the_same_t
         assert text == processor.decode(logits).text.strip()
 
 
+@pytest.mark.slow
 def test_language_model_that_cannot_be_used_is_reported_and_the_rest_is_imported(with_lm: tuple[Path, Any]):
     folder, _ = with_lm
     (folder / "language_model" / "second.arpa").write_text("")

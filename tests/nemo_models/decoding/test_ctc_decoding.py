@@ -51,6 +51,7 @@ def test_nothing_depends_on_the_batch(model, use, output, search):
     assert not list(_find_dependence(model, output[0][:5], output[1][:5]))
 
 
+@pytest.mark.slow
 def test_without_the_mask_texts_depend_on_the_batch(model, use, spoken, monkeypatch):
     """NeMo's own search reads the frames of padding; so the test above cannot pass by accident."""
     monkeypatch.setattr(ctc_model, "mask_log_probs", lambda log_probs, lengths, blank_id: log_probs)

@@ -223,6 +223,7 @@ def test_one_utterance_is_enough(tmp_path):
     json.dumps(report, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_scoring_files_needs_neither_torch_nor_nemo():
     code = (
         "import pkgutil, importlib, sys, nemo_models.evaluation as room\n"

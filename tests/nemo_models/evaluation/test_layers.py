@@ -31,6 +31,7 @@ def rates(result):
     return {layer.name: int(layer.errors.sum()) for layer in result.layers}
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=4))
 def test_no_layer_ever_raises_an_error_rate(pairs):

@@ -87,6 +87,7 @@ def test_masks_are_broadcast_and_bounds_hold_padding_apart():
     assert padded_attention.mask_keys(attention_mask=None) is padded_attention.bound_sequences(attention_mask=None)
 
 
+@pytest.mark.slow
 def test_compiled_layers_compute_the_same(monkeypatch: pytest.MonkeyPatch):
     compiled = []
     compile_layer = torch.nn.Module.compile

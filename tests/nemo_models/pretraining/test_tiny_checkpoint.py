@@ -64,6 +64,7 @@ def test_logits_are_those_of_transformers_alone_and_padded(tmp_path: Path):
             torch.testing.assert_close(logits[row, : frames[row]], reference, atol=2e-5, rtol=0)  # float32 sums
 
 
+@pytest.mark.slow
 def test_loss_falls(tmp_path: Path):
     cfg = settings(tmp_path, max_steps=20, learning_rate=0.003, bf16=False)
     run, batch = Run(build_small(cfg), cfg), tones(4)

@@ -58,6 +58,7 @@ SCHEDULES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_nemos_schedules_are_chosen_by_name_and_last_for_all_updates(name: str):
     cfg = compose(["exp_manager.exp_dir=x", f"model.optim.sched.name={name}", *SCHEDULES[name]])

@@ -57,6 +57,7 @@ def check_plan(samples, windows, window_s):
     assert reached == len(samples)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(stretches, st.sampled_from([12.0, 20.0, WINDOW_S]), st.integers(1, 30_000))
 def test_every_moment_is_covered_once(parts, window_s, block_size):

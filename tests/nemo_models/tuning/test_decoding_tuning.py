@@ -196,6 +196,7 @@ def test_a_language_model_of_words_is_bundled_and_goes_out_to_hugging_face(model
     assert processor.batch_decode(log_probs.numpy(), num_processes=1).text == texts
 
 
+@pytest.mark.slow
 def test_saving_a_bundle_again_and_again_neither_loses_nor_grows(model, hindi_lm, tmp_path):
     kept = keep_language_model(hindi_lm)
     configure_decoding(model, {"strategy": "beam_batch", "beam": {"ngram_lm_model": str(kept), "beam_size": 2}})
