@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.text.files import NOT_UTF8, format_report, normalize_file
-from data_prep.text.policy import TextPolicy, choose_text_language
+from data_prep.text.policy import make_text_policy
 from hydra_job import hydra_job
 
 
@@ -32,19 +32,19 @@ class NormalizeSettings:
 @hydra_job("normalize_text", NormalizeSettings, after_interrupt="nothing was written")
 def main(settings: NormalizeSettings) -> int:
     """Run the job and print its table; return the exit status."""
-    language = choose_text_language(settings.language, settings.latin)
+    policy = make_text_policy(
+        settings.numbers, settings.latin, settings.annotations, settings.abbreviations, settings.language
+    )
     report = normalize_file(
         settings.input,
         settings.output,
         settings.rejected,
-        policy=TextPolicy(
-            settings.numbers, annotations=settings.annotations, abbreviations=settings.abbreviations, language=language
-        ),
+        policy=policy,
         alphabet=settings.alphabet,
         num_workers=settings.num_workers,
         explain=print if settings.explain else None,
     )
-    print(format_report(report, language))
+    print(format_report(report, policy.language))
     return 3 if report.rejected[NOT_UTF8] else 0
 
 

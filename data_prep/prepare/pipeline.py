@@ -23,6 +23,7 @@ from data_prep.selection.leaks import find_split_leaks
 from data_prep.selection.splits import SPLITS
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import fingerprint_language, fingerprint_numbers
+from data_prep.text.transliteration import fingerprint_transliteration
 
 
 def prepare_corpus(settings: PrepareSettings) -> dict[str, Any]:
@@ -121,6 +122,7 @@ def _write_outputs(
         "source": settings.corpus_name,
         "normalizer_fingerprint": fingerprint_language(settings.language),
         "numbers_fingerprint": fingerprint_numbers(settings.make_text_policy()) or None,
+        "transliteration_fingerprint": fingerprint_transliteration() if settings.latin == "transliterate" else None,
         "settings": settings.describe(),
         **builder.build(scan.rows),
         "notes": [*scan.notes, *describe_foreign_scripts(language, settings.language, scripts)],

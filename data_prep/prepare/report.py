@@ -14,11 +14,12 @@ from data_prep.text.alphabet import describe_character
 
 EXIT_STATUS_REJECTED_AS_ERROR = 3
 BIN_WIDTHS = {"duration_s": 1, "characters_per_second": 1, "snr_db": 2}
+_NAMED_WORDS = 5  # English words that the last lines of a run name
 _MOST_AUDIO_NOTES = 20  # examples in report.json
 
 
 class ReportBuilder:
-    """Adds up results one by one; its memory grows with the number of speakers and of multi-channel files only."""
+    """Adds up results one by one; its memory grows with speakers, multi-channel files and English words only."""
 
     def __init__(self, alphabet: Sequence[str], splits: Iterable[str]) -> None:
         self._alphabet = alphabet
@@ -35,13 +36,15 @@ class ReportBuilder:
         self._channels = ChannelSummary()
         self._audio_notes: dict[str, str] = {}
         self._noted = 0
+        self._english: Counter[tuple[str, str]] = Counter()
         self._bins: dict[str, Counter[int]] = {name: Counter() for name in BIN_WIDTHS}
 
     def add_kept(self, result: Mapping[str, Any], split: str) -> None:
         """Count one kept result of a work unit.
 
         Args:
-            result: `kept` (the manifest row), and perhaps `measures` and `channels`, as work units write them.
+            result: `kept` (the manifest row), and perhaps `measures`, `channels`, `audio_note` and `english_words`, as
+                work units write them.
             split: The row's split.
         """
         row, measures = result["kept"], result.get("measures")
@@ -61,6 +64,7 @@ class ReportBuilder:
             self._noted += 1
             if len(self._audio_notes) < _MOST_AUDIO_NOTES:
                 self._audio_notes.setdefault(result["path"], result["audio_note"])
+        self._english.update(result.get("english_words", {}).items())
         if "channels" in result:
             self._channels.add(result["path"], result["channels"])
 
@@ -103,6 +107,10 @@ class ReportBuilder:
             "audio": {"referenced": kept - self._converted, "converted": self._converted},
             "multi_channel": self._channels.describe(),
             "audio_notes": {"rows": self._noted, "examples": self._audio_notes},
+            "english_words": [
+                {"word": word, "written": written, "utterances": count}
+                for (word, written), count in sorted(self._english.items(), key=lambda item: (-item[1], item[0]))
+            ],
             "splits": {split: self._describe_split(split) for split in self._samples},
             "speakers_in_several_splits": self._find_shared_speakers(),
             "speaker_hours": {
@@ -189,6 +197,12 @@ def _make_notes(report: Mapping[str, Any]) -> list[str]:
     if noted["rows"]:
         path, note = next(iter(noted["examples"].items()))
         notes.append(f"note: look at the audio of {noted['rows']} rows, e.g. {path}: {note}")
+    if words := report["english_words"]:
+        some = ", ".join(f"{one['word']} {one['written']}" for one in words[:_NAMED_WORDS])
+        notes.append(
+            f"note: {len(words)} different English words were written in Devanagari ({some}), perhaps wrongly; "
+            "look at english_words in report.json"
+        )
     if report["speakers_in_several_splits"]:
         notes.append(f"note: {len(report['speakers_in_several_splits'])} speakers are in more than one split")
     if report["rejected_as_error"]:

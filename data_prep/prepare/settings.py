@@ -10,7 +10,7 @@ from data_prep.engines import Engine
 from data_prep.languages.language import DEFAULT_LANGUAGE
 from data_prep.selection.quality import QualityLimits
 from data_prep.selection.splits import DEFAULT_FRACTIONS, check_split_settings
-from data_prep.text.policy import TextPolicy, choose_text_language
+from data_prep.text.policy import TextPolicy, make_text_policy
 
 SPLIT_GROUPS = ("speaker", "text", "utterance")
 DUPLICATE_POLICIES = ("reject", "keep")
@@ -35,7 +35,8 @@ class PrepareSettings(QualityLimits):
         seed: Seed of the split.
         language: Code of the texts' language, or the path of a language file; `latin=keep` adds `+en` to it.
         alphabet: Alphabet file; `None` for the language's.
-        latin: `reject` texts with Latin letters, or `keep` English words: the language is then `<language>+en`.
+        latin: `reject` texts with Latin letters, `keep` English words (the language is then `<language>+en`), or
+            `transliterate` them into Devanagari.
         numbers: `reject` texts with numbers, or `verbalize` them, see `data_prep.text.policy.TextPolicy`.
         annotations: `reject` texts with notes such as [हँसी], `strip` the notes, or `keep` their words.
         abbreviations: `expand` those with one reading, `reject` them, or `keep` them without their dots.
@@ -86,13 +87,12 @@ class PrepareSettings(QualityLimits):
             object.__setattr__(self, "unit_size", self.shard_size)
         for name in ("corpus_dir", "output_dir"):
             object.__setattr__(self, name, Path(getattr(self, name)).expanduser().resolve())
-        object.__setattr__(self, "language", choose_text_language(self.language, self.latin))
         check_split_settings(self.fractions, self.listed_speakers)
         require_choice("split_by", self.split_by, SPLIT_GROUPS)
         require_choice("duplicate_audio", self.duplicate_audio, DUPLICATE_POLICIES)
         require_choice("duplicate_text", self.duplicate_text, DUPLICATE_POLICIES)
         require_choice("numbers", self.numbers, NUMBER_POLICIES)
-        self.make_text_policy()
+        object.__setattr__(self, "language", self.make_text_policy().language)
         require_int("unit_size", self.unit_size, least=1)
         check_channel(self.channel)
         self.make_engine()
@@ -123,9 +123,7 @@ class PrepareSettings(QualityLimits):
 
     def make_text_policy(self) -> TextPolicy:
         """Set up what is rewritten in a text and what is rejected."""
-        return TextPolicy(
-            self.numbers, annotations=self.annotations, abbreviations=self.abbreviations, language=self.language
-        )
+        return make_text_policy(self.numbers, self.latin, self.annotations, self.abbreviations, self.language)
 
     @property
     def audio_column(self) -> str | None:
@@ -140,6 +138,7 @@ class PrepareSettings(QualityLimits):
             "duplicate_audio": self.duplicate_audio,
             "duplicate_text": self.duplicate_text,
             "language": self.language,
+            "latin": self.latin,
             "numbers": self.numbers,
             "annotations": self.annotations,
             "abbreviations": self.abbreviations,

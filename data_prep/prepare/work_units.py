@@ -26,8 +26,9 @@ from data_prep.prepare.output_folder import UNIT_FOLDER
 from data_prep.prepare.verdicts import describe_rejection
 from data_prep.selection.kept_index import KeptRow, make_kept_row
 from data_prep.selection.quality import QualityLimits, check_utterance
-from data_prep.text.normalizer import fingerprint_policy, normalize_text
+from data_prep.text.normalizer import fingerprint_policy, trace_rules
 from data_prep.text.policy import TextPolicy
+from data_prep.text.transliteration import learn_english_words, list_written_words
 
 # Part of every unit's key: raise it when this module, data_prep.audio or data_prep.selection.quality gives other
 # results than before.
@@ -129,6 +130,8 @@ def process_unit(unit: WorkUnit) -> FinishedUnit:
             TemporaryDirectory(dir=unit.settings.make_scratch_dir()) as scratch,
             _open_reader(Path(scratch), unit.settings) as reader,
         ):
+            if unit.settings.policy.latin == "transliterate":
+                learn_english_words(row.text for row in unit.rows if isinstance(row, Utterance))
             rows = enumerate(unit.rows)
             results = [_prepare_row(row, unit.repeated.get(at), unit.settings, reader) for at, row in rows]
         write_jsonl(unit.path, [{"key": key}, *results])
@@ -215,7 +218,7 @@ def check_file(audio: Path) -> tuple[str, str] | None:
 
 def _prepare_utterance(row: Utterance, settings: UnitSettings, reader: AudioReader) -> dict[str, Any] | tuple[str, str]:
     """Return manifest row and measures, or (reason, detail). A broken file is an error, even with an unfit text."""
-    text = normalize_text(row.text, settings.policy)
+    text, changes = trace_rules(row.text, settings.policy)
     try:
         audio = reader.read(row.audio, row.offset, row.duration, row.row, settings.limits.max_duration, row.channel)
     except AudioError as error:
@@ -239,7 +242,9 @@ def _prepare_utterance(row: Utterance, settings: UnitSettings, reader: AudioRead
     mixed = audio.channels is not None and (row.channel if row.channel is not None else settings.channel)
     channels = {"channels": {**audio.channels.as_row(), "mixed": isinstance(mixed, str)}} if audio.channels else {}
     note = {"audio_note": audio.note} if audio.note else {}
-    return {"kept": kept, "measures": measures.as_row(), **channels, **note}
+    english = list_written_words(changes)
+    words = {"english_words": english} if english else {}
+    return {"kept": kept, "measures": measures.as_row(), **channels, **note, **words}
 
 
 def _name_language(language: str) -> dict[str, str]:

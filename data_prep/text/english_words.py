@@ -37,6 +37,15 @@ _SHOWN = {hidden: digit for digit, hidden in _HIDDEN.items()}
 _BETWEEN_LETTERS = re.compile(rf"(?<=[A-Za-z])[{APOSTROPHES}](?=[A-Za-z])")
 
 
+def _hide(text: str) -> str:
+    return _BESIDE_ENGLISH.sub(lambda match: match[0].translate(_HIDDEN), text)
+
+
+# The number rules come between these two, so that they leave the numbers beside an English word.
+HIDE_NUMBERS: Rule = ("hide_ambiguous_numbers", _hide)
+SHOW_NUMBERS: Rule = ("show_ambiguous_numbers", lambda text: text.translate(_SHOWN))
+
+
 def add_english(rules: RuleSet, english: Language, joined: Language) -> RuleSet:
     """Add the rules of English words to those of a language.
 
@@ -51,11 +60,9 @@ def add_english(rules: RuleSet, english: Language, joined: Language) -> RuleSet:
     notes = make_note_finder(joined)
     find_short = make_finder(english.abbreviations, re.IGNORECASE)
     find_ambiguous = make_finder([short for short, words in english.abbreviations.items() if not words], re.IGNORECASE)
-    hide = ("hide_ambiguous_numbers", lambda text: _BESIDE_ENGLISH.sub(lambda it: it[0].translate(_HIDDEN), text))
-    show = ("show_ambiguous_numbers", lambda text: text.translate(_SHOWN))
     return replace(
         rules,
-        numbers=(hide, *rules.numbers, show),
+        numbers=(HIDE_NUMBERS, *rules.numbers, SHOW_NUMBERS),
         punctuation=(keep, capitals, *rules.punctuation, write),
         strip_notes=("strip_annotations", make_stripper(notes)),
         expand=_join_rules(rules.expand, make_expander(english.abbreviations, re.IGNORECASE)),

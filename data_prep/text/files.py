@@ -18,6 +18,7 @@ from data_prep.progress import ProgressBar
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import find_rules, fingerprint_language, fingerprint_numbers, trace_rules
 from data_prep.text.policy import TextPolicy
+from data_prep.text.transliteration import learn_english_words, list_written_words
 from data_prep.text.verdict import DEFAULT_POLICY, judge
 
 CHUNK_LINES = 500
@@ -44,6 +45,7 @@ class FileReport:
     rules: Counter[str] = field(default_factory=Counter)  # lines that a rule changed
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)  # on texts in another script than the language's
+    english: Counter[tuple[str, str]] = field(default_factory=Counter)  # kept lines by (English word, as written)
 
 
 @dataclass
@@ -123,7 +125,7 @@ def format_report(report: FileReport, language: str = DEFAULT_LANGUAGE) -> str:
     rows += [("", ""), ("rejected because of", "lines"), *((name, str(n)) for name, n in report.rejected.most_common())]
     width = max(len(name) for name, _ in rows)
     table = "\n".join(f"{name:<{width}}  {value:>13}".rstrip() for name, value in rows)
-    notes = "".join(f"\n{note}" for note in report.notes)
+    notes = "".join(f"\n{note}" for note in [*report.notes, *_list_english(report)])
     can_say = load_language(language).numbers
     rate = report.lines / report.seconds if report.seconds else 0.0
     return (
@@ -132,6 +134,15 @@ def format_report(report: FileReport, language: str = DEFAULT_LANGUAGE) -> str:
         f"normaliser {fingerprint_language(language)}, "
         f"numbers {fingerprint_numbers(TextPolicy('verbalize', language=language)) if can_say else 'none'}"
     )
+
+
+def _list_english(report: FileReport) -> list[str]:
+    """List the English words that were written in Devanagari, the most frequent first."""
+    if not report.english:
+        return []
+    rows = sorted(report.english.items(), key=lambda item: (-item[1], item[0]))
+    words = "\n".join(f"  {word}  {written}  {count}" for (word, written), count in rows)
+    return [f"English words that were written in Devanagari, perhaps wrongly, with their lines:\n{words}"]
 
 
 def _check_paths(source: Path, output: Path, rejected: Path) -> None:
@@ -153,6 +164,8 @@ def _read_chunks(source: Path) -> Iterator[tuple[int, list[bytes]]]:
 def _normalize_chunk(rules: _LineRules, task: tuple[int, list[bytes]]) -> _Chunk:
     first, lines = task
     chunk = _Chunk(sum(map(len, lines)), FileReport(lines=len(lines)))
+    if rules.policy.latin == "transliterate":
+        learn_english_words(line.decode("utf-8", "replace") for line in lines)
     for number, line in enumerate(lines, first):
         _normalize_line(rules, number, line.rstrip(b"\r\n"), chunk)
     return chunk
@@ -176,6 +189,7 @@ def _normalize_line(rules: _LineRules, number: int, line: bytes, chunk: _Chunk) 
     if fault:
         _reject(chunk, number, fault.reason, fault.offending, text, normalized)
         return
+    chunk.report.english.update(list_written_words(changes).items())
     chunk.texts.append(normalized)
     chunk.report.kept += bool(normalized)
     chunk.report.blank += not normalized
@@ -194,3 +208,4 @@ def _add(total: FileReport, part: FileReport) -> None:
     total.blank += part.blank
     total.rejected.update(part.rejected)
     total.rules.update(part.rules)
+    total.english.update(part.english)

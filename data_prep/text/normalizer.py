@@ -44,12 +44,13 @@ from data_prep.text.character_rules import (
     collapse_whitespace,
 )
 from data_prep.text.english_numbers import fingerprint_english_numbers
-from data_prep.text.english_words import add_english
+from data_prep.text.english_words import HIDE_NUMBERS, SHOW_NUMBERS, add_english
 from data_prep.text.language_rules import RuleSet, make_rules
 from data_prep.text.number_rules import NUMBER_RULES, NUMBERS_FINGERPRINT
 from data_prep.text.plain_numbers import PLAIN_NUMBERS_VERSION
 from data_prep.text.policy import AS_WRITTEN, POLICY_VERSION
 from data_prep.text.policy import TextPolicy as TextPolicy
+from data_prep.text.transliteration import TRANSLITERATION_RULE, fingerprint_transliteration
 from data_prep.text.visarga import WIDE_COLON, find_unclear_colons, holds_colon, restore_visarga
 
 NORMALIZER_VERSION = 5
@@ -115,7 +116,11 @@ def trace_rules(text: str, policy: TextPolicy = AS_WRITTEN) -> tuple[str, tuple[
     text = apply_rules(rules.encoding, text, changes)
     text, kept = _apply_policy(text, policy, rules, changes)
     if policy.numbers == "verbalize" and (rules is not HINDI_RULES or _HOLDS_NUMBER.search(text)):
-        text = apply_rules(rules.numbers, text, changes)
+        is_mixed = policy.latin == "transliterate"
+        numbers = (HIDE_NUMBERS, *rules.numbers, SHOW_NUMBERS) if is_mixed else rules.numbers
+        text = apply_rules(numbers, text, changes)
+    if policy.latin == "transliterate":
+        text = apply_rules((TRANSLITERATION_RULE,), text, changes)
     text = apply_rules(rules.punctuation, text, changes)
     while (repaired := apply_rules(rules.repair, text, changes)) != text:
         text = repaired
@@ -221,7 +226,8 @@ def fingerprint_policy(policy: TextPolicy) -> str:
     """Fingerprint everything that `normalize_text` does with a policy: for the keys of jobs that keep results."""
     rewrites = policy.annotations != "keep" or policy.abbreviations != "keep"
     version_of_policy = POLICY_VERSION if rewrites else 0
-    return f"{fingerprint_language(policy.language)}-{version_of_policy}-{fingerprint_numbers(policy)}"
+    made_of = f"{fingerprint_language(policy.language)}-{version_of_policy}-{fingerprint_numbers(policy)}"
+    return f"{made_of}-{fingerprint_transliteration()}" if policy.latin == "transliterate" else made_of
 
 
 def fingerprint_numbers(policy: TextPolicy) -> str:

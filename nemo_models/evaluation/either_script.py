@@ -10,15 +10,15 @@ from functools import cache
 from pathlib import Path
 
 from data_prep.text.normalizer import normalize_text
+from data_prep.text.transliteration import ENGLISH_WORDS_PATH
 from nemo_models.evaluation.spelling import spelling_key
 
-ENGLISH_WORDS_PATH = Path(__file__).with_name("english_hi.tsv")
 _ENGLISH = re.compile("[A-Z]+(?:'[A-Z]+)*")
 
 
 @cache
-def load_english_words(paths: tuple[Path, ...] = (ENGLISH_WORDS_PATH,)) -> Mapping[str, frozenset[str]]:
-    """Read lists of English words and their spellings in another script.
+def load_english_words(paths: tuple[Path, ...] = ()) -> Mapping[str, frozenset[str]]:
+    """Read the project's list of English words and their spellings in another script, and further ones.
 
     Args:
         paths: UTF-8 tables of the word and its spellings, divided by tabs, a word on each line; lines with # are notes.
@@ -32,7 +32,7 @@ def load_english_words(paths: tuple[Path, ...] = (ENGLISH_WORDS_PATH,)) -> Mappi
             words.
     """
     words: dict[str, frozenset[str]] = {}
-    for path in paths:
+    for path in (ENGLISH_WORDS_PATH, *paths):
         if not path.is_file():
             raise FileNotFoundError(f"english_words={path}: found no file, expected a list of words; correct the path")
         for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):

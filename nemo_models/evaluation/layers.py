@@ -26,7 +26,6 @@ from data_prep.languages.language import load_language
 from nemo_models.evaluation.alignment import BLOCK, MATCH, Alignment, Blocks, Sequences, align
 from nemo_models.evaluation.compounds import find_joins
 from nemo_models.evaluation.either_script import (
-    ENGLISH_WORDS_PATH,
     find_equal_words,
     fold_english,
     is_english,
@@ -106,7 +105,7 @@ class LayeredScore:
         if "loan_words" in layers:
             self._add_keys("loan_words", make_variant_key(options.variant_lists))
         if "either_script" in layers and (options.has_english or self._has_english_references()):
-            english = load_english_words((ENGLISH_WORDS_PATH, *options.english_words))
+            english = load_english_words(options.english_words)
             self._add_blocks("either_script", self._find_in_stretches(partial(find_equal_words, words=english)))
         if "compounds" in layers:
             self._add_blocks("compounds", self._find_in_stretches(find_joins, least=2))

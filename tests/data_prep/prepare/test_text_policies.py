@@ -1,6 +1,7 @@
 """Notes and abbreviations get the same treatment in every reader."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow
@@ -8,7 +9,9 @@ import pyarrow.parquet
 import pytest
 import soundfile
 
+from data_prep.prepare.report import format_preparation
 from data_prep.prepare.validation import check_manifest
+from data_prep.text.transliteration import PROGRAM
 from layout_files import make_tone, write_lines
 from preparing import prepare_corpus
 
@@ -65,6 +68,26 @@ def test_every_reader_treats_notes_alike(recordings: Path, write):
         assert texts == ({PLAIN, noted} if is_fit else {PLAIN})
         reason = {"reject": "annotation", "keep": "latin"}.get(annotations)
         assert report["rejected_by_reason"] == ({} if is_fit else {reason: 1})
+
+
+@pytest.mark.skipif(shutil.which(PROGRAM) is None, reason="needs the program espeak-ng")
+def test_english_words_that_were_written_in_devanagari_are_listed(recordings: Path):
+    texts = ("राम office आए", "meeting में office है", "BBC office है", "[office] सीता")
+    for at in range(4):
+        soundfile.write(recordings / f"{at}.wav", make_tone(300 + 100 * at, seconds=2), 16000)
+    write_lines(recordings / "transcripts.tsv", "path\ttext", *(f"{at}.wav\t{text}" for at, text in enumerate(texts)))
+    out = recordings.parent / "out"
+    settings = {"latin": "transliterate", "annotations": "strip", "splits": {"train": 1.0}, "num_workers": 1}
+    report = prepare_corpus("tsv", recordings, out, **settings)
+    written = {row["word"]: (row["written"], row["utterances"]) for row in report["english_words"]}
+    assert written == {
+        "office": ("ऑफ़िस", 2),
+        "meeting": ("मीटिंग", 1),
+    }
+    assert report["rejected_by_reason"] == {"latin": 1} and "-espeak-" in report["transliteration_fingerprint"]
+    assert "2 different English words were written in Devanagari (office ऑफ़िस" in format_preparation(report)
+    rows = [json.loads(line) for line in (out / "train_manifest.json").read_text("utf-8").splitlines()]
+    assert [row["text"] for row in rows] == ["राम ऑफ़िस आए", "मीटिंग में ऑफ़िस है", "सीता"] and "lang" not in rows[0]
 
 
 def test_a_check_before_training_finds_notes(recordings: Path):

@@ -5,7 +5,7 @@ import pytest
 from data_prep.languages.language import load_language, may_hold
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, fingerprint_language, normalize_text
-from data_prep.text.policy import TextPolicy, choose_text_language
+from data_prep.text.policy import TextPolicy, make_text_policy
 from data_prep.text.verdict import judge
 
 MIXED = TextPolicy(language="hi+en")
@@ -63,8 +63,11 @@ def test_its_name_is_in_the_fingerprint_and_hindi_alone_has_its_own():
 
 
 def test_latin_keep_names_the_language():
-    assert choose_text_language("hi", "keep") == choose_text_language("hi+en", "keep") == "hi+en"
-    assert choose_text_language("en", "keep") == "en" and choose_text_language("hi", "reject") == "hi"
+    others = ("reject", "reject", "expand")
+    given = {("hi", "keep"): "hi+en", ("hi+en", "keep"): "hi+en", ("en", "keep"): "en", ("hi", "reject"): "hi"}
+    for (language, latin), wanted in given.items():
+        policy = make_text_policy(others[0], latin, *others[1:], language)
+        assert (policy.language, policy.latin) == (wanted, "reject")
     assert load_language("hi+en").scripts == ("DEVANAGARI", "LATIN")
     with pytest.raises(ValueError, match=r"language=en\+en: expected a language in another script than Latin; set en"):
         load_language("en+en")

@@ -186,7 +186,11 @@ def test_the_job(paths):
         (b"\x1f\x8b\x08\x00", [], "error: {input}: found a gzip file, expected a text file in UTF-8"),
         (b"", ["output={input}"], "error: input={input}, output={input}, rejected="),
         (b"", ["numbers=spell"], "error: numbers=spell: expected one of reject, verbalize, keep"),
-        (b"", ["latin=transliterate"], "error: latin=transliterate: expected reject or keep; no maintained library"),
+        (
+            b"",
+            ["latin=transliterate", "language=ta"],
+            "error: latin=transliterate: expected language=hi, found ta; only",
+        ),
         (b"", ["num_workers=0"], "error: num_workers=0: expected a whole number, 1 or more, or null"),
         (b"", ["alphabet=/absent"], "error: /absent: found no file, expected an alphabet"),
     ],

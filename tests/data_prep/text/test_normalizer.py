@@ -207,8 +207,8 @@ def test_verdict(text: str, policies: dict, reason: str | None, offending: tuple
     ("policies", "fault"),
     [
         ({"numbers": "spell"}, "numbers=spell: expected one of reject, verbalize, keep"),
-        ({"latin": "drop"}, "latin=drop: expected one of reject, keep"),
-        ({"latin": "transliterate"}, "latin=transliterate: expected reject or keep; no maintained library"),
+        ({"latin": "drop"}, "latin=drop: expected one of reject, keep, transliterate"),
+        ({"latin": "transliterate", "language": "hi+en"}, "latin=transliterate: expected language=hi, found hi"),
     ],
 )
 def test_wrong_policies(policies: dict, fault: str):

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from data_prep.languages.language import load_language
-from nemo_models.evaluation.either_script import ENGLISH_WORDS_PATH, load_english_words
+from data_prep.text.transliteration import ENGLISH_WORDS_PATH
+from nemo_models.evaluation.either_script import load_english_words
 from nemo_models.evaluation.layers import LayeredScore
 from nemo_models.evaluation.options import LayerOptions
 from nemo_models.evaluation.references import Reference
