@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from data_prep.audio.reader import SAMPLE_RATE_HZ, AudioError, AudioReader
 from data_prep.prepare.channel_summary import format_channels
+from data_prep.prepare.report import format_english_words
 from data_prep.selection.quality import ERROR_REASONS, REASONS
 
 TEMPLATE = "report.html.j2"
@@ -102,6 +103,7 @@ def format_html(report: Mapping[str, Any], examples: Mapping[str, Sequence[Mappi
             *report["notes"],
             *(cause["message"] for cause in report["causes"]),
             *format_channels(report["multi_channel"])[1:],  # the first line is no warning
+            *format_english_words(report["english_words"]),
         ],
         charts=[_lay_out_chart(report["histograms"][name], *names) for name, names in HISTOGRAMS.items()],
         reasons=list(_list_reasons(report, examples)),

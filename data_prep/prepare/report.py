@@ -189,6 +189,17 @@ def check_success(report: Mapping[str, Any]) -> int:
     return EXIT_STATUS_REJECTED_AS_ERROR if report["rejected_as_error"] else 0
 
 
+def format_english_words(words: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Format what a report says about English words that were written in Devanagari: one line, or none without any."""
+    if not words:
+        return []
+    some = ", ".join(f"{one['word']} {one['written']}" for one in words[:_NAMED_WORDS])
+    return [
+        f"{len(words)} different English words were written in Devanagari ({some}), perhaps wrongly; look at "
+        "english_words in report.json"
+    ]
+
+
 def _make_notes(report: Mapping[str, Any]) -> list[str]:
     notes = [f"note: {note}" for note in report.get("notes", ())]
     notes += [f"cause: {cause['message']}" for cause in report["causes"]]
@@ -197,12 +208,7 @@ def _make_notes(report: Mapping[str, Any]) -> list[str]:
     if noted["rows"]:
         path, note = next(iter(noted["examples"].items()))
         notes.append(f"note: look at the audio of {noted['rows']} rows, e.g. {path}: {note}")
-    if words := report["english_words"]:
-        some = ", ".join(f"{one['word']} {one['written']}" for one in words[:_NAMED_WORDS])
-        notes.append(
-            f"note: {len(words)} different English words were written in Devanagari ({some}), perhaps wrongly; "
-            "look at english_words in report.json"
-        )
+    notes += [f"note: {line}" for line in format_english_words(report["english_words"])]
     if report["speakers_in_several_splits"]:
         notes.append(f"note: {len(report['speakers_in_several_splits'])} speakers are in more than one split")
     if report["rejected_as_error"]:

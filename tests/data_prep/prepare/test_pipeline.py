@@ -165,7 +165,7 @@ def test_a_killed_worker_is_reported_and_no_process_is_left(make_corpus, tmp_pat
     folder = make_corpus(ROWS)
     with monkeypatch.context() as patch:  # workers are forked: they run what is patched here
         patch.setattr(
-            "data_prep.prepare.work_units.normalize_text", lambda text, policy: os.kill(os.getpid(), signal.SIGKILL)
+            "data_prep.prepare.work_units.trace_rules", lambda text, policy: os.kill(os.getpid(), signal.SIGKILL)
         )
         with pytest.raises(OSError, match="a worker process was killed"):
             prepare(folder, tmp_path / "out", num_workers=2)

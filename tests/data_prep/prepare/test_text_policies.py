@@ -86,6 +86,7 @@ def test_english_words_that_were_written_in_devanagari_are_listed(recordings: Pa
     }
     assert report["rejected_by_reason"] == {"latin": 1} and "-espeak-" in report["transliteration_fingerprint"]
     assert "2 different English words were written in Devanagari (office ऑफ़िस" in format_preparation(report)
+    assert "office ऑफ़िस" in (out / "report.html").read_text("utf-8")
     rows = [json.loads(line) for line in (out / "train_manifest.json").read_text("utf-8").splitlines()]
     assert [row["text"] for row in rows] == ["राम ऑफ़िस आए", "मीटिंग में ऑफ़िस है", "सीता"] and "lang" not in rows[0]
 
