@@ -18,7 +18,7 @@ from data_prep.manifest import write_json
 from hydra_job import hydra_job
 from nemo_models.evaluation.evaluation import check_gate, evaluate
 from nemo_models.evaluation.html_report import write_html_report
-from nemo_models.evaluation.languages import divide_test_set, find_languages
+from nemo_models.evaluation.languages import choose_part, divide_test_set, find_languages
 from nemo_models.evaluation.matching import TestSet, load_test_set
 from nemo_models.evaluation.options import EvaluationOptions, LayerOptions
 from nemo_models.evaluation.report import format_summary
@@ -83,6 +83,8 @@ def main(settings: EvaluateSettings) -> int:
     languages = [choose_model_language(settings.language, model) for model in models]
     predictions, manifest, keys = settings.predictions, settings.dataset_manifest, list_keys(settings)
     if models:
+        for row in read_rows(manifest, keys) if manifest else ():  # before the models run
+            choose_part(row, settings.language or languages[0])
         asked = {} if settings.language is None else {"language": settings.language}
         predictions += transcribe_models(models, manifest, settings.output_dir, {**asked, **settings.transcription})
     language = settings.language or (languages[0] if models else None)

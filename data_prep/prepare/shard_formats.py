@@ -13,6 +13,7 @@ from typing import Any
 
 from data_prep.audio.reader import SAMPLE_RATE_HZ
 from data_prep.corpora.nemo import CHANNEL_KEYS
+from data_prep.languages.union import language_of_row
 
 
 def describe_row(
@@ -36,7 +37,8 @@ def describe_cut(name: str, row: Mapping[str, Any], samples: int) -> dict[str, A
     """Make a cut of a Shar data set; the arguments are those of `describe_row`."""
     duration = samples / SAMPLE_RATE_HZ
     span = {"start": 0, "duration": duration, "channel": 0}
-    supervision = {"id": name, "recording_id": name, **span, "text": row["text"], "language": "hi"}
+    supervision = {"id": name, "recording_id": name, **span, "text": row["text"]}
+    supervision["language"] = language_of_row(row)
     if "speaker" in row:
         supervision["speaker"] = str(row["speaker"])
     recording = {

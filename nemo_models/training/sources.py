@@ -13,6 +13,8 @@ from nemo.collections.asr.data.audio_to_text import expand_sharded_filepaths
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from data_prep.arguments import is_number
+from data_prep.languages.language import DEFAULT_LANGUAGE, is_known
+from data_prep.languages.union import LANGUAGE_KEY
 from data_prep.manifest import MANIFEST_KEYS, parse_manifest_line
 
 Row = dict[str, Any]
@@ -227,9 +229,11 @@ def _row_of_cut(cut: Mapping[str, Any], where: str) -> Row:
         raise ValueError(f"{where}: found invalid supervisions, expected a list of objects; export the shards again")
     text = " ".join(str(item.get("text") or "") for item in spoken)
     speakers = {item["speaker"] for item in spoken if item.get("speaker")}
+    codes = {item["language"] for item in spoken if is_known(str(item.get("language")))}
     return {
         "audio_filepath": str(cut["id"]),
         "duration": cut["duration"],
         "text": text,
         **({"speaker": speakers.pop()} if len(speakers) == 1 else {}),
+        **({LANGUAGE_KEY: codes.pop()} if len(codes) == 1 and codes != {DEFAULT_LANGUAGE} else {}),
     }

@@ -1,6 +1,6 @@
 """`scripts/transcribe_speech.py` from its settings to its summary."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -10,15 +10,15 @@ from typing import Any
 from data_prep.arguments import require_choice, require_int
 from data_prep.job_keys import hash_file
 from data_prep.languages.language import load_language
-from data_prep.languages.union import is_several
+from data_prep.languages.union import LANGUAGE_KEY, is_several
 from data_prep.text.inverse_numbers import make_number_writer
-from nemo_models.files.model_language import choose_language
+from nemo_models.files.model_language import choose_language, read_folds
 from nemo_models.files.nemo_file import read_nemo_config
 from nemo_models.inference.model_loading import DEFAULT_FORMAT, choose_device
 from nemo_models.inference.processor import describe_formats
 from nemo_models.transcription.batch_job import OutputPlan, Summary, make_job_key, run_job
 from nemo_models.transcription.channels import split_channels
-from nemo_models.transcription.inputs import STANDARD_INPUT, list_inputs, measure_durations
+from nemo_models.transcription.inputs import STANDARD_INPUT, AudioInput, list_inputs, measure_durations
 from nemo_models.transcription.job_settings import RecogniserArguments, TranscribeSettings
 from nemo_models.transcription.options import STAMPS, TranscribeOptions
 from nemo_models.transcription.output_formats import check_formats
@@ -70,6 +70,7 @@ def run_command(settings: TranscribeSettings) -> Summary | None:
     if output.exists() and not settings.overwrite_transcripts:
         return None
     language = find_language(settings.language, model_path)
+    require_language(settings.language, model_path, inputs)
     if settings.itn:
         check_number_writing(language)
     plan = OutputPlan(
@@ -107,6 +108,21 @@ def find_language(asked: str | None, model_path: Path | None) -> str:
 def read_config(model_path: Path | None) -> dict[str, Any]:
     """Read the configuration of a `.nemo` file; empty where there is none, as for models of a hub."""
     return read_nemo_config(model_path) if model_path is not None and model_path.is_file() else {}
+
+
+def require_language(asked: str | None, model_path: Path | None, inputs: Sequence[AudioInput]) -> None:
+    """Refuse a job in which every input would fail, for nothing says which language it is in.
+
+    Raises:
+        ValueError: The model writes several languages in one script, and neither the job nor an input names one.
+    """
+    codes = read_folds(read_config(model_path))
+    named = any(audio.fields.get(LANGUAGE_KEY) or "text" in audio.fields for audio in inputs)
+    if codes and asked is None and not named:
+        raise ValueError(
+            f"language=null: expected one of {', '.join(codes)} with {model_path}, which writes them in one script and "
+            "cannot tell them apart; give language=…, or lang in the manifest's rows"
+        )
 
 
 def check_number_writing(language: str) -> None:

@@ -11,7 +11,7 @@ from nemo.collections.asr.parts.submodules.ctc_beam_decoding import BeamBatchedC
 from tqdm import tqdm
 
 from data_prep.engines import count_cores
-from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
+from data_prep.languages.language import DEFAULT_LANGUAGE, load_language, may_hold
 from data_prep.languages.union import LANGUAGE_KEY, language_of_row
 from data_prep.manifest import read_manifest, resolve_audio_path
 from nemo_models.ctc_model import XLSRCTCModel
@@ -101,13 +101,14 @@ def read_dev_rows(model: XLSRCTCModel, dataset_manifest: Path) -> dict[str | Non
     rows_of: dict[str | None, list[dict[str, Any]]] = {None: []} if is_one else {code: [] for code in codes}
     for number, row in enumerate(read_manifest(dataset_manifest), 1):
         code = row.get(LANGUAGE_KEY) if is_one else language_of_row(row)
-        if codes and code is not None and code not in codes:
+        own = next((own for own in codes if code is None or may_hold(own, str(code))), None)
+        if codes and own is None:
             raise ValueError(
                 f"{dataset_manifest}: row {number}: found lang {code}, expected {' or '.join(codes)}, the model's; "
                 "remove the row, or choose another model"
             )
         if row["text"].strip():
-            rows_of[None if is_one else code].append(row)
+            rows_of[None if is_one else own].append(row)
     return rows_of
 
 

@@ -28,6 +28,7 @@ from nemo_models.export.huggingface import write_huggingface
 from nemo_models.files.model_language import describe_labels, make_folding, read_folds, read_letters
 from nemo_models.files.nemo_file import read_nemo_config
 from nemo_models.language_models.ngram_lm import train_ngram_lm
+from nemo_models.transcription.command import require_language
 from nemo_models.transcription.inputs import AudioInput, read_manifest_inputs
 from nemo_models.transcription.transcripts import Transcript
 from tone_reader import SAMPLE_RATE_HZ, make_tone_reader, write_tones
@@ -100,6 +101,14 @@ def test_the_lang_of_a_row_is_its_language_and_audio_without_one_is_refused(mode
     assert [one.text for one in found] == [text for code in CODES for text in TEXTS[code]]
     for one in transcribe(model, sorted(manifest.parent.glob("bn*.wav"))):
         assert not one.text and "expected one of hi, bn, ml, found none; the model writes them in one" in one.error
+
+
+def test_a_job_that_names_no_language_is_refused_before_it_begins(file: Path, manifest: Path):
+    recordings = [AudioInput(path) for path in sorted(manifest.parent.glob("bn*.wav"))]
+    with pytest.raises(ValueError, match=r"language=null: expected one of hi, bn, ml with .*model\.nemo, which writes"):
+        require_language(None, file, recordings)
+    require_language("bn", file, recordings)
+    require_language(None, file, read_manifest_inputs(manifest))
 
 
 @pytest.mark.slow

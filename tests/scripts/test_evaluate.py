@@ -168,6 +168,13 @@ def test_rows_of_several_languages_get_a_report_each(run, tmp_path):
     assert "mixed.jsonl:7: found lang ta, expected hi with language=hi; correct it, remove the row, or" in done.stderr
 
 
+def test_a_text_in_another_script_than_its_lang_is_told(run, tmp_path):
+    predictions = write_mixed(tmp_path, ["ta"])
+    predictions.write_text(predictions.read_text("utf-8").replace('"ta"', '"bn"'), encoding="utf-8")
+    done = run(f"predictions={predictions}", f"output_dir={tmp_path}/report", "replicates=100", "html=false")
+    assert "language=bn: expected texts in Bengali, found Tamil in 6 of 6; set language=ta" in done.stdout
+
+
 def test_one_language_that_the_rows_name_is_scored_by_its_rules(run, tmp_path):
     predictions = write_mixed(tmp_path, ["ta"])
     done = run(f"predictions={predictions}", f"output_dir={tmp_path}/report", "replicates=100", "html=false")

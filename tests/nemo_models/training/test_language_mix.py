@@ -10,10 +10,12 @@ import soundfile
 from omegaconf import OmegaConf
 
 from data_prep.manifest import write_jsonl
+from data_prep.prepare.shard_formats import describe_cut, encode_rows
 from data_prep.text.alphabet import load_alphabet
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.files.nemo_file import read_nemo_config
 from nemo_models.training.language_mix import arrange_languages
+from nemo_models.training.sources import Source
 from nemo_models.training_data.stream import StreamPosition
 from training_job import SETTINGS, compose, run_job
 
@@ -88,6 +90,16 @@ def test_unfit_data_is_one_clear_line(folder: Path):
         arrange(folder, language_exponent=2)
     with pytest.raises(FileNotFoundError, match=r"none\.json: no such manifest"):
         arrange(folder, **{key: f"[{folder / 'none.json'}]"})
+
+
+def test_cuts_keep_the_language_of_their_row(tmp_path: Path):
+    rows = [{"text": "நல்ல", "lang": "ta"}, {"text": "आज"}]
+    cuts = [describe_cut(f"u{number}", row, 16000) for number, row in enumerate(rows)]
+    cuts[1]["supervisions"][0]["speaker"] = "s"
+    cuts.append({**cuts[0], "supervisions": [{"text": "hello", "language": "Klingon"}]})  # of other tools
+    (tmp_path / "cuts.000000.jsonl").write_bytes(encode_rows(cuts, compress=False))
+    assert [row.get("lang") for row in Source(tmp_path / "cuts.000000.jsonl").read()] == ["ta", None, None]
+    assert [cut["supervisions"][0]["language"] for cut in cuts] == ["ta", "hi", "Klingon"]
 
 
 def open_stream(folder: Path, **changes: object):
