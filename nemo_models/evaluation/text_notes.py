@@ -31,7 +31,8 @@ def _note_system(test_set: TestSet, system: System) -> list[str]:
         ),
         (
             lambda reference, hypothesis: bool(_LATIN.search(reference)) != bool(_LATIN.search(hypothesis)),
-            "utterances have Latin letters on one side only: words in another script count as errors",
+            "utterances have Latin letters on one side only: words in another script count as errors, except those "
+            "that the layer either_script lists",
         ),
     )
     return [
