@@ -1,10 +1,13 @@
 """Models of a recipe's shape with random weights: for speed and memory, which the shape alone decides.
 
     python scripts/benchmarks/random_model.py xlsr_53 model.nemo
+    python scripts/benchmarks/random_model.py xlsr_53 student.nemo layers=6 intermediate_size=2048
 
-The first argument is the name of a recipe in `conf/encoder/`.
+The first argument is the name of a recipe in `conf/encoder/`; `key=value` asks for a student of that model, with the
+keys of `student.shape` in `conf/distill_hi.yaml`.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,7 +39,7 @@ def make_model(recipe: Path) -> Any:
 
 def main() -> int:
     """Write a model; return the exit status."""
-    name, output = sys.argv[1:]
+    name, output, *shape = sys.argv[1:]
     recipe = find_recipe(name)
     if recipe is None:
         known = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
@@ -45,7 +48,13 @@ def main() -> int:
     from nemo.utils import logging
 
     logging.setLevel(logging.ERROR)
-    make_model(recipe).save_to(output)
+    model = make_model(recipe)
+    if shape:
+        from nemo_models.distillation.student import StudentShape, build_student
+
+        values = {key: json.loads(value) for key, value in (pair.split("=", 1) for pair in shape)}
+        model = build_student(model, StudentShape(**values))
+    model.save_to(output)
     print("{}")
     return 0
 
