@@ -22,7 +22,6 @@ from nemo_models.serving.engine import RecognitionEngine
 from nemo_models.serving.engine_limits import EngineLimits
 from nemo_models.serving.metrics import ServerMetrics
 from nemo_models.serving.phrases import can_prefer_phrases, read_prompt
-from nemo_models.serving.process_memory import limit_compiled_shapes
 from nemo_models.serving.recogniser import ModelRecogniser
 from nemo_models.serving.replica import ModelFacts
 from nemo_models.serving.request_guard import KEY_VARIABLE, read_keys
@@ -88,7 +87,6 @@ def load_served_model(settings: ServeSettings, uploads: UploadFolder) -> ServedM
         ValueError: An argument is out of range.
     """
     surroundings = _prepare(settings)
-    limit_compiled_shapes()
     transcriber = load_transcriber(settings)
     decoders = DecodingPool(
         settings.num_workers,

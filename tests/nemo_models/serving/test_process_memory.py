@@ -1,13 +1,11 @@
 """Freed memory goes back to the system, although what lies behind it is in use."""
 
-import os
 import platform
 import subprocess
 import sys
 
 import pytest
 
-from nemo_models.serving.process_memory import KEPT_SHAPES, limit_compiled_shapes
 from project import ROOT
 
 FREE_BETWEEN_BLOCKS = """
@@ -34,12 +32,3 @@ def test_freed_memory_is_given_back_when_it_is_time():
     assert done.returncode == 0, done.stderr
     unchanged, released = map(float, done.stdout.split())
     assert abs(unchanged) < 10 and released > 50
-
-
-def test_the_environment_decides_how_many_shapes_are_kept(monkeypatch):
-    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
-    limit_compiled_shapes()
-    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == KEPT_SHAPES
-    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "1024")
-    limit_compiled_shapes()
-    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "1024"
