@@ -1,8 +1,8 @@
 """Keeps a process small that computes waveforms of ever new lengths.
 
-glibc keeps freed tensors whose neighbours are in use. oneDNN's compiled code for each shape grows too, up to 1024 shapes
-and some 35 MB. It is kept: with room for 64 shapes, most batches compiled some again, which cost a small network an
-eighth of its speed.
+glibc keeps freed tensors whose neighbours are in use. oneDNN's compiled code for each shape grows too, up to 1024
+shapes and some 35 MB. It is kept: with room for 64 shapes, most batches compiled some again, which cost a small network
+an eighth of its speed.
 """
 
 import ctypes
