@@ -139,7 +139,7 @@ class Experiment:
 
     def _command(self, step: str, script: str, *arguments: str) -> None:
         """Run one of the project's commands; its time is kept beside its log."""
-        done, log = self.folder / f"{step}.json", self.folder / f"{step}.log"
+        done, log = self.folder / f"{step}.time.json", self.folder / f"{step}.log"
         if done.is_file():
             return
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -155,8 +155,8 @@ class Experiment:
 
     def seconds(self, condition: str) -> float:
         """Return the time of a condition's own steps."""
-        files = (self.folder / condition).glob("*.json")
-        records = [json.loads(path.read_text(encoding="utf-8")) for path in files if path.name != "labels.json"]
+        files = (self.folder / condition).glob("*.time.json")
+        records = [json.loads(path.read_text(encoding="utf-8")) for path in files]
         return float(sum(record["seconds"] for record in records))
 
     def score(self, bundle: Path) -> dict[str, Any]:
