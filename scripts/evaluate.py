@@ -108,7 +108,7 @@ def score(language: str, test_set: TestSet, settings: EvaluateSettings, is_part:
         language: The language.
         test_set: Utterances and predictions.
         settings: All arguments.
-        is_part: Whether it is one of several languages, each of which has a folder of its own.
+        is_part: Whether it is one of several languages; each then has a folder.
     """
     layers = LayerOptions(
         tuple(settings.layers),

@@ -42,7 +42,7 @@ def check_script_choice(script: str | None, languages: Mapping[str, str]) -> Non
 
 
 def fold_letters(language: str) -> dict[str, str]:
-    """Return the letter of a language that each label stands for, in the order of its alphabet.
+    """Return label -> letter for a language, in the order of its alphabet.
 
     Args:
         language: Code of a language, or the path of a language file.

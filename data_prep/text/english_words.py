@@ -1,8 +1,9 @@
-"""English words in the sentences of another language (`language=hi+en`): each word by the rules of its own language.
+"""English words in the sentences of another language (`language=hi+en`).
 
-Case and apostrophe are English's, so that `Don't` is DON'T as in a model of English; notes, numbers and punctuation are
-the other language's. NOISE without brackets is a word here, no note. A number beside an English word (iPhone 15, 5 pm,
-5G) may be said in either language, so that it stays, and its text is rejected; a unit such as km is no English word.
+English words follow the rules of English for case and apostrophe: `Don't` becomes DON'T, as in a model of English.
+Notes, numbers and punctuation follow the rules of the other language. NOISE without brackets is a word, not a note. A
+number beside an English word (iPhone 15, 5 pm, 5G) may be said in either language. It stays, and the text is rejected.
+A unit such as km does not count as an English word.
 """
 
 import hashlib

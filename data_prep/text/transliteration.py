@@ -28,9 +28,8 @@ PROGRAM = "espeak-ng"
 VOICE = "en-gb-x-rp"  # British: Hindi has डांस and क्लास, not डैंस
 _TIMEOUT_S = 300
 _WORD = re.compile(r"(?<![A-Za-z])[A-Za-z][a-z]{1,29}(?:['’][a-z]{1,2})?(?![A-Za-z])")
-_BEFORE = re.compile(
-    r"[^\W_]$|[\u0900-\u0963\u0966-\u097f]$|\d[ -]$"
-)  # a letter, digit or mark, but no danda; a number
+# What may not touch a word: a letter, digit or mark (a danda may), or a number beside it.
+_BEFORE = re.compile(r"[^\W_]$|[\u0900-\u0963\u0966-\u097f]$|\d[ -]$")
 _AFTER = re.compile(r"[^\W_]|[\u0900-\u0963\u0966-\u097f]|[ -]\d")
 _DEVANAGARI = re.compile("[\u0904-\u0939]")
 _HAS_VOWEL = re.compile("[aeiouy]")

@@ -1,6 +1,7 @@
 """Which labels of a model belong to which of its languages: the mask of one language, and the guess which one it is.
 
-Languages that share the labels of one script cannot be guessed from them. Their labels stand for letters of their own.
+If languages share the labels of one script, the labels do not show the language. Each language has its own letters for
+the labels.
 """
 
 from collections.abc import Mapping, Sequence

@@ -28,14 +28,12 @@ def load_english_words(paths: tuple[Path, ...] = ()) -> Mapping[str, frozenset[s
 
     Raises:
         FileNotFoundError: A list is missing.
-        ValueError: A line does not begin with one English word, has no spelling, or one in Latin letters or of several
-            words.
+        ValueError: A list is not UTF-8, or a line does not begin with one English word, has no spelling, or has one in
+            Latin letters or of several words.
     """
     words: dict[str, frozenset[str]] = {}
     for path in (ENGLISH_WORDS_PATH, *paths):
-        if not path.is_file():
-            raise FileNotFoundError(f"english_words={path}: found no file, expected a list of words; correct the path")
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        for number, line in enumerate(_read_list(path).splitlines(), 1):
             if not line.strip() or line.startswith("#"):
                 continue
             word, *spellings = (column.strip() for column in line.rstrip("\t ").split("\t"))
@@ -48,6 +46,19 @@ def load_english_words(paths: tuple[Path, ...] = ()) -> Mapping[str, frozenset[s
                 )
             words[word] = words.get(word, frozenset()) | frozenset(map(spelling_key, spellings))
     return words
+
+
+def _read_list(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"english_words={path}: found no file, expected a list of words; correct the path"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"english_words={path}: found {error}, expected a list of words in UTF-8; save the list as UTF-8"
+        ) from error
 
 
 def fold_english(word: str) -> str:

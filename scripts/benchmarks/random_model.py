@@ -52,8 +52,12 @@ def main() -> int:
     if shape:
         from nemo_models.distillation.student import StudentShape, build_student
 
-        values = {key: json.loads(value) for key, value in (pair.split("=", 1) for pair in shape)}
-        model = build_student(model, StudentShape(**values))
+        try:
+            values = {key: json.loads(value) for key, value in (pair.split("=", 1) for pair in shape)}
+            model = build_student(model, StudentShape(**values))
+        except (TypeError, ValueError) as error:
+            print(f"error: {' '.join(shape)}: {error}; expected keys and values of student.shape", file=sys.stderr)
+            return 1
     model.save_to(output)
     print("{}")
     return 0

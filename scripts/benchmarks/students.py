@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from side_process import peak_bytes, run_side
+from side_process import SideFailed, peak_bytes, run_side
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
@@ -41,12 +41,21 @@ def main() -> None:
         return
     print(f"| {' | '.join(COLUMNS)} | relative loss % (95 %) |\n{'|---' * (len(COLUMNS) + 1)}|")
     teacher: dict[str, Any] | None = None
+    failed = False
     for path in given.models:
         for number_format in given.formats:
             options = ["--side", number_format, "--rounds", given.rounds, "--threads", *given.threads]
-            found = run_side(__file__, [given.test, path, *options])
+            try:
+                found = run_side(__file__, [given.test, path, *options])
+            except SideFailed as error:
+                if teacher is None:
+                    sys.exit(f"{error}\nThe teacher is what the others are compared with.")
+                print(error, file=sys.stderr)  # the other rows are measured
+                failed = True
+                continue
             teacher = teacher or found
             print(f"| {path.stem} | {describe(found)} | {compare(found, teacher)} |", flush=True)
+    sys.exit(1 if failed else 0)
 
 
 def measure(bundle: Path, test: Path, number_format: str, threads: Sequence[int], rounds: int) -> dict[str, Any]:

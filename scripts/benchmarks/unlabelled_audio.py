@@ -52,6 +52,8 @@ class Experiment:
 
         def read(manifest: Path) -> list[dict[str, Any]]:
             rows = read_manifest(manifest)
+            if not rows or not all("speaker" in row and "text" in row for row in rows):
+                sys.exit(f"{manifest}: expected rows with `text` and `speaker`; add them, prepare_data.py writes both")
             return [{**row, "audio_filepath": str(resolve_audio_path(row["audio_filepath"], manifest))} for row in rows]
 
         rows = read(self.given.train)
@@ -61,7 +63,10 @@ class Experiment:
             speakers = sorted({row["speaker"] for row in rows})
             random.Random(self.seed).shuffle(speakers)
             chosen: set[str] = set()
-            while sum(row["duration"] for row in rows if row["speaker"] in chosen) < 60 * self.given.labelled_minutes:
+            while (
+                speakers
+                and sum(row["duration"] for row in rows if row["speaker"] in chosen) < 60 * self.given.labelled_minutes
+            ):
                 chosen.add(speakers.pop())
             labelled = [row for row in rows if row["speaker"] in chosen]
             unlabelled = [row for row in rows if row["speaker"] not in chosen]
@@ -213,12 +218,18 @@ def share_recovered(scores: dict[str, Any], condition: str, way: str) -> str:
 
 
 def read_arguments() -> argparse.Namespace:
+
+    def existing(text: str) -> Path:
+        if not Path(text).is_file():
+            raise argparse.ArgumentTypeError(f"{text}: found no file, expected a NeMo manifest")
+        return Path(text).resolve()
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("train", "dev", "test"):
-        parser.add_argument(name, type=lambda text: Path(text).resolve(), help="NeMo manifest with `text`, `speaker`")
+        parser.add_argument(name, type=existing, help="NeMo manifest with `text` and `speaker`")
     parser.add_argument("folder", type=lambda text: Path(text).resolve())
     parser.add_argument("--labelled-minutes", type=float, default=10, help="minutes of train with transcripts")
-    parser.add_argument("--labelled", type=lambda text: Path(text).resolve(), help="instead: labelled data elsewhere")
+    parser.add_argument("--labelled", type=existing, help="instead: labelled data elsewhere")
     parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=CONDITIONS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--rounds", type=int, default=1, help="rounds of self-training")

@@ -54,6 +54,14 @@ def test_a_wrong_line_is_named(tmp_path, line):
         load_english_words((tmp_path / "gone.tsv",))
 
 
+def test_a_list_that_is_missing_or_not_utf8_is_named(tmp_path):
+    (tmp_path / "bad.tsv").write_bytes(b"meeting\t\xff\xfe\n")
+    with pytest.raises(FileNotFoundError, match=r"english_words=.*missing.tsv: found no file"):
+        load_english_words((tmp_path / "missing.tsv",))
+    with pytest.raises(ValueError, match=r"english_words=.*bad.tsv: found .*save the list as UTF-8"):
+        load_english_words((tmp_path / "bad.tsv",))
+
+
 def test_the_own_list_is_in_the_two_alphabets_and_sorted():
     lines = ENGLISH_WORDS_PATH.read_text(encoding="utf-8").splitlines()
     words = [line.split("\t")[0] for line in lines if not line.startswith("#")]
