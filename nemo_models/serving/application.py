@@ -47,7 +47,8 @@ def make_application(
     application.include_router(make_router(served))
     application.include_router(make_stream_router(served))
     application.include_router(make_realtime_router(served))
-    application.include_router(make_page_router(served.subtitles, served.upload_limits.idle_s, served.languages[0]))
+    languages = served.languages, served.needs_language
+    application.include_router(make_page_router(served.subtitles, served.upload_limits.idle_s, *languages))
 
     async def answer_error(_: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):

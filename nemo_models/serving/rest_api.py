@@ -57,7 +57,7 @@ async def _metrics(served: ServedModel) -> Response:
 
 def _model_row(served: ServedModel, name: str) -> dict[str, Any]:
     row = {"id": name, "object": "model", "created": served.created, "owned_by": OWNER}
-    return {**row, "word_times": served.gives_words}
+    return {**row, "word_times": served.gives_words, "languages": [language.code for language in served.languages]}
 
 
 async def _list_models(served: ServedModel) -> Response:

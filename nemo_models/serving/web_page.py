@@ -1,8 +1,10 @@
 """The page for browsers, which loads nothing from another host, and the subtitles of its words."""
 
 import asyncio
+import html
 import json
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,33 +46,61 @@ def list_page_paths() -> dict[str, Path]:
     return {"/": FOLDER / "index.html", **files}
 
 
-def make_page_router(subtitles: SubtitleSettings | None, idle_s: float, language: Language) -> APIRouter:
+def make_page_router(
+    subtitles: SubtitleSettings | None, idle_s: float, languages: Sequence[Language], needs_language: bool = False
+) -> APIRouter:
     """Return the routes of the page's files, and of the subtitles for words that the page has.
 
     Args:
-        language: The language of the texts; that of the page's own words is the reader's choice.
         subtitles: Form of the subtitles; `None`: the defaults.
         idle_s: Most seconds between two pieces of a request.
+        languages: The languages of the texts; that of the page's own words is the reader's choice.
+        needs_language: Whether the model cannot identify the language itself.
     """
     router = APIRouter()
     for route, path in list_page_paths().items():
         content = path.read_text(encoding="utf-8")
         if path.suffix == ".html":
-            content = fill_page(content, language)
+            content = fill_page(content, languages, needs_language)
         router.add_api_route(route, partial(_send, content.encode(), MEDIA_TYPES[path.suffix]))
     send_subtitles = partial(_send_subtitles, subtitles, UploadLimits(WORD_BYTES, idle_s))
     router.add_api_route("/page/subtitles/{name}", send_subtitles, methods=["POST"])
     return router
 
 
-def fill_page(page: str, language: Language) -> str:
-    """Return the page's HTML for texts in a language."""
-    code = language.code.removesuffix(WITH_ENGLISH)
-    title = "hindi_title" if code == DEFAULT_LANGUAGE else "title"
-    values = {"{language}": code, "{direction}": language.direction, "{title}": title}
+def fill_page(page: str, languages: Sequence[Language], needs_language: bool = False) -> str:
+    """Return the page's HTML for texts in one language, or in one of several, which the reader may choose.
+
+    Args:
+        page: The HTML of the page's file.
+        languages: The model's languages.
+        needs_language: Whether the model cannot identify the language itself.
+    """
+    first = languages[0]
+    title = "hindi_title" if len(languages) == 1 and _code_in_html(first) == DEFAULT_LANGUAGE else "title"
+    options = [] if needs_language else ['<option value="" data-text="any_language"></option>']
+    values = {
+        "{language}": _code_in_html(first),
+        "{direction}": first.direction,
+        "{title}": title,
+        "{hidden}": "" if len(languages) > 1 else " hidden",
+        "{options}": "".join([*options, *map(_write_option, languages)] if len(languages) > 1 else ()),
+    }
     for name, value in values.items():
         page = page.replace(name, value)
     return page
+
+
+def _code_in_html(language: Language) -> str:
+    return language.code.removesuffix(WITH_ENGLISH)
+
+
+def _write_option(language: Language) -> str:
+    """Return the choice of a language; the page's script shows its name in the page's language."""
+    values = {"value": language.code, "data-name": language.name}
+    values |= {"data-lang": _code_in_html(language), "data-dir": language.direction}
+    written = " ".join(f'{key}="{html.escape(value)}"' for key, value in values.items())
+    return f"<option {written}>{html.escape(language.name)}</option>"
 
 
 async def _send(content: bytes, media_type: str) -> Response:

@@ -1,6 +1,7 @@
 // The microphone as a live stream to the server, and what was heard as a sound that can be played.
 
 import { streamProtocols } from "./requests.js";
+import { spokenLanguage } from "./spoken.js";
 
 const KEPT_S = 600; // of what was heard; earlier words do not play
 
@@ -55,6 +56,7 @@ export class Recording {
     this.on = on;
     this.state = "connecting";
     this.isOver = false;
+    this.language = spokenLanguage();
   }
 
   async start() {
@@ -76,7 +78,8 @@ export class Recording {
     const address = new URL("v1/stream", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     this.socket = new WebSocket(address, streamProtocols());
-    this.socket.onopen = () => this.#send({ type: "start", sample_rate: this.context.sampleRate, encoding: "float32" });
+    const start = { type: "start", sample_rate: this.context.sampleRate, encoding: "float32", language: this.language };
+    this.socket.onopen = () => this.#send(start);
     this.socket.onmessage = ({ data }) => this.#hear(JSON.parse(data));
     this.socket.onclose = () => this.#finish(this.wasClosed ? "ended" : this.wasReady ? "lost" : "refused");
     const node = new AudioWorkletNode(this.context, "capture");

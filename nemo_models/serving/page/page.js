@@ -2,6 +2,7 @@
 
 import { Recording, Sound } from "./microphone.js";
 import { showModel, makeSubtitles, transcribe, useKey } from "./requests.js";
+import { allowChoice, markLanguage } from "./spoken.js";
 import { chooseLanguage, explain, say, showText } from "./texts.js";
 import { appendWords, describeWords, makeOneTabStop, markPlayed } from "./words.js";
 
@@ -89,6 +90,7 @@ let recording = null;
 function showRecording() {
   showText($("record"), recording ? "stop" : "start");
   $("record").classList.toggle("recording", Boolean(recording));
+  allowChoice(!recording);
 }
 
 function startRecording() {
@@ -100,6 +102,7 @@ function startRecording() {
     end: (reason) => endRecording(own, reason),
   });
   recording = own;
+  markLanguage($("partial"), own.language);
   showRecording();
   own.start();
 }
@@ -111,13 +114,14 @@ function hear(own, message) {
   if (message.type === "error") showError(message.error);
 }
 
-function addUtterance(own, { text, words, end }) {
+function addUtterance(own, { text, words, end, lang }) {
   const moved = (words ?? []).map((word) => ({ ...word, start: own.beginS + word.start, end: own.beginS + word.end }));
   results.live.texts.push(text);
   results.live.words.push(...moved);
   const line = document.createElement("p");
   if (words) appendWords(line, moved, (word) => playSpoken(word.start, own.beginS + end));
   else line.textContent = text;
+  for (const element of [line, $("announced")]) markLanguage(element, lang);
   $("settled").append(line);
   $("announced").textContent = text;
   $("live").scrollTop = $("live").scrollHeight;
@@ -205,10 +209,11 @@ async function transcribeFile(file) {
   }
 }
 
-function showTranscript(file, { text, words = [] }) {
+function showTranscript(file, { text, words = [], language }) {
   Object.assign(results.file, { texts: text ? [text] : [], words, stem: file.name.replace(/\.[^.]*$/, "") || "transcript" });
   showText($("status"), text ? "done" : "nothing");
   $("words").textContent = words.length ? "" : text;
+  markLanguage($("words"), language);
   appendWords($("words"), words, (word) => {
     $("player").currentTime = word.start;
     $("player").play().catch(() => {}); // the player says so itself

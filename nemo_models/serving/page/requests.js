@@ -1,5 +1,7 @@
 // Requests to the server of this page. A failure is an object {status, code, message}; no message: no answer came.
 
+import { spokenLanguage } from "./spoken.js";
+
 let key = "";
 
 /** Use an API key from now on. */
@@ -47,7 +49,7 @@ export async function makeSubtitles(words, format) {
 /**
  * Transcribe a file.
  * onSent is called with the share that was sent, onTextSoFar with the text so far.
- * Gives {text, words}; a model without times of words gives no words.
+ * Gives {text, words, language}; a model without times of words gives no words.
  */
 export async function transcribe(file, signal, onSent, onTextSoFar) {
   const form = new FormData();
@@ -56,6 +58,7 @@ export async function transcribe(file, signal, onSent, onTextSoFar) {
   form.append("response_format", "verbose_json");
   form.append("timestamp_granularities[]", model.word_times ? "word" : "segment");
   form.append("stream", "true");
+  form.append("language", spokenLanguage());
   form.append("file", file);
   const request = new XMLHttpRequest(); // fetch does not say how much was sent
   let [read, text, result] = [0, "", null];

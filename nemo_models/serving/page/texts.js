@@ -7,6 +7,8 @@ const TEXTS = {
     key: "API कुंजी",
     use_key: "लागू करें",
     need_key: "सर्वर API कुंजी माँगता है।",
+    spoken_language: "बोली जाने वाली भाषा",
+    any_language: "अपने आप पहचानें",
 
     speak: "बोलें",
     start: "माइक्रोफ़ोन चालू करें",
@@ -45,6 +47,8 @@ const TEXTS = {
     key: "API key",
     use_key: "Use it",
     need_key: "The server asks for an API key.",
+    spoken_language: "Spoken language",
+    any_language: "Identify it",
 
     speak: "Speak",
     start: "Start the microphone",
@@ -116,11 +120,19 @@ export function showText(element, name) {
   element.textContent = name ? say(name) : "";
 }
 
+/** The name of a language by its code, such as `ta` or `hi+en`; `english` if the browser does not know it. */
+function nameLanguage(code, english) {
+  const names = new Intl.DisplayNames([language], { type: "language", fallback: "none" });
+  const parts = code.split("+").map((part) => names.of(part));
+  return parts.every(Boolean) ? parts.join(" + ") : english;
+}
+
 /** Choose the language of everything that is shown. */
 export function chooseLanguage(name) {
   language = name;
   document.documentElement.lang = name;
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = say(element.dataset.text);
+  for (const option of document.querySelectorAll("[data-name]")) option.textContent = nameLanguage(option.value, option.dataset.name);
   document.title = document.querySelector("h1").textContent;
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
   for (const button of document.querySelectorAll("[data-language]")) {

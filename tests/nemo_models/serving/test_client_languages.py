@@ -159,4 +159,4 @@ def test_a_model_with_english_words_is_meant_by_the_language_that_holds_them():
     with pytest.raises(ApiError, match=r"language=en: expected hi\+en, the model's language; change or remove it"):
         read_language("language", "en", mixed)
     assert name_language(None, mixed) == "hindi with english words"
-    assert 'lang="hi" dir="ltr"' in fill_page('<p lang="{language}" dir="{direction}">', mixed[0])
+    assert 'lang="hi" dir="ltr"' in fill_page('<p lang="{language}" dir="{direction}">', mixed)

@@ -12,6 +12,7 @@ import soundfile
 from browser import WAIT_S, needs_browser, open_browser
 from data_prep.languages.language import load_language
 from fake_recogniser import WORDS, FakeRecogniser, speak
+from nemo_models.serving.client_languages import load_languages
 from nemo_models.serving.request_guard import read_protocol_key
 from nemo_models.serving.web_page import FOLDER, fill_page
 from serving_client import client_of, make_served, run_server
@@ -19,7 +20,7 @@ from serving_client import client_of, make_served, run_server
 PACKAGES = [Path(__file__).parents[3] / name for name in ("nemo_models", "data_prep")]
 KEY_CODES = {"Tab": 9, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 FOCUSED = "document.activeElement.id || document.activeElement.className"
-LABELLED = "[...document.querySelectorAll('button, input')].every(e => e.textContent || e.labels?.length)"
+LABELLED = "[...document.querySelectorAll('button, input, select')].every(e => e.textContent || e.labels?.length)"
 
 
 def read_scripts() -> str:
@@ -51,13 +52,25 @@ def test_the_page_names_the_language_of_its_texts(tmp_path, code, direction, tit
         page = client.get("/").text
     assert page.count(f'lang="{code}" dir="{direction}"') == 2 and f'aria-live="polite" lang="{code}"' in page
     assert f'<h1 data-text="{title}">' in page and "{" not in page
+    assert '<div class="choice" hidden>' in page and "<option" not in page
+
+
+@pytest.mark.parametrize("folds", [{}, {"ur": {}, "hi": {}}], ids=["identified", "named by the reader"])
+def test_the_page_offers_the_languages_of_a_model_that_has_several(tmp_path, folds):
+    with client_of(make_served(tmp_path, languages=load_languages("ur,hi+en"), folds=folds)) as client:
+        page = client.get("/").text
+        assert [row["languages"] for row in client.get("/v1/models").json()["data"]] == [["ur", "hi+en"]] * 2
+    assert '<div class="choice">' in page and '<h1 data-text="title">' in page and "{" not in page
+    assert re.findall(r'<option value="([^"]*)"', page) == [*([] if folds else [""]), "ur", "hi+en"]
+    assert 'data-name="Urdu" data-lang="ur" data-dir="rtl">Urdu</option>' in page
+    assert 'data-lang="hi" data-dir="ltr">Hindi with English words</option>' in page
 
 
 def test_both_languages_have_every_text():
     texts = (FOLDER / "texts.js").read_text(encoding="utf-8").split("const HINDI_ERRORS")[0]
     hindi, english = (re.findall(r"(\w+): \"", part) for part in texts.split("  en: {"))
     page = (FOLDER / "index.html").read_text(encoding="utf-8")
-    filled = "".join(fill_page(page, load_language(code)) for code in ("hi", "ta"))
+    filled = "".join(fill_page(page, load_languages(codes)) for codes in ("hi", "ta", "hi,ta"))
     used = set(re.findall(r'data-(?:text|label)="(\w+)"', filled))
     scripts = re.sub(r'\$\("[\w-]+"\)', "", read_scripts())  # what is left in quotes is the name of a text
     for call in re.findall(r"(?:say|showText|showError|setState)\(([^;{}]*)\)", scripts):
@@ -249,6 +262,37 @@ def test_what_was_said_plays_and_is_saved_with_subtitles(page, tmp_path):
         click(page, "#clear-live")
         assert text_of(page, "settled") == ""
         assert page.run("document.querySelector('[data-of=live][data-save=srt]').disabled")
+
+
+@pytest.mark.slow
+@needs_browser
+def test_a_reader_chooses_the_language_that_is_spoken(page, tmp_path):
+    names = "[...document.getElementById('spoken').options].map(option => option.textContent)"
+    heading = "document.querySelector('label[for=spoken]').textContent"
+    line = "[...document.querySelectorAll('#settled p')].map(line => line.lang + ' ' + line.dir)"
+    with run_server(make_served(tmp_path / "uploads", languages=load_languages("hi,ur"))) as address:
+        page.open(f"{address}/")
+        assert (page.run(heading), page.run(names)) == ("Spoken language", ["Identify it", "Hindi", "Urdu"])
+        click(page, "[data-language=hi]")
+        assert page.run(heading) == "बोली जाने वाली भाषा"
+        assert page.run(names) == ["अपने आप पहचानें", "हिन्दी", "उर्दू"]
+        assert page.run(LABELLED)
+
+        page.run("document.getElementById('spoken').focus()")
+        for _ in range(2):
+            focus_after(page, "ArrowDown")  # the keyboard chooses: nothing listens for the mouse
+        assert page.run("document.getElementById('spoken').value") == "ur"
+        page.choose_file("#file", write_talk(tmp_path))
+        page.wait_for("document.getElementById('status').dataset.text === 'done'")
+        assert page.run("['words'].map(id => document.getElementById(id)).map(e => e.lang + ' ' + e.dir)") == ["ur rtl"]
+
+        click(page, "#record")
+        page.wait_for("document.getElementById('settled').textContent")
+        assert page.run("document.getElementById('spoken').disabled")
+        click(page, "#record")
+        page.wait_for("document.getElementById('record').dataset.text === 'start'")
+        assert not page.run("document.getElementById('spoken').disabled")
+        assert set(page.run(line)) == {"ur rtl"} and page.run("document.getElementById('announced').lang") == "ur"
 
 
 @pytest.mark.slow
