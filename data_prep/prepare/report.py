@@ -180,13 +180,17 @@ def check_success(report: Mapping[str, Any]) -> int:
         ValueError: No row was kept; the message names the causes.
     """
     if not report["kept"]:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in report["rejected_by_reason"].items())
         causes = "; ".join(cause["message"] for cause in report["causes"])
         raise ValueError(
-            f"corpus_dir={report['corpus_dir']}: found no row to keep among {report['in']} ({reasons}); "
+            f"corpus_dir={report['corpus_dir']}: found no row to keep among {report['in']} ({format_reasons(report)}); "
             f"{causes or 'see rejected.jsonl in output_dir'}"
         )
     return EXIT_STATUS_REJECTED_AS_ERROR if report["rejected_as_error"] else 0
+
+
+def format_reasons(report: Mapping[str, Any]) -> str:
+    """Format the reasons of rejected rows with their counts, e.g. `numbers 3, silent_audio 1`."""
+    return ", ".join(f"{reason} {count}" for reason, count in report["rejected_by_reason"].items())
 
 
 def format_english_words(words: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -132,7 +132,9 @@ def speak(voice: Voice, texts: Sequence[str], paths: Sequence[Path], language: s
         message = _speak_festival(voice, texts, paths)
     else:
         found = load_language(language)
-        spoken = [text.lower() for text in texts] if found.case == "upper" else texts  # capitals would be spelled
+        spoken = list(texts)
+        if found.case == "upper":
+            spoken = [_say_spelled_a(text.lower()) for text in texts]  # capitals would be spelled
         message = _speak_espeak(voice, spoken, paths, found.espeak)
     for path in paths:
         if not path.is_file():
@@ -163,6 +165,16 @@ def _speak_espeak(voice: Voice, texts: Sequence[str], paths: Sequence[Path], nam
     for text, path in zip(texts, paths, strict=True):
         message = run_program(["espeak-ng", *settings, "-w", str(path), "--stdin"], stdin=text)
     return message
+
+
+def _say_spelled_a(text: str) -> str:
+    """Write the sound of the letter for an `a` that is last or beside a single letter; others are the article."""
+    words = text.split()
+    beside = zip(["", *words], [*words[1:], "a"], strict=False)
+    spelled = [
+        word == "a" and 1 in (len(before), len(after)) for word, (before, after) in zip(words, beside, strict=False)
+    ]
+    return " ".join("[['eI]]" if is_letter else word for word, is_letter in zip(words, spelled, strict=True))
 
 
 def _speak_festival(voice: Voice, texts: Sequence[str], paths: Sequence[Path]) -> str:

@@ -18,7 +18,7 @@ from data_prep.languages.union import is_several
 from data_prep.manifest import write_json, write_jsonl
 from data_prep.prepare.output_folder import MANIFESTS
 from data_prep.prepare.pipeline import prepare_corpus
-from data_prep.prepare.report import check_success
+from data_prep.prepare.report import format_reasons
 from data_prep.prepare.settings import PrepareSettings
 from data_prep.text.policy import TextPolicy
 from nemo_models.decoding.lm_bundle import extract_language_model
@@ -85,7 +85,11 @@ def label_audio(settings: PseudoLabelSettings) -> dict[str, Any]:
         folder / "settings.json", {"language": language, **json.loads(json.dumps(asdict(settings), default=str))}
     )
     report = prepare_corpus(_make_prepare_settings(settings, language))
-    check_success(report)
+    if not report["kept"]:
+        raise ValueError(
+            f"output={settings.output}: found no label to keep among {report['in']} ({format_reasons(report)}); see "
+            f"{folder / 'rejected.jsonl'}, and loosen filters and limits, or use a better model"
+        )
     _write_manifest(settings.output, folder)
     return report
 

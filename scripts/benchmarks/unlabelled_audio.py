@@ -14,6 +14,7 @@ and `--label` add arguments to them.
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -92,6 +93,7 @@ class Experiment:
         self, name: str, manifests: Sequence[Path], start: Path | None = None, with_head: bool = False
     ) -> Path:
         data = ",".join(str(path) for path in manifests)
+        start = start or self.given.start
         arguments = [f"init_from_checkpoint={start}"] if start else []
         if with_head:
             arguments += [f"+init_from_nemo_model={start}", "model.freeze_updates.enabled=false"]
@@ -109,6 +111,7 @@ class Experiment:
             *("speech_pre_training.py", "--config-name", self.given.pretraining_recipe, "name=encoder"),
             *(f"seed={self.seed}", f"exp_manager.exp_dir={self.folder / 'pre-training' / 'exp'}"),
             f"model.train_ds.manifest_filepath=[{self.labelled},{self.unlabelled}]",
+            *([f"init_from_checkpoint={self.given.start}"] if self.given.start else []),
             *self.given.pre_train,
         )
         return self.folder / "pre-training/exp/encoder/checkpoints/encoder.nemo"
@@ -151,12 +154,18 @@ class Experiment:
         started = time.perf_counter()
         with log.open("w", encoding="utf-8") as out:
             command = [sys.executable, str(ROOT / "scripts" / script), *arguments]
-            status = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT).returncode
-        if status not in (0, 3):  # 3: done, and some rows were left out
-            sys.exit(f"{log}: the command ended with status {status}; read the log")
-        done.write_text(
-            json.dumps({"seconds": time.perf_counter() - started, "arguments": arguments}), encoding="utf-8"
-        )
+            process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+            _, status, used = os.wait4(process.pid, 0)
+        code = process.returncode = os.waitstatus_to_exitcode(status)
+        if code not in (0, 3):  # 3: done, and some rows were left out
+            sys.exit(f"{log}: the command ended with status {code}; read the log")
+        cost = {
+            "seconds": time.perf_counter() - started,
+            "processor_seconds": used.ru_utime + used.ru_stime,
+            "peak_mb": used.ru_maxrss / 1024,
+            "arguments": arguments,
+        }
+        done.write_text(json.dumps(cost), encoding="utf-8")
 
     def seconds(self, condition: str) -> float:
         """Return the time of a condition's own steps."""
@@ -221,7 +230,7 @@ def read_arguments() -> argparse.Namespace:
 
     def existing(text: str) -> Path:
         if not Path(text).is_file():
-            raise argparse.ArgumentTypeError(f"{text}: found no file, expected a NeMo manifest")
+            raise argparse.ArgumentTypeError(f"{text}: found no such file")
         return Path(text).resolve()
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -230,6 +239,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=lambda text: Path(text).resolve())
     parser.add_argument("--labelled-minutes", type=float, default=10, help="minutes of train with transcripts")
     parser.add_argument("--labelled", type=existing, help="instead: labelled data elsewhere")
+    parser.add_argument("--start", type=existing, help="model whose encoder every training starts from")
     parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=CONDITIONS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--rounds", type=int, default=1, help="rounds of self-training")

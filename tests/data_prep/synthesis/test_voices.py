@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,33 @@ def test_festival_speaks_letters_with_nukta(tmp_path: Path):
 def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path):
     with pytest.raises(OSError):
         speak(parse_voice("espeak-hi-p50-s150"), [SENTENCE], [tmp_path / "no_folder" / "x.wav"])
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("P A U L A", "p [['eI]] u l [['eI]]"),
+        ("A M Y", "[['eI]] m y"),
+        ("PLAN A", "plan [['eI]]"),
+        ("A", "[['eI]]"),
+        ("A BOOK ON A TABLE", "a book on a table"),
+        ("A BANANA", "a banana"),
+    ],
+)
+def test_a_spelled_a_is_spoken_as_the_letter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, spoken: str):
+    said = []
+    monkeypatch.setattr(voices, "run_program", lambda command, stdin: said.append(stdin) or "")
+    (tmp_path / "a.wav").touch()
+    speak(parse_voice("espeak-f3-p60-s160"), [text], [tmp_path / "a.wav"], "en")
+    assert said == [spoken]
+
+
+@needs_espeak
+def test_espeak_speaks_the_letter_where_it_would_speak_the_article():
+    def sounds(text: str) -> list[str]:
+        command = ["espeak-ng", "-v", "en", "-q", "--ipa", "--stdin"]
+        return subprocess.run(command, input=text, capture_output=True, encoding="utf-8", check=True).stdout.split()
+
+    letter = sounds("a")  # alone, eSpeak itself speaks the letter
+    assert sounds("p a u")[1:2] != letter
+    assert sounds("p [['eI]] u")[1:2] == letter

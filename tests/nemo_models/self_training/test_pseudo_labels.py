@@ -127,7 +127,10 @@ def test_a_job_that_keeps_nothing_is_an_error_with_the_reasons(folder: Path, tmp
     rows = [{"audio_filepath": str(folder / "audio" / "silent.wav"), "duration": 2.0}]
     write_jsonl(tmp_path / "audio.json", rows)
     changes = {"audio_dir": "null", "dataset_manifest": tmp_path / "audio.json"}
-    with pytest.raises(ValueError, match=r"no row to keep among 1 .silent_audio 1"):
+    with pytest.raises(
+        ValueError,
+        match=r"pseudo.json: found no label to keep among 1 .silent_audio 1.; see .*rejected.jsonl, and loosen",
+    ):
         label_audio(make_settings(folder, tmp_path / "pseudo.json", **changes))
     assert not (tmp_path / "pseudo.json").exists()
 
