@@ -172,12 +172,28 @@ def test_numbers_with_more_than_one_reading_are_rejected(written: str):
         ("brx", "गथ'फ्रा", "गथʼफ्रा"),
         ("brx", "गथʼफ्रा", "गथʼफ्रा"),
         ("sa", "सोऽपि", "सोऽपि"),
+        # The Assamese apostrophe is a letter
+        ("as", "ল'ৰা হ’ল", "লʼৰা হʼল"),
+        # Found in running text: Gujarati o in two signs, Urdu ye with hamza, the south's short vowels in Sanskrit
+        ("gu", "સુય\u0abe\u0ac7જિત વિજેટન\u0ac7\u0abe", "સુયોજિત વિજેટનો"),
+        ("ur", "نۓ گۓ", "نئے گئے"),
+        ("sa", "दॊषः ऎकः", "दोषः एकः"),
     ],
 )  # fmt: skip
 def test_encodings_become_one(code: str, before: str, after: str):
     policy = TextPolicy(language=code)
     assert normalize_text(before, policy) == after
     assert normalize_text(after, policy) == after and judge(after, None, policy) is None
+
+
+@pytest.mark.parametrize("code", ["bn", "as", "pa", "gu", "or", "ta", "te", "kn", "ml"])
+def test_reserved_dandas_separate_words(code: str):
+    # Unicode reserves two code points of each block for dandas that it encodes in Devanagari; indic-nlp would write
+    # the danda, which the next normalisation removes.
+    policy = TextPolicy(language=code)
+    word = normalize_text(load_language(code).sentences[0], policy).split()[0]
+    block = ord(first_consonant(code)) & ~0x7F
+    assert normalize_text(f"{word}{chr(block + 0x64)}{word}{chr(block + 0x65)}", policy) == f"{word} {word}"
 
 
 @pytest.mark.parametrize("code", [code for code in LANGUAGES if load_language(code).indic_nlp and code != "hi"])
