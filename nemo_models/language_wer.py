@@ -8,6 +8,7 @@ from nemo.collections.asr.metrics.wer import WER
 from rapidfuzz.distance import Levenshtein
 
 from data_prep.languages.language import DEFAULT_LANGUAGE
+from data_prep.languages.union import find_member
 
 ERRORS, WORDS = "val_wer_num_", "val_wer_denom_"
 """What the results of a batch are named, with the language's code behind it, as NeMo names those of all languages."""
@@ -52,8 +53,8 @@ class LanguageWER(WER):
             best = found[0] if isinstance(found, list) else found
             reference = self.decoding.decode_ids_to_str(targets[at][: int(targets_lengths[at])].tolist())
             said, heard = (list(text) if self.use_cer else text.split() for text in (reference, best.text))
-            if code in self.languages:
-                number = self.languages.index(code)
+            if own := find_member(self.languages, code):
+                number = self.languages.index(own)
                 self.errors_of[number] += Levenshtein.distance(said, heard)
                 self.words_of[number] += len(said)
 

@@ -150,11 +150,6 @@ def is_known(code: str) -> bool:
     return code.removesuffix(WITH_ENGLISH) in list_languages()
 
 
-def may_hold(code: str, part: str) -> bool:
-    """Whether texts of one language may be used as those of another: `hi+en` holds `hi`, `en` and `hi+en`."""
-    return part == code or (code.endswith(WITH_ENGLISH) and part in (ENGLISH, code.removesuffix(WITH_ENGLISH)))
-
-
 @cache
 def _join_english(language: str) -> Language:
     """Join English to a language: one alphabet, and all the data that are not letters from the language itself."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from data_prep.languages.folding import check_script_choice, fold_letters, join_folds
-from data_prep.languages.language import DEFAULT_LANGUAGE, SEPARATOR, load_language
+from data_prep.languages.language import DEFAULT_LANGUAGE, ENGLISH, SEPARATOR, WITH_ENGLISH, load_language
 
 Letters = list[str] | dict[str, str]
 """The labels of a language; with the scripts folded into one, label -> the language's own letter."""
@@ -73,6 +73,22 @@ def list_labels(language: str, script: str | None = None) -> dict[str, Letters]:
 def join_labels(labels: Mapping[str, Iterable[str]]) -> list[str]:
     """Return the labels of all languages, each once, in the order in which they come first."""
     return list(dict.fromkeys(label for own in labels.values() for label in own))
+
+
+def find_member(codes: Iterable[str], code: str) -> str | None:
+    """Find the language, among those of a model, by whose rules texts of a language are written.
+
+    Args:
+        codes: The model's languages, one or several.
+        code: The texts' language.
+
+    Returns:
+        The language itself if it is there; else the first with English words that holds it, as `hi+en` holds `hi` and
+        `en`; `None` if there is neither.
+    """
+    held = {code, f"{code}{WITH_ENGLISH}"}
+    holders = [own for own in codes if own in held or (code == ENGLISH and own.endswith(WITH_ENGLISH))]
+    return code if code in holders else next(iter(holders), None)
 
 
 def language_of_row(row: Mapping[str, Any]) -> str:

@@ -13,8 +13,8 @@ from data_prep.audio.measures import measure_audio
 from data_prep.audio.reader import SAMPLE_RATE_HZ, Audio, AudioError, AudioReader
 from data_prep.corpora import Utterance
 from data_prep.corpora.nemo import CHANNEL_KEYS, get_channel
-from data_prep.languages.language import load_language, may_hold
-from data_prep.languages.union import LANGUAGE_KEY
+from data_prep.languages.language import load_language
+from data_prep.languages.union import LANGUAGE_KEY, find_member
 from data_prep.manifest import parse_manifest_line, resolve_audio_path
 from data_prep.prepare.causes import find_cause
 from data_prep.prepare.verdicts import describe_rejection
@@ -88,7 +88,7 @@ def _check_line(line: bytes, number: int, settings: CheckSettings, reader: Audio
 def _check_row(row: dict[str, Any], settings: CheckSettings, reader: AudioReader) -> dict[str, Any] | tuple[str, str]:
     """Return the repaired row with its repairs and measures, or (reason, detail)."""
     code = load_language(settings.policy.language).code
-    if not may_hold(code, row.get(LANGUAGE_KEY, code)):
+    if find_member((code,), row.get(LANGUAGE_KEY, code)) is None:
         return "other_language", f"lang is {row[LANGUAGE_KEY]}, language is {code}"
     path = resolve_audio_path(row["audio_filepath"], settings.manifest)
     if fault := check_file(path):

@@ -3,9 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from data_prep.languages.language import DEFAULT_LANGUAGE, load_language, may_hold
+from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
 from data_prep.languages.scripts import ScriptCount, describe_foreign_scripts
-from data_prep.languages.union import LANGUAGE_KEY, is_several, join_languages, language_of_row, name_languages
+from data_prep.languages.union import (
+    LANGUAGE_KEY,
+    find_member,
+    is_several,
+    join_languages,
+    language_of_row,
+    name_languages,
+)
 from nemo_models.evaluation.matching import TestSet
 from nemo_models.evaluation.rows import Row
 
@@ -27,7 +34,7 @@ def choose_part(row: Row, language: str) -> str:
     """
     codes = list(name_languages(language))
     code = str(language_of_row(row.fields) if is_several(language) else row.fields.get(LANGUAGE_KEY) or codes[0])
-    own = next((own for own in codes if may_hold(own, code)), None)
+    own = find_member(codes, code)
     if own is None:
         raise ValueError(
             f"{row.place}: found lang {code}, expected {' or '.join(codes)} with language={language}; correct it, "

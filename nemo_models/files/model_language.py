@@ -9,7 +9,7 @@ from typing import Any
 
 from data_prep.languages.folding import invert, join_folds
 from data_prep.languages.language import DEFAULT_LANGUAGE, SEPARATOR, is_known, list_languages, load_language
-from data_prep.languages.union import Letters, is_several, list_labels
+from data_prep.languages.union import Letters, find_member, is_several, list_labels
 
 FINGERPRINT_KEY = "normalizer_fingerprint"
 LANGUAGES_KEY = "languages"
@@ -26,7 +26,8 @@ def choose_language(asked: str | None, fingerprint: str | None, model: str) -> s
         model: Name of the model, for messages.
 
     Returns:
-        The language, as `load_language` takes it; all languages of a model of several where none was asked for.
+        The language, as `load_language` takes it; all languages of a model of several where none was asked for. A model
+        of `hi+en` that is asked for `hi` or `en` writes `hi+en`, see `find_member`.
 
     Raises:
         ValueError: The model writes another language, or its language is not known here.
@@ -42,17 +43,18 @@ def choose_language(asked: str | None, fingerprint: str | None, model: str) -> s
     if len(own) > 1 and asked == SEPARATOR.join(own):
         return asked
     code = load_language(str(asked)).code
-    if len(own) > 1 and code not in own:
+    member = find_member(own, code)
+    if len(own) > 1 and member is None:
         raise ValueError(f"language={asked}: expected one of {', '.join(own)}, the languages of {model}; choose one")
-    if own and code not in own:
+    if own and member is None:
         raise ValueError(
             f"language={asked}: expected {own[0]}, the language of {model}; leave it out, or choose a model of {code}"
         )
-    return str(asked)
+    return str(asked) if member in (None, code) else str(member)
 
 
 def read_languages(fingerprint: str | None) -> tuple[str, ...]:
-    """Read the languages' codes in a normaliser's fingerprint: `ta-1-43fab6d0` → (ta,)."""
+    """Read the languages' codes in a normaliser's fingerprint: `ta-1-8cd496a4` → (ta,)."""
     return tuple(fingerprint.partition("-")[0].split(SEPARATOR)) if fingerprint else ()
 
 

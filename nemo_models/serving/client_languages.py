@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from data_prep.languages.language import DEFAULT_LANGUAGE, WITH_ENGLISH, Language, load_language
-from data_prep.languages.union import name_languages
+from data_prep.languages.language import DEFAULT_LANGUAGE, ENGLISH, WITH_ENGLISH, Language, is_known, load_language
+from data_prep.languages.union import find_member, name_languages
 from nemo_models.serving.api_errors import ApiError, bad_field
 
 _HINDI_NAMES = ("hin",)  # of ISO 639-2, which some clients send
@@ -19,7 +19,8 @@ def read_language(field: str, asked: str | None, languages: Sequence[Language], 
 
     Args:
         field: Name of the field, for the message.
-        asked: What the client wrote: a code, an English name, or a code with a country; empty or `None` for none.
+        asked: What the client wrote: a code, an English name, or a code with a country; empty or `None` for none. Who
+            asks for Hindi or English may get Hindi with English words, see `find_member`.
         languages: The model's languages.
         is_needed: Whether the model cannot identify the language itself.
 
@@ -30,17 +31,19 @@ def read_language(field: str, asked: str | None, languages: Sequence[Language], 
         ApiError: The model lacks the language, or one is needed and there is none.
     """
     if not asked and is_needed:
-        codes = ", ".join(language.code for language in languages)
-        message = f"{field}: found none, expected one of {codes}, which the model cannot tell apart; add it"
+        known = ", ".join(language.code for language in languages)
+        message = f"{field}: found none, expected one of {known}, which the model cannot tell apart; add it"
         raise ApiError(400, message, "missing_language", field)
     if not asked:
         return None
-    found = [language.code for language in languages if _means(asked, language)]
-    if not found:
-        codes = ", ".join(language.code for language in languages)
-        expected = f"{codes}, the model's language" if len(languages) == 1 else f"one of {codes}, the model's languages"
+    codes = [language.code for language in languages]
+    named = next((language.code for language in (*languages, *_list_parts(codes)) if _means(asked, language)), None)
+    found = find_member(codes, named) if named else None
+    if found is None:
+        known = ", ".join(codes)
+        expected = f"{known}, the model's language" if len(languages) == 1 else f"one of {known}, the model's languages"
         raise bad_field(field, asked, f"{expected}; change or remove it")
-    return found[0] if len(languages) > 1 else None
+    return found if len(languages) > 1 else None
 
 
 def name_language(code: str | None, languages: Sequence[Language]) -> str:
@@ -48,9 +51,13 @@ def name_language(code: str | None, languages: Sequence[Language]) -> str:
     return next((one.name for one in languages if one.code == code), languages[0].name).lower()
 
 
+def _list_parts(codes: Sequence[str]) -> list[Language]:
+    """List the languages that those with English words hold."""
+    own = [code.removesuffix(WITH_ENGLISH) for code in codes if code.endswith(WITH_ENGLISH)]
+    return [load_language(part) for code in own for part in (code, ENGLISH) if is_known(part)]
+
+
 def _means(asked: str, language: Language) -> bool:
-    """Whether a name means a language; a client that asks for Hindi may also have Hindi with English words."""
+    """Whether a name means a language."""
     name, code = asked.lower().replace("_", "-"), language.code
-    if code.endswith(WITH_ENGLISH) and name != code:
-        return _means(asked, load_language(code.removesuffix(WITH_ENGLISH)))
     return name in (code, language.name.lower(), f"{code}-in") or (code == DEFAULT_LANGUAGE and name in _HINDI_NAMES)

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from data_prep.arguments import require_number
-from data_prep.languages.union import is_several, language_of_row, name_languages
+from data_prep.languages.union import find_member, is_several, language_of_row, name_languages
 from nemo_models.training.sources import list_sources
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def _group_by_language(dataset: DictConfig, codes: Sequence[str], exponent: floa
         )
     groups: dict[str, dict[str, Any]] = {}
     for manifest, tar in _pair_entries(dataset):
-        code, rows, seconds = _measure(manifest, tar, exponent)
+        code, rows, seconds = _measure(manifest, tar, codes, exponent)
         kind = {"type": "nemo"} if tar is None else {"type": "nemo_tarred", "tarred_audio_filepaths": tar}
         group = groups.setdefault(code, {"type": "group", "weight": 0.0, "input_cfg": []})
         group["weight"] += seconds / SECONDS_IN_HOUR
@@ -96,13 +96,14 @@ def _list_entries(value: Any) -> list[str]:
     return [] if value is None else str(value).split(",")
 
 
-def _measure(manifest: str, tar: str | None, exponent: float) -> tuple[str, int, float]:
-    """Return language, rows and seconds of a manifest."""
+def _measure(manifest: str, tar: str | None, codes: Sequence[str], exponent: float) -> tuple[str, int, float]:
+    """Return language, rows and seconds of a manifest; a language that is not among `codes` is found by the checks."""
     found: set[str] = set()
     rows, seconds = 0, 0.0
     for source in list_sources(OmegaConf.create({"manifest_filepath": manifest, "tarred_audio_filepaths": tar})):
         for row in source.read():
-            found.add(language_of_row(row))
+            code = language_of_row(row)
+            found.add(find_member(codes, code) or code)
             rows, seconds = rows + 1, seconds + row["duration"]
     if len(found) != 1:
         several = " and ".join(sorted(found)) or "none"

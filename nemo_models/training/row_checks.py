@@ -9,8 +9,8 @@ from omegaconf import DictConfig
 
 from data_prep.audio.reader import SAMPLE_RATE_HZ
 from data_prep.conv_frames import count_conv_frames, count_ctc_steps
-from data_prep.languages.language import DEFAULT_LANGUAGE, SEPARATOR, may_hold
-from data_prep.languages.union import LANGUAGE_KEY, language_of_row, name_languages
+from data_prep.languages.language import DEFAULT_LANGUAGE, SEPARATOR
+from data_prep.languages.union import LANGUAGE_KEY, find_member, language_of_row, name_languages
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.policy import TextPolicy
 from data_prep.text.verdict import DEFAULT_POLICY, judge
@@ -48,13 +48,14 @@ class RowChecks:
     def check(self, row: Row) -> Iterator[Problem]:
         """Yield the problems of an utterance's description."""
         name, text, seconds = row["audio_filepath"], row["text"], row["duration"]
-        code = language_of_row(row) if self.several else row.get(LANGUAGE_KEY)
-        rules = self.several.get(str(code)) if self.several else (self.labels, self.policy)
+        code = language_of_row(row) if self.several else str(row.get(LANGUAGE_KEY) or self.code)
+        own = find_member(self.several or (self.code,), code)
+        rules = self.several.get(own or "") if self.several else (self.labels, self.policy)
         fault = judge(text, *rules) if rules else None
         if fault is not None:
             detail = f"{fault.detail}, lang is {code}" if self.several else fault.detail
             yield Problem(fault.reason, name if fault.reason == "empty_text" else f"{name} ({detail})")
-        if rules is None or (code is not None and not self.several and not may_hold(self.code, code)):
+        if own is None:
             yield Problem("other_language", f"{name} (lang is {code}, language is {self.code})")
         if text and not text.isspace():
             frames = self.count_frames(round(seconds * SAMPLE_RATE_HZ))

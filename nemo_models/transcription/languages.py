@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
-from data_prep.languages.union import LANGUAGE_KEY, is_several
+from data_prep.languages.union import LANGUAGE_KEY, find_member, is_several
 from nemo_models.decoding.label_languages import read_label_languages
 from nemo_models.files.model_language import FINGERPRINT_KEY, choose_language
 from nemo_models.transcription.audio_reader import AudioError
@@ -65,7 +65,8 @@ class InputLanguages:
 
         A manifest's row with a text and without `lang` is Hindi, where the output itself does not tell.
         """
-        chosen = self._asked or (audio.fields.get(LANGUAGE_KEY) or None if self.codes else None)
+        stated = str(audio.fields.get(LANGUAGE_KEY) or "") if self.codes else ""
+        chosen = self._asked or find_member(self.codes, stated) or stated or None
         if chosen is None and self._labels and self._labels.are_folded and DEFAULT_LANGUAGE in self.codes:
             return DEFAULT_LANGUAGE if "text" in audio.fields else None
         return chosen

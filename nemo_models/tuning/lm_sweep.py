@@ -11,8 +11,8 @@ from nemo.collections.asr.parts.submodules.ctc_beam_decoding import BeamBatchedC
 from tqdm import tqdm
 
 from data_prep.engines import count_cores
-from data_prep.languages.language import DEFAULT_LANGUAGE, load_language, may_hold
-from data_prep.languages.union import LANGUAGE_KEY, language_of_row
+from data_prep.languages.language import DEFAULT_LANGUAGE, load_language
+from data_prep.languages.union import LANGUAGE_KEY, find_member, language_of_row
 from data_prep.manifest import read_manifest, resolve_audio_path
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.decoding.label_languages import LabelLanguages, read_label_languages
@@ -100,8 +100,8 @@ def read_dev_rows(model: XLSRCTCModel, dataset_manifest: Path) -> dict[str | Non
     is_one = len(codes) < 2
     rows_of: dict[str | None, list[dict[str, Any]]] = {None: []} if is_one else {code: [] for code in codes}
     for number, row in enumerate(read_manifest(dataset_manifest), 1):
-        code = row.get(LANGUAGE_KEY) if is_one else language_of_row(row)
-        own = next((own for own in codes if code is None or may_hold(own, str(code))), None)
+        code = str(row.get(LANGUAGE_KEY) or next(iter(codes), DEFAULT_LANGUAGE)) if is_one else language_of_row(row)
+        own = find_member(codes, code)
         if codes and own is None:
             raise ValueError(
                 f"{dataset_manifest}: row {number}: found lang {code}, expected {' or '.join(codes)}, the model's; "

@@ -16,6 +16,9 @@ from nemo_models.export.huggingface import write_huggingface
 from nemo_models.export.onnx import write_onnx
 from nemo_models.files.nemo_file import read_nemo_config
 from nemo_models.training.row_checks import row_checks
+from nemo_models.transcription.audio_reader import AudioError
+from nemo_models.transcription.inputs import AudioInput
+from nemo_models.transcription.languages import InputLanguages
 from topology import architecture
 
 LANGUAGES = "hi,mr,ta"
@@ -88,3 +91,25 @@ def test_each_row_is_judged_by_its_own_language():
     assert "other_language" in problem and "lang is bn, language is hi,mr,ta" in problem
     (problem,) = problems_of({"text": "தமிழ்"}, "mr,ta")  # no row can be Hindi there
     assert "lang is hi, language is mr,ta" in problem
+
+
+def test_rows_of_hindi_and_of_english_belong_to_hindi_with_english_words():
+    for row in ({"text": "कल OFFICE में", "lang": "hi+en"}, {"text": "कल"}, {"text": "OFFICE", "lang": "en"}):
+        assert problems_of(row, "hi+en,ta") == []
+    assert problems_of({"text": "कल OFFICE", "lang": "hi"}, "hi+en,ta") == []  # by the rules of its member
+    (problem,) = problems_of({"text": "कल OFFICE", "lang": "hi"}, "hi,hi+en")  # the language itself comes first
+    assert "latin" in problem and "lang is hi" in problem
+    (problem,) = problems_of({"text": "कमळ", "lang": "mr"}, "hi+en,ta")
+    assert "lang is mr, language is hi+en,ta" in problem
+
+
+def test_an_input_of_hindi_or_of_english_is_written_as_hindi_with_english_words():
+    model = build_model("hi+en,ta")
+    languages = InputLanguages(model, None)
+    for code, chosen in [("hi", "hi+en"), ("en", "hi+en"), ("ta", "ta"), (None, None)]:
+        audio = AudioInput(Path("a.wav"), fields={"lang": code} if code else {})
+        languages.check(audio)
+        assert languages.choose(audio) == chosen
+        assert code is None or InputLanguages(model, code).choose(AudioInput(Path("a.wav"))) == chosen
+    with pytest.raises(AudioError, match=r"language: a\.wav: found lang mr, expected one of hi\+en, ta, the model's"):
+        languages.check(AudioInput(Path("a.wav"), fields={"lang": "mr"}))

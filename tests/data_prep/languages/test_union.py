@@ -3,7 +3,7 @@
 import pytest
 
 from data_prep.languages.language import load_language
-from data_prep.languages.union import join_languages, language_of_row, list_labels, name_languages
+from data_prep.languages.union import find_member, join_languages, language_of_row, list_labels, name_languages
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, fingerprint_language
 from data_prep.text.policy import TextPolicy
@@ -27,6 +27,26 @@ def test_a_list_and_a_text_name_the_same_languages():
     assert join_languages(["hi", "ta"]) == join_languages("hi, ta") == "hi,ta"
     assert join_languages("hi") == "hi" and name_languages("hi,ta") == {"hi": "hi", "ta": "ta"}
     assert language_of_row({}) == "hi" and language_of_row({"lang": "ta"}) == "ta"
+
+
+@pytest.mark.parametrize(
+    ("codes", "code", "member"),
+    [
+        ("hi+en", "hi+en", "hi+en"),
+        ("hi+en", "hi", "hi+en"),
+        ("hi+en,ta", "en", "hi+en"),
+        ("hi+en,ta", "ta", "ta"),
+        ("hi+en,hi,en", "hi", "hi"),  # the language itself comes before one that holds it
+        ("hi+en,hi,en", "en", "en"),
+        ("ta+en,hi+en", "en", "ta+en"),  # of several that hold it, the first
+        ("ta+en,hi+en", "hi", "hi+en"),
+        ("hi+en,ta", "mr", None),
+        ("hi", "hi+en", None),
+        ("en", "hi+en", None),
+    ],
+)
+def test_a_language_with_english_words_holds_both(codes: str, code: str, member: str | None):
+    assert find_member(codes.split(","), code) == member
 
 
 @pytest.mark.parametrize(

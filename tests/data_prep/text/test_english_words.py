@@ -2,7 +2,7 @@
 
 import pytest
 
-from data_prep.languages.language import load_language, may_hold
+from data_prep.languages.language import load_language
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import NORMALIZER_FINGERPRINT, fingerprint_language, normalize_text
 from data_prep.text.policy import TextPolicy, make_text_policy
@@ -73,11 +73,6 @@ def test_latin_keep_names_the_language():
         load_language("en+en")
     with pytest.raises(ValueError, match="language=hj: expected one of as, bn,"):
         load_language("hj+en")
-
-
-def test_rows_of_either_language_may_be_among_its_own():
-    assert [may_hold("hi+en", code) for code in ("hi", "en", "hi+en", "ta")] == [True, True, True, False]
-    assert not may_hold("hi", "en") and not may_hold("en", "hi+en")
 
 
 def test_every_language_can_have_english_words():

@@ -45,3 +45,12 @@ def test_a_model_of_several_languages_is_asked_for_one_of_them_or_all():
     assert choose_language("ta", fingerprint, "x.nemo") == "ta"
     with pytest.raises(ValueError, match=r"language=bn: expected one of hi, mr, ta, the languages of x\.nemo; choose"):
         choose_language("bn", fingerprint, "x.nemo")
+
+
+@pytest.mark.parametrize("language", ["hi+en", "hi+en,ta"])
+def test_who_asks_for_hindi_or_english_gets_hindi_with_english_words(language: str):
+    fingerprint = fingerprint_language(language)
+    for asked in ("hi", "en", "hi+en"):
+        assert choose_language(asked, fingerprint, "x.nemo") == "hi+en"
+    with pytest.raises(ValueError, match="language=mr: expected "):
+        choose_language("mr", fingerprint, "x.nemo")

@@ -155,8 +155,11 @@ def test_a_cluster_gets_the_language_with_the_audio(tmp_path: Path):
 
 def test_a_model_with_english_words_is_meant_by_the_language_that_holds_them():
     mixed = load_languages("hi+en")
-    assert {read_language("language", asked, mixed) for asked in ("hi", "hi+en", "Hindi", "hi-IN")} == {None}
-    with pytest.raises(ApiError, match=r"language=en: expected hi\+en, the model's language; change or remove it"):
-        read_language("language", "en", mixed)
+    assert {read_language("language", asked, mixed) for asked in ("hi", "hi+en", "Hindi", "hi-IN", "English")} == {None}
+    with pytest.raises(ApiError, match=r"language=ta: expected hi\+en, the model's language; change or remove it"):
+        read_language("language", "ta", mixed)
+    several = load_languages("hi+en,hi,ta")
+    found = {asked: read_language("language", asked, several) for asked in ("hi", "hin", "en", "hi+en", "Tamil")}
+    assert found == {"hi": "hi", "hin": "hi", "en": "hi+en", "hi+en": "hi+en", "Tamil": "ta"}
     assert name_language(None, mixed) == "hindi with english words"
     assert 'lang="hi" dir="ltr"' in fill_page('<p lang="{language}" dir="{direction}">', mixed)
