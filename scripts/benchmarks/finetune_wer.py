@@ -1,11 +1,15 @@
-"""Error rate over training time: the tiny checkpoint fine-tuned by this project's recipe and by transformers' Trainer.
+"""Error rate over training time: a checkpoint fine-tuned by a recipe of this project and by transformers' Trainer.
 
-Both sides have the same checkpoint, training data and seconds of audio. At each quarter of the budget, greedy texts of
-the same held-out utterances are scored; the clock does not run meanwhile. The Trainer runs with the learning rate and
-schedule of transformers' CTC example (3e-4, linear; its 500 updates of warm-up are a tenth of the updates here), and
-once more with ten times that rate, because the checkpoint is small.
+All sides have the same checkpoint, training data and seconds of audio. At each quarter of the budget, greedy texts of
+the same held-out utterances are scored; the clock does not run meanwhile. The Trainer runs
 
-    python scripts/benchmarks/finetune_wer.py train_manifest.json test_manifest.json [--updates 240] [--seconds 60]
+- with the recipe's values (`trainer-same`): the same weights at the start, those of the head too, and the same loss,
+  learning rates, schedule, frozen updates, weight decay, clipping, masks, dropout and copies at other speeds;
+- with the learning rate and schedule of transformers' CTC example (`trainer`: 3e-4, linear; its 500 updates of warm-up
+  are a tenth of the updates here), and with ten times that rate (`trainer-10x`), because small checkpoints need it.
+
+    python scripts/benchmarks/finetune_wer.py train_manifest.json test_manifest.json [--recipe xlsr_tiny_en]
+        [--start model.nemo] [--updates 240] [--seconds 60] [--sides ours,trainer-same]
 """
 
 import argparse
@@ -15,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import soundfile
 import torch
@@ -22,12 +27,13 @@ from side_process import ROOT, run_side
 
 sys.path.insert(0, str(ROOT))
 
-CHECKPOINT = ROOT / "nemo_models/xlsr_tiny_hi"
-RUNS = {
+SIDES = {
     "trainer": "transformers' Trainer, its example's 3e-4",
     "trainer-10x": "transformers' Trainer, 3e-3",
-    "ours": "this project, xlsr_tiny_hi",
+    "trainer-same": "transformers' Trainer, the values of {recipe}",
+    "ours": "this project, {recipe}",
 }
+EXAMPLE_RATES = {"trainer": 3e-4, "trainer-10x": 3e-3}
 QUARTERS = 4
 BATCH = 16  # utterances in a batch of recognition
 
@@ -35,14 +41,15 @@ BATCH = 16  # utterances in a batch of recognition
 class Clock:
     """Counts the audio that a training has seen, and scores the model at each quarter of the budget."""
 
-    def __init__(self, budget_s: float, test: Path, recognise: Callable[[Sequence[torch.Tensor]], list[str]]) -> None:
+    def __init__(self, config: Any, test: Path, recognise: Callable[[Sequence[torch.Tensor]], list[str]]) -> None:
         from data_prep.manifest import read_manifest, resolve_audio_path
 
         rows = read_manifest(test)
         self._references = [row["text"] for row in rows]
         paths = [resolve_audio_path(row["audio_filepath"], test) for row in rows]
         self._waves = [torch.from_numpy(soundfile.read(path, dtype="float32")[0]) for path in paths]
-        self._recognise, self._budget_s = recognise, budget_s
+        self._recognise, self._language = recognise, config.language
+        self._budget_s = config.trainer.max_steps * config.model.train_ds.batch_duration
         self._audio_s = self._seconds = 0.0
         self._mark = time.perf_counter()
         self.points: list[dict[str, float]] = []
@@ -67,43 +74,65 @@ class Clock:
         texts = []
         for first in range(0, len(self._waves), BATCH):
             texts += self._recognise(self._waves[first : first + BATCH])
-        scores = score_texts(self._references, texts)
+        scores = score_texts(self._references, texts, self._language)
         return {"wer": scores.wer, "cer": scores.cer}
 
 
-def run_ours(arguments: argparse.Namespace) -> list[dict[str, float]]:
+def read_recipe(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    """Return the recipe, completed as for a training, and the checkpoint that all sides start from."""
     from hydra import compose, initialize_config_dir
-    from lightning.pytorch import Callback, Trainer
     from nemo.utils import logging
-    from nemo.utils.trainer_utils import resolve_trainer_cfg
     from omegaconf import OmegaConf
 
     from data_prep.text.alphabet import load_alphabet
-    from nemo_models.checkpoints.encoder_checkpoint import load_encoder_weights
     from nemo_models.checkpoints.loading import load_checkpoint
-    from nemo_models.ctc_model import XLSRCTCModel
-    from nemo_models.decoding.strategy import decode_log_probs
+    from nemo_models.training.configuration import complete_finetuning_config
 
     logging.setLevel(logging.ERROR)
     overrides = [
-        f"init_from_checkpoint={CHECKPOINT}",
         "exp_manager.exp_dir=unused",
         f"model.train_ds.manifest_filepath={arguments.train}",
         f"model.validation_ds.manifest_filepath={arguments.test}",
-        f"model.train_ds.batch_duration={arguments.seconds}",
-        f"trainer.max_steps={2 * arguments.updates}",  # the clock ends the training
+        "trainer.accumulate_grad_batches=1",
         "+trainer.limit_val_batches=0",
         "+trainer.enable_progress_bar=false",
-        f"+model.optim.sched.max_steps={arguments.updates}",
     ]
+    overrides += [f"trainer.max_steps={arguments.updates}"] if arguments.updates else []
+    overrides += [f"model.train_ds.batch_duration={arguments.seconds}"] if arguments.seconds else []
+    overrides += [f"init_from_checkpoint={arguments.start}"] if arguments.start else []
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("xlsr_tiny_hi", overrides=overrides)
+        config = compose(arguments.recipe, overrides=overrides)
     OmegaConf.set_struct(config, False)
+    checkpoint = load_checkpoint(str(config.init_from_checkpoint), with_head=False)
+    complete_finetuning_config(config, load_alphabet(language=config.language), checkpoint)
+    return config, checkpoint
+
+
+def build_model(config: Any, checkpoint: Any, callbacks: Sequence[Any] = ()) -> tuple[Any, Any]:
+    """Return this project's model at the start of the training, and Lightning's trainer."""
+    from lightning.pytorch import Trainer
+    from nemo.utils.trainer_utils import resolve_trainer_cfg
+    from omegaconf import OmegaConf
+
+    from nemo_models.checkpoints.encoder_checkpoint import load_encoder_weights
+    from nemo_models.ctc_model import XLSRCTCModel
+
+    schedule = OmegaConf.create({"model": {"optim": {"sched": {"max_steps": config.trainer.max_steps}}}})
+    longer = OmegaConf.create({"trainer": {"max_steps": 2 * config.trainer.max_steps}})  # the clock ends the training
+    config = OmegaConf.merge(config, schedule, longer)
     torch.manual_seed(config.seed)
-    checkpoint = load_checkpoint(str(CHECKPOINT), with_head=False)
-    config.model.labels = load_alphabet()
-    config.model.encoder.architecture = dict(checkpoint.architecture)
-    config.model.preprocessor.update(normalize=checkpoint.normalize, epsilon=checkpoint.epsilon)
+    trainer = Trainer(**resolve_trainer_cfg(config.trainer), callbacks=list(callbacks))
+    model = XLSRCTCModel(cfg=config.model, trainer=trainer)
+    load_encoder_weights(model.encoder, checkpoint)
+    return model, trainer
+
+
+def run_ours(arguments: argparse.Namespace) -> list[dict[str, float]]:
+    from lightning.pytorch import Callback
+
+    from nemo_models.decoding.strategy import decode_log_probs
+
+    config, checkpoint = read_recipe(arguments)
 
     def recognise(waves: Sequence[torch.Tensor]) -> list[str]:
         was_training = {name: module.training for name, module in model.named_modules()}
@@ -117,7 +146,7 @@ def run_ours(arguments: argparse.Namespace) -> list[dict[str, float]]:
             module.training = was_training[name]
         return texts
 
-    clock = Clock(arguments.updates * arguments.seconds, arguments.test, recognise)
+    clock = Clock(config, arguments.test, recognise)
 
     class Watch(Callback):
         def on_train_start(self, *_) -> None:
@@ -129,32 +158,29 @@ def run_ours(arguments: argparse.Namespace) -> list[dict[str, float]]:
         def on_train_batch_end(self, trainer, *_) -> None:
             trainer.should_stop = clock.end_update()
 
-    trainer = Trainer(**resolve_trainer_cfg(config.trainer), callbacks=[Watch()])
-    model = XLSRCTCModel(cfg=config.model, trainer=trainer)
-    load_encoder_weights(model.encoder, checkpoint)
+    model, trainer = build_model(config, checkpoint, [Watch()])
     trainer.fit(model)
     return clock.points
 
 
-def run_trainer(arguments: argparse.Namespace, learning_rate: float) -> list[dict[str, float]]:
-    from transformers import TrainerCallback, Wav2Vec2ForCTC
-    from transformers_trainer import batch_of, load_utterances, make_trainer, prepare
+def run_trainer(arguments: argparse.Namespace, side: str) -> list[dict[str, float]]:
+    from transformers import TrainerCallback
+    from transformers_trainer import batch_of, load_utterances, make_peer, make_trainer, prepare, use_recipe
 
-    from data_prep.text.alphabet import load_alphabet
-
-    labels = load_alphabet()
-    torch.manual_seed(0)
-    model = Wav2Vec2ForCTC.from_pretrained(
-        CHECKPOINT,
-        vocab_size=len(labels) + 1,
-        pad_token_id=len(labels),
-        ctc_loss_reduction="mean",
-        ctc_zero_infinity=True,
-        layerdrop=0.0,
-        mask_time_prob=0.0,  # the value of this project's recipe; the example's 0.05 is for large checkpoints
-    )
-    model.freeze_feature_encoder()
-    data = load_utterances(arguments.train, labels)
+    config, checkpoint = read_recipe(arguments)
+    labels, updates = list(config.model.labels), config.trainer.max_steps
+    is_same = side == "trainer-same"
+    torch.manual_seed(config.seed)
+    model = make_peer(config.model)
+    model.wav2vec2.load_state_dict(checkpoint.weights)
+    if is_same:
+        head = build_model(config, checkpoint)[0].decoder.decoder_layers[0]
+        model.lm_head.load_state_dict({"weight": head.weight[:, :, 0], "bias": head.bias})
+        settings = use_recipe(config, model)
+    else:
+        settings = {"learning_rate": EXAMPLE_RATES[side], "warmup_steps": updates // 10}
+    speeds = (1.0, 0.9, 1.1) if is_same and config.model.train_ds.perturb_speed else (1.0,)
+    data = load_utterances(arguments.train, labels, speeds)
 
     def recognise(waves: Sequence[torch.Tensor]) -> list[str]:
         model.eval()
@@ -166,11 +192,15 @@ def run_trainer(arguments: argparse.Namespace, learning_rate: float) -> list[dic
         runs = [torch.unique_consecutive(row[:count]).tolist() for row, count in zip(best, counts, strict=True)]
         return ["".join(labels[label] for label in run if label < len(labels)) for run in runs]
 
-    clock = Clock(arguments.updates * arguments.seconds, arguments.test, recognise)
+    clock = Clock(config, arguments.test, recognise)
 
     class Watch(TrainerCallback):
         def on_train_begin(self, *_, **__) -> None:
             clock.start()
+
+        def on_step_begin(self, settings, state, control, **_) -> None:
+            if is_same:
+                model.freeze_encoder(state.global_step < config.model.freeze_updates.modules.encoder)
 
         def on_step_end(self, settings, state, control, **_) -> None:
             control.should_training_stop = clock.end_update()
@@ -182,13 +212,11 @@ def run_trainer(arguments: argparse.Namespace, learning_rate: float) -> list[dic
             clock.count,
             [Watch()],
             output_dir=scratch,
-            per_device_train_batch_size=batch_of(data, arguments.seconds),
-            max_steps=arguments.updates
-            + arguments.updates // 10,  # the clock ends the training; batches differ in seconds
-            learning_rate=learning_rate,
-            warmup_steps=arguments.updates // 10,
+            per_device_train_batch_size=batch_of(data, config.model.train_ds.batch_duration),
+            max_steps=updates + updates // 10,  # the clock ends the training; batches differ in seconds
             train_sampling_strategy="group_by_length",
             use_cpu=True,
+            **settings,
         ).train()
     return clock.points
 
@@ -197,20 +225,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", type=lambda path: Path(path).resolve())
     parser.add_argument("test", type=lambda path: Path(path).resolve())
-    parser.add_argument("--updates", type=int, default=240)
-    parser.add_argument("--seconds", type=float, default=60.0, help="seconds of audio in an update")
-    parser.add_argument("--run", choices=RUNS, help="run one side only and print its points as JSON")
+    parser.add_argument("--recipe", default="xlsr_tiny_hi", help="configuration in conf/; its language is the texts'")
+    parser.add_argument("--start", type=lambda path: Path(path).resolve(), help=".nemo, .pt or Hugging Face folder")
+    parser.add_argument("--updates", type=int, help="updates of the training; by default the recipe's")
+    parser.add_argument("--seconds", type=float, help="seconds of audio in an update; by default the recipe's")
+    parser.add_argument("--sides", type=lambda names: names.split(","), default=list(SIDES), help=", ".join(SIDES))
+    parser.add_argument("--run", choices=SIDES, help="run one side only and print its points as JSON")
     arguments = parser.parse_args()
+    if unknown := [side for side in arguments.sides if side not in SIDES]:
+        parser.error(f"--sides: found {unknown[0]}, expected some of {', '.join(SIDES)}")
     if arguments.run:
-        rates = {"trainer": 3e-4, "trainer-10x": 3e-3}
-        points = run_ours(arguments) if arguments.run == "ours" else run_trainer(arguments, rates[arguments.run])
+        points = run_ours(arguments) if arguments.run == "ours" else run_trainer(arguments, arguments.run)
         print(json.dumps(points))
         return
     print("| side | audio seen, s | training time, s | WER % | CER % |\n|---|---|---|---|---|")
-    for name, title in RUNS.items():
+    for name in arguments.sides:
         for point in run_side(__file__, [*sys.argv[1:], "--run", name]):
-            rates_percent = f"{100 * point['wer']:.2f} | {100 * point['cer']:.2f}"
-            print(f"| {title} | {point['audio_s']:.0f} | {point['seconds']:.0f} | {rates_percent} |", flush=True)
+            rates = f"{100 * point['wer']:.2f} | {100 * point['cer']:.2f}"
+            title = SIDES[name].format(recipe=arguments.recipe)
+            print(f"| {title} | {point['audio_s']:.0f} | {point['seconds']:.0f} | {rates} |", flush=True)
 
 
 if __name__ == "__main__":
