@@ -18,12 +18,20 @@ from data_prep.audio.reader import SAMPLE_RATE_HZ
 from data_prep.text.normalizer import fingerprint_language
 from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.distillation.importance import Importance, measure_importance
-from nemo_models.distillation.student import StudentShape, build_student, select_parts, stride_factor, student_config
+from nemo_models.distillation.student import (
+    GREEDY,
+    StudentShape,
+    select_parts,
+    stride_factor,
+    student_config,
+    take_weights,
+)
 from nemo_models.distillation.student_model import Lesson, LossSettings, StudentCTCModel
 from nemo_models.distillation.teacher import Teacher
 from nemo_models.distillation.teacher_cache import TeacherCache, hash_weights
-from nemo_models.files.model_language import LANGUAGES_KEY
+from nemo_models.files.model_language import FINGERPRINT_KEY, LANGUAGES_KEY, choose_language
 from nemo_models.inference.model_loading import load_ctc_model
+from nemo_models.layers.meta_init import encoders_on_meta
 from nemo_models.optimization.tri_stage import remove_foreign_keys
 from nemo_models.training.configuration import check_settings, use_cpu_without_gpu
 from nemo_models.training.file_checks import locate
@@ -34,6 +42,8 @@ from nemo_models.training.sources import AUDIO_KEYS, list_sources
 logger = logging.getLogger(__name__)
 
 GB = 10**9
+NOT_USED = ("init_from_checkpoint", "alphabet", "script", "compile_layers", "model.lora.r")
+"""Settings of the base recipe that distillation has no use for."""
 
 
 def distill(cfg: DictConfig) -> Path:
@@ -52,6 +62,7 @@ def distill(cfg: DictConfig) -> Path:
     shape, losses = StudentShape(**_plain(cfg.student.shape)), LossSettings(**_plain(cfg.loss))
     check_settings(cfg)
     require_int("student.importance_utterances", cfg.student.importance_utterances)
+    _refuse_settings_of_fine_tuning(cfg)
     _check_cache(cfg, losses)
     teacher = load_teacher(Path(cfg.teacher))
     complete_student_config(cfg, teacher, shape)
@@ -66,7 +77,7 @@ def distill(cfg: DictConfig) -> Path:
 
 
 def load_teacher(path: Path) -> XLSRCTCModel:
-    """Restore a teacher on the CPU.
+    """Restore a teacher on the CPU, without the language model and the decoding settings of a bundle.
 
     Args:
         path: Its `.nemo`.
@@ -78,6 +89,7 @@ def load_teacher(path: Path) -> XLSRCTCModel:
     teacher = load_ctc_model(path)
     if not isinstance(teacher, XLSRCTCModel):
         raise ValueError(f"teacher={path}: found a {type(teacher).__name__}, expected an XLSRCTCModel; choose another")
+    teacher.change_decoding_strategy(GREEDY, verbose=False)  # a bundle's temperature would change the log-probabilities
     return teacher
 
 
@@ -90,19 +102,20 @@ def complete_student_config(cfg: DictConfig, teacher: XLSRCTCModel, shape: Stude
         shape: The student's shape.
 
     Raises:
-        ValueError: The shape does not fit the teacher, or transcripts are to be learnt that another version of the text
-            normaliser would have written.
+        ValueError: The shape does not fit the teacher, the teacher is of another language, or transcripts are to be
+            learnt that another version of the text normaliser would have written.
     """
     fixed = student_config(teacher, shape)
-    fingerprint = fixed.get("normalizer_fingerprint")
+    fingerprint = fixed.get(FINGERPRINT_KEY)
+    cfg.language = choose_language(cfg.language, fingerprint, cfg.teacher)
     expected = fingerprint_language(cfg.language)
     if cfg.loss.ctc and fingerprint != expected:
         raise ValueError(
-            f"teacher={cfg.teacher}: found text normaliser {fingerprint}, expected {expected}, that of "
-            f"language={cfg.language}; set loss.ctc=0 to learn from the teacher's outputs alone, or take another"
+            f"teacher={cfg.teacher}: found text normaliser {fingerprint}, expected {expected}, that of the transcripts "
+            f"in language={cfg.language}; set loss.ctc=0 to learn from the teacher's outputs alone, or take another"
         )
     with open_dict(cfg):
-        for key in ("labels", "normalizer_fingerprint", "sample_rate", "preprocessor"):
+        for key in ("labels", FINGERPRINT_KEY, "sample_rate", "preprocessor"):
             cfg.model[key] = fixed.get(key)
         if LANGUAGES_KEY in fixed:
             cfg.model[LANGUAGES_KEY] = fixed[LANGUAGES_KEY]
@@ -132,16 +145,16 @@ def build_student_model(
         shape: The student's shape.
         losses: How the loss is made.
     """
-    importance = _importance(cfg, teacher)
+    # a resumed student gets its weights, and with them the chosen parts, from its checkpoint
+    importance = Importance.of_weights(teacher) if trainer.ckpt_path else _importance(cfg, teacher)
     selection = select_parts(teacher, shape, importance)
-    model = StudentCTCModel(cfg=cfg.model, trainer=trainer)
-    model.load_state_dict(build_student(teacher, shape, importance).state_dict())
-    cache = _open_cache(cfg, losses)
-    layers = tuple(sorted(set(selection.layers))) if losses.hidden else ()
+    with encoders_on_meta():
+        model = StudentCTCModel(cfg=cfg.model, trainer=trainer)
+    take_weights(model, teacher, selection)
     lesson = Lesson(
-        Teacher(teacher, layers, losses.top_k, cache),
+        Teacher(teacher, selection.layers if losses.hidden else (), losses.top_k, _open_cache(cfg, losses)),
         selection.layers,
-        selection.hidden.clone(),
+        selection.hidden,
         stride_factor(teacher, cfg.model.encoder.architecture),
         losses,
     )
@@ -169,6 +182,16 @@ def _read_waves(train_ds: DictConfig) -> Iterator[torch.Tensor]:
                 frames = round(row["duration"] * SAMPLE_RATE_HZ)
                 path = locate(source.path.parent.as_posix(), row)
                 yield torch.from_numpy(soundfile.read(path, frames, start, dtype="float32")[0])
+
+
+def _refuse_settings_of_fine_tuning(cfg: DictConfig) -> None:
+    """Refuse settings of the base recipe that a distillation would not obey."""
+    for key in NOT_USED:
+        if value := OmegaConf.select(cfg, key):
+            raise ValueError(
+                f"{key}={value}: expected nothing, because a student takes its weights and its labels from the "
+                "teacher; leave it out"
+            )
 
 
 def _check_cache(cfg: DictConfig, losses: LossSettings) -> None:

@@ -2,6 +2,9 @@
 
 CTC predicts a label in one or two frames and blanks in all others. A plain mean over frames would therefore teach
 mainly blanks. Here frames near a label have weight 1, and all others have `blank_weight`.
+
+The loss of a batch is the mean over its utterances. So it does not matter how utterances are divided into batches and
+processes of as many each, and a long utterance counts as much as a short one, as in NeMo's CTC.
 """
 
 import torch
@@ -28,7 +31,7 @@ def frame_weights(teacher: Tensor, lengths: Tensor, blank_weight: float, neighbo
 
 
 def divergence_loss(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
-    """Compute the mean Kullback-Leibler divergence of the student from the teacher.
+    """Compute the Kullback-Leibler divergence of the student from the teacher: each utterance's mean, then their mean.
 
     Args:
         student: The student's log-probabilities, float, (B, T, labels + 1).
@@ -36,12 +39,12 @@ def divergence_loss(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor
         weights: Weight of each frame, (B, T).
 
     Returns:
-        A scalar in nats, 0 if both are equal; 0 without any weight.
+        A scalar in nats, 0 if both are equal. An utterance without any weight counts as 0.
     """
     # -inf times a probability of 0 would be NaN
     difference = torch.where(teacher.isneginf(), 0.0, teacher - student)
     divergence = (teacher.exp() * difference).sum(dim=-1)
-    return (divergence * weights).sum() / weights.sum().clamp(min=1e-6)
+    return ((divergence * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-6)).mean()
 
 
 def hidden_loss(student: Tensor, teacher: Tensor, lengths: Tensor) -> Tensor:
@@ -53,12 +56,12 @@ def hidden_loss(student: Tensor, teacher: Tensor, lengths: Tensor) -> Tensor:
         lengths: Valid frames of each, int64, (B,).
 
     Returns:
-        A scalar: the squared difference over the teacher's squared value, both summed over valid frames; 0 if both are
-        equal, and about 1 for a student that outputs zeros.
+        A scalar, the mean over utterances: the squared difference over the teacher's squared value, both summed over
+        valid frames; 0 if both are equal, and 1 for a student that outputs zeros.
     """
     valid = (torch.arange(teacher.shape[1], device=teacher.device) < lengths[:, None])[..., None]
-    difference = ((student - teacher) * valid).float().square().sum()
-    return difference / (teacher * valid).float().square().sum().clamp(min=1e-12)
+    difference = ((student - teacher) * valid).float().square().sum(dim=(1, 2))
+    return (difference / (teacher * valid).float().square().sum(dim=(1, 2)).clamp(min=1e-12)).mean()
 
 
 def keep_top(log_probs: Tensor, top_k: int | None) -> tuple[Tensor, Tensor]:
@@ -94,10 +97,12 @@ def expand_top(values: Tensor, labels: Tensor, classes: int) -> Tensor:
 def match_frames(teacher: Tensor, lengths: Tensor, student_frames: int, factor: int) -> Tensor:
     """Bring a teacher's probabilities to the frame rate of a student with larger steps.
 
-    A student's frame gets the mean of the teacher's frames that it covers, so that a label in any of them counts.
+    A student's frame is blank if all of the teacher's frames that it covers are. The rest of its probability goes to
+    the labels in proportion to their sums over these frames. A label of one frame therefore outweighs the blanks beside
+    it; a plain mean would give it half.
 
     Args:
-        teacher: Log-probabilities, float, (B, T, labels + 1).
+        teacher: Log-probabilities, float, (B, T, labels + 1), blank last.
         lengths: The teacher's valid frames, int64, (B,).
         student_frames: The student's frames, with padding.
         factor: Teacher frames in a student's frame.
@@ -107,11 +112,11 @@ def match_frames(teacher: Tensor, lengths: Tensor, student_frames: int, factor: 
     """
     if factor == 1:
         return teacher[:, :student_frames]
-    missing = student_frames * factor - teacher.shape[1]
-    padded = functional.pad(teacher, (0, 0, 0, max(0, missing)), value=float("-inf"))[:, : student_frames * factor]
-    grouped = padded.view(len(teacher), student_frames, factor, -1)
-    counts = (torch.arange(student_frames * factor, device=teacher.device) < lengths[:, None]).view(
-        len(teacher), student_frames, factor
-    )
-    grouped = grouped.masked_fill(~counts[..., None], float("-inf"))
-    return grouped.logsumexp(dim=2) - counts.sum(dim=2).clamp(min=1).log()[..., None]
+    covered = student_frames * factor
+    probabilities = functional.pad(teacher.exp(), (0, 0, 0, max(0, covered - teacher.shape[1])))[:, :covered]
+    valid = torch.arange(covered, device=teacher.device) < lengths[:, None]
+    labels, blank = probabilities[..., :-1] * valid[..., None], torch.where(valid, probabilities[..., -1], 1.0)
+    labels = labels.unflatten(1, (student_frames, factor)).sum(dim=2)
+    blank = blank.unflatten(1, (student_frames, factor)).prod(dim=2)[..., None]
+    share = (1 - blank) / labels.sum(dim=-1, keepdim=True).clamp(min=1e-30)
+    return torch.cat([labels * share, blank], dim=-1).log()

@@ -21,6 +21,8 @@ from nemo_models.layers.meta_init import encoders_on_meta
 from nemo_models.xlsr_encoder import XLSREncoder
 
 DATASETS = ("train_ds", "validation_ds", "test_ds")
+GREEDY = {"strategy": "greedy_batch"}
+"""Decoding settings of a student, and of its teacher: no language model, temperature 1."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,18 @@ def build_student(teacher: XLSRCTCModel, shape: StudentShape, importance: Import
     selection = select_parts(teacher, shape, importance or Importance.of_weights(teacher))
     with encoders_on_meta():
         student = XLSRCTCModel(cfg=config)
+    take_weights(student, teacher, selection)
+    return student.eval()
+
+
+def take_weights(student: XLSRCTCModel, teacher: XLSRCTCModel, selection: Selection) -> None:
+    """Set a student's first weights: copies of its teacher's.
+
+    Args:
+        student: A model of the selection's shape; its encoder may be on torch's `meta` device.
+        teacher: The teacher.
+        selection: The parts that the student consists of.
+    """
     weights = slice_encoder(teacher.encoder.network.state_dict(), selection, teacher.encoder.network.config)
     student.encoder.network.load_state_dict(weights, strict=True, assign=True)
     head, source = student.decoder.decoder_layers[0], teacher.decoder.decoder_layers[0]
@@ -69,7 +83,6 @@ def build_student(teacher: XLSRCTCModel, shape: StudentShape, importance: Import
         head.weight.copy_(source.weight[:, selection.hidden])
         head.bias.copy_(source.bias)
     student.encoder.unfreeze()  # tensors that were assigned bring the teacher's `requires_grad`
-    return student.eval()
 
 
 def student_config(teacher: XLSRCTCModel, shape: StudentShape) -> DictConfig:
@@ -91,7 +104,7 @@ def student_config(teacher: XLSRCTCModel, shape: StudentShape) -> DictConfig:
         config.encoder.architecture = architecture
         config.preprocessor.window_stride *= stride_factor(teacher, architecture)
         config.decoder.feat_in = None
-        config.decoding = {"strategy": "greedy_batch"}
+        config.decoding = GREEDY
         for key in (*DATASETS, "optim", "optim_param_groups", "nemo_version", "target"):
             config.pop(key, None)
     return config

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from data_prep.arguments import require_int, require_number
@@ -13,6 +13,9 @@ from nemo_models.ctc_model import XLSRCTCModel
 from nemo_models.distillation.losses import divergence_loss, frame_weights, hidden_loss, match_frames
 from nemo_models.distillation.teacher import Targets, Teacher, collect_hidden_states
 from nemo_models.training_data.unlabelled import open_unlabelled_loader
+
+ORIGIN_KEY = "distillation"
+"""Key of a training checkpoint: what the student started from."""
 
 
 @dataclass(frozen=True)
@@ -162,11 +165,27 @@ class StudentCTCModel(XLSRCTCModel):
         return loss
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Overrides Lightning's method: keeps which channels the student started from."""
+        """Overrides Lightning's method: keeps what the student started from."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["hidden_channels"] = self.lesson.hidden_channels.clone()
+        checkpoint[ORIGIN_KEY] = {**self._origin(), "hidden_channels": self.lesson.hidden_channels.clone()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Overrides Lightning's method: a resumed student compares itself with the same channels as before."""
+        """Overrides Lightning's method: a resumed student compares itself with the same channels as before.
+
+        Raises:
+            ValueError: The student of the checkpoint started from another teacher, or has another shape.
+        """
         super().on_load_checkpoint(checkpoint)
-        self.lesson.hidden_channels.copy_(checkpoint["hidden_channels"])
+        kept = checkpoint.get(ORIGIN_KEY, {})
+        for key, value in self._origin().items():
+            if kept.get(key) != value:
+                raise ValueError(
+                    f"{key}: found a run in this folder that began with another one, expected to resume it; give the "
+                    "same one, or change name or exp_manager.exp_dir"
+                )
+        self.lesson.hidden_channels.copy_(kept["hidden_channels"])
+
+    def _origin(self) -> dict[str, Any]:
+        """Return what a run must not change: the keys of the command line, with a hash for the teacher."""
+        origin = self.cfg.distillation
+        return {"teacher": origin.teacher_weights, "student.shape": OmegaConf.to_container(origin.shape)}

@@ -37,10 +37,11 @@ def test_the_divergence_equals_torchs_and_a_loops():
     for b in range(2):
         for t in range(7):
             p, q = teacher[b, t].exp(), student[b, t].detach().exp()
-            total += float(weights[b, t]) * sum(float(p[c] * (p[c] / q[c]).log()) for c in range(BLANK + 1))
-    assert float(loss) == pytest.approx(total / float(weights.sum()), rel=1e-12)
+            share = float(weights[b, t] / weights[b].sum()) / 2
+            total += share * sum(float(p[c] * (p[c] / q[c]).log()) for c in range(BLANK + 1))
+    assert float(loss) == pytest.approx(total, rel=1e-12)
     (gradient,) = torch.autograd.grad(loss, student)
-    expected = -teacher.exp() * weights[..., None] / weights.sum()
+    expected = -teacher.exp() * (weights / weights.sum(dim=1, keepdim=True) / 2)[..., None]
     torch.testing.assert_close(gradient, expected, rtol=1e-12, atol=1e-15)  # float64: rounding alone
 
 
@@ -75,11 +76,30 @@ def test_all_labels_kept_are_the_same_and_fewer_still_sum_to_one():
     assert math.isfinite(float(divergence_loss(log_probs, two, torch.ones(2, 7))))
 
 
-def test_a_frame_of_larger_steps_gets_the_mean_of_those_it_covers():
+def test_a_frame_of_larger_steps_is_blank_only_if_all_frames_that_it_covers_are():
     teacher, lengths = random_log_probs(0), torch.tensor([7, 4])
     matched = match_frames(teacher, lengths, student_frames=4, factor=2)
-    expected = (teacher[0, 2].exp() + teacher[0, 3].exp()) / 2
-    torch.testing.assert_close(matched[0, 1].exp(), expected)
-    torch.testing.assert_close(matched[0, 3], teacher[0, 6])  # the last frame covers one
-    assert match_frames(teacher, lengths, 7, 1) is not None
+    for b, t, covered in ((0, 1, [2, 3]), (1, 0, [0, 1]), (0, 3, [6])):  # the last frame covers one
+        p = [teacher[b, frame].exp().tolist() for frame in covered]
+        blank = math.prod(frame[BLANK] for frame in p)
+        sums = [sum(frame[label] for frame in p) for label in range(BLANK)]
+        expected = [(1 - blank) * each / sum(sums) for each in sums] + [blank]
+        assert matched[b, t].exp().tolist() == pytest.approx(expected, rel=1e-12)
+    assert matched[1, 2].exp().tolist() == [0, 0, 0, 1]  # beyond the end
     assert torch.equal(match_frames(teacher, lengths, 6, 1), teacher[:, :6])
+
+
+def test_a_label_in_one_of_two_frames_counts_as_a_label():
+    best = torch.tensor([[BLANK, 1, BLANK, BLANK, 0, BLANK]])
+    log_probs = (6 * torch.nn.functional.one_hot(best, BLANK + 1).double()).log_softmax(-1)
+    matched = match_frames(log_probs, torch.tensor([6]), student_frames=3, factor=2)
+    assert matched.argmax(-1).tolist() == [[1, BLANK, 0]]
+    assert frame_weights(matched, torch.tensor([3]), 0.1, 0).tolist() == [[1, pytest.approx(0.1), 1]]
+
+
+def test_the_loss_of_a_batch_is_the_mean_over_its_utterances():
+    student, teacher, lengths = random_log_probs(0), random_log_probs(1), torch.tensor([7, 5])
+    weights = frame_weights(teacher, lengths, 0.5, 1)
+    for loss, last in ((divergence_loss, weights), (hidden_loss, lengths)):
+        alone = [float(loss(student[n : n + 1], teacher[n : n + 1], last[n : n + 1])) for n in (0, 1)]
+        assert float(loss(student, teacher, last)) == pytest.approx(sum(alone) / 2, rel=1e-6)  # sums in float32
