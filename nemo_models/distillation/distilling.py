@@ -123,6 +123,7 @@ def complete_student_config(cfg: DictConfig, teacher: XLSRCTCModel, shape: Stude
         cfg.model.encoder.architecture = fixed.encoder.architecture
         cfg.model.encoder.mask_padding = fixed.encoder.get("mask_padding", True)
         cfg.model.train_ds.unlabelled = not cfg.loss.ctc
+        cfg.model.train_ds.may_lack_text = bool(cfg.loss.hidden or cfg.loss.divergence)
         remove_foreign_keys(cfg.model.optim.get("sched"))
         cfg.model.target = f"{XLSRCTCModel.__module__}.{XLSRCTCModel.__name__}"
         cfg.model.distillation = {

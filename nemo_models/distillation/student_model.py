@@ -152,7 +152,7 @@ class StudentCTCModel(XLSRCTCModel):
         return torch.stack(losses).mean()
 
     def _ctc(self, log_probs: Tensor, frames: Tensor, transcripts: Tensor, transcript_lengths: Tensor) -> Tensor:
-        """Compute CTC over the utterances with a transcript; 0 without any."""
+        """Compute NeMo's loss, to which an utterance without a transcript contributes 0."""
         labelled = transcript_lengths > 0
         if not bool(labelled.any()):
             return log_probs.sum() * 0.0
@@ -162,7 +162,7 @@ class StudentCTCModel(XLSRCTCModel):
             input_lengths=frames[labelled],
             target_lengths=transcript_lengths[labelled],
         )
-        return loss
+        return loss if self.cfg.get("ctc_reduction") == "sum" else loss * labelled.float().mean()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Overrides Lightning's method: keeps what the student started from."""

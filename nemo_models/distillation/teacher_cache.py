@@ -6,7 +6,8 @@ cut) has another key, and file names do not matter. Several processes may share 
 
 import hashlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ class TeacherCache:
         self._path, self._max_bytes = path, max_bytes
         path.parent.mkdir(parents=True, exist_ok=True)
         expected = {"version": str(CACHE_VERSION), "teacher": teacher, "top_k": str(top_k)}
-        try:
+        with self._one_line_errors():
             self._database = sqlite3.connect(path, timeout=60, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
@@ -44,10 +45,6 @@ class TeacherCache:
             rows = list(expected.items())
             self._database.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", rows)
             found = dict(self._database.execute("SELECT name, value FROM settings"))
-        except sqlite3.OperationalError as error:
-            raise OSError(f"{path}: {error}; choose another teacher_cache.path") from error
-        except sqlite3.DatabaseError as error:
-            raise ValueError(f"{path}: not a teacher cache ({error}); choose another teacher_cache.path") from error
         wrong = [name for name, value in expected.items() if found.get(name) != value]
         if wrong:
             raise ValueError(
@@ -63,8 +60,13 @@ class TeacherCache:
 
         Returns:
             For each: log-probabilities, float32, and labels, int64, both (T, top_k); `None` if it is not stored.
+
+        Raises:
+            ValueError: The file is damaged.
+            OSError: The file cannot be read.
         """
-        return [self._read(key) for key in keys]
+        with self._one_line_errors():
+            return [self._read(key) for key in keys]
 
     def write(self, key: bytes, values: Tensor, labels: Tensor) -> None:
         """Store an utterance; nothing is stored above the maximal size.
@@ -75,17 +77,28 @@ class TeacherCache:
             labels: Their labels, int64, below 65,536, (T, top_k).
 
         Raises:
+            ValueError: The file is damaged.
             OSError: The disk is full, or the file cannot be written.
         """
-        if self._size() >= self._max_bytes:
-            return
+        shape = np.array(values.shape, dtype=np.uint32).tobytes()
         frames = values.float().cpu().numpy().tobytes() + labels.cpu().numpy().astype(np.uint16).tobytes()
+        with self._one_line_errors():
+            if self._size() < self._max_bytes:
+                self._database.execute("INSERT OR IGNORE INTO outputs VALUES (?, ?)", (key, shape + frames))
+
+    @contextmanager
+    def _one_line_errors(self) -> Iterator[None]:
         try:
-            shape = np.array(values.shape, dtype=np.uint32).tobytes()
-            self._database.execute("INSERT OR IGNORE INTO outputs VALUES (?, ?)", (key, shape + frames))
+            yield
         except sqlite3.OperationalError as error:
             raise OSError(
-                f"{self._path}: {error}; free space or lower teacher_cache.max_gb, then run the same command again"
+                f"{self._path}: {error}; free space, lower teacher_cache.max_gb or choose another teacher_cache.path, "
+                "then run the same command again"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise ValueError(
+                f"{self._path}: not a teacher cache, or a damaged one ({error}); delete it or choose another "
+                "teacher_cache.path"
             ) from error
 
     def _read(self, key: bytes) -> tuple[Tensor, Tensor] | None:

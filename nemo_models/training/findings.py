@@ -15,6 +15,7 @@ TRAINING_REASONS = {
     "rate_with_segment": "a segment in a row with a sampling rate, which NeMo does not read: remove the rate, and "
     "give the offset",
     "shorter_than_a_span": "the audio has no room for a masked span and an unmasked frame, and teaches nothing",
+    "no_text": "it has no text: it learns from the teacher alone",
     "slow_copy_too_long": "its copy at 0.9 times the speed (perturb_speed=true) is longer than max_duration and left "
     "out",
     "fast_copy_too_short": "its copy at 1.1 times the speed (perturb_speed=true) is shorter than min_duration and left "

@@ -90,7 +90,8 @@ def check_data_sets(
         model_cfg: `train_ds`, `validation_ds` and `encoder`.
         labels: The characters that the model writes; `None` for audio without transcripts, of which nothing but the
             lengths and files is checked; what the limits of duration leave out is then a warning with its count. The
-            same holds for a dataset with `unlabelled: true`.
+            same holds for a dataset with `unlabelled: true`. Rows of one with `may_lack_text: true` are counted in a
+            warning if they have no text.
         leaks: `error` or `warn`, for the same recording in training and validation.
         language: Code of the texts' language, or the path of a language file.
 
@@ -105,7 +106,8 @@ def check_data_sets(
             dataset = model_cfg.get(name) or DictConfig({})
             compare = check.leaks.remember if name == "validation_ds" else check.leaks.compare
             spelled = None if labels is None or dataset.get("unlabelled") else frozenset(labels)
-            sources = list_sources(dataset, AUDIO_KEYS if spelled is None else MANIFEST_KEYS)
+            needs_text = spelled is not None and not dataset.get("may_lack_text")
+            sources = list_sources(dataset, MANIFEST_KEYS if needs_text else AUDIO_KEYS)
             for source in sources:
                 if spelled is None:
                     span = model_cfg.encoder.mask_time_length if labels is None else 0

@@ -34,6 +34,7 @@ class RowChecks:
         policy: The language of the texts.
         code: Code of that language, which a row's `lang` must have.
         several: Where a row's `lang` chooses among several languages: code -> labels and policy of each.
+        may_lack_text: Whether a row may have no text.
     """
 
     labels: frozenset[str]
@@ -44,9 +45,22 @@ class RowChecks:
     policy: TextPolicy = DEFAULT_POLICY
     code: str = DEFAULT_LANGUAGE
     several: Mapping[str, tuple[frozenset[str], TextPolicy]] = field(default_factory=dict)
+    may_lack_text: bool = False
 
     def check(self, row: Row) -> Iterator[Problem]:
         """Yield the problems of an utterance's description."""
+        if not self._lacks_text(row):
+            yield from self._check_text(row)
+        name, seconds = row["audio_filepath"], row["duration"]
+        if seconds < self.min_duration:
+            yield Problem("too_short", f"{name} ({seconds} s)")
+        if seconds > self.max_duration:
+            yield Problem("too_long", f"{name} ({seconds} s)")
+
+    def _lacks_text(self, row: Row) -> bool:
+        return self.may_lack_text and not row.get("text")
+
+    def _check_text(self, row: Row) -> Iterator[Problem]:
         name, text, seconds = row["audio_filepath"], row["text"], row["duration"]
         code = language_of_row(row) if self.several else str(row.get(LANGUAGE_KEY) or self.code)
         own = find_member(self.several or (self.code,), code)
@@ -61,13 +75,11 @@ class RowChecks:
             frames = self.count_frames(round(seconds * SAMPLE_RATE_HZ))
             if frames < 2 * len(text) and frames < (needed := count_ctc_steps(text)):
                 yield Problem("ctc_infeasible", f"{name} ({frames} frames, {needed} needed)")
-        if seconds < self.min_duration:
-            yield Problem("too_short", f"{name} ({seconds} s)")
-        if seconds > self.max_duration:
-            yield Problem("too_long", f"{name} ({seconds} s)")
 
     def check_copies(self, row: Row) -> Iterator[Problem]:
-        """Yield the copies at other speeds that the limits leave out, although the utterance itself is kept."""
+        """Yield what deserves a warning: no text, and copies at other speeds that the limits leave out."""
+        if self._lacks_text(row):
+            yield Problem("no_text", row["audio_filepath"])
         seconds = row["duration"]
         if not self.has_speed_copies or not self.min_duration <= seconds <= self.max_duration:
             return
@@ -144,6 +156,7 @@ def row_checks(
         rules[only][1],
         SEPARATOR.join(rules),
         rules if len(rules) > 1 else {},
+        bool(dataset.get("may_lack_text")),
     )
 
 

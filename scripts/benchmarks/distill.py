@@ -1,18 +1,20 @@
-"""Speed of students beside their teacher, with random weights: the shape alone decides it.
+"""Speed of students beside their teacher, with untrained weights: the shape alone decides it.
 
-Usage: python scripts/benchmarks/distill.py [--seconds 10] [--rounds 5] [--threads 1 2] [--formats float32 int8]
+Usage: python scripts/benchmarks/distill.py [--teacher model.nemo] [--shapes NAME … '{"layers": 3}' …]
+       [--seconds 10] [--rounds 5] [--threads 1 2] [--formats float32 int8]
 
-Builds a teacher (XLSR-53's topology by default) and takes students out of it. Every model encodes the same noise of
---seconds seconds, batch 1, through the packed forward pass that transcribe_speech.py uses; the best of --rounds counts.
-Prints a line of JSON for each: parameters, audio-seconds a second by number format and threads, and the ratio to the
-teacher's int8.
+Takes students out of a teacher, by default of XLSR-53's size with random weights. A shape is a name of `SHAPES` or JSON
+with keys of `student.shape`. Every model encodes the same noise of --seconds seconds, batch 1, through the packed
+forward pass that transcribe_speech.py uses; the best of --rounds counts. Prints a line of JSON for each: parameters,
+audio-seconds a second by number format and threads, the share of the time that the convolutions take, and the ratio to
+the teacher's int8.
 """
 
 import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,40 +53,43 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--formats", nargs="+", default=["float32", "int8"])
-    parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=list(SHAPES))
+    parser.add_argument("--teacher", type=Path, help="a .nemo; random weights of XLSR-53's size by default")
+    parser.add_argument("--shapes", nargs="+", default=list(SHAPES), help=f"JSON, or of {', '.join(SHAPES)}")
     arguments = parser.parse_args()
+    shapes = {name: SHAPES.get(name) or json.loads(name) for name in arguments.shapes}
 
     from nemo.utils import logging
 
     logging.setLevel(logging.ERROR)
-    teacher = make_model(RECIPES / "xlsr_53.yaml")
-    models = {"teacher": (teacher, {})}
     from nemo_models.distillation.student import StudentShape, build_student
+    from nemo_models.inference.model_loading import load_ctc_model
 
-    for name in arguments.shapes:
-        models[name] = (build_student(teacher, StudentShape(**SHAPES[name])), SHAPES[name])
+    teacher = load_ctc_model(arguments.teacher) if arguments.teacher else make_model(RECIPES / "xlsr_53.yaml")
+    models = {"teacher": (teacher, {})}
+    for name, shape in shapes.items():
+        models[name] = (build_student(teacher, StudentShape(**shape)), shape)
     rates = {name: measure(model, arguments) for name, (model, _) in models.items()}
     for name, (model, shape) in models.items():
         count = sum(weight.numel() for weight in model.parameters())
         row: dict[str, Any] = {"model": name, "shape": shape, "parameters_million": round(count / 1e6, 1)}
-        for key, rate in rates[name].items():
-            row[f"audio_s_per_s, {key}"] = round(rate, 2)
+        for key, (rate, share) in rates[name].items():
+            row[f"audio_s_per_s, {key}"], row[f"share of convolutions, {key}"] = round(rate, 2), round(share, 2)
         for threads in arguments.threads:
-            baseline = rates["teacher"].get(f"int8, {threads} threads")
-            own = rates[name].get(f"int8, {threads} threads")
-            if baseline and own:
-                row[f"over_teacher_int8, {threads} threads"] = round(own / baseline, 2)
+            key = f"int8, {threads} threads"
+            if key in rates["teacher"]:
+                row[f"over_teacher_int8, {threads} threads"] = round(rates[name][key][0] / rates["teacher"][key][0], 2)
         print(json.dumps(row), flush=True)
 
 
-def measure(model: Any, arguments: argparse.Namespace) -> dict[str, float]:
-    """Measure audio-seconds a second for each number format and number of threads."""
+def measure(model: Any, arguments: argparse.Namespace) -> dict[str, tuple[float, float]]:
+    """Measure audio-seconds a second and the convolutions' share of the time, by number format and threads."""
     from nemo_models.inference.acoustic_inference import PackedEncoder, check_format
+    from nemo_models.layers.convolutions import convolve_in_pieces
 
     samples = round(arguments.seconds * 16000)
     signal = torch.randn(1, samples, generator=torch.Generator().manual_seed(0))
     lengths = torch.tensor([samples])
-    rates: dict[str, float] = {}
+    rates: dict[str, tuple[float, float]] = {}
     for number_format in arguments.formats:
         try:
             check_format(number_format)
@@ -92,17 +97,25 @@ def measure(model: Any, arguments: argparse.Namespace) -> dict[str, float]:
             print(f"{number_format}: {error}", file=sys.stderr)
             continue
         encoder = PackedEncoder(model.encoder, number_format)
+        network = encoder._network
+        wave = signal[0].to(network._dtype)
         for threads in arguments.threads:
             torch.set_num_threads(threads)
-            best = float("inf")
-            for round_number in range(arguments.rounds + 1):
-                start = time.perf_counter()
-                with torch.no_grad():
-                    encoder(signal, lengths)
-                if round_number:  # the first one warms up
-                    best = min(best, time.perf_counter() - start)
-            rates[f"{number_format}, {threads} threads"] = arguments.seconds / best
+            whole = best_time(arguments.rounds, encoder, signal, lengths)
+            convolutions = best_time(arguments.rounds, convolve_in_pieces, wave, network._convolutions)
+            rates[f"{number_format}, {threads} threads"] = arguments.seconds / whole, convolutions / whole
     return rates
+
+
+def best_time(rounds: int, run: Callable[..., object], *given: object) -> float:
+    """Return the shortest of the times of a function, in seconds; one call more warms up."""
+    times = []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        with torch.no_grad():
+            run(*given)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
 
 
 if __name__ == "__main__":

@@ -7,18 +7,20 @@ from typing import Any
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import open_dict
 
 from data_prep.manifest import write_jsonl
 from data_prep.text.alphabet import load_alphabet
 from data_prep.text.normalizer import fingerprint_language
 from nemo_models.checkpoints.model_building import model_config
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.distillation.distilling import distill
+from nemo_models.distillation.distilling import distill, load_teacher
 from nemo_models.distillation.importance import Importance
 from nemo_models.distillation.losses import frame_weights
 from nemo_models.distillation.student import StudentShape, build_student, select_parts
 from nemo_models.distillation.student_model import Lesson, LossSettings, StudentCTCModel
 from nemo_models.distillation.teacher import Teacher, collect_hidden_states
+from nemo_models.training.curves import TrainingCurves
 from topology import architecture
 from training_job import CONF, write_data
 
@@ -27,6 +29,12 @@ pytestmark = pytest.mark.slow
 SIGNAL = torch.randn(2, 16000, generator=torch.Generator().manual_seed(1))
 LENGTHS = torch.tensor([16000, 9000])
 NO_TEXT = torch.zeros(2, 0, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the pictures of the curves: a third of the time of these short trainings."""
+    monkeypatch.setattr(TrainingCurves, "draw", lambda curves: None)
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +48,14 @@ def teacher() -> XLSRCTCModel:
 
 @pytest.fixture(scope="module")
 def job(teacher: XLSRCTCModel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Settings of a training of four updates on audio without transcripts."""
+    """Settings of a training of four updates on audio of which one utterance has a transcript."""
     folder = tmp_path_factory.mktemp("distillation")
     teacher.save_to(str(folder / "teacher.nemo"))
     data = write_data(folder, utterances=12)
     rows = [json.loads(line) for line in (folder / "train.json").read_text(encoding="utf-8").splitlines()]
-    write_jsonl(folder / "train.json", [{key: row[key] for key in row if key != "text"} for row in rows])
+    for row in rows[1:]:
+        del row["text"]
+    write_jsonl(folder / "train.json", rows)
     return {
         **data,
         "teacher": str(folder / "teacher.nemo"),
@@ -55,7 +65,8 @@ def job(teacher: XLSRCTCModel, tmp_path_factory: pytest.TempPathFactory) -> dict
         "trainer.val_check_interval": 4,
         "trainer.log_every_n_steps": 1,
         "+trainer.enable_progress_bar": "false",
-        "model.train_ds.batch_duration": 4,
+        "exp_manager.create_tensorboard_logger": "false",
+        "model.train_ds.batch_duration": 9,  # two batches in a pass
         "model.train_ds.num_buckets": 2,
         "model.train_ds.bucket_buffer_size": 8,
         "model.train_ds.shuffle_buffer_size": 8,
@@ -133,7 +144,7 @@ def test_ctc_counts_only_utterances_with_a_transcript(teacher: XLSRCTCModel):
     texts = torch.tensor([[1, 2, 3], [0, 0, 0]])
     both = student.loss_parts(SIGNAL, LENGTHS, texts, torch.tensor([3, 0]))["ctc"]
     alone = student.loss_parts(SIGNAL[:1], LENGTHS[:1], texts[:1], torch.tensor([3]))["ctc"]
-    torch.testing.assert_close(both, alone, rtol=1e-5, atol=0)  # float32: padded against alone
+    torch.testing.assert_close(both, alone / 2, rtol=1e-5, atol=0)  # the mean of two; float32: padded against alone
     assert student.loss_parts(SIGNAL, LENGTHS, texts, torch.tensor([0, 0]))["ctc"].item() == 0
 
 
@@ -146,15 +157,22 @@ def test_the_teacher_needs_no_gradient_and_is_not_part_of_the_student(teacher: X
     assert len(list(student.parameters())) < len(list(teacher.parameters()))
 
 
-def test_a_cache_gives_the_same_student(job: dict[str, Any], tmp_path: Path):
+def test_a_cache_gives_the_same_student(job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The first of two passes fills the cache, the second reads it."""
     changes = {"loss.hidden": 0, "loss.top_k": 6}
     computed = run(job, tmp_path / "a", **changes)
+    compute, sizes = Teacher._run, []
+
+    def count(teacher: Teacher, signal: torch.Tensor, lengths: torch.Tensor) -> Any:
+        sizes.append(len(signal))
+        return compute(teacher, signal, lengths)
+
+    monkeypatch.setattr(Teacher, "_run", count)
     cache = tmp_path / "cache.db"
     read = run(job, tmp_path / "b", **changes, **{"teacher_cache.path": cache})
-    again = run(job, tmp_path / "c", **changes, **{"teacher_cache.path": cache})
-    for other in (read, again):
-        for (name, ours), theirs in zip(computed.state_dict().items(), other.state_dict().values(), strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6, msg=name)  # the documented bound
+    assert sum(sizes) == 12
+    for (name, ours), theirs in zip(computed.state_dict().items(), read.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6, msg=name)  # the documented bound
     assert read.cfg.distillation.teacher == "teacher.nemo"
     with pytest.raises(ValueError, match="cache of another top_k"):
         run(job, tmp_path / "d", **changes | {"loss.top_k": 5}, **{"teacher_cache.path": cache})
@@ -163,7 +181,8 @@ def test_a_cache_gives_the_same_student(job: dict[str, Any], tmp_path: Path):
 def test_a_stopped_run_resumes_to_the_same_student(
     job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    changes = {"student.shape.num_attention_heads": 2, "watch.resume_every_n_updates": 1}
+    """With all three losses; CTC on the one transcript."""
+    changes = {"student.shape.num_attention_heads": 2, "watch.resume_every_n_updates": 1, "loss.ctc": 0.5}
     whole = run(job, tmp_path / "a", **changes)
     step = StudentCTCModel.training_step
 
@@ -176,10 +195,36 @@ def test_a_stopped_run_resumes_to_the_same_student(
         patch.setattr(StudentCTCModel, "training_step", stop_in_the_third)
         with pytest.raises(RuntimeError, match="stopped"):
             run(job, tmp_path / "b", **changes)
+    monkeypatch.setattr("nemo_models.distillation.distilling.measure_importance", None)  # it is not measured again
     resumed = run(job, tmp_path / "b", **changes)
     assert type(resumed) is XLSRCTCModel
     for (name, ours), theirs in zip(resumed.state_dict().items(), whole.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs), name
+
+
+def test_a_run_of_another_teacher_or_shape_does_not_resume(teacher: XLSRCTCModel):
+    student = student_of(teacher, StudentShape(layers=2), LossSettings())
+    first = {"teacher_weights": "a", "shape": {"layers": 2}}
+    with open_dict(student.cfg):
+        student.cfg.distillation = first
+    checkpoint: dict[str, Any] = {}
+    student.on_save_checkpoint(checkpoint)
+    student.on_load_checkpoint(checkpoint)
+    for change, key in (({"teacher_weights": "b"}, "teacher"), ({"shape": {"layers": [0, 1]}}, r"student\.shape")):
+        student.cfg.distillation = first | change
+        with pytest.raises(ValueError, match=f"^{key}: found a run in this folder that began with another one"):
+            student.on_load_checkpoint(checkpoint)
+
+
+def test_a_bundles_decoding_does_not_change_what_its_model_teaches(teacher: XLSRCTCModel, tmp_path: Path):
+    expected = teacher(input_signal=SIGNAL, input_signal_length=LENGTHS)[0]
+    try:
+        teacher.change_decoding_strategy({"strategy": "greedy_batch", "temperature": 1.7}, verbose=False)
+        teacher.save_to(str(tmp_path / "teacher.nemo"))
+    finally:
+        teacher.change_decoding_strategy({"strategy": "greedy_batch"}, verbose=False)
+    restored = load_teacher(tmp_path / "teacher.nemo")
+    assert torch.equal(restored(input_signal=SIGNAL, input_signal_length=LENGTHS)[0], expected)
 
 
 @pytest.mark.parametrize(
@@ -190,8 +235,14 @@ def test_a_stopped_run_resumes_to_the_same_student(
         ({"student.shape.layers": 9}, "student.shape.layers=9"),
         ({"teacher": "missing.nemo"}, "missing.nemo: no such file"),
         ({"teacher_cache.path": "x.db"}, "expected loss.hidden=0 beside a cache"),
+        (
+            {"loss.hidden": 0, "loss.divergence": 0, "loss.ctc": 1},
+            "train.json:2: found audio_filepath, duration, expected text",
+        ),
+        ({"language": "ta"}, "language=ta: expected hi, the language of"),
+        ({"alphabet": "letters.txt"}, "alphabet=letters.txt: expected nothing"),
     ],
-    ids=["no loss", "share", "layers", "teacher", "cache"],
+    ids=["no loss", "share", "layers", "teacher", "cache", "no transcripts", "language", "alphabet"],
 )
 def test_a_setting_that_cannot_work_is_one_line(
     job: dict[str, Any], tmp_path: Path, changes: dict[str, Any], message: str

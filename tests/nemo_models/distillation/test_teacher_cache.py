@@ -41,6 +41,18 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path):
         TeacherCache(tmp_path / "cache.db", "t", 5, GB)
 
 
+def test_a_damaged_cache_is_one_line(tmp_path: Path):
+    cache = TeacherCache(tmp_path / "cache.db", "t", 5, GB)
+    for number in range(100):
+        cache.write(number.to_bytes(2, "big"), *outputs(number))
+    cache._database.close()  # writes all to the file
+    content = bytearray((tmp_path / "cache.db").read_bytes())
+    content[8192:] = b"\xff" * (len(content) - 8192)  # behind the pages that describe the tables
+    (tmp_path / "cache.db").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a damaged one \(database disk image is malformed\); delete it"):
+        TeacherCache(tmp_path / "cache.db", "t", 5, GB).read([number.to_bytes(2, "big") for number in range(100)])
+
+
 def test_a_full_cache_stores_no_more(tmp_path: Path):
     cache = TeacherCache(tmp_path / "cache.db", "t", 5, max_bytes=1)
     cache.write(b"a", *outputs(0))
