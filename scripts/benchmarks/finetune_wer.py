@@ -9,7 +9,7 @@ the same held-out utterances are scored; the clock does not run meanwhile. The T
   are a tenth of the updates here), and with ten times that rate (`trainer-10x`), because small checkpoints need it.
 
     python scripts/benchmarks/finetune_wer.py train_manifest.json test_manifest.json [--recipe xlsr_tiny_en]
-        [--start model.nemo] [--updates 240] [--seconds 60] [--sides ours,trainer-same]
+        [--language mr] [--start model.nemo] [--updates 240] [--seconds 60] [--sides ours,trainer-same]
 """
 
 import argparse
@@ -100,6 +100,7 @@ def read_recipe(arguments: argparse.Namespace) -> tuple[Any, Any]:
     overrides += [f"trainer.max_steps={arguments.updates}"] if arguments.updates else []
     overrides += [f"model.train_ds.batch_duration={arguments.seconds}"] if arguments.seconds else []
     overrides += [f"init_from_checkpoint={arguments.start}"] if arguments.start else []
+    overrides += [f"language='{arguments.language}'"] if arguments.language else []
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = compose(arguments.recipe, overrides=overrides)
     OmegaConf.set_struct(config, False)
@@ -225,7 +226,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", type=lambda path: Path(path).resolve())
     parser.add_argument("test", type=lambda path: Path(path).resolve())
-    parser.add_argument("--recipe", default="xlsr_tiny_hi", help="configuration in conf/; its language is the texts'")
+    parser.add_argument("--recipe", default="xlsr_tiny_hi", help="configuration in conf/")
+    parser.add_argument("--language", help="language of the texts; by default the recipe's")
     parser.add_argument("--start", type=lambda path: Path(path).resolve(), help=".nemo, .pt or Hugging Face folder")
     parser.add_argument("--updates", type=int, help="updates of the training; by default the recipe's")
     parser.add_argument("--seconds", type=float, help="seconds of audio in an update; by default the recipe's")
