@@ -33,6 +33,8 @@ EXPECTED = {
     "is not Optional": "a value, not null",
     "Dict[str, Any]": "settings, such as key.subkey=value",
 }
+IS_GROUP = "is not a subclass of"
+"""In the message for one value in place of several settings."""
 INTERRUPTED = 130  # exit status that a shell reports for a program ended by Ctrl-C
 SEVERAL_LANGUAGES = re.compile(r"(\+*language)=\[?([^\[\]\"',]+(?:,[^\[\]\"',]+)+)\]?")
 CONFIG_NAME = ("--config-name", "-cn")
@@ -156,8 +158,10 @@ def check_arguments(config_name: str, arguments: Sequence[str]) -> None:
         argument = arguments[wrong - 1]
         key = argument.partition("=")[0]
         reason = _composition_error(config_name, arguments[:wrong]) or error
+        known = _dotted(OmegaConf.to_container(hydra.compose(config_name)))
+        if IS_GROUP in reason:
+            reason = f"expected a value for one of {', '.join(name for name in known if name.startswith(f'{key}.'))}"
         if reason.startswith("Could not override"):
-            known = _dotted(OmegaConf.to_container(hydra.compose(config_name)))
             near = difflib.get_close_matches(key, known, n=3)
             reason = "there is no such argument" + (f"; did you mean {' or '.join(near)}?" if near else "")
         if QUOTE in reason:

@@ -121,6 +121,7 @@ def test_every_yaml_lists_exactly_the_declared_arguments(job):
         ("train_ngram_lm", "held_out=true", "held_out=true: expected a text"),
         ("evaluate", "gate=no", "gate=no: expected a number"),
         ("evaluate", "outputdir=x", "outputdir=x: there is no such argument; did you mean output_dir"),
+        ("transcribe_speech", "subtitles=srt", "subtitles=srt: expected a value for one of subtitles.line_characters,"),
         ("export_model", "verify=maybe", "verify=maybe: expected true or false"),
         ("prepare_data", "unit_size=few", "unit_size=few: expected a whole number"),
         ("make_tiny_checkpoint", "augment.tilt=steep", "augment.tilt=steep: expected a number"),
