@@ -7,6 +7,7 @@ delays a short one (`window_queue`). A text does not depend on the batch.
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +17,7 @@ from nemo_models.serving.batch_workers import BatchWorkers, OnBatch
 from nemo_models.serving.engine_limits import EngineLimits
 from nemo_models.serving.recogniser import Recogniser
 from nemo_models.serving.tasks import FAILED, STOPPED, TOO_LONG, QueueFullError, RecognitionTask, WindowTask
-from nemo_models.serving.window_queue import WindowQueue
+from nemo_models.serving.window_queue import WINDOWS_AHEAD, WindowQueue
 from nemo_models.transcription.audio_windows import AudioWindow
 from nemo_models.transcription.inputs import AudioInput
 from nemo_models.transcription.transcripts import Transcript
@@ -48,6 +49,8 @@ class RecognitionEngine:
         self._changed = threading.Condition()
         self._tasks: set[RecognitionTask] = set()
         self._readers = ThreadPoolExecutor(self.limits.num_workers, "read-audio")
+        self._long_room = max(1, self.limits.num_workers - 1)  # readers of long recordings; one stays for short ones
+        self._postponed: deque[RecognitionTask] = deque()
         most = self.limits.parallel_batches
         self._queue = WindowQueue(self.limits, recogniser.sample_rate_hz, max(most, recogniser.threads))
         self._workers = BatchWorkers(recogniser, self._queue, most, self._note_batch)
@@ -149,18 +152,52 @@ class RecognitionEngine:
             self._tasks.discard(task)
             self._changed.notify_all()
 
-    def _read(self, task: RecognitionTask) -> None:
-        """Read a recording into the queue, as fast as its windows are taken."""
+    def _read(self, task: RecognitionTask, begun: int = 0) -> None:
+        """Read a recording into the queue, as fast as its windows are taken.
+
+        Args:
+            task: The recording.
+            begun: Number of windows that the queue has had already; such a recording has room as a long one.
+        """
+        is_long = begun > 0
         try:
-            for item in self.recogniser.read(task.audio):
+            for number, item in enumerate(self.recogniser.read(task.audio)):
+                if number < begun:
+                    continue
                 if isinstance(item, Transcript):
                     return task.end(item)
                 if (item.start + len(item.samples)) / self.recogniser.sample_rate_hz > self.limits.max_audio_s:
                     limit = f"expected {self.limits.max_audio_s:g} s of audio or less; cut the recording"
                     return task.fail(f"{TOO_LONG}: {task.audio.path}: {limit}")
+                if number >= WINDOWS_AHEAD and not is_long:
+                    is_long = self._claim_long_room(task)
+                    if not is_long:
+                        return None
                 if not self._queue.put(task, item):
                     return None
         except Exception:
             _log.exception("a recording could not be read")
             task.fail(FAILED)
+        finally:
+            if is_long:
+                self._free_long_room()
         return None
+
+    def _claim_long_room(self, task: RecognitionTask) -> bool:
+        """Return whether a long recording may be read on now, while the model computes; else it is read again later."""
+        with self._changed:
+            if not self._long_room:
+                self._postponed.append(task)
+                return False
+            self._long_room -= 1
+        return True
+
+    def _free_long_room(self) -> None:
+        """Read on the long recording that has waited longest."""
+        with self._changed:
+            while self._postponed:
+                task = self._postponed.popleft()
+                if not task.over:
+                    self._readers.submit(self._read, task, WINDOWS_AHEAD)
+                    return
+            self._long_room += 1

@@ -11,7 +11,8 @@ class EngineLimits:
 
     Attributes:
         max_requests: Most recordings that are begun or wait, from 1.
-        num_workers: Threads that read audio, from 1: so many recordings are read at a time.
+        num_workers: Threads that read audio, from 1: so many recordings are read at a time. Those of more than
+            `WINDOWS_AHEAD` windows, which are read as fast as the model computes them, leave one thread to the others.
         batch_size: Most windows in a batch, from 1.
         batch_audio_s: Most seconds of audio in a batch, padding included; a longer window is a batch alone.
         batch_wait_ms: Milliseconds that the first window of a batch waits for others.

@@ -112,6 +112,24 @@ def test_a_long_recording_lets_others_pass(start, tmp_path):
     assert done < len(engine.recogniser.batches) / 2
 
 
+@pytest.mark.parametrize("num_workers", [2, 3])
+def test_long_recordings_leave_a_reader_to_short_ones(start, tmp_path, num_workers):
+    engine = start(FakeRecogniser(window_s=10.0), num_workers=num_workers, batch_size=1)
+    hold(engine, tmp_path)
+    paths = [tone(tmp_path, 60.0 + number, number)[0] for number in range(4)]
+    long = [submit_and_wait(engine, path) for path in paths]  # all are begun, and some are read on later
+    canceled = submit_and_wait(engine, tone(tmp_path, 70.0)[0])
+    canceled.cancel()
+    path, samples = tone(tmp_path, 0.5)
+    short = submit_and_wait(engine, path)
+    engine.recogniser.gate.set()
+    assert short.transcript.result(WAIT_S).text == word_of(samples)
+    for task, path in zip(long, paths, strict=True):
+        words = [word_of(window.samples) for window in engine.recogniser.read(AudioInput(path))]
+        assert task.transcript.result(WAIT_S).text == " ".join(words) and len(words) > 5
+    assert engine.waiting_windows == 0
+
+
 def test_the_queue_is_bounded_and_room_comes_back(start, tmp_path):
     engine = start(max_requests=2)
     path, _ = tone(tmp_path, 0.5)
