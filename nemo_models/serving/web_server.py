@@ -19,6 +19,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from nemo_models.serving.served_model import ServedModel
 
 MESSAGE_BYTES = 4 << 20  # the largest message of a stream; a minute of speech in base64
+NOT_UTF8 = 1007  # code of closing
 CHECKS = 4  # in the time that a connection may do nothing
 DRAIN_S = 0.05  # between two looks whether streams and requests have ended
 GIVEN_UP_S = 2.0  # for a request that is not done in time, to send that it is not
@@ -110,6 +111,17 @@ class StreamSocket(_WatchedConnection, WebSocketsSansIOProtocol):
         """Overrides uvicorn's method: also note the time."""
         WebSocketsSansIOProtocol.resume_writing(self)
         self.note_writing(False)
+
+    def send_receive_event_to_app(self) -> None:
+        """Overrides uvicorn's method: a text that is not UTF-8 closes the connection, without a traceback."""
+        try:
+            if self.curr_msg_data_type == "text" and not self.close_sent:
+                b"".join(self.frames).decode()
+        except UnicodeDecodeError:
+            self.conn.send_close(NOT_UTF8)
+            self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
 
     def is_used(self) -> bool:
         """Whether it is open; `StreamConnection` ends one without messages."""

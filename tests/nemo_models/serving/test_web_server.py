@@ -135,6 +135,18 @@ def test_streams_have_ids_and_a_line_of_log(tmp_path, caplog):
     assert (row["id"], row["path"], row["status"], row["audio_s"]) == ("mine-7", "/v1/stream", 1000, 0.5)
 
 
+def test_a_text_that_is_not_utf8_closes_a_stream_without_a_traceback(tmp_path, caplog):
+    with ExitStack() as stack:
+        address = stack.enter_context(run_server(make_served(tmp_path)))
+        connection = stack.enter_context(connect(f"{address.replace('http', 'ws')}/v1/stream", compression=None))
+        with connection.send_context():
+            connection.protocol.send_text(b'{"type": "\xff"}')
+        with pytest.raises(ConnectionClosed) as closed:
+            connection.recv(WAIT_S)
+    assert closed.value.rcvd.code == 1007
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_pages_of_other_sites_may_not_read_answers(tmp_path):
     with client_of(make_served(tmp_path)) as client:
         other = {"Origin": "https://other.example", "Access-Control-Request-Method": "POST"}
