@@ -1,6 +1,7 @@
 """The processes that decode uploads (see `decoding_worker`), with the interface of a local recording."""
 
 import contextlib
+import fcntl
 import json
 import os
 import queue
@@ -26,6 +27,7 @@ from nemo_models.transcription.audio_reader import AudioError
 GIVEN_UP_S = 5.0  # until a worker whose request was given up has to be ready again
 WAIT_FACTOR = 3.0  # a worker that gives nothing for so much more than its processor time hangs
 LEAST_WAIT_S = 60.0
+PIPE_BYTES = 1 << 20  # Linux' most for its users: a block of samples passes at once, not in pieces of 64 KiB
 _MODULE = "nemo_models.serving.decoding_worker"
 
 
@@ -180,6 +182,8 @@ class _Worker:
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._requests, self._answers = self._process.stdin, self._process.stdout
+        with contextlib.suppress(OSError, AttributeError):  # the system grants less, or is not Linux
+            fcntl.fcntl(self._answers, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self.end: dict[str, Any] = {}
 
     def ask(self, request: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
@@ -23,6 +23,8 @@ from nemo_models.serving.uploads import read_form
 from nemo_models.transcription.inputs import AudioInput, in_language
 from nemo_models.transcription.transcripts import Transcript
 
+T = TypeVar("T")
+SMALL_BYTES = 512_000  # of an upload that is handled at once: to pass it to another thread takes longer than the work
 LOOK_S = 0.5  # between two looks whether the client is still there
 OWNER = "hindi-xlsr-nemo"
 LEFT_OUT_HEADER = "x-prompt-left-out"  # number of parts of the prompt that could not be preferred
@@ -96,19 +98,24 @@ async def _answer(served: ServedModel, request: Request, form: FormData, held: E
         raise ApiError(413, message, "file_too_large", "file")
     if not size:
         raise ApiError(400, "file: found no bytes, expected a recording; send one", "empty_file", "file")
-    path = await asyncio.to_thread(held.enter_context, served.uploads.keep(wanted.upload))
+    path = await _run(size, held.enter_context, served.uploads.keep(wanted.upload))
     headers = {LEFT_OUT_HEADER: str(len(wanted.left_out))} if wanted.left_out else {}
     if wanted.stream:
         return await _stream(served, request, wanted, path, held, headers)
     transcript = await _wait(served, request, _submit(served, wanted, path, None))
-    body, media_type = await asyncio.to_thread(_format, served, wanted, transcript, path, held)
+    body, media_type = await _run(size, _format, served, wanted, transcript, path, held)
     return Response(body, media_type=media_type, headers=headers)
+
+
+async def _run(size: int, work: Callable[..., T], *arguments: Any) -> T:
+    """Do work on an upload of some bytes; what may take long is done in another thread."""
+    return work(*arguments) if size <= SMALL_BYTES else await asyncio.to_thread(work, *arguments)
 
 
 def _format(
     served: ServedModel, wanted: TranscriptionRequest, transcript: Transcript, path: Path, held: ExitStack
 ) -> tuple[str, str]:
-    """Return the body of an answer and its media type, once the file is removed: each may take milliseconds."""
+    """Return the body of an answer and its media type, once the file is removed."""
     held.close()
     transcript = _finish(served, transcript, path, wanted)
     language = name_language(transcript.language, served.languages)
