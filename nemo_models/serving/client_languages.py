@@ -1,5 +1,6 @@
 """The languages of the served model, by the names that clients use for them."""
 
+import re
 from collections.abc import Sequence
 
 from data_prep.languages.language import DEFAULT_LANGUAGE, ENGLISH, WITH_ENGLISH, Language, is_known, load_language
@@ -58,6 +59,8 @@ def _list_parts(codes: Sequence[str]) -> list[Language]:
 
 
 def _means(asked: str, language: Language) -> bool:
-    """Whether a name means a language."""
+    """Whether a name means a language; any country may follow the code: hi-IN, ur-PK, en-US."""
     name, code = asked.lower().replace("_", "-"), language.code
-    return name in (code, language.name.lower(), f"{code}-in") or (code == DEFAULT_LANGUAGE and name in _HINDI_NAMES)
+    if re.fullmatch("[a-z]+-[a-z]{2}", name):
+        name = name.partition("-")[0]
+    return name in (code, language.name.lower()) or (code == DEFAULT_LANGUAGE and name in _HINDI_NAMES)

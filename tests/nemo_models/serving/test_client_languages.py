@@ -32,9 +32,10 @@ WAIT_S = 60
 
 
 def test_a_client_names_a_language_by_code_by_name_or_with_a_country():
-    for asked in ("ta", "TA", "Tamil", "ta-IN", "ta_in"):
+    for asked in ("ta", "TA", "Tamil", "ta-IN", "ta_in", "ta-LK"):
         assert read_language("language", asked, LANGUAGES) == "ta"
     assert read_language("language", "hin", LANGUAGES) == "hi"
+    assert read_language("language", "ur-PK", load_languages("hi,ur")) == "ur"
     assert read_language("language", "", LANGUAGES) is read_language("language", None, LANGUAGES) is None
     assert read_language("language", "hi", load_languages()) is None  # one language is no choice
     assert (name_language("ta", LANGUAGES), name_language(None, LANGUAGES)) == ("tamil", "hindi")
