@@ -1,12 +1,10 @@
 """Distillation: from a teacher's `.nemo` and audio to a student's `.nemo`, with the trainer of fine-tuning."""
 
 import logging
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import soundfile
 import torch
 from lightning.pytorch import Trainer, seed_everything
 from nemo.utils.exp_manager import exp_manager
@@ -14,10 +12,9 @@ from nemo.utils.get_rank import is_global_rank_zero
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.arguments import require_int, require_number
-from data_prep.audio.reader import SAMPLE_RATE_HZ
 from data_prep.text.normalizer import fingerprint_language
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.distillation.importance import Importance, measure_importance
+from nemo_models.distillation.importance import Importance, measure_importance, read_waves
 from nemo_models.distillation.student import (
     GREEDY,
     StudentShape,
@@ -34,10 +31,8 @@ from nemo_models.inference.model_loading import load_ctc_model
 from nemo_models.layers.meta_init import encoders_on_meta
 from nemo_models.optimization.tri_stage import remove_foreign_keys
 from nemo_models.training.configuration import check_settings, use_cpu_without_gpu
-from nemo_models.training.file_checks import locate
 from nemo_models.training.finetuning import build_callbacks, build_trainer, run_to_end
 from nemo_models.training.preflight import check_training
-from nemo_models.training.sources import AUDIO_KEYS, list_sources
 
 logger = logging.getLogger(__name__)
 
@@ -165,24 +160,13 @@ def build_student_model(
 
 def _importance(cfg: DictConfig, teacher: XLSRCTCModel) -> Importance:
     count = cfg.student.importance_utterances
-    waves = list(islice(_read_waves(cfg.model.train_ds), count))
+    waves = list(islice(read_waves(cfg.model.train_ds), count))
     if not waves:
         if count:
             logger.warning("student.importance_utterances=%d: found no audio files; the weights alone decide", count)
         return Importance.of_weights(teacher)
     logger.info("measuring what matters in the teacher on %d utterances", len(waves))
     return measure_importance(teacher, ((wave[None], torch.tensor([len(wave)])) for wave in waves))
-
-
-def _read_waves(train_ds: DictConfig) -> Iterator[torch.Tensor]:
-    """Read the first utterances of the manifests, which are 16 kHz and mono; none from tar or Shar files."""
-    for source in list_sources(train_ds, AUDIO_KEYS):
-        if source.has_files:
-            for row in source.read():
-                start = round((row.get("offset") or 0) * SAMPLE_RATE_HZ)
-                frames = round(row["duration"] * SAMPLE_RATE_HZ)
-                path = locate(source.path.parent.as_posix(), row)
-                yield torch.from_numpy(soundfile.read(path, frames, start, dtype="float32")[0])
 
 
 def _refuse_settings_of_fine_tuning(cfg: DictConfig) -> None:

@@ -5,15 +5,20 @@ the squared norm of the weights that read them. Leaving out parts with low score
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import soundfile
 import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
+from data_prep.audio.reader import SAMPLE_RATE_HZ
 from nemo_models.ctc_model import XLSRCTCModel
+from nemo_models.training.file_checks import locate
+from nemo_models.training.sources import AUDIO_KEYS, list_sources
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,30 @@ def measure_importance(model: XLSRCTCModel, batches: Iterable[tuple[Tensor, Tens
     if not frames:
         raise ValueError("importance: found no audio of one frame or more, expected speech; check the training data")
     return _score(model, {name: total.cpu() for name, total in sums.items()})
+
+
+def read_waves(train_ds: DictConfig) -> Iterator[Tensor]:
+    """Read the utterances of training data in the order of the manifests; none from tar or Shar files.
+
+    As in training, those above `max_duration` and those that are unreadable are left out.
+
+    Args:
+        train_ds: `model.train_ds`; the audio is at 16 kHz and mono.
+
+    Yields:
+        Waveforms, float32, (T,).
+    """
+    longest = train_ds.get("max_duration")
+    for source in list_sources(train_ds, AUDIO_KEYS):
+        for row in source.read() if source.has_files else ():
+            if longest is not None and row["duration"] > longest:
+                continue
+            start, frames = (round(seconds * SAMPLE_RATE_HZ) for seconds in (row.get("offset") or 0, row["duration"]))
+            try:
+                wave, _ = soundfile.read(locate(source.path.parent.as_posix(), row), frames, start, dtype="float32")
+            except (soundfile.LibsndfileError, OSError):
+                continue  # the training's watch names it
+            yield torch.from_numpy(wave)
 
 
 def _measured_modules(network: Any) -> Iterable[tuple[str, torch.nn.Module, bool]]:

@@ -34,7 +34,10 @@ class TeacherCache:
 
     def __init__(self, path: Path, teacher: str, top_k: int, max_bytes: int) -> None:
         self._path, self._max_bytes = path, max_bytes
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(f"{path}: {error.strerror}; choose another teacher_cache.path") from error
         expected = {"version": str(CACHE_VERSION), "teacher": teacher, "top_k": str(top_k)}
         with self._one_line_errors():
             self._database = sqlite3.connect(path, timeout=60, isolation_level=None)

@@ -1,11 +1,17 @@
 """A student is cut out of its teacher's weights."""
 
-import pytest
-import torch
+from pathlib import Path
 
+import numpy as np
+import pytest
+import soundfile
+import torch
+from omegaconf import OmegaConf
+
+from data_prep.manifest import write_jsonl
 from nemo_models.checkpoints.model_building import model_config
 from nemo_models.ctc_model import XLSRCTCModel
-from nemo_models.distillation.importance import Importance, measure_importance
+from nemo_models.distillation.importance import Importance, measure_importance, read_waves
 from nemo_models.distillation.student import StudentShape, build_student, choose_layers, select_parts
 from nemo_models.inference.acoustic_inference import pack_encoder
 from topology import architecture
@@ -65,6 +71,22 @@ def test_neurons_that_write_nothing_are_cut_without_a_change():
     student = build_student(model, shape, importance)
     # the same products in another order of summation: float32 at about 30 terms of size 1
     torch.testing.assert_close(log_probs(student), log_probs(model), rtol=0, atol=1e-5)
+
+
+def test_importance_reads_what_training_reads(tmp_path: Path):
+    waves = [np.random.default_rng(n).normal(scale=0.1, size=8000 + n).astype("float32") for n in range(3)]
+    rows = []
+    for number, wave in enumerate(waves):
+        soundfile.write(tmp_path / f"{number}.wav", wave, 16000, subtype="FLOAT")
+        rows.append({"audio_filepath": f"{number}.wav", "duration": len(wave) / 16000})
+    (tmp_path / "damaged.flac").write_bytes(b"fLaC" + bytes(100))
+    part = {"audio_filepath": "2.wav", "offset": 0.25, "duration": 0.125}
+    rows += [{"audio_filepath": "damaged.flac", "duration": 1}, {"audio_filepath": "0.wav", "duration": 40}, part]
+    write_jsonl(tmp_path / "train.json", rows)
+    dataset = OmegaConf.create({"manifest_filepath": str(tmp_path / "train.json"), "max_duration": 30})
+    read = list(read_waves(dataset))
+    for found, expected in zip(read, [*waves, waves[2][4000:6000]], strict=True):
+        assert np.array_equal(found.numpy(), expected)
 
 
 def test_every_width_shrinks_and_each_tensor_comes_from_the_teacher(teacher: XLSRCTCModel):

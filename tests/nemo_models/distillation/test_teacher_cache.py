@@ -41,6 +41,12 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path):
         TeacherCache(tmp_path / "cache.db", "t", 5, GB)
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"cache\.db: .*; choose another teacher_cache\.path"):
+        TeacherCache(tmp_path / "file" / "cache.db", "t", 5, GB)
+
+
 def test_a_damaged_cache_is_one_line(tmp_path: Path):
     cache = TeacherCache(tmp_path / "cache.db", "t", 5, GB)
     for number in range(100):
