@@ -1,6 +1,7 @@
 """Fine-tuning: from a pretrained encoder and two manifests to one `.nemo`, with NeMo's trainer and exp_manager."""
 
 import logging
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from lhotse.audio.utils import AudioLoadingError
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.strategies import DDPStrategy
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from nemo.utils.exp_manager import exp_manager
 from nemo.utils.get_rank import is_global_rank_zero
 from nemo.utils.trainer_utils import resolve_trainer_cfg
@@ -196,6 +197,7 @@ def run_training(trainer: Trainer, model: StreamTraining, callbacks: list[Callba
         callbacks: What `build_callbacks` returned.
 
     Raises:
+        SystemExit: SIGTERM ended the training; the status is 143, as shells have it.
         TrainingStopped: Training ended because of a problem, or the run is finished and was trained on other data.
     """
     (watch,) = (callback for callback in callbacks if isinstance(callback, UpdateWatch))
@@ -214,11 +216,16 @@ def run_training(trainer: Trainer, model: StreamTraining, callbacks: list[Callba
 def one_line_errors(watch: UpdateWatch) -> Iterator[None]:
     """Turn errors of the data and of memory inside the block into a `TrainingStopped` with one line.
 
+    SIGTERM ends the process with a status of its own: that of Lightning's exception is 0.
+
     Args:
         watch: The training's watch, which knows the current batch.
     """
     try:
         yield
+    except SIGTERMException as error:
+        logger.warning("stopped by SIGTERM; the same command resumes the training")
+        raise SystemExit(128 + signal.SIGTERM) from error
     except (AudioLoadingError, RuntimeError, MemoryError) as error:
         message = watch.explain_memory_error(error) if is_out_of_memory(error) else explain_data_error(error)
         if message is None:

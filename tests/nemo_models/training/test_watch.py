@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from nemo.collections.asr.losses.ctc import CTCLoss
 
 from nemo_models.files.checkpoint_files import load_training_checkpoint
@@ -219,3 +220,9 @@ def test_only_errors_of_memory_and_data_become_one_line():
         raise RuntimeError("x: can't allocate memory: you")
     with pytest.raises(RuntimeError, match="something else"), one_line_errors(watch):
         raise RuntimeError("something else")
+
+
+def test_sigterm_ends_with_the_status_of_a_stopped_process():
+    with pytest.raises(SystemExit) as caught, one_line_errors(TrainingWatch(20, 0.99, 100, False)):
+        raise SIGTERMException
+    assert caught.value.code == 143
