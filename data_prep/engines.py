@@ -1,5 +1,6 @@
 """Runs tasks in a pool of processes or on a Ray cluster; tasks may finish in any order."""
 
+import gc
 import logging
 import os
 import threading
@@ -115,6 +116,8 @@ def _run_in_pool(
 
 
 def _start_worker(parent: int) -> None:
+    # Garbage of the parent stays: its end may wait for a thread that a fork does not copy, as onnxruntime's sessions do.
+    gc.freeze()
     os.setsid()  # only the parent handles Ctrl-C; it must not stop a running sox
     threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
 

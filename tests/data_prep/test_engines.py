@@ -1,5 +1,6 @@
 """Where tasks run must not show in what they give; on Ray, not even when a node dies with work on it."""
 
+import gc
 import importlib.util
 import os
 import subprocess
@@ -24,6 +25,33 @@ def double(number: int) -> int:
 def test_local_results_come_whole_and_in_order(workers):
     assert sorted(Engine(num_workers=workers).run(double, range(40))) == list(range(0, 80, 2))
     assert list(run_in_order(Engine(num_workers=workers), double, range(40))) == list(range(0, 80, 2))
+
+
+class Garbage:
+    """An object in a circle, whose end leaves a file with the name of the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.itself, self.folder = self, folder
+
+    def __del__(self) -> None:
+        (self.folder / str(os.getpid())).touch()
+
+
+def collect_garbage(_: int) -> int:
+    gc.collect()
+    return os.getpid()
+
+
+def test_a_worker_leaves_the_garbage_of_its_parent_alone(tmp_path: Path):
+    gc.disable()  # until the workers have started
+    try:
+        Garbage(tmp_path)
+        workers = set(Engine(num_workers=2).run(collect_garbage, range(4)))
+    finally:
+        gc.enable()
+    gc.collect()
+    assert os.getpid() not in workers
+    assert [path.name for path in tmp_path.iterdir()] == [str(os.getpid())]
 
 
 def test_tasks_are_drawn_only_as_they_are_needed():
