@@ -116,7 +116,7 @@ def _run_in_pool(
 
 
 def _start_worker(parent: int) -> None:
-    # Garbage of the parent stays: its end may wait for a thread that a fork does not copy, as onnxruntime's sessions do.
+    # The parent's garbage stays: its end may wait for a thread that a fork does not copy (onnxruntime's sessions do).
     gc.freeze()
     os.setsid()  # only the parent handles Ctrl-C; it must not stop a running sox
     threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
