@@ -172,9 +172,9 @@ def test_int8_is_smaller_and_chooses_nearly_the_same_labels(model: XLSRCTCModel,
         expected, _, _ = model(input_signal=torch.from_numpy(wave)[None], input_signal_length=torch.tensor([len(wave)]))
         found, _ = session.run(None, {"waveforms": wave[None]})
         same += (found[0].argmax(-1) == expected[0].argmax(-1).numpy()).tolist()
-    assert (
-        np.mean(same) > 0.9
-    )  # 0.988 was measured; random weights decide between labels more closely than trained ones
+    # Random weights decide between labels more closely than trained ones. 0.98 was measured on AVX2; 0.72 with weights
+    # of 8 bits there.
+    assert np.mean(same) > 0.9
 
 
 @pytest.mark.slow
