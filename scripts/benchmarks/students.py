@@ -143,9 +143,14 @@ def compare(found: dict[str, Any], teacher: dict[str, Any]) -> str:
 
 
 def read_arguments() -> argparse.Namespace:
+    def existing(text: str) -> Path:
+        if not Path(text).is_file():
+            raise argparse.ArgumentTypeError(f"{text}: found no such file")
+        return Path(text).resolve()  # each model is measured in a process with another working folder
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("test", type=Path, help="NeMo manifest with `text` and `speaker`")
-    parser.add_argument("models", type=Path, nargs="+", help="bundles of tune_decoding.py, the teacher first")
+    parser.add_argument("test", type=existing, help="NeMo manifest with `text` and `speaker`")
+    parser.add_argument("models", type=existing, nargs="+", help="bundles of tune_decoding.py, the teacher first")
     parser.add_argument("--formats", nargs="+", default=["float32", "int8"])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=3)
