@@ -216,7 +216,7 @@ def run_training(trainer: Trainer, model: StreamTraining, callbacks: list[Callba
 def one_line_errors(watch: UpdateWatch) -> Iterator[None]:
     """Turn errors of the data and of memory inside the block into a `TrainingStopped` with one line.
 
-    SIGTERM ends the process with status 143. Lightning's own exception would end it with 0, as if training were finished.
+    SIGTERM ends the process with status 143; Lightning's exception would end it with 0, as if training were done.
 
     Args:
         watch: The training's watch, which knows the current batch.
