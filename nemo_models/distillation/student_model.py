@@ -130,7 +130,8 @@ class StudentCTCModel(XLSRCTCModel):
             if settings.divergence:
                 parts["divergence"] = self._divergence(log_probs, frames, targets)
             if settings.hidden:
-                parts["hidden"] = self._hidden_difference(hidden, frames, targets)
+                # layer drop may leave out all layers of a batch
+                parts["hidden"] = self._hidden_difference(hidden, frames, targets) if hidden else log_probs.sum() * 0.0
         if settings.ctc:
             parts["ctc"] = self._ctc(log_probs, frames, transcripts, transcript_lengths)
         return parts

@@ -69,7 +69,8 @@ def test_import_admits_exactly_our_six_classes():
 
 RESTORE = """
 import sys
-import {module}
+import nemo_models.ctc_model
+assert not [name for name in sys.modules if "training_data" in name], "the model alone loads nothing of training"
 import torch
 from nemo.collections.asr.models import ASRModel
 model = ASRModel.restore_from(sys.argv[1], map_location="cpu").eval()
@@ -80,12 +81,6 @@ torch.save((found[0], model.state_dict()), sys.argv[3])
 """
 
 
-def restore_elsewhere(tmp_path: Path, module: str) -> subprocess.CompletedProcess:
-    paths = [str(tmp_path / name) for name in ("x.nemo", "signal.pt", "found.pt")]
-    command = [sys.executable, "-c", RESTORE.format(module=module), *paths]
-    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-
-
 @pytest.mark.slow
 @torch.inference_mode()
 def test_nemo_file_restores_in_a_fresh_process_with_identical_weights(tiny_model: XLSRCTCModel, tmp_path: Path):
@@ -93,16 +88,14 @@ def test_nemo_file_restores_in_a_fresh_process_with_identical_weights(tiny_model
     torch.save(signal, tmp_path / "signal.pt")
     tiny_model.save_to(str(tmp_path / "x.nemo"))
     expected = tiny_model.forward(input_signal=signal, input_signal_length=torch.tensor([16000]))[0]
-    done = restore_elsewhere(tmp_path, "nemo_models")
+    command = [sys.executable, "-c", RESTORE, "x.nemo", "signal.pt", "found.pt"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     found, weights = torch.load(tmp_path / "found.pt", weights_only=True)
     assert {name: value.tolist() for name, value in weights.items()} == {
         name: value.tolist() for name, value in tiny_model.state_dict().items()
     }
     torch.testing.assert_close(found, expected, rtol=0, atol=SUMMATION_ORDER)
-    refused = restore_elsewhere(tmp_path, "json")
-    assert refused.returncode != 0
-    assert "nemo_models.ctc_model.XLSRCTCModel" in refused.stderr  # the error that the README explains
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
@@ -147,9 +140,3 @@ def test_a_model_that_is_not_saved_leaves_no_file(tiny_model: XLSRCTCModel, tmp_
         tiny_model.save_to(str(tmp_path / "x.nemo"))
     assert not list(tmp_path.iterdir())
     assert tiny_model.cfg.decoding.strategy == "greedy_batch"
-
-
-@pytest.mark.slow
-def test_importing_the_model_loads_nothing_of_training():
-    code = "import sys, nemo_models.ctc_model; print(*[name for name in sys.modules if 'training_data' in name])"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()[-1] == ""

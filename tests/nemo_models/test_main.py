@@ -45,15 +45,11 @@ def test_nemo_script_restores_and_transcribes_with_this_projects_model(tiny_mode
     tiny_model.save_to(str(tmp_path / "x.nemo"))
     noise = np.random.default_rng(0).normal(scale=0.1, size=16000)
     soundfile.write(tmp_path / "a.wav", noise, 16000)
-    arguments = ("nemo scripts/transcribe.py", "model_path=x.nemo", "audio=a.wav")
-    done = run(tmp_path, "-m", "nemo_models", *arguments)
+    done = run(tmp_path, "-m", "nemo_models", "nemo scripts/transcribe.py", "model_path=x.nemo", "audio=a.wav")
     assert done.returncode == 0, done.stderr[-3000:]
     text = tiny_model.transcribe([str(tmp_path / "a.wav")], verbose=False)[0].text
     assert text and f"text: {text}" in done.stdout.splitlines()
     assert "OneLogger" not in done.stderr and "No exporters" not in done.stderr  # noise of NeMo's telemetry client
-    refused = run(tmp_path, *arguments)
-    assert refused.returncode != 0
-    assert "UnsafeTargetError" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -201,9 +201,8 @@ def test_help_tells_what_the_script_does_without_importing_torch(script: str):
 @pytest.mark.parametrize(
     "arguments", ["", "no_such_key=1", pytest.param("checkpoint=nothing.pt output=x.nemo", marks=pytest.mark.slow)]
 )
-def test_wrong_arguments_get_a_clear_line_and_no_traceback(tmp_path: Path, arguments: str):
-    command = [sys.executable, str(ROOT / "scripts/import_checkpoint.py"), *arguments.split()]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+def test_wrong_arguments_get_a_clear_line_and_no_traceback(tmp_path: Path, arguments: str, warm_python: WarmPython):
+    done = warm_python.run(ROOT / "scripts/import_checkpoint.py", *arguments.split(), folder=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert any(word in done.stderr for word in ("missing checkpoint=… output=…", "no_such_key", "no such checkpoint"))

@@ -1,8 +1,6 @@
 """scripts/evaluate.py, run as a user runs it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -48,11 +46,8 @@ def systems(tmp_path):
     return tmp_path
 
 
-@pytest.mark.slow
-def test_report_and_summary(systems):
-    arguments = (f"predictions=[{systems}/base.jsonl,{systems}/worse.jsonl]", f"output_dir={systems}/report")
-    command = [sys.executable, str(SCRIPT), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
+def test_report_and_summary(systems, run):
+    done = run(f"predictions=[{systems}/base.jsonl,{systems}/worse.jsonl]", f"output_dir={systems}/report")
     assert done.returncode == 0, done.stderr
     assert "base is better than worse by 11.11 points, and the difference is real" in done.stdout
     report = json.loads((systems / "report/report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)

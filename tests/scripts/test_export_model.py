@@ -1,8 +1,6 @@
 """scripts/export_model.py as a user runs it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,8 +16,7 @@ def test_script_exports_and_refuses_to_overwrite(tiny_model, tmp_path: Path, war
     pytest.importorskip("onnx", reason="needs the extra `export`")
     pytest.importorskip("onnxruntime", reason="needs the extra `export`")
     tiny_model.save_to(str(tmp_path / "x.nemo"))
-    command = [sys.executable, str(SCRIPT), "model_path=x.nemo", "format=onnx", "output_dir=out"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = warm_python.run(SCRIPT, "model_path=x.nemo", "format=onnx", "output_dir=out", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "out/model.onnx: " in done.stdout
     assert "outputs differ from the model's by at most " in done.stdout

@@ -31,10 +31,9 @@ def place(tiny_model, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_texts_are_those_of_the_batch_job_and_a_signal_ends_the_server(place):
+def test_texts_are_those_of_the_batch_job_and_a_signal_ends_the_server(place, warm_python):
     common = ("model_path=tiny.nemo", "cuda=-1", "window_s=12")
-    command = [sys.executable, str(ROOT / "scripts/transcribe_speech.py"), *common, "audio_dir=audio"]
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300)
+    done = warm_python.run(ROOT / "scripts/transcribe_speech.py", *common, "audio_dir=audio", folder=place)
     assert done.returncode == 3, done.stderr
     rows = [json.loads(line) for line in (place / "audio.json").read_text(encoding="utf-8").splitlines()]
     assert len(rows) == 4 and sum("error" in row for row in rows) == 1

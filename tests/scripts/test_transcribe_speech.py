@@ -42,12 +42,6 @@ def run(place, warm_python):
     return run
 
 
-def run_cold(place, script, *arguments):
-    """Run a script in a new process, as a user does."""
-    command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *arguments]
-    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300)
-
-
 def _rows(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
@@ -64,7 +58,8 @@ def test_manifest_greedy_then_beam_search_with_a_language_model(place, run, lmpl
     assert "U+0031 DIGIT ONE 1" in done.stdout
 
     common = ("model_path=tiny.nemo", "dataset_manifest=good.json", "cuda=-1")
-    done = run_cold(place, "transcribe_speech", *common, "output_filename=greedy.json")
+    command = [sys.executable, ROOT / "scripts/transcribe_speech.py", *common, "output_filename=greedy.json"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300)  # as a user runs it
     assert done.returncode == 0, done.stderr
     assert "WER " in done.stdout and "CER " in done.stdout
     greedy = _rows(place / "greedy.json")
@@ -154,8 +149,8 @@ def test_wrong_arguments_are_one_line(place, run, arguments, named):
     assert not list(place.glob(".*.partial")) and not list(place.glob("audio/.*.partial"))
 
 
-def test_quoted_as_the_error_says_a_value_is_taken(place):
-    done = run_cold(place, "transcribe_speech", "model_path=tiny.nemo", 'audio_dir="हिंदी (1)"')
+def test_quoted_as_the_error_says_a_value_is_taken(place, run):
+    done = run("transcribe_speech", "model_path=tiny.nemo", 'audio_dir="हिंदी (1)"')
     assert done.returncode == 1 and "error: audio_dir=हिंदी (1): found no such folder" in done.stderr
 
 

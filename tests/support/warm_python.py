@@ -1,12 +1,13 @@
 """A Python that has imported NeMo already: commands of tests run in forks of it, 9 s of CPU sooner each.
 
 `serve` listens at a Unix socket. A client sends arguments, folder, environment and its three streams; a fork runs the
-script as `__main__` there and answers with the exit status. Without threads in the parent a fork is safe: OpenMP and
-OpenBLAS are held to one thread.
+script as `__main__` there and answers with the exit status. Scripts that this script starts with `sys.executable` run
+in forks, too. Without threads in the parent a fork is safe: OpenMP and OpenBLAS are held to one thread.
 """
 
 import array
 import contextlib
+import importlib
 import json
 import os
 import runpy
@@ -30,6 +31,14 @@ connection.sendall(request)
 status = connection.recv(1)
 sys.exit(status[0] if status else 1)
 """
+EXECUTABLE = """#!/bin/sh
+# sys.executable in a fork. Only the project's scripts become forks; modules, code and Ray's workers are new processes.
+[ "$1" = -u ] && [ "${2##*.}" = py ] && shift
+case "$1" in
+scripts/*.py | */scripts/*.py) exec "PYTHON" -S -E "CLIENT" "$@" ;;
+*) exec "PYTHON" "$@" ;;
+esac
+"""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Environment of tests: they share the cores as processes, and two threads in each would wait for one another."""
 
@@ -41,10 +50,12 @@ class WarmPython:
     Attributes:
         address: Path of its socket.
         client: Path of the client.
+        executable: Program that takes the arguments of Python, and runs scripts of the project in forks.
     """
 
     address: Path
     client: Path
+    executable: Path
 
     @property
     def shell(self) -> str:
@@ -68,7 +79,10 @@ def start_warm_python(folder: Path) -> Iterator[WarmPython]:
         folder: Folder for the socket and the client; its path must be short enough for a socket (about 100 characters).
     """
     address, client, log = folder / "socket", folder / "client.py", folder / "server.log"
+    executable = folder / "python"
     client.write_text(CLIENT, encoding="utf-8")
+    executable.write_text(EXECUTABLE.replace("PYTHON", sys.executable).replace("CLIENT", str(client)), encoding="utf-8")
+    executable.chmod(0o755)
     with log.open("w", encoding="utf-8") as output:
         command = [sys.executable, __file__, str(address)]
         server = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **ONE_THREAD})
@@ -78,7 +92,7 @@ def start_warm_python(folder: Path) -> Iterator[WarmPython]:
                 break
             assert server.poll() is None, log.read_text(encoding="utf-8")
             time.sleep(0.1)
-        yield WarmPython(address, client)
+        yield WarmPython(address, client, executable)
     finally:
         server.terminate()
         server.wait()
@@ -87,9 +101,11 @@ def start_warm_python(folder: Path) -> Iterator[WarmPython]:
 def serve(address: str) -> None:
     """Import what every command imports, then run one script in a fork for each connection."""
 
-    import nemo_models.ctc_model
-    import nemo_models.training.finetuning  # noqa: F401
+    from numba.core.registry import cpu_target
 
+    for name in ("ctc_model", "training.finetuning", "transcription.command", "evaluation.evaluation"):
+        importlib.import_module(f"nemo_models.{name}")
+    cpu_target.target_context.refresh()  # imports what compiled functions need
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen()
@@ -117,6 +133,7 @@ def _answer(connection: socket.socket) -> int:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    sys.executable = str(Path(environment["WARM_PYTHON"]).with_name("python"))
     status = _run(arguments)
     sys.stdout.flush()
     sys.stderr.flush()

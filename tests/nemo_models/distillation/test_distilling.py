@@ -98,6 +98,14 @@ def test_with_all_layers_kept_the_loss_begins_at_zero(teacher: XLSRCTCModel):
         assert abs(value.item()) < 2**-23
 
 
+def test_layer_drop_may_leave_out_all_layers_of_a_batch(teacher: XLSRCTCModel):
+    student = student_of(teacher, StudentShape(layers=1), LossSettings(divergence=0)).train()
+    student.encoder.network.config.layerdrop = 1.0
+    hidden = student.loss_parts(SIGNAL, LENGTHS, *NO_TEXT)["hidden"]
+    hidden.backward()
+    assert hidden.item() == 0
+
+
 def test_loss_and_gradients_equal_a_plain_reference(teacher: XLSRCTCModel):
     """One utterance at a time through transformers' own hidden states, and sums written as loops."""
     shape = StudentShape(layers=[1, 3], num_attention_heads=2, intermediate_size=64)

@@ -123,12 +123,12 @@ def deep_conformer(tmp_path_factory: pytest.TempPathFactory):
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("seconds", [(0.1,), (0.333,), (2.0,), (17.77,), (60.0,), (0.1, 3.1, 9.0)], ids=str)
-def test_conformer_of_full_depth_is_the_same_from_a_tenth_of_a_second_to_a_minute(
+@pytest.mark.parametrize("seconds", [(0.1,), (0.333,), (2.0,), (30.0,), (0.1, 3.1, 9.0)], ids=str)
+def test_conformer_of_full_depth_is_the_same_from_a_tenth_of_a_second_to_half_a_minute(
     seconds: tuple[float, ...], deep_conformer, speech: list
 ):
     model, session = deep_conformer
-    recording = torch.from_numpy(np.tile(np.concatenate(speech), 8))
+    recording = torch.from_numpy(np.tile(np.concatenate(speech), 4))
     lengths = torch.tensor([round(16000 * length) for length in seconds])
     signal = torch.nn.utils.rnn.pad_sequence([recording[:length] for length in lengths], batch_first=True)
     expected, frames, _ = model(input_signal=signal, input_signal_length=lengths)

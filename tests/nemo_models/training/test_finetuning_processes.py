@@ -1,7 +1,5 @@
 """Training in two processes that communicate through gloo, as GPUs do through NCCL."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import nemo_models  # noqa: F401  (lets NeMo restore this project's classes)
 from nemo_models.files.checkpoint_files import load_training_checkpoint
 from project import ROOT
 from training_job import run_job, write_data
+from warm_python import WarmPython
 
 LAST = "xlsr_tiny_hi/checkpoints/xlsr_tiny_hi-last.ckpt"
 SAME_BATCHES = {
@@ -80,13 +79,14 @@ def test_fsdp_equals_ddp_and_saves_one_file(data: dict[str, str], tmp_path: Path
 
 
 @pytest.mark.slow
-def test_torchrun_trains_with_the_same_command(data: dict[str, str], tmp_path: Path):
+def test_torchrun_trains_with_the_same_command(
+    data: dict[str, str], tmp_path: Path, warm_python: WarmPython, monkeypatch: pytest.MonkeyPatch
+):
     settings = {**data, "exp_manager.exp_dir": tmp_path, "trainer.devices": 2, "trainer.max_steps": 2}
     settings |= {"model.encoder.layerdrop": 0.5, "trainer.val_check_interval": 2, "trainer.limit_train_batches": 2}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["scripts/speech_to_text_finetune.py", "--config-name", "xlsr_tiny_hi"]
-    done = subprocess.run(
-        [*command, *(f"{key}={value}" for key, value in settings.items())], cwd=ROOT, capture_output=True, timeout=500
-    )
-    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    monkeypatch.setenv("PYTHON_EXEC", str(warm_python.executable))  # which torchrun starts
+    done = warm_python.run(*command, *(f"{key}={value}" for key, value in settings.items()), folder=ROOT)
+    assert done.returncode == 0, done.stderr[-3000:]
     assert load_training_checkpoint(tmp_path / LAST)["global_step"] == 2

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import struct
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from tqdm import tqdm
 
 from nemo_models.decoding.strategy import configure_decoding
 from nemo_models.transcription.batch_job import OutputPlan, Summary, make_job_key, run_job
@@ -58,6 +60,7 @@ def rows_of(path):
 
 def in_a_process_of_its_own(model, inputs, output, slowly):
     torch.set_num_threads(1)  # a forked process cannot use the threads of its parent
+    tqdm.set_lock(threading.RLock())  # killed with tqdm's own lock, which processes share, it would stop its parent
     run(model, inputs, output, ["srt", "txt"], slowly, batch_size=1, num_workers=0)
 
 

@@ -3,7 +3,6 @@
 import json
 import math
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -111,7 +110,7 @@ def test_dev_data_is_what_the_model_gives_and_names_what_it_cannot_read(model, d
 
 
 @pytest.mark.slow
-def test_bundle_decodes_anywhere_and_is_saved_again(model, dev, hindi_lm, tmp_path, monkeypatch, capsys):
+def test_bundle_decodes_anywhere_and_is_saved_again(model, dev, hindi_lm, tmp_path, monkeypatch, capsys, warm_python):
     """The job as a user runs it; NeMo alone, in another process, after everything beside the bundle is gone."""
     lm, output = tmp_path / "lm.nemo", tmp_path / "bundle.nemo"
     lm.write_bytes(hindi_lm.read_bytes())
@@ -141,14 +140,14 @@ def test_bundle_decodes_anywhere_and_is_saved_again(model, dev, hindi_lm, tmp_pa
     for gone in (lm, tmp_path / "acoustic.nemo"):
         gone.unlink()
     code = (
-        "import sys, numpy, nemo_models; from nemo.collections.asr.models import ASRModel\n"
+        "import numpy, nemo_models; from nemo.collections.asr.models import ASRModel\n"
         "model = ASRModel.restore_from('renamed.nemo', map_location='cpu'); model.save_to('again.nemo')\n"
         "text = lambda: model.transcribe([numpy.load('../elsewhere.npy')], verbose=False)[0].text\n"
         "first = text(); model.change_decoding_strategy(None, verbose=False); assert text() == first\n"
         "open('text', 'w').write(first)"
     )
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=elsewhere, capture_output=True, text=True, env=environment)
+    (elsewhere / "restore.py").write_text(code, encoding="utf-8")
+    done = warm_python.run("restore.py", folder=elsewhere)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (elsewhere / "text").read_text() == expected != ""
 
