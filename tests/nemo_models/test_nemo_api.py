@@ -25,10 +25,12 @@ try:
 except Exception as error:
     without_import = f"{type(error).__name__}: {error}"
 
-import nemo_models
+import sys
+import nemo_models.ctc_model
 
+training = [name for name in sys.modules if name.startswith("nemo_models.training")]
 model = ASRModel.restore_from("x.nemo", map_location="cpu").eval()
-found = {"without_import": without_import}
+found = {"without_import": without_import, "training": training}
 found["greedy"] = [hypothesis.text for hypothesis in model.transcribe(["a.wav", "b.wav"], verbose=False)]
 
 beam = {"strategy": "beam_batch", "beam": {"beam_size": 4, "beam_beta": 0.0}}
@@ -86,6 +88,10 @@ def test_without_the_import_nemo_says_what_the_troubleshooting_page_explains(fou
     assert found["without_import"].startswith("UnsafeTargetError: Instantiation of unsafe target 'nemo_models.")
     rows = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").splitlines()
     assert any("UnsafeTargetError: Instantiation of unsafe target 'nemo_models.…'" in row for row in rows)
+
+
+def test_importing_the_model_loads_nothing_of_training(found: dict):
+    assert found["training"] == []
 
 
 def test_transcribe_and_change_decoding_strategy(found: dict, folder: Path, tiny_model: XLSRCTCModel):
