@@ -3,11 +3,14 @@
 NeMo 3 instantiates only targets on an allow-list. `ASRModel.restore_from("x.nemo")` without this import fails with
 `UnsafeTargetError: … nemo_models.ctc_model.XLSRCTCModel`; with it, it works. NeMo's schedules gain `TriStage` too.
 
+`restore_from` needs a `tarfile` that takes filters; the import adds them to Pythons without (Debian 12 has 3.11.2).
+
 The import is fast: torch and NeMo are loaded when they are first used, and scoring transcripts needs neither.
 """
 
 import importlib
 import logging
+import tarfile
 from typing import Any
 
 import wrapt
@@ -54,3 +57,31 @@ def _admit_classes(common: Any) -> None:
 def _register_schedule(_: Any) -> None:
     """Register `sched.name=TriStage` among NeMo's schedules."""
     importlib.import_module("nemo_models.optimization.tri_stage")
+
+
+_extract = tarfile.TarFile.extract
+
+
+def _extract_without_filters(
+    archive: tarfile.TarFile,
+    member: str | tarfile.TarInfo,
+    path: str = "",
+    set_attrs: bool = True,
+    *,
+    numeric_owner: bool = False,
+    filter: str | None = None,
+) -> None:
+    """Do what `filter="data"` does with names that NeMo has checked: write files and folders, without owner and mode.
+
+    Raises:
+        tarfile.ExtractError: With a filter, the member is a link or a device.
+    """
+    if filter is not None:
+        found = archive.getmember(member) if isinstance(member, str) else member
+        if not (found.isfile() or found.isdir()):
+            raise tarfile.ExtractError(f"{found.name}: found no file or folder; copy the archive again")
+    _extract(archive, member, path, set_attrs and filter is None, numeric_owner=numeric_owner)
+
+
+if not hasattr(tarfile, "data_filter"):  # Python before 3.10.12 and 3.11.4
+    tarfile.TarFile.extract = _extract_without_filters  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from nemo.core.classes.common import ALLOWED_TARGET_PREFIXES
 from omegaconf import OmegaConf
 
+import nemo_models
 from nemo_models import LogMelFeatures, W2VBertEncoder, WaveformNormalizer, XLSRCTCModel, XLSREncoder
 from nemo_models.pretraining_model import XLSRPretrainingModel
 from nemo_models.stream_training import without_local_paths
@@ -96,6 +98,29 @@ def test_nemo_file_restores_in_another_process_with_identical_weights(
     }
     torch.testing.assert_close(found, expected, rtol=0, atol=SUMMATION_ORDER)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_nemo_file_restores_on_pythons_whose_tarfile_knows_no_filters(
+    tiny_model: XLSRCTCModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Python 3.11.2, which Debian 12 has, refuses the argument that NeMo gives."""
+    original, extracted = nemo_models._extract, []
+
+    def extract(archive, member, path="", set_attrs=True, *, numeric_owner=False):
+        extracted.append(member.name)
+        original(archive, member, path, set_attrs, numeric_owner=numeric_owner, filter="fully_trusted")
+
+    monkeypatch.setattr(nemo_models, "_extract", extract)
+    monkeypatch.setattr(tarfile.TarFile, "extract", nemo_models._extract_without_filters)
+    tiny_model.save_to(str(tmp_path / "x.nemo"))
+    weights = XLSRCTCModel.restore_from(str(tmp_path / "x.nemo"), map_location="cpu").state_dict()
+    assert any(name.endswith("model_weights.ckpt") for name in extracted)
+    assert all(torch.equal(weights[name], value) for name, value in tiny_model.state_dict().items())
+    (tmp_path / "link").symlink_to("/etc")
+    with tarfile.open(tmp_path / "y.tar", "w") as archive:
+        archive.add(tmp_path / "link", "link")
+    with tarfile.open(tmp_path / "y.tar") as archive, pytest.raises(tarfile.ExtractError, match="found no file"):
+        archive.extract("link", tmp_path / "out", filter="data")
 
 
 def test_saved_configuration_holds_no_path_of_the_training_machine(tiny_model: XLSRCTCModel):
