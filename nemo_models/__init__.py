@@ -84,4 +84,4 @@ def _extract_without_filters(
 
 
 if not hasattr(tarfile, "data_filter"):  # Python before 3.10.12 and 3.11.4
-    tarfile.TarFile.extract = _extract_without_filters  # type: ignore[method-assign]
+    tarfile.TarFile.extract = _extract_without_filters  # type: ignore[assignment, method-assign]
